@@ -1,0 +1,72 @@
+"""What an admission controller decides: which waiting sessions may enter the engine.
+
+It stands in front of the engine, as in the papers: inside the simulator before the scheduler,
+live as a proxy. A session that was let in keeps its place through its tool calls until it ends;
+sub-agents enter with their parent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from marsbench_backends.signals import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A session that waits to be let in."""
+
+    session_id: str
+    arrived_at: float
+    num_prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """What the controller sees. A value that was not measured is None."""
+
+    now: float
+    in_flight: Sequence[Candidate]
+    num_blocks: int | None
+    free_blocks: int | None
+    block_size: int
+    tools_in_flight: int
+    tool_cores: int
+    arrivals_over: bool
+
+
+class Admission:
+    """The decisions of an admission controller. The default lets everyone in at once."""
+
+    tick_s: float = math.inf
+    """Seconds between two askings while sessions wait; arrivals and ends always ask."""
+
+    def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
+        """The ids of the sessions to let in now, in that order. `waiting` is in arrival order."""
+        return [c.session_id for c in waiting]
+
+    def observe(self, signal: Signal) -> None:
+        """Learn from what happened; decide nothing here."""
+
+    def tick(self, state: EngineState) -> None:
+        """A control interval has passed: the one place where a controller's window moves."""
+
+
+@dataclass
+class FixedCap(Admission):
+    """At most `cap` sessions in flight, tool calls included; first come, first served.
+
+    The control against unfair wins: an admission limit without any other cleverness.
+    """
+
+    cap: int = 8
+
+    def __post_init__(self) -> None:
+        if self.cap < 1:
+            raise ValueError(f"cap must be at least 1, not {self.cap}")
+
+    def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
+        room = max(0, self.cap - len(state.in_flight))
+        return [c.session_id for c in waiting[:room]]

@@ -1,0 +1,180 @@
+"""What a scheduling policy decides, and nothing about how vLLM carries it out.
+
+A policy sees a read-only view and answers; it never acts. It has no clock, no I/O, no randomness
+and no vLLM in it. Asking twice gives the same answer: only `observe` changes its state. State is
+keyed by session and dropped at `SessionEnded`. Left alone, every answer is vLLM's own (FCFS).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeAlias
+
+from marsbench_backends.signals import Signal
+
+
+class Req(Protocol):
+    """A round as the scheduler sees it. Tokens and blocks are counts, times are seconds."""
+
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def round(self) -> int: ...
+    @property
+    def submitted_at(self) -> float: ...
+    @property
+    def position(self) -> int:
+        """vLLM's own waiting order: the lowest goes first; a preempted request jumps ahead."""
+        ...
+
+    @property
+    def num_prompt_tokens(self) -> int: ...
+    @property
+    def num_tokens(self) -> int:
+        """Prompt and output so far."""
+        ...
+
+    @property
+    def num_computed_tokens(self) -> int: ...
+    @property
+    def num_blocks(self) -> int:
+        """KV blocks it holds; 0 while it waits."""
+        ...
+
+    @property
+    def num_preemptions(self) -> int: ...
+    @property
+    def decoding(self) -> bool:
+        """Its prompt is computed: it generates one token a step."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A session between two rounds, while its tools run."""
+
+    session_id: str
+    round: int
+    num_tokens: int
+    num_blocks: int
+    paused_at: float
+    tools: tuple[str, ...]
+    held: bool = False
+
+
+class View(Protocol):
+    """The engine as a policy sees it when it is asked."""
+
+    @property
+    def now(self) -> float: ...
+    @property
+    def block_size(self) -> int: ...
+    @property
+    def num_blocks(self) -> int: ...
+    @property
+    def free_blocks(self) -> int:
+        """Blocks that can be allocated: empty, or cached without a user (LRU)."""
+        ...
+
+    @property
+    def token_budget(self) -> int:
+        """Tokens a step may compute."""
+        ...
+
+    @property
+    def running(self) -> Sequence[Req]: ...
+    @property
+    def waiting(self) -> Collection[Req]: ...
+    @property
+    def paused(self) -> Mapping[str, Paused]: ...
+
+    def prefill_s(self, num_tokens: int, prefix_tokens: int = 0) -> float:
+        """Seconds to compute `num_tokens` prompt tokens on a prefix, alone on this engine."""
+        ...
+
+    def swap_s(self, num_tokens: int) -> float:
+        """Seconds to move the KV of `num_tokens` tokens one way between GPU and host memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Hold the session's blocks until that time (or its next round); then be asked again."""
+
+    until: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Leave the blocks to the prefix cache's LRU, and be asked no more in this pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Drop the session's blocks now: they are the next to be reused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Move the session's blocks to host memory over the link; they come back with its round."""
+
+
+Retention: TypeAlias = Keep | Release | Discard | Swap
+Key: TypeAlias = tuple[float, ...]
+
+
+class Policy:
+    """The decisions of a scheduler. Each default is what vLLM does on its own."""
+
+    sorts_running: ClassVar[bool] = False
+    """Whether running requests are served in `running_key` order (else vLLM's own)."""
+    clairvoyant: ClassVar[bool] = False
+    """Whether `RoundSubmitted.future` is told."""
+
+    version: int = 0
+    """Raised in `observe` when keys of other requests than the signal's own may have changed."""
+
+    def waiting_key(self, req: Req, view: View) -> Key:
+        """Order of the waiting queue: the lowest key goes first; vLLM stops at the first misfit."""
+        return (req.position,)
+
+    def running_key(self, req: Req, view: View) -> Key:
+        """Order in which running requests get tokens, if `sorts_running`."""
+        return (req.position,)
+
+    def victim(self, running: Sequence[Req], view: View) -> Req:
+        """Who is preempted when a running request cannot get a block."""
+        return running[-1]
+
+    def chunk(self, req: Req, num_tokens: int, view: View) -> int:
+        """Tokens that `req` gets in this step, at most `num_tokens`; 0 passes it over."""
+        return num_tokens
+
+    def shrink(self, req: Req, num_tokens: int, room_tokens: int, view: View) -> int:
+        """The prefill chunk when `num_tokens` do not fit but `room_tokens` would.
+
+        `num_tokens` itself lets vLLM preempt (or stop admitting); 0 passes the request over.
+        """
+        return num_tokens
+
+    def retain(self, paused: Paused, view: View) -> Retention:
+        """What happens to a paused session's KV: asked when it pauses, and when a Keep runs out."""
+        return Release()
+
+    def reclaim(self, held: Sequence[Paused], needs: Req, view: View) -> str | None:
+        """Whose hold is given up when `needs` cannot allocate; None lets it fail.
+
+        Asked again until it fits or nothing is held. The default gives up the latest pause first.
+        """
+        return max(held, key=lambda p: (p.paused_at, p.session_id)).session_id
+
+    def observe(self, signal: Signal) -> None:
+        """Learn from what happened; decide nothing here."""
+
+    def changes_at(self, view: View) -> float:
+        """When an answer may next change by the passing of time alone; inf if never."""
+        return math.inf

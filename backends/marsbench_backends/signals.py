@@ -1,0 +1,111 @@
+"""What a policy or an admission controller is told: facts of the past, never a call to act.
+
+Times are seconds of whatever clock the engine runs on (virtual in the simulator).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Future:
+    """What only a clairvoyant policy is told: the rest of the session, this round included."""
+
+    rounds: int
+    prompt_tokens: int
+    output_tokens: int
+    tool_s: float
+    next_tool_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that happened at `at` to `session_id`."""
+
+    at: float
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSubmitted(Signal):
+    """A round joined the waiting queue. `parent_id` is set for a sub-agent's session."""
+
+    round: int
+    num_prompt_tokens: int
+    parent_id: str | None = None
+    future: Future | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStarted(Signal):
+    """A waiting round began to run, or began again after a preemption."""
+
+    round: int
+    waited_s: float
+    num_cached_tokens: int
+    was_evicted: bool
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokensComputed(Signal):
+    """A step (or several alike) gave the session `num_tokens` tokens of service in `seconds`.
+
+    seconds: the whole duration of the steps, which all requests of the batch shared.
+    """
+
+    round: int
+    num_tokens: int
+    seconds: float
+    prefill: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FirstToken(Signal):
+    """A round's first output token exists."""
+
+    round: int
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPreempted(Signal):
+    """A running round lost its blocks and waits again."""
+
+    round: int
+    num_computed_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEnded(Signal):
+    """A round ended; its tool calls (names) begin. `num_tokens` is the context so far."""
+
+    round: int
+    num_tokens: int
+    num_output_tokens: int
+    tools: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted(Signal):
+    """A tool call began."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded(Signal):
+    """A tool call ended; `queued_s` of its `seconds` it waited for a core or a worker."""
+
+    name: str
+    seconds: float
+    queued_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Signal):
+    """The session's last round ended; its state is to be dropped."""
+
+    num_rounds: int

@@ -1,0 +1,1 @@
+"""The engines that play sessions: the simulator, and later live servers and real agents."""

@@ -1,0 +1,249 @@
+"""The information stream: what happened, when, to which session and round.
+
+Every engine writes the same events, and every number is computed from them. Times are seconds
+since the run's start. A value that an engine cannot measure is None, never 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, ClassVar, Literal, Self
+
+from marsbench.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at `at` seconds."""
+
+    kind: ClassVar[str]
+    at: float
+
+    def to_json(self) -> str:
+        """One line of JSON, the kind first; the same event always gives the same bytes."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return json.dumps({"event": self.kind, **fields}, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionArrived(Event):
+    """A session wants to begin; `parent` is the session that waits for a sub-agent."""
+
+    kind: ClassVar[str] = "session_arrived"
+    session: str
+    tenant: str = "default"
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAdmitted(Event):
+    """The admission controller let the session in."""
+
+    kind: ClassVar[str] = "session_admitted"
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    """The session's last round ended, or it failed for `reason`."""
+
+    kind: ClassVar[str] = "session_ended"
+    session: str
+    outcome: Literal["finished", "failed"]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundReady(Event):
+    """The round's prompt is complete: the session arrived, or its last tool call ended."""
+
+    kind: ClassVar[str] = "round_ready"
+    session: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSubmit(Event):
+    """The round was handed to the engine."""
+
+    kind: ClassVar[str] = "gpu_submit"
+    session: str
+    round: int
+    prompt_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuStart(Event):
+    """The scheduler let the request run (again, after a preemption).
+
+    cached_tokens: prompt tokens found in the prefix cache.
+    reusable_tokens: tokens, in whole blocks, that this session had computed before and that are
+        still part of its prompt: what would have been found had nothing been evicted.
+    """
+
+    kind: ClassVar[str] = "gpu_start"
+    session: str
+    round: int
+    cached_tokens: int | None
+    reusable_tokens: int | None
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFirstToken(Event):
+    """The round's first output token exists."""
+
+    kind: ClassVar[str] = "gpu_first_token"
+    session: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuEnd(Event):
+    """The round's last output token exists."""
+
+    kind: ClassVar[str] = "gpu_end"
+    session: str
+    round: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStart(Event):
+    """Tool call number `call` of the round began; `child` is the sub-agent's session."""
+
+    kind: ClassVar[str] = "tool_start"
+    session: str
+    round: int
+    call: int
+    name: str
+    child: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnd(Event):
+    """Tool call number `call` of the round ended."""
+
+    kind: ClassVar[str] = "tool_end"
+    session: str
+    round: int
+    call: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preempted(Event):
+    """A running request lost its blocks and waits again."""
+
+    kind: ClassVar[str] = "preempted"
+    session: str
+    round: int
+    computed_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted(Event):
+    """`blocks` cached blocks of `owner` (a session, or "prefix:GROUP") left the cache."""
+
+    kind: ClassVar[str] = "evicted"
+    owner: str
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Event):
+    """A policy holds `blocks` blocks of a paused session through its tool calls."""
+
+    kind: ClassVar[str] = "held"
+    session: str
+    blocks: int
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unheld(Event):
+    """The hold ended: "resumed", "expired", "revoked", or "session_ended"."""
+
+    kind: ClassVar[str] = "unheld"
+    session: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KvUsage(Event):
+    """The engine's state, sampled on a grid of virtual or wall time.
+
+    used, held, cached and free blocks add up to all blocks: used by running requests, held for
+    paused sessions, cached without a user (evictable), free and empty.
+    """
+
+    kind: ClassVar[str] = "kv_usage"
+    used_blocks: int | None
+    held_blocks: int | None
+    free_blocks: int | None
+    running: int | None
+    waiting: int | None
+    tools_in_flight: int | None
+
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    cls.kind: cls
+    for cls in (
+        SessionArrived, SessionAdmitted, SessionEnded, RoundReady, GpuSubmit, GpuStart,
+        GpuFirstToken, GpuEnd, ToolStart, ToolEnd, Preempted, Evicted, Held, Unheld, KvUsage,
+    )
+}  # fmt: skip
+
+
+def from_json(line: str) -> Event:
+    """The event of one line. Raises ValueError when the line is no event of ours."""
+    record: dict[str, Any] = json.loads(line)
+    cls = EVENT_TYPES.get(record.pop("event", None))
+    if cls is None:
+        raise ValueError(f"no such event: {line[:80]}")
+    try:
+        return cls(**record)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+class EventWriter:
+    """Appends events to a file as they happen; a kill loses at most the last unflushed few."""
+
+    def __init__(self, path: Path, flush_every: int = 64) -> None:
+        self._file: IO[str] = path.open("w", encoding="utf-8", newline="\n")
+        self._flush_every = flush_every
+        self._pending = 0
+
+    def __call__(self, event: Event) -> None:
+        self._file.write(event.to_json() + "\n")
+        self._pending += 1
+        if self._pending >= self._flush_every:
+            self._file.flush()
+            self._pending = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """The events of a file; a last line that a kill cut short is left out.
+
+    Raises UsageError naming the line when any other line is no event.
+    """
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield from_json(line)
+            except ValueError as error:
+                raise UsageError(f"{path}:{number} is not an event of marsbench: {error}") from error

@@ -1,0 +1,180 @@
+"""What an agent does: a session of rounds with tool calls between them. Pure values, no I/O.
+
+A session is one agent task. Each round is one LLM call: it appends tokens to the context (a user
+message, tool results), generates output tokens, and may end in tool calls that run at the same
+time; the next round is ready when the last of them has ended. The context only grows, except
+where a round says that it was cut (compacted or reset) first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+ToolKind = Literal["cpu", "wait", "agent"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One tool call of a round.
+
+    kind: "cpu" burns `cpu_s` seconds of one core on the tool host, "wait" only lets time pass
+        (network, a human), "agent" is a sub-agent: the parent waits for the session `child`.
+    floor_s: wall seconds that the call takes however idle the host is.
+    Alone, a call takes max(floor_s, cpu_s) seconds, and a sub-agent at least floor_s.
+    """
+
+    name: str
+    kind: ToolKind = "wait"
+    cpu_s: float = 0.0
+    floor_s: float = 0.0
+    child: Session | None = None
+
+    def __post_init__(self) -> None:
+        if self.cpu_s < 0 or self.floor_s < 0:
+            raise ValueError(f"tool call {self.name!r}: cpu_s and floor_s must not be negative")
+        if self.kind != "cpu" and self.cpu_s:
+            raise ValueError(f"tool call {self.name!r}: only kind 'cpu' has cpu_s")
+        if (self.kind == "agent") != (self.child is not None):
+            raise ValueError(f"tool call {self.name!r}: kind 'agent' and a child go together")
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The context was cut before a round: compacted to a summary, or reset.
+
+    to_tokens: length of the context after the cut, before the round's own append.
+    kept_tokens: how many leading tokens of the old context are unchanged (never less than what
+        the session shares with its prefix group, as far as the cut context reaches); the rest of
+        `to_tokens` is new text.
+    """
+
+    to_tokens: int
+    kept_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.kept_tokens <= self.to_tokens:
+            raise ValueError(f"a cut keeps 0 to {self.to_tokens} tokens, not {self.kept_tokens}")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One LLM call: what is appended to the context, what is generated, what follows."""
+
+    append_tokens: int
+    output_tokens: int
+    tools: tuple[ToolCall, ...] = ()
+    cut: Cut | None = None
+
+    def __post_init__(self) -> None:
+        if self.append_tokens < 0:
+            raise ValueError(f"append_tokens must not be negative: {self.append_tokens}")
+        if self.output_tokens < 1:
+            raise ValueError(f"output_tokens must be at least 1: {self.output_tokens}")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One agent task, from its first prompt to the end of its last round.
+
+    arrival_s: seconds after the workload's start; for a child, after its tool call's start.
+    prefix_group, prefix_tokens: the leading tokens of the first prompt that are the same in every
+        session of the group (system prompt and tool definitions).
+    """
+
+    id: str
+    rounds: tuple[Round, ...]
+    arrival_s: float = 0.0
+    tenant: str = "default"
+    prefix_group: str | None = None
+    prefix_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.rounds:
+            raise ValueError(f"session {self.id!r} has no rounds")
+        if self.arrival_s < 0:
+            raise ValueError(f"session {self.id!r}: arrival_s must not be negative")
+        if self.rounds[0].cut is not None:
+            raise ValueError(f"session {self.id!r}: the first round has no context to cut")
+        if self.rounds[0].append_tokens < max(1, self.prefix_tokens):
+            raise ValueError(
+                f"session {self.id!r}: the first round appends {self.rounds[0].append_tokens} "
+                f"tokens, less than its shared prefix of {self.prefix_tokens}, or none"
+            )
+
+    def prompts(self) -> Iterator[Prompt]:
+        """The prompt of every round, in order."""
+        context, epoch, edges = 0, 0, ()
+        for number, rnd in enumerate(self.rounds):
+            if rnd.cut is not None:
+                kept = max(rnd.cut.kept_tokens, min(self.prefix_tokens, rnd.cut.to_tokens))
+                kept = min(kept, context)
+                edges = (*(e for e in edges if e[0] < kept), (kept, epoch))
+                context, epoch = rnd.cut.to_tokens, epoch + 1
+            context += rnd.append_tokens
+            yield Prompt(number, context, rnd.output_tokens, epoch, edges)
+            context += rnd.output_tokens
+
+    @property
+    def peak_tokens(self) -> int:
+        """The longest context of any round, output included; children not counted."""
+        return max(p.num_tokens + p.output_tokens for p in self.prompts())
+
+    @property
+    def children(self) -> tuple[Session, ...]:
+        """The sub-agents of all rounds, in order."""
+        return tuple(t.child for r in self.rounds for t in r.tools if t.child is not None)
+
+    def walk(self) -> Iterator[Session]:
+        """This session and all sessions below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A round's prompt as lengths and identity, without text.
+
+    Tokens before `edges[i][0]` (and after `edges[i-1][0]`) were written in epoch `edges[i][1]`;
+    tokens after the last edge in `epoch`. Equal position and equal epoch mean the same token.
+    """
+
+    round: int
+    num_tokens: int
+    output_tokens: int
+    epoch: int = 0
+    edges: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """A step of a session: generate `prompt.output_tokens` tokens from this prompt."""
+
+    prompt: Prompt
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunTools:
+    """A step of a session: run these tool calls at the same time, go on when all have ended."""
+
+    round: int
+    calls: tuple[ToolCall, ...] = field(default=())
+
+
+Step = Generate | RunTools
+
+
+def play(session: Session) -> Generator[Step, None, None]:
+    """Yield what the session does next; the driver resumes it when that has ended.
+
+    The last round's tools are not run: nothing waits for them.
+    """
+    last = len(session.rounds) - 1
+    for prompt in session.prompts():
+        yield Generate(prompt, is_last=prompt.round == last)
+        tools = session.rounds[prompt.round].tools
+        if tools and prompt.round < last:
+            yield RunTools(prompt.round, tools)

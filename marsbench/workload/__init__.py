@@ -1,0 +1,1 @@
+"""Workloads: recipes that make sessions, their file format, arrivals and importers."""
