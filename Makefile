@@ -1,0 +1,57 @@
+# Every target sets up what it needs first; where nothing has changed that takes no time.
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Options for `make run`, as in: make run ARGS="--seed 7 --json"
+ARGS ?=
+# Options for pytest, as in: make test PYTEST_ARGS="-k goodput"
+PYTEST_ARGS ?=
+# Test processes; each one that needs vLLM imports it anew (10 s, 600 MB).
+JOBS ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-fast check lint types format golden bench lock clean distclean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: ## install everything into .venv, at locked versions
+	@$(PYTHON) tools/bootstrap.py
+
+run: setup ## the main job: agent sessions through vLLM's scheduler, in virtual time
+	$(BIN)/marsbench run --backend fcfs --alpha 3 $(ARGS)
+
+test: setup ## all tests
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+test-fast: setup ## the tests that need no vLLM
+	$(BIN)/python -m pytest -n $(JOBS) -m "not vllm" $(PYTEST_ARGS)
+
+check: lint types test ## ruff, format, mypy, tests
+
+lint: setup ## ruff and its formatter, changing nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+format: setup ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+golden: setup ## rewrite the golden files; the commit says why they changed
+	$(BIN)/python -m pytest --rewrite-golden $(PYTEST_ARGS)
+
+bench: setup ## measure speed and memory
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: setup ## resolve the newest versions, write requirements/lock.txt, install them
+	@$(PYTHON) tools/bootstrap.py --lock
+
+clean: ## remove caches and builds
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf .venv
