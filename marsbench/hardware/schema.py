@@ -1,0 +1,116 @@
+"""What the hardware files hold: model shapes, GPUs, and a user's own profile. Checked here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from marsbench.hardware.units import Bytes, BytesPerS, FlopsPerS, Seconds, Share
+
+Compute = Literal["bf16", "fp8"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Precision(_Strict):
+    """Bytes per element of each kind of tensor, and the rate that the GEMMs run at."""
+
+    compute: Compute
+    expert_bytes: PositiveFloat
+    dense_bytes: PositiveFloat
+    other_bytes: PositiveFloat
+    kv_bytes: PositiveFloat
+
+
+class ModelShape(_Strict):
+    """A mixture-of-experts transformer with grouped-query attention."""
+
+    source: str
+    layers: PositiveInt
+    hidden: PositiveInt
+    query_heads: PositiveInt
+    kv_heads: PositiveInt
+    head_dim: PositiveInt
+    experts: PositiveInt
+    experts_per_token: PositiveInt
+    expert_hidden: PositiveInt
+    vocabulary: PositiveInt
+    max_model_len: PositiveInt
+    window: int = Field(default=0, ge=0)
+    windowed_layers: int = Field(default=0, ge=0)
+    precisions: dict[str, Precision]
+
+    @property
+    def full_layers(self) -> int:
+        """Layers whose attention reaches back to the first token."""
+        return self.layers - self.windowed_layers
+
+    @property
+    def expert_params(self) -> int:
+        """Weights of all experts: gate, up and down projections."""
+        return self.layers * self.experts * 3 * self.hidden * self.expert_hidden
+
+    @property
+    def attention_params(self) -> int:
+        """Weights of the q, k, v and o projections."""
+        heads = 2 * self.query_heads + 2 * self.kv_heads
+        return self.layers * self.hidden * heads * self.head_dim
+
+    @property
+    def router_params(self) -> int:
+        return self.layers * self.hidden * self.experts
+
+    @property
+    def head_params(self) -> int:
+        return self.vocabulary * self.hidden
+
+    def weight_bytes(self, precision: Precision) -> float:
+        """Bytes of the weights; the input embedding is in the runtime's overhead."""
+        return self.expert_params * precision.expert_bytes + self.dense_weight_bytes(precision)
+
+    def dense_weight_bytes(self, precision: Precision) -> float:
+        """Bytes of the weights that every step reads: attention, router and output head."""
+        other = self.router_params + self.head_params
+        return self.attention_params * precision.dense_bytes + other * precision.other_bytes
+
+    def kv_bytes_per_token(self, precision: Precision) -> float:
+        """Bytes of K and V that a long context adds per token; windowed layers stop growing."""
+        return 2 * self.full_layers * self.kv_heads * self.head_dim * precision.kv_bytes
+
+    def window_bytes(self, precision: Precision) -> float:
+        """Bytes of K and V that a request's windowed layers hold, whatever its length."""
+        per_token = 2 * self.windowed_layers * self.kv_heads * self.head_dim * precision.kv_bytes
+        return self.window * per_token
+
+
+class Roofline(_Strict):
+    """What a real engine reaches of the datasheet's rates, and what it adds to every step."""
+
+    bandwidth_share: Share = 0.88
+    gemm_share: Share = 0.49
+    attention_share: Share = 0.66
+    overhead: Seconds = 0.0026
+
+
+class Gpu(_Strict):
+    """A GPU as its datasheet gives it."""
+
+    name: str
+    memory: Bytes
+    bandwidth: BytesPerS
+    compute: dict[Compute, FlopsPerS]
+    host_link: BytesPerS
+    roofline: Roofline = Roofline()
+
+
+class ProfileFile(_Strict):
+    """A user's own hardware: a GPU, and the model on it by name or by shape."""
+
+    gpu: Gpu
+    id: str | None = None
+    model: str | ModelShape | None = None
+    precision: str | None = None
+    tensor_parallel: PositiveInt = 1
