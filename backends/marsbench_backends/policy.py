@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
+from marsbench_backends.admission import Admission
 from marsbench_backends.signals import Signal
 
 
@@ -55,7 +56,7 @@ class Req(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """A session between two rounds, while its tools run."""
+    """A session between two rounds: its tools run, or (`returned`) its next round waits."""
 
     session_id: str
     round: int
@@ -64,6 +65,7 @@ class Paused:
     paused_at: float
     tools: tuple[str, ...]
     held: bool = False
+    returned: bool = False
 
 
 class View(Protocol):
@@ -134,6 +136,8 @@ class Policy:
     """Whether running requests are served in `running_key` order (else vLLM's own)."""
     clairvoyant: ClassVar[bool] = False
     """Whether `RoundSubmitted.future` is told."""
+    controller: ClassVar[type[Admission]] = Admission
+    """The admission controller that belongs to it; the default lets everyone in."""
 
     version: int = 0
     """Raised in `observe` when keys of other requests than the signal's own may have changed."""
@@ -171,6 +175,13 @@ class Policy:
         Asked again until it fits or nothing is held. The default gives up the latest pause first.
         """
         return max(held, key=lambda p: (p.paused_at, p.session_id)).session_id
+
+    def steady_tokens(self, req: Req, view: View) -> float:
+        """Tokens of service that `req` can get before an answer about it may change; inf if any.
+
+        The simulator takes steps in which nothing can change as one; it asks this to know.
+        """
+        return math.inf
 
     def observe(self, signal: Signal) -> None:
         """Learn from what happened; decide nothing here."""

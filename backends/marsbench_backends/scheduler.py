@@ -1,0 +1,491 @@
+"""The one file that subclasses vLLM's scheduler: it asks a policy and carries out the answers.
+
+vLLM 0.33.0, unmodified. `schedule()` is never copied: the seams below are overridden or wrapped,
+and tests/contract names each. What a policy answers is carried out so:
+
+- order of waiting: `self.waiting` is a queue sorted by the policy's key;
+- order of running: `self.running` is sorted before each step, if the policy asks for it;
+- victim: vLLM's PRIORITY branch preempts the largest `(priority, arrival_time)`, read at that
+  moment, so the policy's victim gets priority 1 just before;
+- chunk and shrink: `_reserve_prefill_lookahead` is called just before every allocation;
+- retain: `_free_blocks` takes references to a paused session's full blocks (a hold);
+- reclaim: when `allocate_slots` returns None, holds are given up and it is tried again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vllm.logger import init_logger
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+from vllm.v1.core.sched.request_queue import RequestQueue, SchedulingPolicy
+from vllm.v1.core.sched.scheduler import Scheduler
+from vllm.v1.request import Request, RequestStatus
+
+from marsbench_backends import registry
+from marsbench_backends.cost import EngineCost, QuadraticCost
+from marsbench_backends.fcfs import FCFS
+from marsbench_backends.holds import Holds, discard
+from marsbench_backends.policy import Discard, Keep, Key, Paused, Policy, Req
+from marsbench_backends.rounds import RoundInfo
+from marsbench_backends.signals import (
+    FirstToken,
+    RoundEnded,
+    RoundPreempted,
+    RoundStarted,
+    RoundSubmitted,
+    SessionEnded,
+    Signal,
+    TokensComputed,
+)
+
+if TYPE_CHECKING:
+    from vllm.v1.core.sched.output import SchedulerOutput
+
+logger = init_logger("vllm." + __name__)  # vLLM configures only its own logger tree
+
+
+class VllmReq:
+    """A vLLM request as a policy sees it: read through, never written."""
+
+    __slots__ = ("_blocks", "_request", "info", "position", "started", "submitted_at")
+
+    def __init__(self, request: Request, blocks: Mapping[str, list[Any]], now: float) -> None:
+        self._request = request
+        self._blocks = blocks
+        self.info = RoundInfo.of(request)
+        self.submitted_at = now
+        self.position = 0
+        self.started = False
+
+    @property
+    def request_id(self) -> str:
+        return self._request.request_id
+
+    @property
+    def session_id(self) -> str:
+        return self.info.session_id
+
+    @property
+    def round(self) -> int:
+        return self.info.round
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        return self._request.num_prompt_tokens
+
+    @property
+    def num_tokens(self) -> int:
+        return self._request.num_tokens
+
+    @property
+    def num_computed_tokens(self) -> int:
+        return self._request.num_computed_tokens
+
+    @property
+    def num_blocks(self) -> int:
+        return len(self._blocks.get(self._request.request_id, ()))
+
+    @property
+    def num_preemptions(self) -> int:
+        return self._request.num_preemptions
+
+    @property
+    def decoding(self) -> bool:
+        return self._request.num_output_tokens > 0 and not self._request.is_prefill_chunk
+
+
+class PolicyQueue(RequestQueue):
+    """vLLM's waiting queue in the order of a key; `resort` when keys may have changed.
+
+    A request keeps its place in vLLM's own order (`position`): arrivals at the back, preempted
+    ones at the front, ones that a step passed over where they were.
+    """
+
+    def __init__(self, req_of: Callable[[Request], VllmReq], key: Callable[[Req], Key]) -> None:
+        self._req_of = req_of
+        self._key = key
+        self._sorted: list[tuple[Key, int, Request]] = []
+        self._front = 0
+        self._back = 0
+
+    def _insert(self, request: Request, position: int) -> None:
+        req = self._req_of(request)
+        req.position = position
+        self._sorted.append((self._key(req), position, request))
+        self._sorted.sort(key=_entry_order)  # nearly sorted: timsort merges in one pass
+
+    def add_request(self, request: Request) -> None:
+        self._back += 1
+        self._insert(request, self._back)
+
+    def pop_request(self) -> Request:
+        return self._sorted.pop(0)[2]
+
+    def peek_request(self) -> Request:
+        return self._sorted[0][2]
+
+    def prepend_request(self, request: Request) -> None:
+        self._front -= 1
+        self._insert(request, self._front)
+
+    def prepend_requests(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            self._insert(request, self._req_of(request).position)
+
+    def remove_request(self, request: Request) -> None:
+        self._sorted = [e for e in self._sorted if e[2] is not request]
+
+    def remove_requests(self, requests: Iterable[Request]) -> None:
+        gone = set(requests)
+        self._sorted = [e for e in self._sorted if e[2] not in gone]
+
+    def resort(self) -> None:
+        """Ask every key again."""
+        self._sorted = [(self._key(self._req_of(r)), p, r) for _, p, r in self._sorted]
+        self._sorted.sort(key=_entry_order)
+
+    def __bool__(self) -> bool:
+        return bool(self._sorted)
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def __iter__(self) -> Iterator[Request]:
+        return (entry[2] for entry in self._sorted)
+
+
+def _entry_order(entry: tuple[Key, int, Request]) -> tuple[Key, int]:
+    return entry[:2]
+
+
+class EngineView:
+    """The scheduler as a policy sees it."""
+
+    def __init__(self, scheduler: PolicyMixin) -> None:
+        self._scheduler = scheduler
+        self._pool = scheduler.kv_cache_manager.block_pool
+        self.block_size = scheduler.block_size
+        self.num_blocks = self._pool.num_gpu_blocks - 1  # vLLM keeps one null block
+        self.token_budget = scheduler.max_num_scheduled_tokens
+
+    @property
+    def now(self) -> float:
+        return self._scheduler.clock()
+
+    @property
+    def free_blocks(self) -> int:
+        return int(self._pool.get_num_free_blocks())
+
+    @property
+    def running(self) -> Sequence[Req]:
+        return [self._scheduler.req(r) for r in self._scheduler.running]
+
+    @property
+    def waiting(self) -> Sequence[Req]:
+        return [self._scheduler.req(r) for r in self._scheduler.waiting]
+
+    @property
+    def paused(self) -> Mapping[str, Paused]:
+        return self._scheduler.paused
+
+    def prefill_s(self, num_tokens: int, prefix_tokens: int = 0) -> float:
+        return self._scheduler.cost.prefill_s(num_tokens, prefix_tokens)
+
+    def swap_s(self, num_tokens: int) -> float:
+        return self._scheduler.cost.swap_s(num_tokens)
+
+
+class PolicyMixin(Scheduler):
+    """vLLM's scheduler, asking a policy. Parameters come through `--additional-config`:
+
+    {"marsbench": {"backend": "mars", "settings": {"aging_s": 10}}}
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        config = (self.vllm_config.additional_config or {}).get("marsbench", {})
+        backend = registry.load(config.get("backend", "fcfs"))
+        self.marsbench_policy: Policy = backend.build(config.get("settings", {}))[0]
+        self.clock: Callable[[], float] = time.monotonic
+        self.cost: EngineCost = QuadraticCost(**config.get("cost", {}))
+        self.paused: dict[str, Paused] = {}
+        self._wire()
+        logger.info("marsbench backend %s: %s", backend.name, self.marsbench_policy)
+
+    def _wire(self) -> None:
+        manager = self.kv_cache_manager
+        self._reqs: dict[str, VllmReq] = {}
+        self._req_blocks = manager.coordinator.single_type_managers[0].req_to_blocks
+        self.holds = Holds(manager.block_pool)
+        self.view = EngineView(self)
+        policy, view = self.marsbench_policy, self.view
+        self.waiting = PolicyQueue(self.req, lambda req: policy.waiting_key(req, view))
+        self._vllm_allocate = manager.allocate_slots
+        manager.allocate_slots = self._allocate
+        self.policy = SchedulingPolicy.PRIORITY  # the branch in which any request can be victim
+        self._victim: Request | None = None
+        self._dirty = False
+        self._known_version = policy.version
+        self._resort_at = float("inf")
+        self._step_began = 0.0
+        self._first_tokens: list[VllmReq] = []
+        self._tracks = type(policy) is not FCFS
+        self._unused_hit_blocks = 0
+        self._listens = type(policy).observe is not Policy.observe
+        self._ages = type(policy).changes_at is not Policy.changes_at
+        self._chunks = type(policy).chunk is not Policy.chunk
+        self._shrinks = type(policy).shrink is not Policy.shrink
+        self._retains = type(policy).retain is not Policy.retain
+
+    def req(self, request: Request) -> VllmReq:
+        """The policy's view of a vLLM request."""
+        return self._reqs[request.request_id]
+
+    def tell(self, signal: Signal) -> None:
+        """Let the policy learn; the engine calls this for what the scheduler cannot see (tools)."""
+        if self._listens:
+            self.marsbench_policy.observe(signal)
+
+    # --- requests come
+
+    def add_request(self, request: Request) -> None:
+        if request.request_id not in self.requests:
+            req = VllmReq(request, self._req_blocks, self.clock())
+            self._reqs[request.request_id] = req
+            self._mark_paused(req.session_id, returned=True)
+            info, now = req.info, req.submitted_at
+            future = info.future if self.marsbench_policy.clairvoyant else None
+            tokens = request.num_prompt_tokens
+            self.tell(
+                RoundSubmitted(now, info.session_id, info.round, tokens, info.parent, future)
+            )
+        super().add_request(request)
+        self._dirty = self._dirty or self._ages
+
+    # --- a step
+
+    def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
+        self._step_began = now = self.clock()
+        self._review_holds(now)
+        self._reorder(now)
+        output = super().schedule(throttle_prefills)
+        self._spare_victim(None)
+        if output.preempted_req_ids:
+            self._dirty = self._ages
+        if self._tracks:
+            self._tell_of_starts(output, now)
+        return output
+
+    def _reorder(self, now: float) -> None:
+        policy = self.marsbench_policy
+        if self._dirty or policy.version != self._known_version or now >= self._resort_at:
+            self.waiting.resort()
+            self._dirty, self._known_version = False, policy.version
+            self._resort_at = policy.changes_at(self.view)
+        if policy.sorts_running:
+            view = self.view
+            self.running.sort(key=lambda r: policy.running_key(self.req(r), view))
+
+    def _tell_of_starts(self, output: SchedulerOutput, now: float) -> None:
+        for request_id in output.preempted_req_ids or ():
+            req = self._reqs[request_id]
+            self.tell(RoundPreempted(now, req.session_id, req.round, 0))
+        begun = [data.req_id for data in output.scheduled_new_reqs]
+        for request_id in (*begun, *output.scheduled_cached_reqs.resumed_req_ids):
+            self._tell_of_start(self._reqs[request_id], output, now)
+
+    def _tell_of_start(self, req: VllmReq, output: SchedulerOutput, now: float) -> None:
+        if req.session_id in self.holds:
+            self.drop_hold(req.session_id, "resumed")
+        self.paused.pop(req.session_id, None)
+        cached = req.num_computed_tokens - output.num_scheduled_tokens[req.request_id]
+        evicted = cached < req.info.reusable_tokens // self.block_size * self.block_size
+        waited = now - req.submitted_at
+        self.tell(
+            RoundStarted(now, req.session_id, req.round, waited, cached, evicted, req.started)
+        )
+        req.started = True
+
+    def _reserve_prefill_lookahead(
+        self, request: Request, num_computed_tokens: int, num_new_tokens: int
+    ) -> int:
+        tokens = super()._reserve_prefill_lookahead(request, num_computed_tokens, num_new_tokens)
+        if request.num_tokens - num_computed_tokens <= 1:
+            return tokens  # a decode: one token, never cut
+        req = self.req(request)
+        if self._chunks:
+            tokens = min(tokens, self.marsbench_policy.chunk(req, tokens, self.view))
+        if self._shrinks and tokens > 0:
+            tokens = self._fit(req, num_computed_tokens, tokens)
+        return tokens
+
+    def _fit(self, req: VllmReq, num_computed_tokens: int, tokens: int) -> int:
+        """The chunk that the policy wants when the whole one does not fit, holds given up first."""
+        while True:
+            room = self._room_tokens(req, num_computed_tokens)
+            if room >= tokens:
+                return tokens
+            if not self._reclaim(req):
+                return self.marsbench_policy.shrink(req, tokens, room, self.view)
+
+    def _room_tokens(self, req: VllmReq, num_computed_tokens: int) -> int:
+        held = req.num_blocks or num_computed_tokens // self.block_size
+        # A waiting request's cached blocks leave the free list when it takes them.
+        taken = 0 if req.num_blocks else self._unused_hit_blocks
+        free = self.view.free_blocks - taken
+        return max(0, (held + free) * self.block_size - num_computed_tokens)
+
+    def _get_local_prefix_cache_hit(
+        self, request: Request, max_cache_hit_length: int | None = None
+    ) -> Any:
+        hit = super()._get_local_prefix_cache_hit(request, max_cache_hit_length)
+        if self._shrinks:
+            self._unused_hit_blocks = sum(b.ref_cnt == 0 for b in hit[0].blocks[0])
+        return hit
+
+    # --- memory
+
+    def _allocate(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        blocks = self._vllm_allocate(request, *args, **kwargs)
+        while blocks is None and self.holds and self._reclaim(self.req(request)):
+            blocks = self._vllm_allocate(request, *args, **kwargs)
+        if blocks is None and request.status == RequestStatus.RUNNING:
+            victim = self.marsbench_policy.victim(self.view.running, self.view)
+            self._spare_victim(self.requests[victim.request_id])
+        return blocks
+
+    def _spare_victim(self, instead: Request | None) -> None:
+        if self._victim is not None:
+            self._victim.priority = 0
+        if instead is not None:
+            instead.priority = 1
+        self._victim = instead
+
+    def _reclaim(self, needs: VllmReq) -> bool:
+        """Give up one hold for `needs`; with nothing running a hold must yield, or all waits."""
+        held = [self.paused[s] for s in self.holds if s != needs.session_id]
+        if not held:
+            return False
+        policy, view = self.marsbench_policy, self.view
+        chosen = policy.reclaim(held, needs, view)
+        if chosen is None and not self.running:
+            chosen = Policy.reclaim(policy, held, needs, view)
+        if chosen is None:
+            return False
+        self.drop_hold(chosen, "revoked")
+        return True
+
+    # --- rounds end, sessions pause
+
+    def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
+        if self._listens:
+            self._tell_of_service(scheduler_output)
+        outputs = super().update_from_output(scheduler_output, model_runner_output)
+        for req in self._first_tokens:
+            now = self.clock()
+            waited = now - req.submitted_at
+            self.tell(FirstToken(now, req.session_id, req.round, waited))
+        self._first_tokens.clear()
+        return outputs
+
+    def _tell_of_service(self, output: SchedulerOutput) -> None:
+        now = self.clock()
+        seconds = now - self._step_began
+        for request_id, tokens in output.num_scheduled_tokens.items():
+            request = self.requests.get(request_id)
+            if request is None:
+                continue
+            req = self._reqs[request_id]
+            generated = request.num_output_tokens > 0
+            self.tell(
+                TokensComputed(now, req.session_id, req.round, tokens, seconds, not generated)
+            )
+            if not generated and not request.is_prefill_chunk:
+                self._first_tokens.append(req)
+
+    def _free_blocks(self, request: Request) -> None:
+        req = self._reqs.pop(request.request_id)
+        if request.status == RequestStatus.FINISHED_ABORTED or req.info.is_last:
+            self._end_session(req)
+        elif self._tracks:
+            self._pause_session(req, request)
+        super()._free_blocks(request)
+
+    def _end_session(self, req: VllmReq) -> None:
+        if req.session_id in self.holds:
+            self.drop_hold(req.session_id, "session_ended")
+        self.paused.pop(req.session_id, None)
+        self.tell(SessionEnded(self.clock(), req.session_id, req.round + 1))
+
+    def _pause_session(self, req: VllmReq, request: Request) -> None:
+        now, info = self.clock(), req.info
+        self.tell(
+            RoundEnded(
+                now, info.session_id, info.round, request.num_tokens,
+                request.num_output_tokens, info.tools, now - req.submitted_at,
+            )  # fmt: skip
+        )
+        full = [b for b in self._req_blocks.get(request.request_id, ()) if b.block_hash is not None]
+        paused = Paused(
+            info.session_id, info.round, request.num_tokens, len(full), now, info.tools
+        )
+        self.paused[info.session_id] = paused
+        if self._retains:
+            self._carry_out(paused, full)
+
+    def _carry_out(self, paused: Paused, blocks: Sequence[Any]) -> None:
+        """Ask what happens to a pause's blocks and do it; `blocks` are still referenced here."""
+        answer = self.marsbench_policy.retain(paused, self.view)
+        if isinstance(answer, Keep):
+            if paused.session_id in self.holds:
+                self.holds.extend(paused.session_id, answer.until)
+            elif blocks:
+                self.holds.begin(paused.session_id, blocks, answer.until)
+                self._mark_paused(paused.session_id, held=True)
+            return
+        dropped = blocks
+        if paused.session_id in self.holds:
+            dropped = self.drop_hold(paused.session_id, "expired")
+        if isinstance(answer, Discard):
+            discard(self.kv_cache_manager.block_pool, dropped)
+
+    def _review_holds(self, now: float) -> None:
+        for session_id in self.holds.expired(now):
+            self._carry_out(self.paused[session_id], ())
+
+    def drop_hold(self, session_id: str, why: str) -> list[Any]:
+        """Give a hold's blocks back to the LRU."""
+        blocks = self.holds.end(session_id, why)
+        self._mark_paused(session_id, held=False)
+        return blocks
+
+    def _mark_paused(self, session_id: str, **facts: bool) -> None:
+        paused = self.paused.get(session_id)
+        if paused is not None:
+            self.paused[session_id] = replace(paused, **facts)
+            self._dirty = True  # a key may depend on it
+
+    def unsettled(self) -> bool:
+        """Whether the next step asks the policy for an order that the last one did not have."""
+        policy = self.marsbench_policy
+        return (
+            self._dirty
+            or policy.version != self._known_version
+            or self.clock() >= min(self._resort_at, self.holds.next_expiry)
+        )
+
+    def next_change(self) -> float:
+        """When time alone may change a decision: a hold runs out, or the policy says so."""
+        return min(self.holds.next_expiry, self.marsbench_policy.changes_at(self.view))
+
+
+class SimScheduler(PolicyMixin):
+    """For the simulator, and for servers that schedule synchronously."""
+
+
+class MarsbenchScheduler(PolicyMixin, AsyncScheduler):
+    """For `vllm serve --scheduler-cls marsbench_backends.scheduler.MarsbenchScheduler`."""

@@ -1,0 +1,1 @@
+"""The simulator: vLLM's own scheduler and KV cache manager in virtual time."""

@@ -1,0 +1,42 @@
+"""Virtual time: a heap of what is due, ordered by (time, kind, sequence)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from enum import IntEnum
+
+
+class Due(IntEnum):
+    """The order of what is due at one instant: ends before beginnings, decisions last."""
+
+    TOOL_END = 0
+    HOST = 1
+    ARRIVAL = 2
+    TICK = 3
+
+
+class Clock:
+    """The time now, and actions that are due later."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._heap: list[tuple[float, Due, int, Callable[[], None]]] = []
+        self._sequence = 0
+
+    def at(self, time: float, kind: Due, action: Callable[[], None]) -> None:
+        """Do `action` at `time` (now, if that has passed)."""
+        self._sequence += 1
+        heapq.heappush(self._heap, (max(time, self.now), kind, self._sequence, action))
+
+    @property
+    def next_due(self) -> float:
+        """When the next action is due; inf when none is."""
+        return self._heap[0][0] if self._heap else float("inf")
+
+    def pop_due(self, until: float) -> Callable[[], None] | None:
+        """The next action due by `until`, with the clock set to its time; None when none is."""
+        if not self._heap or self._heap[0][0] > until:
+            return None
+        self.now, _, _, action = heapq.heappop(self._heap)
+        return action

@@ -1,0 +1,426 @@
+"""One simulated run: vLLM's scheduler, a step-time model, and sessions, on one virtual clock.
+
+A step begins with `schedule()` at virtual time t and ends at t + its modelled duration; what
+falls due in between (arrivals, tool ends) happens at its own time and joins the next step, as
+requests join a server's queue while the GPU computes. Ties: what is due exactly when a step ends
+happens before the step's tokens exist.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from marsbench import events
+from marsbench.engine.settings import EngineSettings
+from marsbench.engine.sim.clock import Clock
+from marsbench.engine.sim.future import future_of
+from marsbench.engine.sim.hashes import SessionHashes, Writers
+from marsbench.engine.sim.invariants import check_blocks
+from marsbench.engine.sim.merge import Merger, Pattern, PolicyScheduler, StockScheduler
+from marsbench.engine.sim.pool_watch import PoolWatch, by_step
+from marsbench.engine.sim.sessions import Emit, LiveSession, Sessions
+from marsbench.engine.sim.tools import Tools
+from marsbench.engine.sim.vllm_core import make_request, make_scheduler, sampled
+from marsbench.errors import RunFailedError
+from marsbench.hardware.host import ToolHost
+from marsbench.hardware.profile import Hardware
+from marsbench.session import Prompt, Session
+from marsbench_backends.admission import Admission
+from marsbench_backends.rounds import RoundInfo
+from marsbench_backends.signals import Signal
+
+
+@dataclass(frozen=True)
+class SimConfig:
+    """What a simulated run needs besides its sessions.
+
+    backend: a name that `marsbench_backends.registry` knows, or None for vLLM's stock scheduler.
+    admission: the controller in front of it, fresh for this run.
+    merge: take runs of equal steps as one (the events are the same).
+    check: test the invariants at every step.
+    sample_s: virtual seconds between two samples of the engine's state.
+    """
+
+    hardware: Hardware
+    settings: EngineSettings = field(default_factory=EngineSettings)
+    backend: str | None = "fcfs"
+    backend_settings: Mapping[str, object] = field(default_factory=dict)
+    admission: Admission = field(default_factory=Admission)
+    tool_cores: int = 8
+    tool_workers: int | None = None
+    lanes: int | None = None
+    merge: bool = True
+    check: bool = False
+    sample_s: float = 1.0
+
+    @property
+    def num_blocks(self) -> int:
+        """KV blocks: as set, or as many as the hardware's memory holds."""
+        settings = self.settings
+        if settings.kv_blocks is not None:
+            return settings.kv_blocks
+        return self.hardware.kv_blocks(settings.block_size, settings.memory_fraction)
+
+
+@dataclass(slots=True)
+class Counters:
+    """How much work a simulation was, for benchmarks and for the curious."""
+
+    steps: int = 0
+    schedule_calls: int = 0
+
+
+class Simulation:
+    """Plays sessions to their end and emits every event on the way."""
+
+    def __init__(self, config: SimConfig, emit: Emit) -> None:
+        self.config = config
+        self.counters = Counters()
+        self._emit = emit
+        self._clock = Clock()
+        self._hardware = config.hardware
+        self._step_time = config.hardware.step_time
+        self.scheduler: Any = self._make_scheduler()
+        self._pool = self.scheduler.kv_cache_manager.block_pool
+        self._merger = Merger(self.scheduler)
+        self._watch = PoolWatch(self._pool)
+        self._writers = Writers()
+        self._hashes: dict[str, SessionHashes] = {}
+        self._requests: dict[str, tuple[LiveSession, Prompt]] = {}
+        self._next_sample = 0.0
+        self._later_blocks = 0
+        tools = Tools(self._clock, ToolHost(config.tool_cores, config.tool_workers))
+        self._tools = tools
+        self.sessions = Sessions(self._clock, tools, config.admission, self, emit)
+
+    def _make_scheduler(self) -> Any:
+        config = self.config
+        cls = StockScheduler if config.backend is None else PolicyScheduler
+        asked = {"backend": config.backend, "settings": dict(config.backend_settings)}
+        scheduler: Any = make_scheduler(
+            cls,
+            config.settings,
+            config.num_blocks,
+            self._hardware.max_model_len,
+            {} if config.backend is None else {"marsbench": asked},
+        )
+        if isinstance(scheduler, PolicyScheduler):
+            scheduler.clock = lambda: self._clock.now
+            scheduler.cost = HardwareCost(self._hardware, config.settings.max_num_batched_tokens)
+            scheduler.holds.changed = self._hold_changed
+        return scheduler
+
+    # --- what sessions ask of the engine
+
+    def submit(self, live: LiveSession, prompt: Prompt, is_last: bool) -> None:
+        """Hand a round to the scheduler."""
+        session, now = live.session, self._clock.now
+        hashes = self._hashes.get(session.id)
+        if hashes is None:
+            hashes = SessionHashes(session, self._writers, self.config.settings.block_size)
+            self._hashes[session.id] = hashes
+        hashes.start_round(prompt)
+        if prompt.epoch != live.computed_epoch:
+            kept = prompt.edges[-1][0] if prompt.edges else 0
+            live.computed_tokens = min(live.computed_tokens, kept)
+            live.computed_epoch = prompt.epoch
+        request_id = f"{session.id}#{prompt.round}"
+        self._requests[request_id] = (live, prompt)
+        info = self._info(live, prompt, is_last)
+        self.scheduler.add_request(
+            make_request(
+                request_id, session.id, prompt.num_tokens, prompt.output_tokens,
+                hashes.hasher(), now, info.to_extra_args(),
+            )  # fmt: skip
+        )
+
+    def _info(self, live: LiveSession, prompt: Prompt, is_last: bool) -> RoundInfo:
+        session = live.session
+        tools = () if is_last else tuple(t.name for t in session.rounds[prompt.round].tools)
+        parent = None if live.parent is None else live.parent.session.id
+        clairvoyant = self._clairvoyant
+        future = future_of(session, prompt.round) if clairvoyant else None
+        reusable = self._reusable(live, prompt)
+        return RoundInfo(session.id, prompt.round, tools, is_last, parent, reusable, future)
+
+    @property
+    def _clairvoyant(self) -> bool:
+        policy = getattr(self.scheduler, "marsbench_policy", None)
+        return policy is not None and policy.clairvoyant
+
+    def _reusable(self, live: LiveSession, prompt: Prompt) -> int:
+        """Tokens in whole blocks that were computed before; vLLM always computes the last one."""
+        size = self.config.settings.block_size
+        return min(live.computed_tokens, prompt.num_tokens - 1) // size * size
+
+    def tell(self, signal: Signal) -> None:
+        """Pass on what the scheduler cannot see."""
+        if isinstance(self.scheduler, PolicyScheduler):
+            self.scheduler.tell(signal)
+
+    def forget(self, session: Session) -> None:
+        """The session has ended."""
+        self._hashes.pop(session.id, None)
+
+    def kv_blocks(self) -> tuple[int, int, int]:
+        free = self._pool.get_num_free_blocks() + self._later_blocks
+        return self.config.num_blocks, free, self.config.settings.block_size
+
+    def _hold_changed(self, session: str, blocks: int | None, how: float | str) -> None:
+        self._merger.forget_head()
+        now = self._clock.now
+        if blocks is None:
+            self._emit(events.Unheld(now, session, str(how)))
+        else:
+            until = float(how) if math.isfinite(float(how)) else None
+            self._emit(events.Held(now, session, blocks, until))
+
+    # --- the run
+
+    def run(self, sessions: Sequence[Session], progress: Callable[[float], None] | None) -> None:
+        """Play all sessions. Raises RunFailedError when nothing can go on."""
+        self.sessions.schedule(sessions, self.config.lanes)
+        while True:
+            if self.scheduler.has_unfinished_requests():
+                self._step()
+            elif math.isfinite(self._clock.next_due):
+                self._pass_time(self._clock.next_due)
+            else:
+                break
+            if progress is not None:
+                progress(self._clock.now)
+        if self.sessions.unfinished:
+            raise RunFailedError("Sessions wait for admission and nothing is left to happen.")
+
+    def _pass_time(self, until: float) -> None:
+        """Let everything happen that is due by `until`, and sample the state on the way."""
+        while True:
+            due = min(self._clock.next_due, until)
+            self._sample(due)
+            action = self._clock.pop_due(until)
+            if action is None:
+                break
+            action()
+        self._clock.now = until
+
+    def _step(self) -> None:
+        pattern, steps, ends = self._plan()
+        if pattern is None:
+            output = self.scheduler.schedule()
+        else:
+            output = self._merger.schedule(pattern, steps)
+        self.counters.schedule_calls += 1
+        self._merger.saw(output) if pattern is None else None
+        if output.total_num_scheduled_tokens == 0:
+            self._stall(output)
+            return
+        self._report_starts(output)
+        if pattern is None:
+            ends = [self._clock.now + self._duration(output)]
+        self.counters.steps += len(ends)
+        self._report_evictions(pattern, ends)
+        if self.config.check:
+            check_blocks(self.scheduler, self.config.num_blocks)
+        self._pass_time(ends[-1])
+        self._finish_step(output)
+
+    def _plan(self) -> tuple[Pattern | None, int, list[float]]:
+        """The pattern to take as one macro step, for how many steps, and when each ends."""
+        pattern = self._merger.pattern() if self.config.merge else None
+        if pattern is None:
+            return None, 1, []
+        now, limit = self._clock.now, self._limit()
+        if limit <= now:
+            return None, 1, []
+        durations = self._durations(pattern, limit - now)
+        ends = []
+        for seconds in durations:
+            now += seconds
+            ends.append(now)
+            if now >= limit:
+                break
+        return (pattern, len(ends), ends) if len(ends) > 1 else (None, 1, [])
+
+    def _limit(self) -> float:
+        """The first instant at which something may change the next step."""
+        limit = self._clock.next_due
+        if isinstance(self.scheduler, PolicyScheduler):
+            limit = min(limit, self.scheduler.next_change())
+        return limit
+
+    def _durations(self, pattern: Pattern, span: float) -> list[float]:
+        """Durations of the pattern's steps, no more of them than begin within `span` seconds."""
+        batch = (len(pattern.decodes), pattern.decode_kv_tokens, pattern.prefills)
+        first = self._step_time.seconds(*batch)
+        # Steps only grow longer as their contexts grow.
+        steps = min(pattern.steps, int(min(span / first, 1e9)) + 2)
+        return self._step_time.run_seconds(*batch, steps)
+
+    def _duration(self, output: Any) -> float:
+        decodes, kv_tokens = 0, 0
+        prefills = []
+        requests = self.scheduler.requests
+        for request_id, tokens in output.num_scheduled_tokens.items():
+            request = requests[request_id]
+            computed = request.num_computed_tokens
+            if tokens == 1 and not request.is_prefill_chunk:
+                decodes += 1
+                kv_tokens += computed
+            else:
+                prefills.append((tokens, computed - tokens))
+        return self._step_time.seconds(decodes, kv_tokens, prefills)
+
+    def _stall(self, output: Any) -> None:
+        """Nothing could run: wait for what may change that."""
+        self.scheduler.update_from_output(output, sampled(self.scheduler, output))
+        self._merger.forget_head()
+        self._report_starts(output)
+        self._report_evictions(None, [self._clock.now])
+        limit = self._limit()
+        if not math.isfinite(limit):
+            raise RunFailedError(self._stuck())
+        self._pass_time(max(limit, self._clock.now))
+
+    def _stuck(self) -> str:
+        waiting = [request.request_id for request in self.scheduler.waiting]
+        free = self._pool.get_num_free_blocks()
+        return (
+            f"Nothing can run: {len(waiting)} requests wait ({', '.join(waiting[:3])}, …) and the "
+            f"first does not fit into {free} free KV blocks of {self.config.num_blocks}."
+        )
+
+    # --- events of a step
+
+    def _report_starts(self, output: Any) -> None:
+        now = self._clock.now
+        for request_id in sorted(output.preempted_req_ids or ()):
+            live, prompt = self._requests[request_id]
+            self._merger.forget_head()
+            self._emit(
+                events.Preempted(now, live.session.id, prompt.round, live.computed_tokens)
+            )
+        resumed = output.scheduled_cached_reqs.resumed_req_ids
+        begun = [data.req_id for data in output.scheduled_new_reqs]
+        for request_id in (*begun, *sorted(resumed)):
+            self._report_start(request_id, output, request_id in resumed)
+
+    def _report_start(self, request_id: str, output: Any, resumed: bool) -> None:
+        live, prompt = self._requests[request_id]
+        request = self.scheduler.requests[request_id]
+        cached = request.num_computed_tokens - output.num_scheduled_tokens[request_id]
+        size = self.config.settings.block_size
+        reusable = min(live.computed_tokens, request.num_tokens - 1) // size * size
+        self._emit(
+            events.GpuStart(
+                self._clock.now, live.session.id, prompt.round, cached, reusable, resumed
+            )
+        )
+
+    def _report_evictions(self, pattern: Pattern | None, ends: list[float]) -> None:
+        """Evictions at the start of the step they belong to; samples between them."""
+        evictions = self._watch.take()
+        if pattern is None or (not evictions and self._next_sample >= ends[-1]):
+            self._emit_evicted(self._clock.now, [h for _, h in evictions])
+            return
+        popped = self._popped(pattern, len(ends))
+        begins = [self._clock.now, *ends[:-1]]
+        for begin, total, hashes in zip(
+            begins, popped, by_step(evictions, popped), strict=True
+        ):
+            self._sample(begin)
+            self._later_blocks = popped[-1] - total
+            self._emit_evicted(begin, hashes)
+        self._clock.now = begins[0]
+
+    def _popped(self, pattern: Pattern, steps: int) -> list[int]:
+        """Blocks popped off the free list by the end of each step of a macro step."""
+        size = self.config.settings.block_size
+        requests = self.scheduler.requests
+        tokens = np.array(list(pattern.tokens.values()))
+        after = np.array([requests[i].num_computed_tokens for i in pattern.tokens])
+        before = after - steps * tokens
+        upto = before + np.arange(1, steps + 1)[:, None] * tokens
+        blocks = -(-upto // size) - -(-before // size)
+        return [int(n) for n in blocks.sum(axis=1)]
+
+    def _emit_evicted(self, at: float, hashes: list[bytes]) -> None:
+        counts: dict[str, int] = {}
+        for block_hash in hashes:
+            owner = self._writers.owner_of(block_hash)
+            counts[owner] = counts.get(owner, 0) + 1
+        for owner, blocks in counts.items():
+            self._emit(events.Evicted(at, owner, blocks))
+
+    def _finish_step(self, output: Any) -> None:
+        scheduler = self.scheduler
+        self._later_blocks = 0
+        firsts = [
+            i for i in output.num_scheduled_tokens
+            if not scheduler.requests[i].is_prefill_chunk
+            and not scheduler.requests[i].num_output_tokens
+        ]  # fmt: skip
+        outputs = scheduler.update_from_output(output, sampled(scheduler, output))
+        now = self._clock.now
+        for request_id in firsts:
+            live, prompt = self._requests[request_id]
+            self._emit(events.GpuFirstToken(now, live.session.id, prompt.round))
+        self._note_computed(output)
+        if 0 in outputs:
+            for done in outputs[0].outputs:
+                if done.finish_reason is not None:
+                    self._round_ended(done.request_id)
+
+    def _note_computed(self, output: Any) -> None:
+        for request_id in output.num_scheduled_tokens:
+            request = self.scheduler.requests.get(request_id)
+            if request is not None:
+                live = self._requests[request_id][0]
+                live.computed_tokens = max(live.computed_tokens, request.num_computed_tokens)
+
+    def _round_ended(self, request_id: str) -> None:
+        live, prompt = self._requests.pop(request_id)
+        # The last output token is sampled but never computed.
+        live.computed_tokens = prompt.num_tokens + prompt.output_tokens - 1
+        self._merger.forget_head()
+        self.sessions.round_ended(live, prompt.output_tokens, prompt.round)
+
+    def _sample(self, until: float) -> None:
+        """Emit the engine's state at every grid time up to `until`."""
+        while self._next_sample <= until:
+            at = self._next_sample
+            self._next_sample += self.config.sample_s
+            if self.scheduler.has_unfinished_requests() or self._tools.in_flight:
+                self._emit(self._usage(at))
+
+    def _usage(self, at: float) -> events.KvUsage:
+        holds = getattr(self.scheduler, "holds", None)
+        held = holds.num_blocks() if holds else 0
+        free = self._pool.get_num_free_blocks() + self._later_blocks
+        return events.KvUsage(
+            at,
+            used_blocks=self.config.num_blocks - free - held,
+            held_blocks=held,
+            free_blocks=free,
+            running=len(self.scheduler.running),
+            waiting=len(self.scheduler.waiting),
+            tools_in_flight=self._tools.in_flight,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareCost:
+    """The modelled hardware's speed, as policies may know it."""
+
+    hardware: Hardware
+    budget: int
+
+    def prefill_s(self, num_tokens: int, prefix_tokens: int) -> float:
+        return self.hardware.step_time.prefill_s(num_tokens, prefix_tokens, self.budget)
+
+    def swap_s(self, num_tokens: int) -> float:
+        return self.hardware.swap_s(num_tokens)
