@@ -45,6 +45,7 @@ TORCH_WITH_CUDA = (
 # Compiling all that is installed would take longer and 250 MB more.
 WARM_UP = (
     "import matplotlib.pyplot, pandas, pyarrow.parquet, rich.progress, scipy.stats, typer.testing;"
+    "import hypothesis.strategies, pytest, xdist.plugin;"
     "import vllm.config, vllm.v1.core.sched.async_scheduler, vllm.v1.structured_output;"
     "import vllm.model_executor.models.registry, vllm.v1.kv_cache_interface"
 )
@@ -93,7 +94,7 @@ def make_venv() -> None:
 
 
 def install_uv() -> None:
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     command += ["--no-deps", "-r", str(REQUIREMENTS / "uv.txt")]
     if subprocess.run(command, check=False).returncode:
         sys.exit(NO_PACKAGES)
