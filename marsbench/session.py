@@ -105,7 +105,8 @@ class Session:
 
     def prompts(self) -> Iterator[Prompt]:
         """The prompt of every round, in order."""
-        context, epoch, edges = 0, 0, ()
+        context, epoch = 0, 0
+        edges: tuple[tuple[int, int], ...] = ()
         for number, rnd in enumerate(self.rounds):
             if rnd.cut is not None:
                 kept = max(rnd.cut.kept_tokens, min(self.prefix_tokens, rnd.cut.to_tokens))

@@ -1,1 +1,1 @@
-"""Workloads: recipes that make sessions, their file format, arrivals and importers."""
+"""Where sessions come from: recipes, arrivals, recorded traces, and files of sessions."""

@@ -1,0 +1,61 @@
+"""Says in a few words which field of a file from outside is wrong, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+_EXPECTED = {
+    "int_type": "int",
+    "int_parsing": "int",
+    "int_from_float": "int",
+    "float_type": "number",
+    "float_parsing": "number",
+    "finite_number": "finite number",
+    "string_type": "string",
+    "list_type": "list",
+    "tuple_type": "list",
+    "dict_type": "object",
+    "model_type": "object",
+    "model_attributes_type": "object",
+    "bool_type": "bool",
+}
+
+
+def first_problem(error: ValidationError, tags: Collection[str] = ()) -> str:
+    """The first complaint as `field[3].name: what is wrong`.
+
+    tags: names that pydantic adds to the path for the members of a union; they are no fields.
+    """
+    problem = error.errors(include_url=False)[0]
+    where = field_path([part for part in problem["loc"] if part not in tags])
+    return f"{where}: {_complaint(problem)}" if where else _complaint(problem)
+
+
+def field_path(parts: Collection[str | int]) -> str:
+    """`("requests", 3, "in")` as `requests[3].in`."""
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.removeprefix(".")
+
+
+def _complaint(problem: ErrorDetails) -> str:
+    kind, given = problem["type"], problem["input"]
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return "no such field; check the spelling"
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}, got {_named(given)}"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return message if kind == "value_error" else f"{message}, got {_named(given)}"
+
+
+def _named(given: object) -> str:
+    """A number as it is; of anything else its type, for it may be long."""
+    if isinstance(given, float) or (isinstance(given, int) and not isinstance(given, bool)):
+        return repr(given)
+    return "null" if given is None else type(given).__name__
