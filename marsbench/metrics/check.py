@@ -1,0 +1,235 @@
+"""What every event stream must satisfy, whatever the engine and the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from marsbench.events import (
+    Event,
+    Evicted,
+    GpuEnd,
+    GpuFirstToken,
+    GpuStart,
+    GpuSubmit,
+    Held,
+    KvUsage,
+    Preempted,
+    RoundReady,
+    SessionAdmitted,
+    SessionArrived,
+    SessionEnded,
+    ToolEnd,
+    ToolStart,
+    Unheld,
+)
+from marsbench.metrics.cache import PREFIX_OWNER
+
+
+def check_stream(events: Iterable[Event], total_blocks: int | None = None) -> list[str]:
+    """Every violation as one sentence with its time; an empty list when the stream is sound.
+
+    Times never go back; sessions arrive, are admitted and end at most once, and nothing happens
+    to them before or after; a round is ready, submitted, started, answered and ended in this
+    order and once each; preemptions and resumptions alternate; tool calls and holds pair up;
+    a session that finished has ended all of its rounds, and a sub-agent before its call; used,
+    held and free blocks are never negative nor, together, more than total_blocks.
+    """
+    checker = Checker(total_blocks)
+    for _ in checker.watch(events):
+        continue
+    return checker.violations
+
+
+@dataclass(slots=True)
+class _Round:
+    """How far a round has come: the kinds of event seen, and whether it lost its blocks."""
+
+    seen: set[str] = field(default_factory=set)
+    preempted: bool = False
+
+
+@dataclass(slots=True)
+class _Session:
+    """What is open in a session."""
+
+    admitted: bool = False
+    ended: bool = False
+    held: bool = False
+    rounds: dict[int, _Round] = field(default_factory=dict)
+    open_calls: dict[tuple[int, int], str | None] = field(default_factory=dict)
+
+    def open_rounds(self) -> list[int]:
+        return [number for number, rnd in self.rounds.items() if GpuEnd.kind not in rnd.seen]
+
+
+# What must have been seen of a round before. An engine that cannot see when a request starts
+# (a live server) emits no gpu_start, so nothing waits for one.
+_BEFORE = {
+    GpuSubmit.kind: RoundReady.kind,
+    GpuStart.kind: GpuSubmit.kind,
+    GpuFirstToken.kind: GpuSubmit.kind,
+    GpuEnd.kind: GpuFirstToken.kind,
+    Preempted.kind: GpuStart.kind,
+}
+
+_RoundEvent = GpuSubmit | GpuStart | GpuFirstToken | GpuEnd | Preempted
+
+
+class Checker:
+    """Follows a stream and writes down in `violations` what cannot be; see `check_stream`."""
+
+    def __init__(self, total_blocks: int | None = None) -> None:
+        self.violations: list[str] = []
+        self._total_blocks = total_blocks
+        self._now = 0.0
+        self._sessions: dict[str, _Session] = {}
+        self._rules: dict[type[Event], Callable[..., None]] = {
+            SessionArrived: self._arrived,
+            SessionAdmitted: self._admitted,
+            SessionEnded: self._ended,
+            RoundReady: self._ready,
+            GpuSubmit: self._once,
+            GpuStart: self._started,
+            GpuFirstToken: self._once,
+            GpuEnd: self._once,
+            Preempted: self._preempted,
+            ToolStart: self._tool_started,
+            ToolEnd: self._tool_ended,
+            Evicted: self._evicted,
+            Held: self._held,
+            Unheld: self._unheld,
+            KvUsage: self._usage,
+        }
+
+    def watch(self, events: Iterable[Event]) -> Iterator[Event]:
+        """The same events, checked as they pass: a long stream is read only once."""
+        for event in events:
+            self._see(event)
+            yield event
+
+    def _see(self, event: Event) -> None:
+        if event.at < self._now:
+            self._say(event, f"time went back from {self._now:g} s")
+        self._now = max(self._now, event.at)
+        self._rules[type(event)](event)
+
+    def _say(self, event: Event, what: str) -> None:
+        self.violations.append(f"{event.kind} at {event.at:g} s: {what}")
+
+    def _session(self, event: Event, name: str) -> _Session:
+        """The session, which must be under way; an unknown one is reported once."""
+        if name not in self._sessions:
+            self._say(event, f"session {name} has not arrived")
+            self._sessions[name] = _Session()
+        elif self._sessions[name].ended:
+            self._say(event, f"session {name} has ended")
+        return self._sessions[name]
+
+    def _arrived(self, event: SessionArrived) -> None:
+        if event.session in self._sessions:
+            self._say(event, f"session {event.session} arrived twice")
+        self._sessions.setdefault(event.session, _Session())
+
+    def _admitted(self, event: SessionAdmitted) -> None:
+        session = self._session(event, event.session)
+        if session.admitted:
+            self._say(event, f"session {event.session} was admitted twice")
+        session.admitted = True
+
+    def _ended(self, event: SessionEnded) -> None:
+        session = self._session(event, event.session)
+        session.ended = True
+        if event.outcome == "failed":
+            return
+        for number in session.open_rounds():
+            self._say(event, f"round {number} of session {event.session} has not ended")
+        for number, call in session.open_calls:
+            self._say(event, f"call {call} of round {number} of {event.session} has not ended")
+
+    def _ready(self, event: RoundReady) -> None:
+        session = self._session(event, event.session)
+        if event.round in session.rounds:
+            self._say(event, f"round {event.round} of session {event.session} came twice")
+        elif session.open_rounds():
+            self._say(event, f"session {event.session} has another round under way")
+        session.rounds.setdefault(event.round, _Round()).seen.add(event.kind)
+
+    def _round(self, event: _RoundEvent) -> _Round:
+        """The round, which must have come as far as this event needs."""
+        rounds = self._session(event, event.session).rounds
+        rnd = rounds.setdefault(event.round, _Round())
+        if _BEFORE[event.kind] not in rnd.seen:
+            needed = _BEFORE[event.kind]
+            self._say(event, f"round {event.round} of session {event.session} has no {needed}")
+        if GpuEnd.kind in rnd.seen:
+            self._say(event, f"round {event.round} of session {event.session} has ended")
+        return rnd
+
+    def _once(self, event: GpuSubmit | GpuFirstToken | GpuEnd) -> None:
+        rnd = self._round(event)
+        name = f"round {event.round} of session {event.session}"
+        if event.kind in rnd.seen and event.kind != GpuEnd.kind:
+            self._say(event, f"{name} had this before")
+        if rnd.preempted:
+            self._say(event, f"{name} is preempted")
+        rnd.seen.add(event.kind)
+
+    def _started(self, event: GpuStart) -> None:
+        rnd = self._round(event)
+        if event.resumed != (GpuStart.kind in rnd.seen):
+            self._say(
+                event, f"round {event.round} of session {event.session}: resumed={event.resumed}"
+            )
+        if event.resumed and not rnd.preempted:
+            self._say(event, f"round {event.round} of session {event.session} was not preempted")
+        rnd.preempted = False
+        rnd.seen.add(event.kind)
+
+    def _preempted(self, event: Preempted) -> None:
+        rnd = self._round(event)
+        if rnd.preempted:
+            self._say(event, f"round {event.round} of session {event.session} is not running")
+        rnd.preempted = True
+
+    def _tool_started(self, event: ToolStart) -> None:
+        calls = self._session(event, event.session).open_calls
+        if (event.round, event.call) in calls:
+            self._say(event, f"call {event.call} of {event.session} started twice")
+        calls[event.round, event.call] = event.child
+
+    def _tool_ended(self, event: ToolEnd) -> None:
+        calls = self._session(event, event.session).open_calls
+        if (event.round, event.call) not in calls:
+            self._say(event, f"call {event.call} of {event.session} has not started")
+        child = self._sessions.get(calls.pop((event.round, event.call), None) or "")
+        if child is not None and not child.ended:
+            self._say(event, f"the sub-agent of call {event.call} of {event.session} goes on")
+
+    def _evicted(self, event: Evicted) -> None:
+        if not event.owner.startswith(PREFIX_OWNER) and event.owner not in self._sessions:
+            self._say(event, f"owner {event.owner} has not arrived")
+        if event.blocks < 1:
+            self._say(event, f"{event.blocks} blocks were evicted")
+
+    def _held(self, event: Held) -> None:
+        session = self._session(event, event.session)
+        if session.held:
+            self._say(event, f"session {event.session} is held already")
+        session.held = True
+
+    def _unheld(self, event: Unheld) -> None:
+        """A hold may end with its session, just after it."""
+        session = self._sessions.get(event.session)
+        if session is None or not session.held:
+            self._say(event, f"session {event.session} is not held")
+        else:
+            session.held = False
+
+    def _usage(self, event: KvUsage) -> None:
+        parts = [event.used_blocks, event.held_blocks, event.free_blocks]
+        known = [part for part in parts if part is not None]
+        if any(part < 0 for part in known):
+            self._say(event, f"a negative number of blocks: {known}")
+        if self._total_blocks is not None and sum(known) > self._total_blocks:
+            self._say(event, f"{sum(known)} blocks of {self._total_blocks}")

@@ -1,0 +1,137 @@
+"""How full the machine was: KV blocks in use, tool calls in flight, rounds waiting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TypedDict
+
+from marsbench.events import KvUsage, ToolEnd, ToolStart
+from marsbench.metrics.rounds import RoundRecord
+from marsbench.metrics.stream import Stream
+from marsbench.metrics.window import Window
+
+Interval = tuple[float, float]
+
+
+class Level(TypedDict):
+    """A quantity over time: its mean, weighted by time, and its highest value."""
+
+    mean: float | None
+    peak: float | None
+
+
+class Usage(TypedDict):
+    """KV blocks of running requests and of held sessions; as shares of `total_blocks` too.
+
+    Cached blocks without a user are in neither: they are free for the taking.
+    """
+
+    samples: int
+    total_blocks: int | None
+    used_blocks: Level
+    held_blocks: Level
+    used_share: Level
+    held_share: Level
+
+
+class Waiting(TypedDict):
+    """Mean number of rounds that are ready and have not started, admission included.
+
+    by_quarter: in each quarter of the time from first to last arrival; None for a burst.
+    """
+
+    mean: float | None
+    by_quarter: list[float] | None
+
+
+def kv_usage(stream: Stream, total_blocks: int | None = None) -> Usage:
+    """The engine's samples as levels; a sample holds until the next one.
+
+    total_blocks: all blocks of the cache; without it there are no shares.
+    """
+    samples = stream.of(KvUsage)
+    used = _level([(s.at, s.used_blocks) for s in samples])
+    held = _level([(s.at, s.held_blocks) for s in samples])
+    return {
+        "samples": len(samples),
+        "total_blocks": total_blocks,
+        "used_blocks": used,
+        "held_blocks": held,
+        "used_share": _share(used, total_blocks),
+        "held_share": _share(held, total_blocks),
+    }
+
+
+def _level(samples: Iterable[tuple[float, int | None]]) -> Level:
+    known = [(at, value) for at, value in samples if value is not None]
+    if not known:
+        return {"mean": None, "peak": None}
+    peak = float(max(value for _, value in known))
+    span = known[-1][0] - known[0][0]
+    if span <= 0:
+        return {"mean": peak, "peak": peak}
+    area = math.fsum(value * (until - at) for (at, value), (until, _) in pairwise(known))
+    return {"mean": area / span, "peak": peak}
+
+
+def _share(level: Level, total: int | None) -> Level:
+    mean, peak = level["mean"], level["peak"]
+    if total is None or mean is None or peak is None:
+        return {"mean": None, "peak": None}
+    return {"mean": mean / total, "peak": peak / total}
+
+
+def tools_in_flight(stream: Stream, run: Window | None) -> Level:
+    """Tool calls running at once over the whole run; sub-agents, which use no tool host, not.
+
+    A call that never ended counts until the stream's end.
+    """
+    if run is None:
+        return {"mean": None, "peak": None}
+    ends = {(e.session, e.round, e.call): e.at for e in stream.of(ToolEnd)}
+    calls = [
+        (e.at, ends.get((e.session, e.round, e.call), stream.end_s))
+        for e in stream.of(ToolStart)
+        if e.child is None
+    ]
+    return {"mean": mean_in_flight(calls, run), "peak": float(_peak(calls))}
+
+
+def waiting(rounds: Sequence[RoundRecord], run: Window | None, arriving: Window | None) -> Waiting:
+    """Rounds in the queue over the whole run, and by quarters of the arrivals."""
+    if run is None:
+        return {"mean": None, "by_quarter": None}
+    spans = [(r.ready_at, _left_queue_at(r, run.to_s)) for r in rounds]
+    quarters = [mean_in_flight(spans, q) for q in _quarters(arriving)] if arriving else None
+    return {"mean": mean_in_flight(spans, run), "by_quarter": quarters}
+
+
+def _left_queue_at(rnd: RoundRecord, end_s: float) -> float:
+    """When the round stopped waiting: an engine that hides starts shows the first token."""
+    for at in (rnd.started_at, rnd.first_token_at):
+        if at is not None:
+            return at
+    return end_s
+
+
+def _quarters(window: Window) -> list[Window]:
+    step = window.length_s / 4
+    return [Window(window.from_s + i * step, window.from_s + (i + 1) * step) for i in range(4)]
+
+
+def mean_in_flight(intervals: Iterable[Interval], window: Window) -> float:
+    """How many intervals are open at an instant of the window, on average."""
+    inside = (min(end, window.to_s) - max(start, window.from_s) for start, end in intervals)
+    return math.fsum(max(0.0, length) for length in inside) / window.length_s
+
+
+def _peak(intervals: Iterable[Interval]) -> int:
+    """The most intervals open at once; one that ends when another starts does not overlap it."""
+    changes = sorted(c for start, end in intervals for c in ((start, 1), (end, -1)) if end > start)
+    level = peak = 0
+    for _, change in changes:
+        level += change
+        peak = max(peak, level)
+    return peak
