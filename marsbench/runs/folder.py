@@ -1,0 +1,247 @@
+"""Write a run folder as the run goes, and read one back, whole or cut short."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, cast
+
+from marsbench.errors import RunFailedError, UsageError
+from marsbench.events import Event, EventWriter, read_events
+from marsbench.metrics.cache import EvictionCell
+from marsbench.metrics.check import Checker
+from marsbench.metrics.rounds import RoundRecord
+from marsbench.metrics.sessions import SessionRecord
+from marsbench.metrics.summary import Measured, Scale, measure
+from marsbench.runs.cautions import CautionNote
+from marsbench.runs.config import RunConfig
+from marsbench.runs.parquet import read_table, write_table
+from marsbench.runs.provenance import wall, wall_now
+from marsbench.runs.summary import FORMAT, RunSummary, run_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIG, EVENTS, IDEAL, SUMMARY, WALL = (
+    "run.json",
+    "events.jsonl",
+    "ideal.json",
+    "summary.json",
+    "wall.json",
+)
+TABLES = {"rounds": RoundRecord, "sessions": SessionRecord, "evictions": EvictionCell}
+
+
+class RunFolder:
+    """A run on disk: `config`, `events()`, `summary()`, `table("rounds")`."""
+
+    def __init__(self, path: Path, config: RunConfig) -> None:
+        self.path = path
+        self.config = config
+
+    @staticmethod
+    def create(path: Path, config: RunConfig) -> RunWriter:
+        """A fresh folder, to be written in a `with` block.
+
+        Raises UsageError, and leaves everything as it was, when the path exists or cannot be made.
+        """
+        text = config.to_json()
+        try:
+            path.mkdir(parents=True)
+            (path / CONFIG).write_text(text, encoding="utf-8")
+            return RunWriter(path, config)
+        except FileExistsError as error:
+            raise UsageError(
+                f"{path} exists already, and a run never overwrites one; "
+                "give another folder with -o, or move that one away."
+            ) from error
+        except OSError as error:
+            raise UsageError(
+                f"Cannot write a run folder at {path}: {error.strerror}; "
+                "give a folder that you may write with -o."
+            ) from error
+
+    @staticmethod
+    def create_in(results: Path, config: RunConfig) -> RunWriter:
+        """A fresh folder under `results`, named by date, code, workload and backend.
+
+        A second run of that name gets "-2", even in the same second. Raises what `create` raises.
+        """
+        name = config.folder_name(wall_now().date())
+        for number in count(1):
+            path = results / (name if number == 1 else f"{name}-{number}")
+            if not path.exists():
+                try:
+                    return RunFolder.create(path, config)
+                except UsageError:
+                    # Another run took the name just now: go on to the next. Anything else is said.
+                    if not path.exists():
+                        raise
+        raise AssertionError("count() never ends")
+
+    @staticmethod
+    def open(path: Path) -> RunFolder:
+        """A run to read, whether it went to its end or was killed.
+
+        Raises UsageError naming what is missing when the path is no run folder.
+        """
+        if not path.is_dir():
+            raise UsageError(f"{path} is not a folder; give the folder of a run.")
+        missing = [name for name in (CONFIG, EVENTS) if not (path / name).is_file()]
+        if missing:
+            raise UsageError(
+                f"{path} is not a run folder: it has no {' and no '.join(missing)}; "
+                "give the folder that `marsbench run` printed."
+            )
+        text = (path / CONFIG).read_text(encoding="utf-8")
+        return RunFolder(path, RunConfig.from_json(text, str(path / CONFIG)))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run went to its end: the summary is written last."""
+        return (self.path / SUMMARY).is_file()
+
+    def events(self) -> Iterator[Event]:
+        """What happened, in order. Raises UsageError naming a line that is no event."""
+        return read_events(self.path / EVENTS)
+
+    def ideal_s(self) -> Mapping[str, float] | None:
+        """Seconds that each session takes alone; None when nobody measured it."""
+        path = self.path / IDEAL
+        return cast("dict[str, float]", _load(path)) if path.is_file() else None
+
+    def measure(self, checker: Checker | None = None) -> Measured:
+        """The figures and tables, computed from the events, which a checker may watch."""
+        scale = Scale(
+            ideal_s=self.ideal_s(),
+            alphas=self.config.alphas,
+            block_size=self.config.block_size,
+            total_blocks=self.config.total_blocks,
+            unmeasured=self.config.unmeasured,
+        )
+        events = self.events()
+        return measure(checker.watch(events) if checker else events, scale)
+
+    def summary(self) -> RunSummary:
+        """What the run found; of a run cut short, what it had found until then, marked invalid.
+
+        Raises UsageError for a file that is not what it should be.
+        """
+        if not self.complete:
+            return run_summary(self.config, self.measure().summary, [self._why_stopped()])
+        summary = _load(self.path / SUMMARY)
+        if summary.get("marsbench_summary") != FORMAT:
+            raise UsageError(
+                f"{self.path / SUMMARY} has another format than this marsbench reads ({FORMAT}); "
+                "remove it, and the run is summarised again from its events."
+            )
+        return cast("RunSummary", summary)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The rows of "rounds", "sessions" or "evictions". Raises UsageError without a table."""
+        return read_table(self.path / f"{name}.parquet")
+
+    def _why_stopped(self) -> str:
+        path = self.path / WALL
+        outcome = _load(path)["outcome"] if path.is_file() else "killed, or still running"
+        return f"the run did not go to its end ({outcome}): these are its figures until then"
+
+
+class RunWriter(RunFolder):
+    """A run that is being written: `emit` events, then `finish`.
+
+    Leaving the `with` block without `finish` keeps the folder, readable as a run cut short.
+    """
+
+    def __init__(self, path: Path, config: RunConfig) -> None:
+        super().__init__(path, config)
+        self._started = wall_now()
+        self._writer = EventWriter(path / EVENTS)
+
+    def emit(self, event: Event) -> None:
+        """Appends an event. Raises RunFailedError when the disk does not take it."""
+        try:
+            self._writer(event)
+        except OSError as error:
+            raise _disk(self.path, error) from error
+
+    def save_ideal(self, ideal_s: Mapping[str, float]) -> None:
+        """Stores the seconds that each session takes alone; sessions it leaves out have none."""
+        self._write(IDEAL, dict(sorted(ideal_s.items())))
+
+    def finish(
+        self, *, reasons: Sequence[str] = (), cautions: Sequence[CautionNote] = ()
+    ) -> RunSummary:
+        """Ends the run: reads its own events back, writes the tables and the summary.
+
+        reasons: why the run is not valid, beside what its events show.
+        cautions: beside those of the configuration and of the figures.
+        """
+        self._close()
+        checker = Checker(self.config.total_blocks)
+        measured = self.measure(checker)
+        why = [*reasons, *_say(checker.violations)]
+        summary = run_summary(self.config, measured.summary, why, cautions)
+        self._write_tables(measured)
+        self._write(WALL, wall(self._started, "finished"))
+        self._write(SUMMARY, summary)
+        return summary
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._close()
+        if not self.complete:
+            outcome = kind.__name__ if kind else "not finished"
+            self._write(WALL, wall(self._started, outcome))
+
+    def _close(self) -> None:
+        try:
+            self._writer.__exit__()
+        except OSError as error:
+            raise _disk(self.path, error) from error
+
+    def _write_tables(self, measured: Measured) -> None:
+        rows = (measured.rounds, measured.sessions, measured.evictions)
+        try:
+            for (name, kind), records in zip(TABLES.items(), rows, strict=True):
+                write_table(self.path / f"{name}.parquet", kind, records)
+        except OSError as error:
+            raise _disk(self.path, error) from error
+
+    def _write(self, name: str, content: object) -> None:
+        """Writes a JSON file whole or not at all: a reader never finds half of it."""
+        text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        draft = self.path / f"{name}.part"
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(self.path / name)
+        except OSError as error:
+            raise _disk(self.path, error) from error
+
+
+def _say(violations: Sequence[str]) -> list[str]:
+    if not violations:
+        return []
+    return [f"the event stream breaks {len(violations)} rules, first: {violations[0]}"]
+
+
+def _disk(path: Path, error: OSError) -> RunFailedError:
+    return RunFailedError(
+        f"Cannot go on writing {path}: {error.strerror}; what was written is kept. "
+        "Make room and rerun into another folder."
+    )
+
+
+def _load(path: Path) -> dict[str, object]:
+    """A JSON object. Raises UsageError naming the file when it holds none."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise UsageError(f"{path} holds no JSON object; the run folder was changed by hand.")
+    return record

@@ -1,0 +1,69 @@
+"""The summary of a run: what ran, whether it counts, and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from marsbench.metrics.summary import Summary
+from marsbench.runs.cautions import CautionNote, cautions_of
+from marsbench.runs.config import RunConfig
+
+FORMAT = 1
+
+
+class RunSummary(Summary):
+    """summary.json: the figures, with what they are of and whether they may be used.
+
+    reasons says why a run is not valid, one sentence each; it is empty when it is.
+    """
+
+    marsbench_summary: int
+    backend: str
+    params: Mapping[str, Any]
+    engine: str
+    workload: str
+    workload_hash: str
+    seed: int | None
+    hardware: Mapping[str, Any]
+    code: str
+    valid: bool
+    reasons: list[str]
+    cautions: list[CautionNote]
+
+
+def run_summary(
+    config: RunConfig,
+    figures: Summary,
+    reasons: Sequence[str] = (),
+    cautions: Sequence[CautionNote] = (),
+) -> RunSummary:
+    """The summary of a run with these figures; `reasons` and `cautions` are added to its own."""
+    invalid = [*reasons, *_reasons(config, figures)]
+    return {
+        "marsbench_summary": FORMAT,
+        "backend": config.backend,
+        "params": config.params,
+        "engine": config.engine,
+        "workload": config.workload,
+        "workload_hash": config.workload_hash,
+        "seed": config.seed,
+        "hardware": config.hardware,
+        "code": config.code.label,
+        "valid": not invalid,
+        "reasons": invalid,
+        "cautions": [*config.known_cautions(), *cautions, *cautions_of(figures)],
+        **figures,
+    }
+
+
+def _reasons(config: RunConfig, figures: Summary) -> list[str]:
+    counts, offered = figures["sessions"], config.offered_sessions
+    reasons = []
+    if counts["arrived"] == 0:
+        reasons.append("no session arrived")
+    elif offered is not None and counts["arrived"] != offered:
+        reasons.append(f"{counts['arrived']} of {offered} sessions arrived")
+    if counts["unfinished"]:
+        reasons.append(f"{counts['unfinished']} of {counts['arrived']} sessions had not ended")
+    return reasons
