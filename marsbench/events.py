@@ -15,6 +15,9 @@ from typing import IO, Any, ClassVar, Literal, Self
 
 from marsbench.errors import UsageError
 
+# json.dumps builds a new encoder for every call that asks for separators.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -25,8 +28,8 @@ class Event:
 
     def to_json(self) -> str:
         """One line of JSON, the kind first; the same event always gives the same bytes."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return json.dumps({"event": self.kind, **fields}, separators=(",", ":"))
+        fields = {name: getattr(self, name) for name in _FIELDS[type(self)]}
+        return _encode({"event": self.kind, **fields})
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
     )
 }  # fmt: skip
 
+_FIELDS = {cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in EVENT_TYPES.values()}
+
 
 def from_json(line: str) -> Event:
     """The event of one line. Raises ValueError when the line is no event of ours."""
@@ -246,4 +251,6 @@ def read_events(path: Path) -> Iterator[Event]:
             try:
                 yield from_json(line)
             except ValueError as error:
-                raise UsageError(f"{path}:{number} is not an event of marsbench: {error}") from error
+                raise UsageError(
+                    f"{path}:{number} is not an event of marsbench: {error}"
+                ) from error
