@@ -45,7 +45,7 @@ class RunFolder:
     def create(path: Path, config: RunConfig) -> RunWriter:
         """A fresh folder, to be written in a `with` block.
 
-        Raises UsageError, and leaves everything as it was, when the path exists or cannot be made.
+        Raises UsageError, and overwrites nothing, when the path exists or cannot be made.
         """
         text = config.to_json()
         try:
@@ -71,15 +71,14 @@ class RunFolder:
         """
         name = config.folder_name(wall_now().date())
         for number in count(1):
-            path = results / (name if number == 1 else f"{name}-{number}")
-            if not path.exists():
-                try:
-                    return RunFolder.create(path, config)
-                except UsageError:
-                    # Another run took the name just now: go on to the next. Anything else is said.
-                    if not path.exists():
-                        raise
-        raise AssertionError("count() never ends")
+            try:
+                return RunFolder.create(
+                    results / (name if number == 1 else f"{name}-{number}"), config
+                )
+            except UsageError as error:
+                if not isinstance(error.__cause__, FileExistsError):
+                    raise
+        raise AssertionError("count() never ends")  # pragma: no cover
 
     @staticmethod
     def open(path: Path) -> RunFolder:

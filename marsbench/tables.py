@@ -1,0 +1,226 @@
+"""A run's summary as one table that a person reads on one screen, and several runs side by side."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from marsbench.metrics.goodput import Goodput
+from marsbench.metrics.load import Level
+from marsbench.metrics.percentiles import Distribution
+from marsbench.runs import RunFolder, RunSummary
+
+UNMEASURED = "–"
+
+Row = tuple[str, str]
+
+_COMPARED = (
+    "latency\nmean s",
+    "\nP95 s",
+    "slowdown\nmax",
+    "TTFT\nP99 s",
+    "output\ntok/s",
+    "recomputed\ntokens",
+)
+
+
+def show_run(path: Path, *, as_json: bool = False, console: Console | None = None) -> None:
+    """Prints a run again, as a table or as its one JSON object.
+
+    Raises UsageError when the path is no run folder.
+    """
+    summary = RunFolder.open(path).summary()
+    if as_json:
+        sys.stdout.write(summary_json(summary))
+    else:
+        render_summary(summary, console or Console())
+
+
+def summary_json(summary: RunSummary) -> str:
+    """The summary for machines: one JSON object on one line."""
+    return json.dumps(summary, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def render_summary(summary: RunSummary, console: Console) -> None:
+    """What ran, how many sessions were served well, what they experienced, whether it counts."""
+    console.print(f"[bold]{escape(_title(summary))}[/bold]", highlight=False)
+    console.print(_grid(_outcome(summary)))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("seconds", no_wrap=True)
+    for heading in ("n", "mean", "P50", "P90", "P95", "P99", "max"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, distribution, digits in _distributions(summary):
+        table.add_row(name, *_cells(distribution, digits))
+    console.print(table)
+    console.print(_grid(_facts(summary)))
+    console.print()
+    _verdict(summary, console)
+
+
+def render_comparison(summaries: Sequence[RunSummary], console: Console) -> None:
+    """Several runs side by side, a row each, in the order given."""
+    alphas = list(dict.fromkeys(alpha for s in summaries for alpha in s["goodput"]))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("\nbackend", no_wrap=True)
+    for heading in (*(f"goodput\n({alpha})" for alpha in alphas), *_COMPARED):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for summary in summaries:
+        table.add_row(*(escape(cell) for cell in _compared(summary, alphas)))
+    console.print(table)
+    for summary in summaries:
+        for reason in summary["reasons"]:
+            console.print(f"[red]not valid[/red] {escape(summary['backend'])}: {escape(reason)}")
+
+
+def _grid(rows: Iterable[Row]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        grid.add_row(escape(name), escape(value))
+    return grid
+
+
+def _title(summary: RunSummary) -> str:
+    seed = "" if summary["seed"] is None else f", seed {summary['seed']}"
+    return f"{summary['backend']} on {summary['workload']}{seed} ({summary['engine']})"
+
+
+def _distributions(summary: RunSummary) -> Iterator[tuple[str, Distribution, int]]:
+    """Name, numbers and decimals of every line of the table."""
+    ready, submit = summary["ttft"]["ready"], summary["ttft"]["submit"]
+    yield "session latency", summary["latency"], 1
+    yield "slowdown (times alone)", summary["slowdown"], 2
+    yield "wait for admission", summary["admission_wait"], 1
+    yield "TTFT ready, first round", ready["first"], 2
+    yield "TTFT ready, later rounds", ready["continuation"], 2
+    yield "TTFT submit, first round", submit["first"], 2
+    yield "TTFT submit, later rounds", submit["continuation"], 2
+    yield "time per output token (ms)", _in_ms(summary["tpot"]), 1
+
+
+def _in_ms(seconds: Distribution) -> Distribution:
+    def ms(value: float | None) -> float | None:
+        return None if value is None else value * 1000
+
+    return {
+        "n": seconds["n"],
+        "mean": ms(seconds["mean"]),
+        "p50": ms(seconds["p50"]),
+        "p90": ms(seconds["p90"]),
+        "p95": ms(seconds["p95"]),
+        "p99": ms(seconds["p99"]),
+        "max": ms(seconds["max"]),
+    }
+
+
+def _cells(numbers: Distribution, digits: int) -> list[str]:
+    values = (
+        numbers["mean"],
+        numbers["p50"],
+        numbers["p90"],
+        numbers["p95"],
+        numbers["p99"],
+        numbers["max"],
+    )
+    return [str(numbers["n"]), *(_number(value, digits) for value in values)]
+
+
+def _outcome(summary: RunSummary) -> Iterator[Row]:
+    for alpha, figure in summary["goodput"].items():
+        yield f"goodput({alpha})", _goodput(figure)
+    yield "sessions", _counts(summary)
+
+
+def _facts(summary: RunSummary) -> Iterator[Row]:
+    speed, lost, found = summary["throughput"], summary["evictions"], summary["prefix_hit_rate"]
+    output = _number(speed["output_tokens_per_s"])
+    yield "throughput", f"{output} output tokens/s, {_number(speed['prompt_tokens_per_s'])} prompt"
+    yield (
+        "evicted",
+        f"{_number(lost['blocks'])} blocks ({_number(lost['blocks_per_s'], 1)} /s); "
+        f"{_number(lost['recomputed_tokens'])} tokens had to be recomputed",
+    )
+    yield (
+        "preempted",
+        f"{_number(summary['preemptions'])} times; "
+        f"{_number(lost['preempt_recomputed_tokens'])} tokens recomputed after it",
+    )
+    yield (
+        "prefix hit rate",
+        f"{_percent(found['continuation'])} of later rounds, {_percent(found['all'])} of all",
+    )
+    yield "KV cache in use", _kv(summary)
+    yield "tools in flight", _level(summary["tools_in_flight"], "{:.1f}")
+
+
+def _goodput(figure: Goodput) -> str:
+    """ "18/30 (60.0 %), 0.0123 sessions/s"."""
+    if figure["good"] is None:
+        return UNMEASURED
+    rate = UNMEASURED if figure["rate"] is None else f"{figure['rate']:.4f}"
+    share = f"{figure['good']}/{figure['arrived']} ({_percent(figure['share'])})"
+    return f"{share}, {rate} sessions/s"
+
+
+def _counts(summary: RunSummary) -> str:
+    """ "30 arrived, 28 finished, 2 failed" and, where there are any, the others."""
+    counts = summary["sessions"]
+    rest = {
+        "failed": counts["failed"],
+        "unfinished": counts["unfinished"],
+        "sub-agents": counts["sub_agents"],
+    }
+    parts = [f"{counts['arrived']} arrived", f"{counts['finished']} finished"]
+    parts += [f"{number} {name}" for name, number in rest.items() if number]
+    return f"{', '.join(parts)}, in {_number(summary['makespan_s'], 1)} s"
+
+
+def _kv(summary: RunSummary) -> str:
+    usage = summary["kv_usage"]
+    text = _level(usage["used_share"], "{:.1%}")
+    if usage["held_blocks"]["peak"]:
+        text += f"; held for paused sessions {_level(usage['held_share'], '{:.1%}')}"
+    return text
+
+
+def _level(level: Level, form: str) -> str:
+    if level["mean"] is None or level["peak"] is None:
+        return UNMEASURED
+    return f"mean {form.format(level['mean'])}, peak {form.format(level['peak'])}"
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return UNMEASURED if value is None else f"{value:,.{digits}f}"
+
+
+def _percent(share: float | None) -> str:
+    return UNMEASURED if share is None else f"{share * 100:.1f} %"
+
+
+def _verdict(summary: RunSummary, console: Console) -> None:
+    if summary["valid"]:
+        console.print("valid")
+    for reason in summary["reasons"]:
+        console.print(f"[red]not valid[/red]: {escape(reason)}")
+    for caution in summary["cautions"]:
+        console.print(f"[yellow]caution[/yellow] {caution['code']}: {escape(caution['text'])}")
+
+
+def _compared(summary: RunSummary, alphas: Sequence[str]) -> list[str]:
+    goods = [summary["goodput"].get(alpha) for alpha in alphas]
+    return [
+        summary["backend"],
+        *(UNMEASURED if good is None else _percent(good["share"]) for good in goods),
+        _number(summary["latency"]["mean"], 1),
+        _number(summary["latency"]["p95"], 1),
+        _number(summary["slowdown"]["max"], 2),
+        _number(summary["ttft"]["ready"]["all"]["p99"], 2),
+        _number(summary["throughput"]["output_tokens_per_s"]),
+        _number(summary["evictions"]["recomputed_tokens"]),
+    ]
