@@ -19,8 +19,9 @@ from marsbench.workload.problems import first_problem
 
 Quantity = Literal[
     "first_prompt_tokens", "rounds", "append_tokens", "user_append_tokens", "output_tokens",
-    "tool_s", "user_s", "peak_tokens", "cut_to_tokens", "interarrival_s",
+    "tool_s", "user_s", "peak_tokens", "cut_to_tokens", "subagents", "cpu_s", "interarrival_s",
 ]  # fmt: skip
+"""What a target can be set for; docs/workloads.md says what each is taken over."""
 
 SUBAGENT = "subagent"
 """The share of a tool mix that is no class of tools but a child session."""
