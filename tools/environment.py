@@ -39,7 +39,7 @@ NO_PACKAGES = (
 )
 TORCH_WITH_CUDA = (
     "Note: no CPU build of torch is to be had here, so the default build and its CUDA libraries "
-    "are installed, about 3 GB more."
+    "are installed, about 4 GB more."
 )
 # Imported once, so that their .pyc files exist: vLLM's first import takes 30 s without them.
 # Compiling all that is installed would take longer and 250 MB more.
@@ -74,12 +74,14 @@ def is_done(wanted: str) -> bool:
 
 
 def works() -> bool:
-    """Whether .venv holds this Python and a pip, and no earlier set-up stopped half-way."""
+    """Whether .venv is of this Python and this folder, and no earlier set-up stopped half-way."""
     if UNFINISHED.exists() or not PYTHON.exists():
         return False
-    ask = "import pip, sys; print(sys.version_info[:2], sys.prefix)"
+    if str(VENV) not in (VENV / "pyvenv.cfg").read_text():
+        return False
+    ask = "import pip, sys; print(*sys.version_info[:2])"
     answer = subprocess.run([str(PYTHON), "-c", ask], capture_output=True, text=True, check=False)
-    return answer.stdout.strip() == f"{sys.version_info[:2]} {VENV}"
+    return answer.stdout.split() == [str(part) for part in sys.version_info[:2]]
 
 
 def make_venv() -> None:
