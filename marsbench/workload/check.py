@@ -31,6 +31,8 @@ UNITS: dict[Quantity, str] = {
 """Every quantity with its unit, in the order in which they are shown; docs/workloads.md says
 what each is taken over."""
 
+UNMEASURED = "–"
+
 FALSE_ALARM = 0.001
 """The chance that one row of a check misses although its target is met exactly at its edge."""
 
@@ -120,10 +122,19 @@ def verdict(rows: Sequence[CheckRow], recipe: str) -> str:
     if not missed:
         return f"meets all {len(judged)} targets of {recipe}"
     worst = ", ".join(
-        f"{row.label} is {row.measured:.4g}, not {row.target:.4g} ±{row.within:.0%}"
+        f"{row.label} is {number(row.measured)}, not {number(row.target)} ±{row.within:.0%}"
         for row in missed
     )
     return f"misses {len(missed)} of {len(judged)} targets of {recipe}: {worst}"
+
+
+def number(value: float | None) -> str:
+    """Three digits are enough for a reader; a missing value is a dash."""
+    if value is None:
+        return UNMEASURED
+    if abs(value) >= 10_000:
+        return f"{value / 1e6:.4g}M" if abs(value) >= 1e6 else f"{value / 1e3:.4g}k"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def alone_s(call: ToolCall) -> float:

@@ -16,7 +16,7 @@ from marsbench.workload.streams import stream
 GpuSeconds = Callable[[Sequence[Session]], float]
 """The mean seconds that these sessions keep the engine busy, each alone on it."""
 
-Track = Callable[[Iterable[int]], Iterable[int]]
+Track = Callable[[Sequence[int]], Iterable[int]]
 """Passes the numbers on and shows how far they are."""
 
 

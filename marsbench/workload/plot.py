@@ -1,0 +1,79 @@
+"""Draws a workload's distributions as small multiples, with its recipe's targets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from marsbench.errors import UsageError
+from marsbench.workload.check import UNITS, CheckRow, check, measure
+from marsbench.workload.distributions import Floats
+from marsbench.workload.files import Workload
+from marsbench.workload.recipe import Quantity, Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FORMATS = (".png", ".svg", ".pdf")
+_COLUMNS = 3
+
+
+def plot_workload(workload: Workload, recipe: Recipe | None, path: Path) -> None:
+    """Write the figure; its format is the file's ending.
+
+    Raises UsageError when the ending is unknown or the place cannot be written.
+    """
+    # Before matplotlib is loaded, for that takes longer than the mistake.
+    if path.suffix not in FORMATS:
+        raise UsageError(
+            f"Cannot plot to {path}: give a file that ends in {', '.join(FORMATS[:-1])} or "
+            f"{FORMATS[-1]}, for example --plot workload.png."
+        )
+    from matplotlib.figure import Figure
+
+    values = {name: v for name, v in measure(workload).items() if v.size > 1}
+    checks = [] if recipe is None else check(workload, recipe)
+    rows = -(-len(values) // _COLUMNS)
+    figure = Figure(figsize=(4 * _COLUMNS, 2.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, _COLUMNS, squeeze=False).flat
+    for axis, (quantity, numbers) in zip(axes, values.items(), strict=False):
+        _histogram(axis, quantity, numbers, [c for c in checks if c.quantity == quantity])
+    for axis in list(axes)[len(values) :]:
+        axis.set_visible(False)
+    legend = "dashed: the recipe's targets" if checks else "no targets"
+    figure.suptitle(f"{workload.name}: {len(workload.sessions)} sessions ({legend})")
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"Cannot write the figure to {path} ({why}); give a file in a folder that exists."
+        ) from error
+
+
+def _histogram(axis: Axes, quantity: Quantity, values: Floats, targets: list[CheckRow]) -> None:
+    shown = values[values > 0]
+    zeros = 1 - shown.size / values.size
+    if shown.size:
+        axis.hist(shown, bins=list(_bins(shown)), color="#4c72b0")
+        axis.set_xscale("log")
+    for row in targets:
+        if row.target > 0:
+            axis.axvline(row.target, color="#c44e52", linestyle="--", linewidth=1)
+            axis.annotate(
+                f"p{row.share * 100:.0f}", (row.target, 1.0), xycoords=("data", "axes fraction"),
+                xytext=(2, -9), textcoords="offset points", fontsize=7, color="#c44e52",
+            )  # fmt: skip
+    title = quantity.removesuffix("_tokens").removesuffix("_s").replace("_", " ")
+    axis.set_title(f"{title} (n = {values.size:,})", fontsize=10)
+    unit = "seconds" if UNITS[quantity] == "s" else UNITS[quantity]
+    axis.set_xlabel(f"{unit}; {zeros:.0%} are 0" if zeros > 0 else unit)
+    axis.set_ylabel("count")
+
+
+def _bins(values: Floats) -> Floats:
+    """Bins of equal width on a logarithmic axis."""
+    low, high = float(values.min()), float(values.max())
+    return np.geomspace(low * 0.999, high * 1.001, min(40, 10 + values.size // 20))
