@@ -83,7 +83,7 @@ def _record(
         output_tokens=end.output_tokens if end else None,
         cached_tokens=start.cached_tokens if start else None,
         reusable_tokens=start.reusable_tokens if start else None,
-        recomputed_tokens=_total_lost(starts[:1]),
+        recomputed_tokens=_total_lost(starts[:1]) if starts else None,
         preempt_recomputed_tokens=_total_lost(starts[1:]) if starts else None,
         preemptions=preemptions,
     )
