@@ -31,7 +31,7 @@ _COMPARED = (
 )
 
 
-def show_run(path: Path, *, as_json: bool = False, console: Console | None = None) -> None:
+def show_run(path: Path, as_json: bool = False, console: Console | None = None) -> None:
     """Prints a run again, as a table or as its one JSON object.
 
     Raises UsageError when the path is no run folder.
@@ -101,22 +101,7 @@ def _distributions(summary: RunSummary) -> Iterator[tuple[str, Distribution, int
     yield "TTFT ready, later rounds", ready["continuation"], 2
     yield "TTFT submit, first round", submit["first"], 2
     yield "TTFT submit, later rounds", submit["continuation"], 2
-    yield "time per output token (ms)", _in_ms(summary["tpot"]), 1
-
-
-def _in_ms(seconds: Distribution) -> Distribution:
-    def ms(value: float | None) -> float | None:
-        return None if value is None else value * 1000
-
-    return {
-        "n": seconds["n"],
-        "mean": ms(seconds["mean"]),
-        "p50": ms(seconds["p50"]),
-        "p90": ms(seconds["p90"]),
-        "p95": ms(seconds["p95"]),
-        "p99": ms(seconds["p99"]),
-        "max": ms(seconds["max"]),
-    }
+    yield "time per output token", summary["tpot"], 4
 
 
 def _cells(numbers: Distribution, digits: int) -> list[str]:
