@@ -47,7 +47,10 @@ WARM_UP = (
     "import matplotlib.pyplot, pandas, pyarrow.parquet, rich.progress, scipy.stats, typer.testing;"
     "import hypothesis.strategies, pytest, xdist.plugin;"
     "import vllm.config, vllm.v1.core.sched.async_scheduler, vllm.v1.structured_output;"
-    "import vllm.model_executor.models.registry, vllm.v1.kv_cache_interface"
+    "import vllm.model_executor.models.registry, vllm.v1.kv_cache_interface;"
+    # What building a VllmConfig imports along the way.
+    "import vllm.model_executor.models.config, vllm.v1.attention.backends.mla.indexer;"
+    "import vllm.v1.executor.abstract, transformers.models.qwen3.configuration_qwen3"
 )
 QUIET = {
     "HF_HUB_OFFLINE": "1",
