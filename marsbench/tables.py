@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich import box
@@ -52,12 +52,12 @@ def render_summary(summary: RunSummary, console: Console) -> None:
     """What ran, how many sessions were served well, what they experienced, whether it counts."""
     console.print(f"[bold]{escape(_title(summary))}[/bold]", highlight=False)
     console.print(_grid(_outcome(summary)))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("seconds", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("seconds")
     for heading in ("n", "mean", "P50", "P90", "P95", "P99", "max"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, distribution, digits in _distributions(summary):
-        table.add_row(name, *_cells(distribution, digits))
+    for name, distribution in _distributions(summary):
+        table.add_row(name, *_cells(distribution))
     console.print(table)
     console.print(_grid(_facts(summary)))
     console.print()
@@ -91,20 +91,19 @@ def _title(summary: RunSummary) -> str:
     return f"{summary['backend']} on {summary['workload']}{seed} ({summary['engine']})"
 
 
-def _distributions(summary: RunSummary) -> Iterator[tuple[str, Distribution, int]]:
-    """Name, numbers and decimals of every line of the table."""
+def _distributions(summary: RunSummary) -> Iterator[tuple[str, Distribution]]:
     ready, submit = summary["ttft"]["ready"], summary["ttft"]["submit"]
-    yield "session latency", summary["latency"], 1
-    yield "slowdown (times alone)", summary["slowdown"], 2
-    yield "wait for admission", summary["admission_wait"], 1
-    yield "TTFT ready, first round", ready["first"], 2
-    yield "TTFT ready, later rounds", ready["continuation"], 2
-    yield "TTFT submit, first round", submit["first"], 2
-    yield "TTFT submit, later rounds", submit["continuation"], 2
-    yield "time per output token", summary["tpot"], 4
+    yield "session latency", summary["latency"]
+    yield "slowdown (times alone)", summary["slowdown"]
+    yield "wait for admission", summary["admission_wait"]
+    yield "TTFT from ready, first", ready["first"]
+    yield "TTFT from ready, later", ready["continuation"]
+    yield "TTFT from submit, first", submit["first"]
+    yield "TTFT from submit, later", submit["continuation"]
+    yield "time per output token", summary["tpot"]
 
 
-def _cells(numbers: Distribution, digits: int) -> list[str]:
+def _cells(numbers: Distribution) -> list[str]:
     values = (
         numbers["mean"],
         numbers["p50"],
@@ -113,7 +112,15 @@ def _cells(numbers: Distribution, digits: int) -> list[str]:
         numbers["p99"],
         numbers["max"],
     )
-    return [str(numbers["n"]), *(_number(value, digits) for value in values)]
+    return [str(numbers["n"]), *(_short(value) for value in values)]
+
+
+def _short(value: float | None) -> str:
+    """Four digits or so: a thousandth of a second matters below one, a tenth not above 1000."""
+    if value is None or value == 0:
+        return UNMEASURED if value is None else "0"
+    digits = next((d for d, least in ((0, 1000), (1, 100), (2, 1), (3, 0.1)) if value >= least), 4)
+    return f"{value:.{digits}f}"
 
 
 def _outcome(summary: RunSummary) -> Iterator[Row]:
@@ -124,8 +131,11 @@ def _outcome(summary: RunSummary) -> Iterator[Row]:
 
 def _facts(summary: RunSummary) -> Iterator[Row]:
     speed, lost, found = summary["throughput"], summary["evictions"], summary["prefix_hit_rate"]
-    output = _number(speed["output_tokens_per_s"])
-    yield "throughput", f"{output} output tokens/s, {_number(speed['prompt_tokens_per_s'])} prompt"
+    yield (
+        "throughput",
+        f"{_short(speed['output_tokens_per_s'])} output tokens/s; "
+        f"{_short(speed['prompt_tokens_per_s'])} prompt tokens/s, cached ones included",
+    )
     yield (
         "evicted",
         f"{_number(lost['blocks'])} blocks ({_number(lost['blocks_per_s'], 1)} /s); "
@@ -141,7 +151,7 @@ def _facts(summary: RunSummary) -> Iterator[Row]:
         f"{_percent(found['continuation'])} of later rounds, {_percent(found['all'])} of all",
     )
     yield "KV cache in use", _kv(summary)
-    yield "tools in flight", _level(summary["tools_in_flight"], "{:.1f}")
+    yield "tools in flight", _level(summary["tools_in_flight"], _short)
 
 
 def _goodput(figure: Goodput) -> str:
@@ -168,16 +178,14 @@ def _counts(summary: RunSummary) -> str:
 
 def _kv(summary: RunSummary) -> str:
     usage = summary["kv_usage"]
-    text = _level(usage["used_share"], "{:.1%}")
+    text = _level(usage["used_share"], _percent)
     if usage["held_blocks"]["peak"]:
-        text += f"; held for paused sessions {_level(usage['held_share'], '{:.1%}')}"
+        text += f"; held for paused sessions {_level(usage['held_share'], _percent)}"
     return text
 
 
-def _level(level: Level, form: str) -> str:
-    if level["mean"] is None or level["peak"] is None:
-        return UNMEASURED
-    return f"mean {form.format(level['mean'])}, peak {form.format(level['peak'])}"
+def _level(level: Level, form: Callable[[float | None], str]) -> str:
+    return f"mean {form(level['mean'])}, peak {form(level['peak'])}"
 
 
 def _number(value: float | None, digits: int = 0) -> str:
@@ -202,10 +210,10 @@ def _compared(summary: RunSummary, alphas: Sequence[str]) -> list[str]:
     return [
         summary["backend"],
         *(UNMEASURED if good is None else _percent(good["share"]) for good in goods),
-        _number(summary["latency"]["mean"], 1),
-        _number(summary["latency"]["p95"], 1),
-        _number(summary["slowdown"]["max"], 2),
-        _number(summary["ttft"]["ready"]["all"]["p99"], 2),
-        _number(summary["throughput"]["output_tokens_per_s"]),
+        _short(summary["latency"]["mean"]),
+        _short(summary["latency"]["p95"]),
+        _short(summary["slowdown"]["max"]),
+        _short(summary["ttft"]["ready"]["all"]["p99"]),
+        _short(summary["throughput"]["output_tokens_per_s"]),
         _number(summary["evictions"]["recomputed_tokens"]),
     ]
