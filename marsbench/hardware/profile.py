@@ -12,19 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
 
 from marsbench.errors import UsageError, unknown_name
-from marsbench.hardware import roofline
+from marsbench.hardware import curves
+from marsbench.hardware.catalog import load_profiles, named_gpu, named_model, read_profile
 from marsbench.hardware.schema import Gpu, ModelShape, Precision, ProfileFile
-from marsbench.hardware.steptime import Curves, StepTime
+from marsbench.hardware.steptime import StepTime
 
 ACTIVATION_BYTES = 180_224 * 8_192
 RUNTIME_BYTES = 3.5 * 2**30
@@ -32,13 +28,6 @@ PCIE_SHARE = 0.8
 """What a large copy of pinned memory reaches of a PCIe link's nominal rate."""
 MIN_KV_TOKENS = 1_024
 """A KV cache of fewer tokens holds no request worth simulating."""
-
-DATASHEET_CAUTION = (
-    "Step times are a roofline from datasheet numbers, not measured; "
-    "rerun at +-20 % step time to see whether the ranking holds."
-)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +46,12 @@ class Memory:
 
 @dataclass(frozen=True)
 class Hardware:
-    """A model on a GPU at a precision: how much KV it holds and how long a step takes."""
+    """A model on a GPU at a precision: how much KV it holds and how long a step takes.
+
+    source: what the step times rest on.
+    longest_prefill, longest_decode: tokens of context up to which attention was measured; None
+        where the step times do not come from a table.
+    """
 
     id: str
     model: str
@@ -69,7 +63,10 @@ class Hardware:
     memory: Memory
     host_link_bytes_per_s: float
     step_time: StepTime
+    source: str
     cautions: tuple[str, ...] = field(default=())
+    longest_prefill: int | None = None
+    longest_decode: int | None = None
 
     def kv_tokens(self, memory_fraction: float = 0.9) -> int:
         """Tokens of KV that fit when the server may use this fraction of GPU memory."""
@@ -84,6 +81,19 @@ class Hardware:
     def swap_s(self, num_tokens: int) -> float:
         """Seconds to copy the KV of that many tokens to host memory, or back."""
         return num_tokens * self.kv_bytes_per_token / self.host_link_bytes_per_s
+
+    def cautions_for(self, peak_tokens: int) -> tuple[str, ...]:
+        """The cautions of a run whose longest context has so many tokens."""
+        measured = (self.longest_prefill, self.longest_decode)
+        beyond = [limit for limit in measured if limit is not None and peak_tokens > limit]
+        if not beyond:
+            return self.cautions
+        caution = (
+            f"Contexts of up to {peak_tokens:,} tokens go beyond the measured step times (prefill "
+            f"to {self.longest_prefill:,}, decode to {self.longest_decode:,}); longer ones are "
+            "extrapolated by bandwidth and FLOP rate. Rerun at +-20 % attention time."
+        )
+        return (*self.cautions, caution)
 
     def with_scale(
         self,
@@ -119,77 +129,63 @@ def load_hardware(
     """Hardware by name, or from a user's TOML profile, which then decides the GPU.
 
     precision: None is the model's first (bf16 for Qwen3-Coder-30B, mxfp4 for gpt-oss-120b).
+    A profile names its own model; `model` and `precision` fill in what it leaves out.
     """
+    profiles = load_profiles()
     if profile is not None:
-        return _from_file(profile, model, precision)
-    gpus = load_gpus()
-    if gpu not in gpus:
-        cure = " For your own, write a profile: docs/hardware.md."
-        raise unknown_name("GPU", gpu, gpus, cure)
-    return _assemble(gpu, gpus[gpu], model, _named_model(model), precision, 1)
+        return _from_profile(read_profile(profile), profile.stem, model, precision)
+    if gpu in profiles:
+        return _from_profile(profiles[gpu], gpu, model, precision)
+    shape = named_model(model)
+    card = named_gpu(gpu)
+    precision, bytes_per = _precision(shape, model, precision)
+    grounded = curves.from_tables(gpu, model, precision, shape, bytes_per)
+    grounded = grounded or curves.from_datasheet(card, shape, bytes_per, 1)
+    return _hardware((gpu, model, precision), card, shape, bytes_per, 1, grounded)
 
 
-def load_models() -> dict[str, ModelShape]:
-    """The model shapes that ship with marsbench, by name."""
-    return _packaged("models.toml", TypeAdapter(dict[str, ModelShape]))
-
-
-def load_gpus() -> dict[str, Gpu]:
-    """The GPUs that ship with marsbench, by name."""
-    return _packaged("gpus.toml", TypeAdapter(dict[str, Gpu]))
-
-
-def _packaged(name: str, schema: TypeAdapter[T]) -> T:
-    text = resources.files("marsbench.hardware").joinpath("data", name).read_text("utf-8")
-    return schema.validate_python(tomllib.loads(text))
-
-
-def _named_model(name: str) -> ModelShape:
-    models = load_models()
-    if name not in models:
-        raise unknown_name("model", name, models)
-    return models[name]
-
-
-def _from_file(path: Path, model: str, precision: str | None) -> Hardware:
-    profile = _read_profile(path)
-    name = profile.id or path.stem
+def _from_profile(profile: ProfileFile, stem: str, model: str, precision: str | None) -> Hardware:
+    name = profile.id or stem
     if isinstance(profile.model, ModelShape):
         model, shape = f"{name}-model", profile.model
     else:
         model = profile.model or model
-        shape = _named_model(model)
-    precision = profile.precision or precision
-    return _assemble(name, profile.gpu, model, shape, precision, profile.tensor_parallel)
+        shape = named_model(model)
+    precision, bytes_per = _precision(shape, model, profile.precision or precision)
+    gpus = profile.tensor_parallel
+    if profile.fit is None:
+        _check_rate(profile.gpu, bytes_per)
+        grounded = curves.from_datasheet(profile.gpu, shape, bytes_per, gpus)
+    else:
+        source = f"fit to {len(profile.points)} measured steps" if profile.points else "fit"
+        grounded = curves.from_fit(profile.fit, shape, source)
+    if profile.caution:
+        grounded = replace(grounded, cautions=(*grounded.cautions, profile.caution))
+    return _hardware((name, model, precision), profile.gpu, shape, bytes_per, gpus, grounded)
 
 
-def _read_profile(path: Path) -> ProfileFile:
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-        return ProfileFile.model_validate(values)
-    except OSError as error:
-        raise UsageError(f"Cannot read the profile {path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}.") from error
-    except ValidationError as error:
-        raise UsageError(f"{path}: {_first_problem(error)}") from error
+def _precision(shape: ModelShape, model: str, name: str | None) -> tuple[str, Precision]:
+    name = name or next(iter(shape.precisions))
+    if name not in shape.precisions:
+        raise unknown_name(f"precision of {model}", name, shape.precisions)
+    return name, shape.precisions[name]
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}."
+def _check_rate(gpu: Gpu, precision: Precision) -> None:
+    for rate in (precision.compute, "bf16"):
+        if rate not in gpu.compute:
+            raise unknown_name(f"compute rate of {gpu.name}", rate, gpu.compute)
 
 
-def _assemble(
-    gpu_name: str, gpu: Gpu, model: str, shape: ModelShape, precision: str | None, gpus: int
+def _hardware(
+    names: tuple[str, str, str],
+    gpu: Gpu,
+    shape: ModelShape,
+    bytes_per: Precision,
+    gpus: int,
+    grounded: curves.Grounded,
 ) -> Hardware:
-    precision = precision or next(iter(shape.precisions))
-    if precision not in shape.precisions:
-        raise unknown_name(f"precision of {model}", precision, shape.precisions)
-    bytes_per = shape.precisions[precision]
-    if bytes_per.compute not in gpu.compute:
-        raise unknown_name(f"compute rate of {gpu.name}", bytes_per.compute, gpu.compute)
+    gpu_name, model, precision = names
     group = f"{gpu_name}x{gpus}" if gpus > 1 else gpu_name
     hardware = Hardware(
         id=f"{group}:{model}:{precision}",
@@ -201,8 +197,11 @@ def _assemble(
         kv_bytes_per_token=shape.kv_bytes_per_token(bytes_per),
         memory=_memory(gpu, shape, bytes_per, gpus),
         host_link_bytes_per_s=gpu.host_link * PCIE_SHARE * gpus,
-        step_time=StepTime(_roofline(gpu, shape, bytes_per, gpus)),
-        cautions=(DATASHEET_CAUTION,),
+        step_time=StepTime(grounded.curves),
+        source=grounded.source,
+        cautions=grounded.cautions,
+        longest_prefill=grounded.longest_prefill,
+        longest_decode=grounded.longest_decode,
     )
     _check_holds_a_request(hardware)
     return hardware
@@ -226,20 +225,4 @@ def _memory(gpu: Gpu, shape: ModelShape, precision: Precision, gpus: int) -> Mem
         weight_bytes=shape.weight_bytes(precision),
         activation_bytes=ACTIVATION_BYTES * gpus,
         runtime_bytes=RUNTIME_BYTES * gpus,
-    )
-
-
-def _roofline(gpu: Gpu, shape: ModelShape, precision: Precision, gpus: int) -> Curves:
-    """Tensor parallelism divides bytes and FLOPs; what it says on the wire is not modelled."""
-    group = gpu.model_copy(
-        update={
-            "bandwidth": gpu.bandwidth * gpus,
-            "compute": {name: rate * gpus for name, rate in gpu.compute.items()},
-        }
-    )
-    return Curves(
-        overhead_s=gpu.roofline.overhead,
-        rest=roofline.rest(shape, precision, group),
-        prefill=roofline.prefill(shape, group),
-        decode=roofline.decode(shape, precision, group),
     )

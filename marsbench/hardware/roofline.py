@@ -17,6 +17,7 @@ by 8 %, their maximum by 35 % at 2,048 tokens.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 from marsbench.hardware.schema import Gpu, ModelShape, Precision
 
@@ -45,6 +46,7 @@ class RooflinePrefill:
     """Attention of a chunk over itself and the prefix before it; pair_s is per pair of tokens."""
 
     pair_s: float
+    once_s: ClassVar[float] = 0.0
 
     def seconds(self, chunk: int, prefix: int) -> float:
         return chunk * (prefix + chunk * 0.5) * self.pair_s
@@ -62,6 +64,7 @@ class RooflineDecode:
 
     kv_token_s: float
     request_s: float
+    once_s: ClassVar[float] = 0.0
 
     def seconds(self, num_decodes: int, kv_tokens: int) -> float:
         return num_decodes * self.request_s + kv_tokens * self.kv_token_s

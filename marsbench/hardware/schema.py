@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from marsbench.hardware.units import Bytes, BytesPerS, FlopsPerS, Seconds, Share
+from marsbench.hardware.units import Bytes, BytesPerS, FlopsPerS, Seconds, SecondsOrZero, Share
 
 Compute = Literal["bf16", "fp8"]
 
@@ -96,9 +96,13 @@ class Roofline(_Strict):
 
 
 class Gpu(_Strict):
-    """A GPU as its datasheet gives it."""
+    """A GPU as its datasheet gives it.
+
+    derived_from: the GPU whose measured tables are scaled by the ratio of bandwidths and rates.
+    """
 
     name: str
+    derived_from: str | None = None
     memory: Bytes
     bandwidth: BytesPerS
     compute: dict[Compute, FlopsPerS]
@@ -106,11 +110,46 @@ class Gpu(_Strict):
     roofline: Roofline = Roofline()
 
 
+class Fit(_Strict):
+    """A step as a sum of lines, fitted to measured steps.
+
+    step = overhead + weights + experts x touched(n) + token x n + pair x chunk x (prefix + chunk/2)
+           + request x decodes + kv_token x KV tokens of the decodes
+    """
+
+    overhead: SecondsOrZero = 0.0
+    weights: SecondsOrZero = 0.0
+    experts: SecondsOrZero = 0.0
+    token: SecondsOrZero = 0.0
+    pair: Seconds
+    request: SecondsOrZero = 0.0
+    kv_token: Seconds
+
+
+class Point(_Strict):
+    """One measured step: what was in it, how long it took, and what the fit makes of it."""
+
+    decodes: int = Field(ge=0)
+    kv: int = Field(ge=0)
+    chunk: int = Field(ge=0)
+    prefix: int = Field(ge=0)
+    s: PositiveFloat
+    residual: float
+
+
 class ProfileFile(_Strict):
-    """A user's own hardware: a GPU, and the model on it by name or by shape."""
+    """A user's own hardware: a GPU, the model on it by name or by shape, and measurements if any.
+
+    fit: decides the step time; without it the GPU's datasheet does.
+    points: what the fit was made from; kept so that others can judge it.
+    """
 
     gpu: Gpu
     id: str | None = None
     model: str | ModelShape | None = None
     precision: str | None = None
     tensor_parallel: PositiveInt = 1
+    fit: Fit | None = None
+    points: list[Point] = []
+    note: str | None = None
+    caution: str | None = None

@@ -27,7 +27,13 @@ class RestCurve(Protocol):
 
 
 class AttentionCurve(Protocol):
-    """Prefill: (chunk, prefix). Decode: (requests, KV tokens of all of them)."""
+    """Prefill: (chunk, prefix). Decode: (requests, KV tokens of all of them).
+
+    once_s: what a step takes once, however many requests share its kernel launches.
+    """
+
+    @property
+    def once_s(self) -> float: ...
 
     def seconds(self, first: int, second: int, /) -> float: ...
 
@@ -78,14 +84,16 @@ class _Rest(dict[int, float]):
 class StepTime:
     """Seconds of a step, from what is in it. Immutable but for a memo."""
 
-    __slots__ = ("_decode_s", "_prefill_s", "_rest", "curves", "scale")
+    __slots__ = ("_decode_s", "_prefill_once_s", "_prefill_s", "_rest", "curves", "scale")
 
     def __init__(self, curves: Curves, scale: Scale | None = None) -> None:
         self.curves = curves
         self.scale = scale or Scale()
         attention = self.scale.attention * self.scale.step
         self._rest = _Rest(curves, self.scale)
-        self._prefill_s = curves.prefill.scaled(attention).seconds
+        prefill = curves.prefill.scaled(attention)
+        self._prefill_s = prefill.seconds
+        self._prefill_once_s = prefill.once_s
         self._decode_s = curves.decode.scaled(attention).seconds
 
     def __reduce__(self) -> tuple[type[StepTime], tuple[Curves, Scale]]:
@@ -97,6 +105,8 @@ class StepTime:
         """One step; decode_kv_tokens is the KV that the decodes read, summed over them."""
         attention = self._decode_s(num_decodes, decode_kv_tokens) if num_decodes else 0.0
         num_tokens = num_decodes
+        if prefills:
+            attention += self._prefill_once_s
         for chunk, prefix in prefills:
             num_tokens += chunk
             attention += self._prefill_s(chunk, prefix)
@@ -117,6 +127,8 @@ class StepTime:
             attention = [decode(num_decodes, tokens) for tokens in kv]
         else:
             attention = [0.0] * steps
+        if prefills:
+            attention = [a + self._prefill_once_s for a in attention]
         for chunk, prefix in prefills:
             prefixes = range(prefix, prefix + chunk * steps, chunk)
             prefill = self._prefill_s

@@ -20,7 +20,7 @@ _UNITS = {
     },
     "bytes/s": {"B/s": 1.0, "MB/s": 1e6, "GB/s": 1e9, "TB/s": 1e12, "GiB/s": 2.0**30},
     "FLOPs/s": {"GFLOPS": 1e9, "TFLOPS": 1e12, "PFLOPS": 1e15},
-    "seconds": {"us": 1e-6, "ms": 1e-3, "s": 1.0},
+    "seconds": {"fs": 1e-15, "ps": 1e-12, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0},
 }
 _QUANTITY = re.compile(r"\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z/]+)\s*")
 
@@ -38,8 +38,14 @@ def parse(text: object, dimension: str) -> float:
     return value
 
 
+def parse_or_zero(text: object, dimension: str) -> float:
+    """As parse, but the plain number 0 needs no unit."""
+    return 0.0 if text == 0 else parse(text, dimension)
+
+
 Bytes = Annotated[float, BeforeValidator(lambda text: parse(text, "bytes"))]
 BytesPerS = Annotated[float, BeforeValidator(lambda text: parse(text, "bytes/s"))]
 FlopsPerS = Annotated[float, BeforeValidator(lambda text: parse(text, "FLOPs/s"))]
 Seconds = Annotated[float, BeforeValidator(lambda text: parse(text, "seconds"))]
+SecondsOrZero = Annotated[float, BeforeValidator(lambda text: parse_or_zero(text, "seconds"))]
 Share = Annotated[float, Field(gt=0, le=1)]

@@ -5,7 +5,8 @@ import pickle
 import pytest
 
 from marsbench.errors import UsageError
-from marsbench.hardware.profile import load_hardware, load_models
+from marsbench.hardware.catalog import load_models
+from marsbench.hardware.profile import load_hardware
 from marsbench.hardware.schema import ModelShape
 
 CAPACITY = {

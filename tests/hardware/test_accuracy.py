@@ -1,0 +1,117 @@
+"""How far the step times are from what they stand for; docs/hardware.md prints these numbers.
+
+An edit that moves an error by more than 1 % of the step time fails here: find out why, and write
+the new number into the document in the same commit.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from marsbench.hardware.profile import load_hardware
+
+CHECKS = json.loads((Path(__file__).parent / "data" / "steps.json").read_text("utf-8"))
+DOC = Path(__file__).parents[2] / "docs" / "hardware.md"
+PROFILES = [name for name in CHECKS if name.count(":") == 2]
+KINDS = ("decode", "prefill", "mixed")
+MAX_MOVE = 1.0
+"""Percentage points."""
+
+
+def hardware(name):
+    gpu, model, precision = name.split(":")
+    return load_hardware(model, gpu, precision)
+
+
+def kind(row):
+    if not row["chunk"]:
+        return "decode"
+    return "mixed" if row["decodes"] else "prefill"
+
+
+def mape(errors):
+    return 100 * sum(abs(error) for error in errors) / len(errors)
+
+
+def against_package(name):
+    """MAPE by kind of step, of the kernels alone, which is what the package predicts."""
+    step_time = hardware(name).step_time.with_scale(overhead=1e-9)
+    errors = {kind: [] for kind in KINDS}
+    for row in CHECKS[name]:
+        prefills = [(row["chunk"], row["prefix"])] if row["chunk"] else []
+        seconds = step_time.seconds(row["decodes"], row["kv"], prefills)
+        errors[kind(row)].append(seconds / row["s"] - 1)
+    return {kind: mape(values) for kind, values in errors.items()}
+
+
+def tpot_s(step_time, isl, osl, concurrency, budget=8192):
+    """Seconds per output token of a closed loop of requests of fixed lengths.
+
+    While a request decodes its osl tokens, each of the others is replaced once: its chunks of
+    prefill lengthen the steps that they are in.
+    """
+    kv = int(concurrency * (isl + osl / 2))
+    decode = step_time.seconds(concurrency, kv)
+    longer, prefix = 0.0, 0
+    while prefix < isl:
+        chunk = min(budget - concurrency, isl - prefix)
+        longer += step_time.seconds(concurrency, kv, [(chunk, prefix)]) - decode
+        prefix += chunk
+    return decode + longer * (concurrency - 1) / osl
+
+
+def against_silicon():
+    """Relative errors in TPOT against serving runs measured on an H200."""
+    step_time = hardware("h200:gpt-oss-120b:mxfp4").step_time
+    return [
+        1e3 * tpot_s(step_time, row["isl"], row["osl"], row["concurrency"]) / row["tpot_ms"] - 1
+        for row in CHECKS["silicon"]
+    ]
+
+
+def documented(label):
+    """The numbers of the document's table row with this label."""
+    row = re.search(rf"^\| `{re.escape(label)}` \|(.*)\|$", DOC.read_text("utf-8"), re.M)
+    assert row, f"docs/hardware.md has no row `{label}`"
+    return [float(cell) for cell in re.findall(r"-?[0-9.]+", row[1])]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_document_states_the_error_against_the_package(name):
+    measured = against_package(name)
+    assert [measured[kind] for kind in KINDS] == pytest.approx(documented(name), abs=MAX_MOVE)
+
+
+def test_the_document_states_the_error_against_measured_serving():
+    errors = against_silicon()
+    median = 100 * sorted(errors)[len(errors) // 2]
+    found = [len(errors), mape(errors), median]
+    assert found == pytest.approx(documented("measured serving, TPOT"), abs=MAX_MOVE)
+
+
+ANCHORS_MS = {
+    "h100": (4.7, 9.5, 13.3, 43.6, 46, 153, 804, 1457, 2681, 109, 1491),
+    "h200": (4.0, 7.7, 10.6, 31.8, 40, 138, 803, 1471, 2721, 105, 1495),
+}
+
+
+@pytest.mark.parametrize("gpu", ANCHORS_MS)
+def test_steps_of_qwen3_coder_are_near_the_anchors(gpu):
+    seconds = load_hardware(gpu=gpu).step_time.seconds
+    steps = [seconds(1, context) for context in (1_024, 131_072, 250_000)]
+    steps.append(seconds(8, 8 * 131_072))
+    steps += [seconds(0, 0, [(chunk, 0)]) for chunk in (2048, 8192)]
+    steps += [seconds(0, 0, [(8192, prefix)]) for prefix in (65_536, 131_072, 254_000)]
+    steps += [seconds(0, 0, [(512, 131_072)]), seconds(8, 1_048_000, [(8192, 131_072)])]
+    assert [1e3 * step for step in steps] == pytest.approx(ANCHORS_MS[gpu], rel=0.05)
+
+
+@pytest.mark.parametrize(("gpu", "low", "high"), [("h100", 31.0, 38.7), ("h200", 22.2, 29.8)])
+def test_a_million_kv_tokens_cost_what_the_memory_takes_to_read_them(gpu, low, high):
+    """98,304 B a token at 3.1 TB/s on an H100 and 4.4 on an H200."""
+    step_time = load_hardware(gpu=gpu).step_time
+    for requests in (1, 8, 64):
+        extra = step_time.seconds(requests, 2_000_000) - step_time.seconds(requests, 1_000_000)
+        assert low <= 1e3 * extra <= high
