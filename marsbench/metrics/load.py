@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import TypedDict
 
 from marsbench.events import KvUsage, ToolEnd, ToolStart
+from marsbench.metrics.percentiles import mean
 from marsbench.metrics.rounds import RoundRecord
 from marsbench.metrics.stream import Stream
 from marsbench.metrics.window import Window
@@ -16,7 +16,7 @@ Interval = tuple[float, float]
 
 
 class Level(TypedDict):
-    """A quantity over time: its mean, weighted by time, and its highest value."""
+    """A quantity over time: its mean and its highest value."""
 
     mean: float | None
     peak: float | None
@@ -47,13 +47,13 @@ class Waiting(TypedDict):
 
 
 def kv_usage(stream: Stream, total_blocks: int | None = None) -> Usage:
-    """The engine's samples as levels; a sample holds until the next one.
+    """The engine's samples as levels: equally spaced, none taken while nothing was under way.
 
     total_blocks: all blocks of the cache; without it there are no shares.
     """
     samples = stream.of(KvUsage)
-    used = _level([(s.at, s.used_blocks) for s in samples])
-    held = _level([(s.at, s.held_blocks) for s in samples])
+    used = _level(s.used_blocks for s in samples)
+    held = _level(s.held_blocks for s in samples)
     return {
         "samples": len(samples),
         "total_blocks": total_blocks,
@@ -64,23 +64,16 @@ def kv_usage(stream: Stream, total_blocks: int | None = None) -> Usage:
     }
 
 
-def _level(samples: Iterable[tuple[float, int | None]]) -> Level:
-    known = [(at, value) for at, value in samples if value is not None]
-    if not known:
-        return {"mean": None, "peak": None}
-    peak = float(max(value for _, value in known))
-    span = known[-1][0] - known[0][0]
-    if span <= 0:
-        return {"mean": peak, "peak": peak}
-    area = math.fsum(value * (until - at) for (at, value), (until, _) in pairwise(known))
-    return {"mean": area / span, "peak": peak}
+def _level(samples: Iterable[int | None]) -> Level:
+    known = [float(value) for value in samples if value is not None]
+    return {"mean": mean(known), "peak": max(known, default=None)}
 
 
 def _share(level: Level, total: int | None) -> Level:
-    mean, peak = level["mean"], level["peak"]
-    if total is None or mean is None or peak is None:
+    average, peak = level["mean"], level["peak"]
+    if total is None or average is None or peak is None:
         return {"mean": None, "peak": None}
-    return {"mean": mean / total, "peak": peak / total}
+    return {"mean": average / total, "peak": peak / total}
 
 
 def tools_in_flight(stream: Stream, run: Window | None) -> Level:

@@ -1,4 +1,4 @@
-"""How full the machine was, weighted by time."""
+"""How full the machine was."""
 
 from __future__ import annotations
 
@@ -19,16 +19,12 @@ def usage(at, used, held=0):
     return KvUsage(at, used, held, None, None, None, None)
 
 
-def test_a_sample_holds_until_the_next_one():
-    found = kv_usage(Stream([usage(0.0, 10), usage(9.0, 90), usage(10.0, 0)]), 100)
-    assert found["used_blocks"] == {"mean": 18.0, "peak": 90.0}
-    assert found["used_share"] == {"mean": 0.18, "peak": 0.9}
-    assert found["held_share"] == {"mean": 0.0, "peak": 0.0}
+def test_usage_is_the_mean_and_the_peak_of_the_samples():
+    found = kv_usage(Stream([usage(0.0, 10, 2), usage(1.0, 90, 4), usage(2.0, 20, 0)]), 100)
+    assert found["used_blocks"] == {"mean": 40.0, "peak": 90.0}
+    assert found["used_share"] == {"mean": 0.4, "peak": 0.9}
+    assert found["held_share"] == {"mean": 0.02, "peak": 0.04}
     assert (found["samples"], found["total_blocks"]) == (3, 100)
-
-
-def test_one_sample_is_its_own_mean():
-    assert kv_usage(Stream([usage(4.0, 7)]))["used_blocks"] == {"mean": 7.0, "peak": 7.0}
 
 
 def test_without_the_size_of_the_cache_there_are_no_shares():
