@@ -132,9 +132,12 @@ def number(value: float | None) -> str:
     """Three digits are enough for a reader; a missing value is a dash."""
     if value is None:
         return UNMEASURED
+    size, suffix = 1.0, ""
     if abs(value) >= 10_000:
-        return f"{value / 1e6:.4g}M" if abs(value) >= 1e6 else f"{value / 1e3:.4g}k"
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+        size, suffix = (1e6, "M") if abs(value) >= 1e6 else (1e3, "k")
+    scaled = value / size
+    whole = abs(scaled) >= 100 or scaled == int(scaled)
+    return f"{scaled:,.0f}{suffix}" if whole else f"{scaled:.3g}{suffix}"
 
 
 def alone_s(call: ToolCall) -> float:

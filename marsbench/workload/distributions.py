@@ -8,7 +8,7 @@ in the same rounds.
 from __future__ import annotations
 
 import math
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Annotated, Any, Self
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Floats = npt.NDArray[np.float64]
+Numbers = tuple[float, ...]
 
 _REACH = 8.5
 """Standard deviations beyond which a normal distribution holds less than a double can tell."""
@@ -76,12 +77,13 @@ class LogNormals(BaseModel):
     def cdf(self, x: npt.ArrayLike) -> Floats:
         """The share of values that are at most x."""
         values = np.asarray(x, dtype=np.float64)
-        inside = self._mixture_cdf(np.log(np.maximum(values, 1e-300)))
+        logs = np.log(np.maximum(values, 1e-300))
+        inside = _mixture_cdf(logs, self.w, self.mu, self.sigma)
         return np.where(values >= self.clip[1], 1.0, np.where(values < self.clip[0], 0.0, inside))
 
     def quantile(self, u: npt.ArrayLike) -> Floats:
         """The values below which the shares u lie."""
-        logs, cdf = self._table
+        logs, cdf = _quantile_table(self.w, self.mu, self.sigma)
         values = np.exp(np.interp(np.asarray(u, dtype=np.float64), cdf, logs))
         return np.clip(values, *self.clip)
 
@@ -89,20 +91,22 @@ class LogNormals(BaseModel):
         """`quantile`, in whole tokens (or rounds)."""
         return np.rint(self.quantile(u)).astype(np.int64)
 
-    def _mixture_cdf(self, logs: Floats) -> Floats:
-        parts = zip(self.w, self.mu, self.sigma, strict=True)
-        total = sum((w * phi((logs - mu) / sigma) for w, mu, sigma in parts), np.zeros(logs.shape))
-        return np.asarray(total / sum(self.w), dtype=np.float64)
 
-    @cached_property
-    def _table(self) -> tuple[Floats, Floats]:
-        """ln x and the share below it, densest where the narrowest component is."""
-        spans = [
-            np.linspace(mu - _REACH * s, mu + _REACH * s, _POINTS)
-            for mu, s in zip(self.mu, self.sigma, strict=True)
-        ]
-        logs = np.unique(np.concatenate(spans))
-        return logs, self._mixture_cdf(logs)
+def _mixture_cdf(logs: Floats, w: Numbers, mu: Numbers, sigma: Numbers) -> Floats:
+    parts = zip(w, mu, sigma, strict=True)
+    total = sum((p * phi((logs - m) / s) for p, m, s in parts), np.zeros(logs.shape))
+    return np.asarray(total / sum(w), dtype=np.float64)
+
+
+@lru_cache(maxsize=128)
+def _quantile_table(w: Numbers, mu: Numbers, sigma: Numbers) -> tuple[Floats, Floats]:
+    """ln x and the share below it, densest where the narrowest component is."""
+    spans = [
+        np.linspace(m - _REACH * s, m + _REACH * s, _POINTS // 4)
+        for m, s in zip(mu, sigma, strict=True)
+    ]
+    logs = np.unique(np.concatenate(spans))
+    return logs, _mixture_cdf(logs, w, mu, sigma)
 
 
 class Bulk(LogNormals):

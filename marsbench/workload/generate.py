@@ -40,6 +40,9 @@ class Generator:
         self._times = ToolTimes(recipe.tools, self._mix.shares)
         self._prefixes = prefixes
         self._seed = seed
+        self._agent_times = ToolTimes(
+            recipe.tools, recipe.subagent.shares if recipe.subagent else {}
+        )
         self._p_subagent = self._mix.shares.get(SUBAGENT, 0.0)
         if self._p_subagent and recipe.subagent is None:
             raise UsageError(
@@ -108,8 +111,7 @@ class Generator:
             rng, agent.initial_tokens, agent.rounds, agent.append, recipe.output,
             recipe.append_gap_correlation,
         )  # fmt: skip
-        times = ToolTimes(recipe.tools, agent.shares)
-        tools = times.calls(lengths.u_gap, rng.random(len(lengths.u_gap)))
+        tools = self._agent_times.calls(lengths.u_gap, rng.random(len(lengths.u_gap)))
         appends = [lengths.first, *lengths.appends[:-1]]
         drafts = [Draft(*row) for row in zip(appends, lengths.outputs, tools, strict=True)]
         limit = Context(max_tokens=agent.max_tokens, on_overflow="stop")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 _COLUMNS = 3
+_BLUE, _RED = "#4c72b0", "#c44e52"
 
 
 def plot_workload(workload: Workload, recipe: Recipe | None, path: Path) -> None:
@@ -54,26 +55,43 @@ def plot_workload(workload: Workload, recipe: Recipe | None, path: Path) -> None
 
 
 def _histogram(axis: Axes, quantity: Quantity, values: Floats, targets: list[CheckRow]) -> None:
-    shown = values[values > 0]
-    zeros = 1 - shown.size / values.size
-    if shown.size:
-        axis.hist(shown, bins=list(_bins(shown)), color="#4c72b0")
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    shown = _on_log_axis(values)
+    if shown is None:
+        shown = values
+        axis.hist(shown, bins=_num_bins(shown), color=_BLUE)
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    else:
+        edges = np.geomspace(shown.min() * 0.999, shown.max() * 1.001, _num_bins(shown))
+        axis.hist(shown, bins=list(edges), color=_BLUE)
         axis.set_xscale("log")
     for row in targets:
-        if row.target > 0:
-            axis.axvline(row.target, color="#c44e52", linestyle="--", linewidth=1)
-            axis.annotate(
-                f"p{row.share * 100:.0f}", (row.target, 1.0), xycoords=("data", "axes fraction"),
-                xytext=(2, -9), textcoords="offset points", fontsize=7, color="#c44e52",
-            )  # fmt: skip
+        _target(axis, row)
     title = quantity.removesuffix("_tokens").removesuffix("_s").replace("_", " ")
     axis.set_title(f"{title} (n = {values.size:,})", fontsize=10)
     unit = "seconds" if UNITS[quantity] == "s" else UNITS[quantity]
-    axis.set_xlabel(f"{unit}; {zeros:.0%} are 0" if zeros > 0 else unit)
+    zeros = 1 - shown.size / values.size
+    axis.set_xlabel(f"{unit}; {zeros:.0%} are 0" if zeros else unit)
     axis.set_ylabel("count")
 
 
-def _bins(values: Floats) -> Floats:
-    """Bins of equal width on a logarithmic axis."""
-    low, high = float(values.min()), float(values.max())
-    return np.geomspace(low * 0.999, high * 1.001, min(40, 10 + values.size // 20))
+def _target(axis: Axes, row: CheckRow) -> None:
+    axis.axvline(row.target, color=_RED, linestyle="--", linewidth=1)
+    axis.annotate(
+        f"p{row.share * 100:.0f}", (row.target, 1.0), xycoords=("data", "axes fraction"),
+        xytext=(2, -9), textcoords="offset points", fontsize=7, color=_RED,
+    )  # fmt: skip
+
+
+def _on_log_axis(values: Floats) -> Floats | None:
+    """The values above 0 where they span decades, else None: a linear axis shows them all."""
+    positive = values[values > 0]
+    if not positive.size or positive.max() < 30 * positive.min():
+        return None
+    return positive
+
+
+def _num_bins(values: Floats) -> int:
+    return min(40, 10 + values.size // 20)

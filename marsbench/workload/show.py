@@ -48,13 +48,13 @@ def check_table(rows: Sequence[CheckRow], console: Console) -> None:
     """Print every target beside the measured quantile and its confidence interval."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("target", no_wrap=True)
-    for heading in ("wanted", "within", "measured", "99.9% interval", "n", ""):
+    for heading in ("wanted", "within", "measured", "99.9% interval", "n", "met"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         interval = f"{number(row.low)} to {number(row.high)}" if row.n else UNMEASURED
         table.add_row(
             row.label, number(row.target), f"±{row.within:.0%}", number(row.measured), interval,
-            f"{row.n:,}", {True: "ok", False: "[red]misses[/red]", None: "not measured"}[row.ok],
+            f"{row.n:,}", {True: "yes", False: "[red]no[/red]", None: UNMEASURED}[row.ok],
         )  # fmt: skip
     console.print(table)
 

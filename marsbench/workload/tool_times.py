@@ -38,46 +38,47 @@ class ToolTimes:
     @cached_property
     def mixture(self) -> LogNormals:
         """Durations of any call in seconds, sub-agents left out."""
-        rows = [
-            (share * w, mu, sigma)
-            for _, name, share in self._used
-            for w, mu, sigma in self._components(name)
+        found = [self.tools.classes[name] for name in self._names]
+        weights = [
+            self.shares[name] * w
+            for name, tool in zip(self._names, found, strict=True)
+            for w in tool.w
         ]
-        total = sum(w for w, _, _ in rows)
         return LogNormals(
-            w=tuple(w / total for w, _, _ in rows),
-            mu=tuple(mu for _, mu, _ in rows),
-            sigma=tuple(sigma for _, _, sigma in rows),
+            w=tuple(w / sum(weights) for w in weights),
+            mu=tuple(mu for tool in found for mu in tool.mu),
+            sigma=tuple(sigma for tool in found for sigma in tool.sigma),
             clip=(_SHORTEST_S, self.tools.timeout_s),
         )
 
     @cached_property
-    def _used(self) -> list[tuple[int, str, float]]:
-        names = [name for name, share in self.shares.items() if share > 0 and name != SUBAGENT]
-        return [(number, name, self.shares[name]) for number, name in enumerate(names)]
+    def _names(self) -> list[str]:
+        return [name for name, share in self.shares.items() if share > 0 and name != SUBAGENT]
 
-    def _components(self, name: str) -> list[tuple[float, float, float]]:
-        found = self.tools.classes[name]
-        return list(zip(found.w, found.mu, found.sigma, strict=True))
+    @cached_property
+    def _owners(self) -> npt.NDArray[np.intp]:
+        """For every component of the mixture the number of its class."""
+        sizes = [len(self.tools.classes[name].w) for name in self._names]
+        return np.repeat(np.arange(len(sizes)), sizes)
 
     def _classes(self, seconds: Floats, u: Floats) -> list[str]:
-        """Each call's class, drawn with odds share x density (beyond the time-out: x tail)."""
-        odds = np.stack([share * self._weight(name, seconds) for _, name, share in self._used])
-        ladder = np.cumsum(odds, axis=0)
+        """Each call's class: a component drawn by its odds at that duration, and its owner."""
+        ladder = np.cumsum(self._odds(seconds), axis=0)
         picks = np.argmax(ladder >= u * ladder[-1], axis=0)
-        return [self._used[pick][1] for pick in picks]
+        return [self._names[owner] for owner in self._owners[picks]]
 
-    def _weight(self, name: str, seconds: Floats) -> Floats:
-        logs = np.log(seconds)
-        total = np.zeros(logs.shape)
-        for w, mu, sigma in self._components(name):
-            total += w * _density_or_tail((logs - mu) / sigma, sigma, self._end(seconds))
-        return total
-
-    def _end(self, seconds: Floats) -> npt.NDArray[np.int8]:
-        """-1 where the duration was clipped to the shortest, +1 to the time-out, else 0."""
-        late = (seconds >= self.tools.timeout_s).astype(np.int8)
-        return np.asarray(late - (seconds <= _SHORTEST_S), dtype=np.int8)
+    def _odds(self, seconds: Floats) -> Floats:
+        """Weight x density of every component; where durations were clipped, weight x tail."""
+        w, mu, sigma = (
+            np.array(part)[:, np.newaxis]
+            for part in (self.mixture.w, self.mixture.mu, self.mixture.sigma)
+        )
+        z = (np.log(seconds) - mu) / sigma
+        odds: Floats = w / sigma * np.exp(-0.5 * z**2)
+        late, early = seconds >= self.tools.timeout_s, seconds <= _SHORTEST_S
+        odds[:, late] = w * (1 - phi(z[:, late]))
+        odds[:, early] = w * phi(z[:, early])
+        return odds
 
     def _call(self, name: str, seconds: float) -> ToolCall:
         # A class that burns CPU is taken to keep one core busy all the time: no source says how
@@ -85,8 +86,3 @@ class ToolTimes:
         if self.tools.classes[name].kind == "cpu":
             return ToolCall(name, "cpu", cpu_s=seconds)
         return ToolCall(name, "wait", floor_s=seconds)
-
-
-def _density_or_tail(z: Floats, sigma: float, end: npt.NDArray[np.int8]) -> Floats:
-    density = np.exp(-0.5 * z**2) / (sigma * np.sqrt(2 * np.pi))
-    return np.where(end > 0, 1 - phi(z), np.where(end < 0, phi(z), density))

@@ -1,0 +1,85 @@
+"""Recipes: those that we ship, and what a wrong one is told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from marsbench.errors import UsageError
+from marsbench.workload.recipe import load_recipe, recipe_folder, recipe_names
+
+ILR_1 = (recipe_folder() / "ilr-1.toml").read_text()
+
+
+def load(folder: Path, text: str) -> None:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    load_recipe(str(path))
+
+
+def test_the_regimes_and_the_control_are_shipped() -> None:
+    assert recipe_names() == ["chat", "fresh", "ilr-1", "ilr-2", "ilr-3", "ilr-4"]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_says_where_its_numbers_come_from(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.description
+    assert recipe.source
+    assert {"first_prompt_tokens", "rounds", "output_tokens"} <= set(recipe.targets)
+
+
+def test_the_regimes_get_heavier() -> None:
+    medians = [load_recipe(f"ilr-{i}").initial_tokens.quantile(0.5) for i in (1, 2, 3, 4)]
+    assert medians == pytest.approx([78_000, 125_000, 172_000, 210_000])
+
+
+def test_a_recipe_of_ones_own_uses_what_is_shared(tmp_path: Path) -> None:
+    load(tmp_path, ILR_1)
+
+
+def test_what_a_recipe_says_itself_replaces_what_is_shared() -> None:
+    assert load_recipe("chat").turns != load_recipe("ilr-1").turns
+    assert load_recipe("chat").tools == load_recipe("ilr-1").tools
+
+
+def test_an_unknown_recipe_gets_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'ilr-2'"):
+        load_recipe("ilr2")
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "complaint"),
+    [
+        ("sessions = 30", "sessions = 0", "defaults.sessions: .*got 0"),
+        ("sessions = 30", 'sessions = "x"', "defaults.sessions: expected int, got str"),
+        ("sessions = 30", "session = 30", "defaults.session: no such field"),
+        ("load = 0.8", "load = 0.8\nrate = 1", "defaults: give one of rate .* and load"),
+        ("load = 0.8", "", "defaults: give one of rate .* and load"),
+        ('"poisson"', '"gamma"', "defaults.arrivals: .*needs a CV"),
+        ('"autonomous"', '"auto"', "there is no tool mix 'auto'"),
+        ("p_zero = 0.119", "p_zero = 1.5", "append.p_zero: .*got 1.5"),
+        ("mu = [3.5862, 6.5509]", "mu = [3.5862]", "append: w, mu and sigma must be lists"),
+        ("median = 78_000", "", "initial_tokens.w: is missing"),
+        ("max_tokens = 140_000", "max_tokens = 90_000", "must stay below context.max_tokens"),
+        ('"stop"', '"compact"', "context: compact_to and on_overflow"),
+        ("rounds = { p10", "turns = { p10", "targets.turns"),
+        ('common = "agent"', 'common = "agents"', "Cannot read the recipe .*agents.toml"),
+        ("[append]", "[append", "is not TOML"),
+    ],
+)
+def test_a_wrong_recipe_names_file_and_field(
+    tmp_path: Path, line: str, instead: str, complaint: str
+) -> None:
+    assert line in ILR_1
+    with pytest.raises(UsageError, match=complaint) as caught:
+        load(tmp_path, ILR_1.replace(line, instead, 1))
+    assert re.search(r"\w\.toml", str(caught.value))
+
+
+def test_a_recipe_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"Cannot read the recipe .*no such file"):
+        load_recipe(str(tmp_path / "none.toml"))
