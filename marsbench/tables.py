@@ -134,7 +134,7 @@ def _facts(summary: RunSummary) -> Iterator[Row]:
     yield (
         "throughput",
         f"{_short(speed['output_tokens_per_s'])} output tokens/s; "
-        f"{_short(speed['prompt_tokens_per_s'])} prompt tokens/s, cached ones included",
+        f"{_short(speed['prompt_tokens_per_s'])} prompt tokens/s with cached",
     )
     yield (
         "evicted",
