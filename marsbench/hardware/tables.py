@@ -15,7 +15,7 @@ number of requests.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from functools import cache
 from importlib import resources
 from itertools import accumulate, pairwise
@@ -135,6 +135,8 @@ class TablePrefill:
         self.once_s = floor * MICRO * factor
         self._pair_us = 2 * (largest - floor) / table.chunks[-1] ** 2
         self._grid = [self._measured(i, floor) for i in range(len(table.chunks))]
+        starts = [2 ** (bits - 1) if bits else 0 for bits in range(BITS)]
+        self._segments = [bisect_right(table.prefixes, start) - 1 for start in starts]
         self._rows: dict[int, list[Segment]] = {}
 
     def seconds(self, chunk: int, prefix: int) -> float:
@@ -168,8 +170,7 @@ class TablePrefill:
             for (x0, x1), (y0, y1) in zip(pairwise(prefixes), pairwise(values), strict=True)
         ]
         lines.append((values[-1] - slope * prefixes[-1], slope))
-        starts = [2 ** (bits - 1) if bits else 0 for bits in range(BITS)]
-        return [lines[sum(start >= prefix for prefix in prefixes) - 1] for start in starts]
+        return [lines[index] for index in self._segments]
 
     def _at_chunk(self, chunk: int) -> list[float]:
         """Microseconds at the grid's prefixes; per token they are nearly linear in the chunk."""

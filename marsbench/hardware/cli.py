@@ -1,0 +1,60 @@
+"""`marsbench hardware` and `marsbench calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# What a command needs is imported when it is called, so that --help answers at once.
+
+app = typer.Typer(no_args_is_help=True, help="The modelled hardware: capacity and step times.")
+
+Model = Annotated[str, typer.Option(help="The model that it serves.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+@app.command("list")
+def list_hardware(as_json: AsJson = False) -> None:
+    """List what can be simulated: KV capacity and two steps of each."""
+    from rich.console import Console
+
+    from marsbench.hardware.show import all_hardware, hardware_json, print_list
+
+    if as_json:
+        objects = [hardware_json(hardware).rstrip() for hardware in all_hardware()]
+        typer.echo("[\n" + ",\n".join(objects) + "\n]")
+    else:
+        print_list(Console())
+
+
+@app.command()
+def show(
+    gpu: Annotated[str, typer.Argument(help="A GPU's name.")] = "h200",
+    model: Model = "qwen3-coder-30b",
+    precision: Annotated[
+        str | None, typer.Option(help="The weights' precision; by default the model's first.")
+    ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="A TOML profile of your own, instead of a GPU's name.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw step time against prefix length (.png, .svg).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one: its capacity as a formula, the time of typical steps, what to be careful of."""
+    from rich.console import Console
+
+    from marsbench.hardware.plot import plot_hardware
+    from marsbench.hardware.profile import load_hardware
+    from marsbench.hardware.show import hardware_json, print_hardware
+
+    hardware = load_hardware(model, gpu, precision, profile=profile)
+    if plot is not None:
+        plot_hardware(hardware, plot)
+    if as_json:
+        typer.echo(hardware_json(hardware), nl=False)
+    else:
+        print_hardware(hardware, Console())
