@@ -58,15 +58,18 @@ class Admission:
 class FixedCap(Admission):
     """At most `cap` sessions in flight, tool calls included; first come, first served.
 
-    The control against unfair wins: an admission limit without any other cleverness.
+    The control against unfair wins: an admission limit without any other cleverness. Without a
+    cap, `marsbench run` searches the one with the best goodput.
     """
 
-    cap: int = 8
+    cap: int | None = None
 
     def __post_init__(self) -> None:
-        if self.cap < 1:
+        if self.cap is not None and self.cap < 1:
             raise ValueError(f"cap must be at least 1, not {self.cap}")
 
     def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
+        if self.cap is None:
+            raise ValueError("fcfs-cap needs a cap: --set fcfs-cap.cap=8")
         room = max(0, self.cap - len(state.in_flight))
         return [c.session_id for c in waiting[:room]]

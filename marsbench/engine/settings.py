@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from marsbench.errors import UsageError, unknown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,8 +13,10 @@ class EngineSettings:
 
     max_num_batched_tokens: the step budget, tokens that one step may compute.
     max_num_seqs: requests that may run at once.
+    block_size: tokens a KV block.
     reserve_full_prompt: a whole prompt must fit before it is admitted (vLLM's
         `scheduler_reserve_full_isl`).
+    memory_fraction: share of GPU memory that the server may use.
     kv_blocks: KV blocks instead of what the hardware's memory holds.
     """
 
@@ -22,3 +26,32 @@ class EngineSettings:
     reserve_full_prompt: bool = True
     memory_fraction: float = 0.9
     kv_blocks: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_num_batched_tokens", "max_num_seqs", "block_size", "kv_blocks"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name.replace('_', '-')} must be at least 1, not {value}.")
+        if not 0 < self.memory_fraction <= 1:
+            raise UsageError(
+                f"--memory-fraction must be above 0 and at most 1, not {self.memory_fraction}."
+            )
+
+
+# The authors' replay ran a fork of vLLM 0.10.2 with a step budget of 2,048 and 128 sequences
+# (MARS_preview, experiments/scripts/run_baseline_continuum.sh); that version reserved no room
+# for a whole prompt.
+PROFILES = {
+    "default": EngineSettings(),
+    "paper": EngineSettings(
+        max_num_batched_tokens=2048, max_num_seqs=128, reserve_full_prompt=False
+    ),
+}
+
+
+def engine_settings(profile: str, **knobs: int | float | bool | None) -> EngineSettings:
+    """A profile with the knobs that were given (not None) turned."""
+    if profile not in PROFILES:
+        raise unknown_name("engine profile", profile, PROFILES)
+    given = {name: value for name, value in knobs.items() if value is not None}
+    return replace(PROFILES[profile], **given)  # type: ignore[arg-type]

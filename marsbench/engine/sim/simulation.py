@@ -9,7 +9,7 @@ happens before the step's tokens exist.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ from marsbench.engine.sim.future import future_of
 from marsbench.engine.sim.hashes import SessionHashes, Writers
 from marsbench.engine.sim.invariants import check_blocks
 from marsbench.engine.sim.merge import Merger, Pattern, PolicyScheduler, StockScheduler
-from marsbench.engine.sim.pool_watch import PoolWatch, by_step
+from marsbench.engine.sim.evictions import by_step
+from marsbench.engine.sim.fast_pool import FastPool
 from marsbench.engine.sim.sessions import Emit, LiveSession, Sessions
 from marsbench.engine.sim.tools import Tools
 from marsbench.engine.sim.vllm_core import make_request, make_scheduler, sampled
@@ -42,6 +43,7 @@ class SimConfig:
     backend: a name that `marsbench_backends.registry` knows, or None for vLLM's stock scheduler.
     admission: the controller in front of it, fresh for this run.
     merge: take runs of equal steps as one (the events are the same).
+    fast: use the faster loops of `fast_pool` (the decisions are the same).
     check: test the invariants at every step.
     sample_s: virtual seconds between two samples of the engine's state.
     """
@@ -55,6 +57,7 @@ class SimConfig:
     tool_workers: int | None = None
     lanes: int | None = None
     merge: bool = True
+    fast: bool = True
     check: bool = False
     sample_s: float = 1.0
 
@@ -69,10 +72,11 @@ class SimConfig:
 
 @dataclass(slots=True)
 class Counters:
-    """How much work a simulation was, for benchmarks and for the curious."""
+    """How much work a simulation was; `busy_s` is the virtual time that steps took."""
 
     steps: int = 0
     schedule_calls: int = 0
+    busy_s: float = 0.0
 
 
 class Simulation:
@@ -88,7 +92,9 @@ class Simulation:
         self.scheduler: Any = self._make_scheduler()
         self._pool = self.scheduler.kv_cache_manager.block_pool
         self._merger = Merger(self.scheduler)
-        self._watch = PoolWatch(self._pool)
+        self._blocks = FastPool(self.scheduler.kv_cache_manager)
+        if config.fast:
+            self._blocks.install(self.scheduler.kv_cache_manager)
         self._writers = Writers()
         self._hashes: dict[str, SessionHashes] = {}
         self._requests: dict[str, tuple[LiveSession, Prompt]] = {}
@@ -182,7 +188,7 @@ class Simulation:
 
     # --- the run
 
-    def run(self, sessions: Sequence[Session], progress: Callable[[float], None] | None) -> None:
+    def run(self, sessions: Sequence[Session]) -> None:
         """Play all sessions. Raises RunFailedError when nothing can go on."""
         self.sessions.schedule(sessions, self.config.lanes)
         while True:
@@ -192,8 +198,6 @@ class Simulation:
                 self._pass_time(self._clock.next_due)
             else:
                 break
-            if progress is not None:
-                progress(self._clock.now)
         if self.sessions.unfinished:
             raise RunFailedError("Sessions wait for admission and nothing is left to happen.")
 
@@ -215,7 +219,8 @@ class Simulation:
         else:
             output = self._merger.schedule(pattern, steps)
         self.counters.schedule_calls += 1
-        self._merger.saw(output) if pattern is None else None
+        if pattern is None:
+            self._merger.saw(output)
         if output.total_num_scheduled_tokens == 0:
             self._stall(output)
             return
@@ -223,6 +228,7 @@ class Simulation:
         if pattern is None:
             ends = [self._clock.now + self._duration(output)]
         self.counters.steps += len(ends)
+        self.counters.busy_s += ends[-1] - self._clock.now
         self._report_evictions(pattern, ends)
         if self.config.check:
             check_blocks(self.scheduler, self.config.num_blocks)
@@ -323,7 +329,7 @@ class Simulation:
 
     def _report_evictions(self, pattern: Pattern | None, ends: list[float]) -> None:
         """Evictions at the start of the step they belong to; samples between them."""
-        evictions = self._watch.take()
+        evictions = self._blocks.take_evictions()
         if pattern is None or (not evictions and self._next_sample >= ends[-1]):
             self._emit_evicted(self._clock.now, [h for _, h in evictions])
             return
@@ -335,7 +341,6 @@ class Simulation:
             self._sample(begin)
             self._later_blocks = popped[-1] - total
             self._emit_evicted(begin, hashes)
-        self._clock.now = begins[0]
 
     def _popped(self, pattern: Pattern, steps: int) -> list[int]:
         """Blocks popped off the free list by the end of each step of a macro step."""

@@ -161,7 +161,7 @@ def make_request(
     extra_args: dict[str, Any],
 ) -> Request:
     """A request of that many tokens that generates exactly `max_tokens`."""
-    return Request(
+    request = Request(
         request_id=request_id,
         prompt_token_ids=TokenCount(num_prompt_tokens),
         sampling_params=SamplingParams(
@@ -172,6 +172,8 @@ def make_request(
         block_hasher=hasher,
         session_id=session_id,
     )
+    request.prefill_stats = None  # nobody reads them, and they count every block of the prompt
+    return request
 
 
 def sampled(scheduler: Scheduler, output: SchedulerOutput) -> ModelRunnerOutput:
