@@ -1,0 +1,159 @@
+"""A policy's world in a few words: requests, pauses, a view and a story told to it.
+
+Blocks are of 16 tokens unless said otherwise; a prompt token costs a millisecond on this engine,
+so that a test's arithmetic can be done in the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from marsbench_backends.policy import Key, Paused, Policy, Req
+from marsbench_backends.signals import (
+    RoundEnded,
+    RoundPreempted,
+    RoundStarted,
+    RoundSubmitted,
+    SessionEnded,
+    Signal,
+    TokensComputed,
+)
+
+BLOCK = 16
+AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
+
+
+@dataclass
+class FakeReq:
+    """A request of session `session_id`; by default a prompt of 160 tokens that waits."""
+
+    session_id: str
+    round: int = 0
+    submitted_at: float = 0.0
+    position: int = 1
+    num_prompt_tokens: int = 160
+    num_tokens: int = 160
+    num_computed_tokens: int = 0
+    num_blocks: int = 0
+    num_preemptions: int = 0
+    decoding: bool = False
+
+    @property
+    def request_id(self) -> str:
+        return f"{self.session_id}#{self.round}"
+
+
+def req(session: str = "a", **facts: Any) -> FakeReq:
+    """`num_tokens` follows `num_prompt_tokens` unless it is given."""
+    if "num_prompt_tokens" in facts:
+        facts.setdefault("num_tokens", facts["num_prompt_tokens"])
+    return FakeReq(session, **facts)
+
+
+def running(session: str = "a", *, blocks: int = 10, **facts: Any) -> FakeReq:
+    """A request that holds blocks, its prompt computed."""
+    tokens = blocks * BLOCK
+    known = {"num_tokens": tokens, "num_computed_tokens": tokens - 1, "decoding": True}
+    return FakeReq(session, num_blocks=blocks, **{**known, **facts})
+
+
+def paused(session: str = "a", **facts: Any) -> Paused:
+    """A session between two rounds that paused at 0 with a context of 160 tokens."""
+    known: dict[str, Any] = {
+        "round": 0, "num_tokens": 160, "num_blocks": 10, "paused_at": 0.0, "tools": ("bash",),
+    }  # fmt: skip
+    return Paused(session, **{**known, **facts})
+
+
+@dataclass
+class FakeView:
+    """An engine of 100 blocks on which nothing runs, at time 0."""
+
+    now: float = 0.0
+    block_size: int = BLOCK
+    num_blocks: int = 100
+    free_blocks: int = 100
+    token_budget: int = 8192
+    running: Sequence[Req] = ()
+    waiting: Sequence[Req] = ()
+    paused: dict[str, Paused] = field(default_factory=dict)
+    prefill_token_s: float = 0.001
+    swap_token_s: float = 0.0001
+
+    def prefill_s(self, num_tokens: int, prefix_tokens: int = 0) -> float:
+        return self.prefill_token_s * num_tokens
+
+    def swap_s(self, num_tokens: int) -> float:
+        return self.swap_token_s * num_tokens
+
+
+def told(policy: AnyPolicy, *story: Signal) -> AnyPolicy:
+    """The policy after it has observed all this."""
+    for signal in story:
+        policy.observe(signal)
+    return policy
+
+
+def order(policy: Policy, *reqs: Req, view: FakeView | None = None) -> list[str]:
+    """Session ids in the order of the waiting queue."""
+    view = view or FakeView()
+
+    def key(one: Req) -> tuple[Key, int]:
+        return policy.waiting_key(one, view), one.position
+
+    return [one.session_id for one in sorted(reqs, key=key)]
+
+
+# --- a story's sentences
+
+
+def submitted(session: str = "a", at: float = 0.0, *, number: int = 0, **facts: Any) -> Signal:
+    return RoundSubmitted(at, session, number, facts.pop("tokens", 160), **facts)
+
+
+def started(
+    session: str = "a",
+    at: float = 0.0,
+    *,
+    number: int = 0,
+    waited: float = 0.0,
+    cached: int = 0,
+    evicted: bool = False,
+    resumed: bool = False,
+) -> Signal:
+    return RoundStarted(at, session, number, waited, cached, evicted, resumed)
+
+
+def computed(
+    session: str = "a",
+    at: float = 0.0,
+    *,
+    number: int = 0,
+    tokens: int = 1,
+    seconds: float = 0.0,
+    prefill: bool = False,
+) -> Signal:
+    return TokensComputed(at, session, number, tokens, seconds, prefill)
+
+
+def preempted(session: str = "a", at: float = 0.0, *, number: int = 0, tokens: int = 0) -> Signal:
+    return RoundPreempted(at, session, number, tokens)
+
+
+def ended(
+    session: str = "a",
+    at: float = 0.0,
+    *,
+    number: int = 0,
+    tokens: int = 160,
+    output: int = 10,
+    tools: tuple[str, ...] = ("bash",),
+    seconds: float = 1.0,
+) -> Signal:
+    return RoundEnded(at, session, number, tokens, output, tools, seconds)
+
+
+def gone(session: str = "a", at: float = 0.0, *, rounds: int = 1) -> Signal:
+    return SessionEnded(at, session, rounds)
