@@ -26,12 +26,7 @@ def plot_workload(workload: Workload, recipe: Recipe | None, path: Path) -> None
 
     Raises UsageError when the ending is unknown or the place cannot be written.
     """
-    # Before matplotlib is loaded, for that takes longer than the mistake.
-    if path.suffix not in FORMATS:
-        raise UsageError(
-            f"Cannot plot to {path}: give a file that ends in {', '.join(FORMATS[:-1])} or "
-            f"{FORMATS[-1]}, for example --plot workload.png."
-        )
+    _require_writable(path)
     from matplotlib.figure import Figure
 
     values = {name: v for name, v in measure(workload).items() if v.size > 1}
@@ -45,8 +40,18 @@ def plot_workload(workload: Workload, recipe: Recipe | None, path: Path) -> None
         axis.set_visible(False)
     legend = "dashed: the recipe's targets" if checks else "no targets"
     figure.suptitle(f"{workload.name}: {len(workload.sessions)} sessions ({legend})")
+    figure.savefig(path)
+
+
+def _require_writable(path: Path) -> None:
+    """Fail before matplotlib is loaded, for that takes longer than the mistake."""
+    if path.suffix not in FORMATS:
+        raise UsageError(
+            f"Cannot plot to {path}: give a file that ends in {', '.join(FORMATS[:-1])} or "
+            f"{FORMATS[-1]}, for example --plot workload.png."
+        )
     try:
-        figure.savefig(path)
+        path.open("ab").close()
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise UsageError(
