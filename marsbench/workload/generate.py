@@ -81,25 +81,23 @@ class Generator:
     ) -> tuple[list[ToolCall], list[int | None]]:
         """What follows every round: its call, and the message where that call is a human."""
         rng = stream(self._seed, "tools", number)
-        turn, agent, which, u_message, u_user = rng.random((5, len(u_gap)))
-        is_end = turn < self._mix.p_turn_end
-        is_agent = ~is_end & (agent < self._p_subagent)
+        u_turn, u_agent, which, u_message, u_user = rng.random((5, len(u_gap)))
+        is_end = u_turn < self._mix.p_turn_end
+        is_agent = ~is_end & (u_agent < self._p_subagent)
         is_tool = ~(is_end | is_agent)
         tools = iter(self._times.calls(u_gap[is_tool], which[is_tool]))
-        turns = self._recipe.turns
-        calls, messages = [], []
-        for i in range(len(u_gap)):
-            message = None
-            if is_end[i]:
-                calls.append(ToolCall(USER, "wait", floor_s=float(turns.gap_s.quantile(u_user[i]))))
-                message = int(turns.message.tokens(u_message[i]))
-            elif is_agent[i]:
+        gaps = self._recipe.turns.gap_s.quantile(u_user).tolist()
+        texts = self._recipe.turns.message.tokens(u_message).tolist()
+        calls: list[ToolCall] = []
+        for i, (end, agent) in enumerate(zip(is_end.tolist(), is_agent.tolist(), strict=True)):
+            if end:
+                calls.append(ToolCall(USER, "wait", floor_s=gaps[i]))
+            elif agent:
                 child = self._child(f"{name}/r{i}c0", (number, i), group)
                 calls.append(ToolCall(SUBAGENT, "agent", child=child))
             else:
                 calls.append(next(tools))
-            messages.append(message)
-        return calls, messages
+        return calls, [t if end else None for t, end in zip(texts, is_end.tolist(), strict=True)]
 
     def _child(self, name: str, numbers: tuple[int, int], group: str | None) -> Session:
         """A sub-agent: it reads and searches, and starts no sub-agents of its own."""
@@ -172,8 +170,8 @@ def _lengths(
     coupled = correlation * z + np.sqrt(1 - correlation**2) * other
     return _Lengths(
         int(first.tokens(u_first)),
-        [int(n) for n in output.tokens(rng.random(count))],
-        [int(n) for n in append.tokens(phi(z))],
+        output.tokens(rng.random(count)).tolist(),
+        append.tokens(phi(z)).tolist(),
         phi(coupled),
     )
 

@@ -114,6 +114,12 @@ class ToolClass(_Table):
     mu: tuple[float, ...]
     sigma: tuple[float, ...]
 
+    @model_validator(mode="after")
+    def _is_a_distribution(self) -> Self:
+        # Held to the rules of any other mixture; the clip is that of all tools.
+        LogNormals(w=self.w, mu=self.mu, sigma=self.sigma, clip=(0, 1))
+        return self
+
 
 class ToolMix(_Table):
     """Shares of the classes, and how often a turn ends with a human instead of a tool."""
@@ -186,6 +192,9 @@ class Recipe(_Table):
             raise ValueError("initial_tokens must stay below context.max_tokens")
         if min(self.initial_tokens.clip[0], self.rounds.clip[0]) < 1:
             raise ValueError("initial_tokens and rounds must be at least 1 (clip)")
+        used = self.subagent.shares if self.subagent else {}
+        if not used.keys() <= self.tools.classes.keys():
+            raise ValueError("subagent.shares must name classes of [tools.classes]")
         if self.output.clip[0] < 1:
             raise ValueError("output must be at least 1 token (clip)")
         return self

@@ -6,7 +6,7 @@ as it was (the session bodies).
 
 from __future__ import annotations
 
-import hashlib
+import zlib
 
 import numpy as np
 
@@ -14,5 +14,5 @@ import numpy as np
 def stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
     """The generator of this purpose, for example of session `numbers[0]`'s tools."""
     # Python's own hash() of a string differs from process to process.
-    key = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:4], "big")
+    key = zlib.crc32(purpose.encode())
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key, *numbers)))

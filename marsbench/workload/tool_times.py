@@ -33,7 +33,7 @@ class ToolTimes:
             return []
         seconds = self.mixture.quantile(u_time)
         classes = self._classes(seconds, u_class)
-        return [self._call(c, float(s)) for c, s in zip(classes, seconds, strict=True)]
+        return [self._call(c, s) for c, s in zip(classes, seconds.tolist(), strict=True)]
 
     @cached_property
     def mixture(self) -> LogNormals:
@@ -65,7 +65,7 @@ class ToolTimes:
         """Each call's class: a component drawn by its odds at that duration, and its owner."""
         ladder = np.cumsum(self._odds(seconds), axis=0)
         picks = np.argmax(ladder >= u * ladder[-1], axis=0)
-        return [self._names[owner] for owner in self._owners[picks]]
+        return [self._names[owner] for owner in self._owners[picks].tolist()]
 
     def _odds(self, seconds: Floats) -> Floats:
         """Weight x density of every component; where durations were clipped, weight x tail."""

@@ -80,6 +80,29 @@ def test_a_wrong_recipe_names_file_and_field(
     assert re.search(r"\w\.toml", str(caught.value))
 
 
+COMMON = (recipe_folder() / "common" / "agent.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "complaint"),
+    [
+        ("w = [0.2838, 0.7162]", "w = [0.2838, 0.2]", "tools.classes.file_tool.*add up to 1"),
+        ("mu = [-3.4643, -3.4063]", "mu = [-3.4643]", "tools.classes.file_tool.*same length"),
+        ("{ file_tool = 0.480", "{ file_tol = 0.480", "unknown class 'file_tol'"),
+        ("{ file_tool = 0.480", "{ file_tool = 0.3", "mixes.autonomous: the shares must add up"),
+        ("{ file_tool = 0.8,", "{ file_tol = 0.8,", "subagent.shares must name classes"),
+    ],
+)
+def test_a_wrong_tool_table_is_named(
+    tmp_path: Path, line: str, instead: str, complaint: str
+) -> None:
+    assert line in COMMON
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "agent.toml").write_text(COMMON.replace(line, instead, 1))
+    with pytest.raises(UsageError, match=complaint):
+        load(tmp_path, ILR_1)
+
+
 def test_a_recipe_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"Cannot read the recipe .*no such file"):
         load_recipe(str(tmp_path / "none.toml"))
