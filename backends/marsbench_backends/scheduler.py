@@ -210,7 +210,7 @@ class PolicyMixin(Scheduler):
         config = (self.vllm_config.additional_config or {}).get("marsbench", {})
         backend = registry.load(config.get("backend", "fcfs"))
         self.marsbench_policy: Policy = backend.build(config.get("settings", {}))[0]
-        self.clock: Callable[[], float] = time.monotonic
+        self.clock: Callable[[], float] = time.monotonic  # noqa: TID251 (a server's clock)
         self.cost: EngineCost = QuadraticCost(**config.get("cost", {}))
         self.paused: dict[str, Paused] = {}
         self._wire()
@@ -260,9 +260,7 @@ class PolicyMixin(Scheduler):
             info, now = req.info, req.submitted_at
             future = info.future if self.marsbench_policy.clairvoyant else None
             tokens = request.num_prompt_tokens
-            self.tell(
-                RoundSubmitted(now, info.session_id, info.round, tokens, info.parent, future)
-            )
+            self.tell(RoundSubmitted(now, info.session_id, info.round, tokens, info.parent, future))
         super().add_request(request)
         self._dirty = self._dirty or self._ages
 
@@ -423,16 +421,11 @@ class PolicyMixin(Scheduler):
 
     def _pause_session(self, req: VllmReq, request: Request) -> None:
         now, info = self.clock(), req.info
-        self.tell(
-            RoundEnded(
-                now, info.session_id, info.round, request.num_tokens,
-                request.num_output_tokens, info.tools, now - req.submitted_at,
-            )  # fmt: skip
-        )
+        tokens, generated = request.num_tokens, request.num_output_tokens
+        seconds, tools = now - req.submitted_at, info.tools
+        self.tell(RoundEnded(now, info.session_id, info.round, tokens, generated, tools, seconds))
         full = [b for b in self._req_blocks.get(request.request_id, ()) if b.block_hash is not None]
-        paused = Paused(
-            info.session_id, info.round, request.num_tokens, len(full), now, info.tools
-        )
+        paused = Paused(info.session_id, info.round, request.num_tokens, len(full), now, info.tools)
         self.paused[info.session_id] = paused
         if self._retains:
             self._carry_out(paused, full)
@@ -463,7 +456,7 @@ class PolicyMixin(Scheduler):
         self._mark_paused(session_id, held=False)
         return blocks
 
-    def _mark_paused(self, session_id: str, **facts: bool) -> None:
+    def _mark_paused(self, session_id: str, **facts: Any) -> None:
         paused = self.paused.get(session_id)
         if paused is not None:
             self.paused[session_id] = replace(paused, **facts)

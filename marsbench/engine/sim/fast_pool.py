@@ -65,18 +65,18 @@ class FastPool:
         if num_blocks > self._free.num_free_blocks:
             raise ValueError(f"Cannot get {num_blocks} free blocks from the pool")
         blocks: list[Any] = self._free.popleft_n(num_blocks)
-        cache, evictions, pops = self._cache, self.evictions, self.pops
-        for pops, block in enumerate(blocks, pops + 1):
+        cache, evictions = self._cache, self.evictions
+        for place, block in enumerate(blocks, self.pops + 1):
             block_hash = block._block_hash
             if block_hash is not None:
                 if cache.get(block_hash) is block and not self._more_hashes:
                     del cache[block_hash]
                     block._block_hash = block._block_hash_num_tokens = None
-                    evictions.append((pops, block_hash))
+                    evictions.append((place, block_hash))
                 elif self._slow_evict(block):
-                    evictions.append((pops, block_hash))
+                    evictions.append((place, block_hash))
             block.ref_cnt += 1
-        self.pops = pops
+        self.pops += num_blocks
         return blocks
 
     def cache_full_blocks(
@@ -136,7 +136,8 @@ class FastPool:
 
     def free_blocks(self, ordered_blocks: Iterable[Any]) -> None:
         """Give a reference back on each block; those without a user join the free list."""
-        last, first = [], []
+        last: list[Any] = []
+        first: list[Any] = []
         for block in ordered_blocks:
             block.ref_cnt -= 1
             if block.ref_cnt == 0:

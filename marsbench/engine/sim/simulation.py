@@ -18,12 +18,12 @@ import numpy as np
 from marsbench import events
 from marsbench.engine.settings import EngineSettings
 from marsbench.engine.sim.clock import Clock
+from marsbench.engine.sim.evictions import by_step
+from marsbench.engine.sim.fast_pool import FastPool
 from marsbench.engine.sim.future import future_of
 from marsbench.engine.sim.hashes import SessionHashes, Writers
 from marsbench.engine.sim.invariants import check_blocks
 from marsbench.engine.sim.merge import Merger, Pattern, PolicyScheduler, StockScheduler
-from marsbench.engine.sim.evictions import by_step
-from marsbench.engine.sim.fast_pool import FastPool
 from marsbench.engine.sim.sessions import Emit, LiveSession, Sessions
 from marsbench.engine.sim.tools import Tools
 from marsbench.engine.sim.vllm_core import make_request, make_scheduler, sampled
@@ -138,11 +138,9 @@ class Simulation:
         request_id = f"{session.id}#{prompt.round}"
         self._requests[request_id] = (live, prompt)
         info = self._info(live, prompt, is_last)
+        tokens, extra = (prompt.num_tokens, prompt.output_tokens), info.to_extra_args()
         self.scheduler.add_request(
-            make_request(
-                request_id, session.id, prompt.num_tokens, prompt.output_tokens,
-                hashes.hasher(), now, info.to_extra_args(),
-            )  # fmt: skip
+            make_request(request_id, session.id, *tokens, hashes.hasher(), now, extra)
         )
 
     def _info(self, live: LiveSession, prompt: Prompt, is_last: bool) -> RoundInfo:
@@ -307,9 +305,7 @@ class Simulation:
         for request_id in sorted(output.preempted_req_ids or ()):
             live, prompt = self._requests[request_id]
             self._merger.forget_head()
-            self._emit(
-                events.Preempted(now, live.session.id, prompt.round, live.computed_tokens)
-            )
+            self._emit(events.Preempted(now, live.session.id, prompt.round, live.computed_tokens))
         resumed = output.scheduled_cached_reqs.resumed_req_ids
         begun = [data.req_id for data in output.scheduled_new_reqs]
         for request_id in (*begun, *sorted(resumed)):
@@ -335,9 +331,7 @@ class Simulation:
             return
         popped = self._popped(pattern, len(ends))
         begins = [self._clock.now, *ends[:-1]]
-        for begin, total, hashes in zip(
-            begins, popped, by_step(evictions, popped), strict=True
-        ):
+        for begin, total, hashes in zip(begins, popped, by_step(evictions, popped), strict=True):
             self._sample(begin)
             self._later_blocks = popped[-1] - total
             self._emit_evicted(begin, hashes)
@@ -364,11 +358,7 @@ class Simulation:
     def _finish_step(self, output: Any) -> None:
         scheduler = self.scheduler
         self._later_blocks = 0
-        firsts = [
-            i for i in output.num_scheduled_tokens
-            if not scheduler.requests[i].is_prefill_chunk
-            and not scheduler.requests[i].num_output_tokens
-        ]  # fmt: skip
+        firsts = [i for i in output.num_scheduled_tokens if self._starts_output(i)]
         outputs = scheduler.update_from_output(output, sampled(scheduler, output))
         now = self._clock.now
         for request_id in firsts:
@@ -379,6 +369,10 @@ class Simulation:
             for done in outputs[0].outputs:
                 if done.finish_reason is not None:
                     self._round_ended(done.request_id)
+
+    def _starts_output(self, request_id: str) -> bool:
+        request = self.scheduler.requests[request_id]
+        return not request.is_prefill_chunk and not request.num_output_tokens
 
     def _note_computed(self, output: Any) -> None:
         for request_id in output.num_scheduled_tokens:

@@ -7,6 +7,7 @@ scheduler needs none) and the sampled tokens.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ QUIET = {
 }
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
+# Before vLLM sets up its logging it complains of kernels that a machine without a GPU lacks.
+logging.getLogger("vllm").setLevel(logging.ERROR)
 
 import torch  # noqa: E402  (vLLM reads its environment when it is imported)
 from vllm.config import (  # noqa: E402

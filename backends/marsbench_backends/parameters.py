@@ -1,0 +1,83 @@
+"""The parameters of a policy or an admission controller: the fields of its dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+WORDS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: its name, its type as written, and its default."""
+
+    name: str
+    kind: str
+    default: object
+
+    def parse(self, value: object) -> object:
+        """The value as this type; text, as it comes from a command line, is read.
+
+        Raises ValueError when it is of another type.
+        """
+        if isinstance(value, str):
+            return _read(self.kind, value)
+        return tuple(value) if isinstance(value, list) else value
+
+
+def parameters_of(cls: type) -> Iterator[Parameter]:
+    """The parameters that a class takes; none when it is no dataclass."""
+    for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
+        if field.init:
+            yield Parameter(field.name, str(field.type), _default(field))
+
+
+def make(cls: type[Any], settings: Mapping[str, object]) -> Any:
+    """An instance with those of the settings that are its parameters.
+
+    Raises ValueError naming the parameter whose value is of another type.
+    """
+    values = {}
+    for parameter in parameters_of(cls):
+        if parameter.name in settings:
+            value = settings[parameter.name]
+            try:
+                values[parameter.name] = parameter.parse(value)
+            except ValueError as error:
+                raise ValueError(
+                    f"{parameter.name} must be of type {parameter.kind}, not '{value}'"
+                ) from error
+    return cls(**values)
+
+
+def _default(field: dataclasses.Field[Any]) -> object:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _read(kind: str, text: str) -> object:
+    kind, optional, _ = kind.partition(" | None")
+    if optional and text == "none":
+        return None
+    if kind.startswith("tuple["):
+        item = _READERS[kind.removeprefix("tuple[").partition(",")[0]]
+        return tuple(item(part) for part in text.split(","))
+    return _READERS.get(kind, str)(text)
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in WORDS:
+        raise ValueError(text)
+    return WORDS[text.lower()]
+
+
+_READERS: dict[str, Callable[[str], object]] = {
+    "int": int,
+    "float": float,
+    "bool": _boolean,
+    "str": str,
+}

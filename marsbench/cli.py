@@ -1,0 +1,151 @@
+"""The command line: each verb reads options, calls one function, prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from marsbench import __version__
+from marsbench import options as opt
+from marsbench.errors import MarsbenchError, UsageError
+from marsbench.workload.cli import app as workload_app
+
+# What a verb needs is imported when it is called, so that --help answers at once.
+if TYPE_CHECKING:
+    from marsbench.engine.run import RunRequest
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(workload_app, name="workload")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    """The neutral referee for LLM serving schedulers under coding agents."""
+    if version:
+        typer.echo(f"marsbench {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def run(
+    backend: opt.BackendName,
+    alpha: opt.Alphas = None,
+    set_: opt.Settings = None,
+    engine: opt.EngineName = "sim",
+    output: opt.Output = None,
+    as_json: opt.AsJson = False,
+    workload: opt.WorkloadName = "ilr-1",
+    sessions: opt.Sessions = None,
+    rate: opt.Rate = None,
+    load: opt.Load = None,
+    arrivals: opt.Arrivals = None,
+    seed: opt.Seed = None,
+    tools: opt.Tools = None,
+    prefixes: opt.Prefixes = None,
+    gpu: opt.Gpu = "h200",
+    model: opt.Model = "qwen3-coder-30b",
+    kv_blocks: opt.KvBlocks = None,
+    block_size: opt.BlockSize = None,
+    tool_cores: opt.ToolCores = 8,
+    engine_profile: opt.EngineProfile = "default",
+    precision: opt.Precision = None,
+    hardware: opt.HardwareFile = None,
+    step_budget: opt.StepBudget = None,
+    max_seqs: opt.MaxSeqs = None,
+    reserve_full_prompt: opt.ReserveFullPrompt = None,
+    memory_fraction: opt.MemoryFraction = None,
+    tool_workers: opt.ToolWorkers = None,
+    step_time_scale: opt.StepTimeScale = 1.0,
+    check: opt.Check = False,
+) -> None:
+    """Play agent sessions through a scheduler and say which stay on track."""
+    given = locals()
+    from marsbench.engine.run import run as play
+    from marsbench.tables import show_run
+
+    path, summary = play(_request(given))
+    show_run(path, as_json)
+    typer.echo(f"run folder: {path}", err=True)
+    if not summary["valid"]:
+        raise typer.Exit(3)
+
+
+def _request(given: dict[str, Any]) -> RunRequest:
+    """The options of `run` as one value."""
+    from marsbench.engine.backends import choose
+    from marsbench.engine.run import RunRequest
+    from marsbench.engine.settings import engine_settings
+    from marsbench.hardware.profile import load_hardware
+    from marsbench.workload.make import Knobs
+
+    knobs = ("sessions", "rate", "load", "arrivals", "seed", "tools", "prefixes")
+    reserve = given["reserve_full_prompt"]
+    hardware = load_hardware(
+        given["model"], given["gpu"], given["precision"], profile=given["hardware"]
+    )
+    scale = given["step_time_scale"]
+    if not 0 < scale < float("inf"):
+        raise UsageError(f"--step-time-scale must be above 0, not {scale:g}; for example 1.2.")
+    return RunRequest(
+        choice=choose(given["backend"], given["set_"] or ()),
+        workload=given["workload"],
+        knobs=Knobs(**{name: given[name] for name in knobs}),
+        hardware=hardware if scale == 1 else hardware.with_scale(step=scale),
+        settings=engine_settings(
+            given["engine_profile"],
+            max_num_batched_tokens=given["step_budget"],
+            max_num_seqs=given["max_seqs"],
+            reserve_full_prompt=None if reserve is None else reserve == "on",
+            memory_fraction=given["memory_fraction"],
+            kv_blocks=given["kv_blocks"],
+            block_size=given["block_size"],
+        ),
+        alphas=tuple(given["alpha"] or (3.0,)),
+        tool_cores=given["tool_cores"],
+        tool_workers=given["tool_workers"],
+        check=given["check"],
+        output=given["output"],
+    )
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")], as_json: opt.AsJson = False
+) -> None:
+    """Print a run again, even one that was cut short."""
+    from marsbench.tables import show_run
+
+    show_run(run, as_json)
+
+
+@app.command()
+def backends(
+    name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
+    as_json: opt.AsJson = False,
+) -> None:
+    """List the installed backends with their papers and parameters."""
+    from marsbench.engine.listing import show_backends
+
+    show_backends(name, as_json)
+
+
+def main() -> None:
+    """The entry point: every error of ours becomes one sentence and its exit code."""
+    try:
+        app()
+    except MarsbenchError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"marsbench: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("marsbench: stopped; what was measured is kept in the run's folder.", err=True)
+        sys.exit(130)

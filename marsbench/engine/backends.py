@@ -1,0 +1,75 @@
+"""Backends as a user names them: `--backend NAME` with `--set NAME.PARAMETER=VALUE`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marsbench.errors import UsageError
+from marsbench_backends import registry
+from marsbench_backends.admission import Admission
+from marsbench_backends.registry import Backend
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend with the settings that were given for it."""
+
+    backend: Backend
+    settings: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        return self.backend.name
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Every parameter with its value in this choice, defaults filled in."""
+        policy, admission = self._build()
+        return {
+            p.name: getattr(policy if hasattr(policy, p.name) else admission, p.name)
+            for p in self.backend.parameters
+        }
+
+    def admission(self) -> Admission:
+        """A fresh admission controller."""
+        admission: Admission = self._build()[1]
+        return admission
+
+    def _build(self) -> tuple[Any, Any]:
+        return self.backend.build(self.settings)
+
+    def having(self, **settings: object) -> Choice:
+        """The same backend with these settings too."""
+        return Choice(self.backend, {**self.settings, **settings})
+
+
+def choose(name: str, assignments: Iterable[str] = ()) -> Choice:
+    """The backend of that name with `key=value` settings.
+
+    Raises UsageError for an unknown backend or parameter, or a value of the wrong type.
+    """
+    try:
+        backend = registry.load(name)
+        choice = Choice(backend, dict(_assignment(name, text) for text in assignments))
+        choice.backend.build(choice.settings)
+        return choice
+    except registry.BackendError as error:
+        raise UsageError(str(error)) from error
+
+
+def _assignment(backend: str, text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    owner, dot, parameter = key.strip().rpartition(".")
+    if not equals or not parameter:
+        raise UsageError(
+            f"--set takes PARAMETER=VALUE, not '{text}'; for example --set {backend}.NAME=1 "
+            f"(`marsbench backends {backend}` lists the parameters)."
+        )
+    if dot and owner != backend:
+        raise UsageError(
+            f"--set {key} is for backend '{owner}', but this run's backend is '{backend}'; "
+            f"leave it out, or choose --backend {owner}."
+        )
+    return parameter, value.strip()

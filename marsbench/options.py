@@ -1,0 +1,99 @@
+"""The options of `marsbench run`, declared once: type, name and the one line of help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+WORKLOAD, ENGINE, ADVANCED = "Workload", "Hardware and engine", "Advanced"
+
+
+def _option(*names: str, metavar: str, about: str, panel: str | None = None) -> Any:
+    """An option whose default is told in its line of help, not in a column of its own."""
+    return typer.Option(
+        *names, metavar=metavar, help=about, rich_help_panel=panel, show_default=False
+    )
+
+
+BackendName = Annotated[
+    str, _option(metavar="NAME", about="One of `marsbench backends`, or module:Class")
+]
+Alphas = Annotated[
+    list[float] | None, _option("--alpha", metavar="A", about="Goodput's α; repeatable (3)")
+]
+Settings = Annotated[
+    list[str] | None,
+    _option("--set", metavar="NAME.PARAM=VALUE", about="A parameter of the backend; repeatable"),
+]
+EngineName = Annotated[Literal["sim"], _option(metavar="sim", about="What plays it (sim)")]
+Output = Annotated[
+    Path | None, _option("-o", "--output", metavar="DIR", about="The run's folder (results/…)")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
+
+WorkloadName = Annotated[
+    str,
+    _option(metavar="RECIPE|FILE", about="A recipe, or sessions (ilr-1)", panel=WORKLOAD),
+]
+Sessions = Annotated[int | None, _option(metavar="N", about="How many sessions", panel=WORKLOAD)]
+Rate = Annotated[float | None, _option(metavar="R", about="Sessions a second", panel=WORKLOAD)]
+Load = Annotated[
+    float | None,
+    _option(metavar="RHO", about="Rate x mean GPU seconds of a session alone", panel=WORKLOAD),
+]
+Arrivals = Annotated[
+    str | None,
+    _option(
+        metavar="KIND", about="poisson, fixed, gamma:CV, burst:SIZE, closed:LANES", panel=WORKLOAD
+    ),
+]
+Seed = Annotated[
+    int | None, _option(metavar="S", about="Of the sessions and their arrivals", panel=WORKLOAD)
+]
+Tools = Annotated[
+    str | None,
+    _option(metavar="MIX", about="autonomous, interactive, cpu-heavy", panel=WORKLOAD),
+]
+Prefixes = Annotated[
+    int | None, _option(metavar="K", about="Variants of the shared prefix", panel=WORKLOAD)
+]
+
+Gpu = Annotated[str, _option(metavar="GPU", about="h200, h100, … (h200)", panel=ENGINE)]
+Model = Annotated[str, _option(metavar="MODEL", about="(qwen3-coder-30b)", panel=ENGINE)]
+KvBlocks = Annotated[
+    int | None, _option(metavar="N", about="KV blocks (what the GPU's memory holds)", panel=ENGINE)
+]
+BlockSize = Annotated[int | None, _option(metavar="N", about="Tokens a block (16)", panel=ENGINE)]
+ToolCores = Annotated[
+    int, _option(metavar="N", about="Cores of the host that runs tools (8)", panel=ENGINE)
+]
+EngineProfile = Annotated[
+    str, _option(metavar="NAME", about="default, or paper: 2,048 tokens x 128", panel=ENGINE)
+]
+
+Precision = Annotated[str | None, _option(metavar="P", about="bf16, fp8, mxfp4", panel=ADVANCED)]
+HardwareFile = Annotated[
+    Path | None,
+    _option("--hardware", metavar="FILE", about="A hardware profile (TOML)", panel=ADVANCED),
+]
+StepBudget = Annotated[int | None, _option(metavar="N", about="Tokens a step", panel=ADVANCED)]
+MaxSeqs = Annotated[int | None, _option(metavar="N", about="Running requests", panel=ADVANCED)]
+ReserveFullPrompt = Annotated[
+    Literal["on", "off"] | None,
+    _option(metavar="on|off", about="Admit a prompt only when all of it fits", panel=ADVANCED),
+]
+MemoryFraction = Annotated[
+    float | None, _option(metavar="F", about="Share of GPU memory (0.9)", panel=ADVANCED)
+]
+ToolWorkers = Annotated[
+    int | None, _option(metavar="N", about="Tool calls at once, others queue", panel=ADVANCED)
+]
+StepTimeScale = Annotated[
+    float, _option(metavar="X", about="Scale every step time (1)", panel=ADVANCED)
+]
+Check = Annotated[
+    bool,
+    typer.Option("--check", help="Test invariants at every step", rich_help_panel=ADVANCED),
+]
