@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from marsbench.hardware.host import ToolHost
@@ -48,7 +49,7 @@ def modelled(cpu_s: list[float], cores: int) -> list[float]:
     host = ToolHost(cores)
     for number, seconds in enumerate(cpu_s):
         host.start(number, seconds, 0.0, 0.0)
-    ends = {}
+    ends: dict[Hashable, float] = {}
     while (end := host.next_end()) is not None:
         ends |= dict.fromkeys(host.pop_ended(end), end)
     return [ends[number] for number in range(len(cpu_s))]

@@ -21,6 +21,7 @@ import hashlib
 import json
 import logging
 import random
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -262,26 +263,10 @@ def main() -> None:
 
 
 def write(path: Path, value: dict[str, Any]) -> None:
-    """JSON with a row of numbers on a line."""
+    """JSON with each innermost list or object on a line."""
     text = json.dumps(value, indent=1)
-    path.write_text(compact(text) + "\n")
-
-
-def compact(text: str) -> str:
-    lines, row = [], ""
-    for line in text.splitlines():
-        stripped = line.strip()
-        number = stripped.rstrip(",").replace(".", "").replace("e-", "").isdigit()
-        if number or stripped.startswith("null"):
-            row = f"{row} {stripped}" if row else stripped
-            continue
-        if row:
-            lines[-1] += row
-            row = ""
-            lines[-1] += stripped
-            continue
-        lines.append(line)
-    return "\n".join(lines)
+    text = re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda match: " ".join(match[0].split()), text)
+    path.write_text(text + "\n")
 
 
 if __name__ == "__main__":

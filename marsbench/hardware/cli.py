@@ -58,3 +58,29 @@ def show(
         typer.echo(hardware_json(hardware), nl=False)
     else:
         print_hardware(hardware, Console())
+
+
+def calibrate(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The profile to write.")],
+    model: Annotated[str, typer.Option(help="The model whose shapes to time.")] = "qwen3-coder-30b",
+    tiny: Annotated[bool, typer.Option(help="Tiny shapes, to try it without a GPU.")] = False,
+    seconds: Annotated[float, typer.Option(help="Stop measuring after so long.")] = 420.0,
+) -> None:
+    """Time this machine's GPU on the batches that matter, and write a profile.
+
+    Needs PyTorch. `python marsbench/hardware/vllm_calibrate.py` does the same and needs no more.
+    """
+    from marsbench.errors import UsageError, unknown_name
+    from marsbench.hardware import vllm_calibrate as script
+
+    known = [name for name in script.SHAPES if name != "tiny"]
+    if model not in known:
+        raise unknown_name("model to calibrate", model, known)
+    if output.exists():
+        raise UsageError(f"{output} exists; give another name with -o, or remove it.")
+    try:
+        typer.echo(script.calibrate(output, model, tiny=tiny, deadline_s=seconds))
+    except ImportError as error:
+        raise UsageError(f"calibrate needs PyTorch, numpy and scipy: {error}.") from error
+    except script.NoGpuError as error:
+        raise UsageError(str(error)) from error

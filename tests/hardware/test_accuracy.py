@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from marsbench.hardware.catalog import load_gpus, load_models
+from marsbench.hardware.curves import from_datasheet
 from marsbench.hardware.profile import load_hardware
+from marsbench.hardware.steptime import StepTime
 
 CHECKS = json.loads((Path(__file__).parent / "data" / "steps.json").read_text("utf-8"))
 DOC = Path(__file__).parents[2] / "docs" / "hardware.md"
@@ -97,15 +100,26 @@ ANCHORS_MS = {
 }
 
 
-@pytest.mark.parametrize("gpu", ANCHORS_MS)
-def test_steps_of_qwen3_coder_are_near_the_anchors(gpu):
-    seconds = load_hardware(gpu=gpu).step_time.seconds
+def anchors_ms(step_time):
+    seconds = step_time.seconds
     steps = [seconds(1, context) for context in (1_024, 131_072, 250_000)]
     steps.append(seconds(8, 8 * 131_072))
     steps += [seconds(0, 0, [(chunk, 0)]) for chunk in (2048, 8192)]
     steps += [seconds(0, 0, [(8192, prefix)]) for prefix in (65_536, 131_072, 254_000)]
     steps += [seconds(0, 0, [(512, 131_072)]), seconds(8, 1_048_000, [(8192, 131_072)])]
-    assert [1e3 * step for step in steps] == pytest.approx(ANCHORS_MS[gpu], rel=0.05)
+    return [1e3 * step for step in steps]
+
+
+@pytest.mark.parametrize("gpu", ANCHORS_MS)
+def test_steps_of_qwen3_coder_are_near_the_anchors(gpu):
+    assert anchors_ms(load_hardware(gpu=gpu).step_time) == pytest.approx(ANCHORS_MS[gpu], rel=0.05)
+
+
+@pytest.mark.parametrize("gpu", ANCHORS_MS)
+def test_the_roofline_of_the_datasheet_is_within_a_tenth_of_them(gpu):
+    shape = load_models()["qwen3-coder-30b"]
+    grounded = from_datasheet(load_gpus()[gpu], shape, shape.precisions["bf16"], 1)
+    assert anchors_ms(StepTime(grounded.curves)) == pytest.approx(ANCHORS_MS[gpu], rel=0.1)
 
 
 @pytest.mark.parametrize(("gpu", "low", "high"), [("h100", 31.0, 38.7), ("h200", 22.2, 29.8)])
