@@ -109,9 +109,11 @@ def _workload(request: RunRequest) -> Workload:
     path = Path(name)
     if name in recipe_names() or path.suffix == ".toml":
         recipe = load_recipe(name)
-        return make_workload(
-            recipe, knobs, lambda bodies: _gpu_s(request, Workload(name, tuple(bodies)))
-        )
+
+        def gpu_s(bodies: Sequence[Session]) -> float:
+            return _gpu_s(request, Workload(name, tuple(bodies)))
+
+        return make_workload(recipe, knobs, gpu_s)
     if not path.exists() and not path.suffix:
         load_recipe(name)  # says which recipe was meant
     workload = read_workload(path)
