@@ -37,7 +37,8 @@ def show(
         str | None, typer.Option(help="The weights' precision; by default the model's first.")
     ] = None,
     profile: Annotated[
-        Path | None, typer.Option(help="A TOML profile of your own, instead of a GPU's name.")
+        Path | None,
+        typer.Option("--hardware", help="A TOML profile of your own, instead of a GPU's name."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw step time against prefix length (.png, .svg).")

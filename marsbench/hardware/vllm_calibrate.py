@@ -367,7 +367,7 @@ def profile_toml(
     coefficients: dict[str, float],
     points: Sequence[tuple[Batch, float]],
 ) -> str:
-    """A profile that `marsbench hardware show --profile` reads."""
+    """A profile that `marsbench hardware show --hardware` reads."""
     lines = [f'precision = "bf16"\nnote = "{gpu["note"]}"']
     lines.append(f'model = "{name}"\n' if name != "tiny" else model_toml(shape))
     lines.append(gpu_toml(shape, gpu, coefficients))

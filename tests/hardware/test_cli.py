@@ -41,7 +41,7 @@ def test_show_takes_a_users_profile(tmp_path):
         '[gpu]\nname = "A card"\nmemory = "96 GiB"\nbandwidth = "4 TB/s"\n'
         'compute.bf16 = "500 TFLOPS"\nhost_link = "64 GB/s"\n'
     )
-    shown = json.loads(run("show", "--profile", str(path), "--json"))
+    shown = json.loads(run("show", "--hardware", str(path), "--json"))
     assert shown["id"] == "card:qwen3-coder-30b:bf16"
     assert shown["measured_decode_tokens"] is None
 
