@@ -52,13 +52,14 @@ def make(
 ) -> None:
     """Make sessions from a recipe; options not given are the recipe's own."""
     from marsbench.workload.check import check, verdict
-    from marsbench.workload.files import write_workload
+    from marsbench.workload.files import require_writable, write_workload
     from marsbench.workload.make import Knobs, make_workload
     from marsbench.workload.recipe import load_recipe
     from marsbench.workload.show import summary_line
 
     knobs = Knobs(sessions, rate, load, arrivals, seed, tools, prefixes)
     found = load_recipe(recipe)
+    require_writable(output)
     workload = make_workload(found, knobs, _mean_gpu_s, _progress("making sessions"))
     write_workload(workload, output)
     typer.echo(f"{output}: {summary_line(workload)}; {verdict(check(workload, found), found.name)}")
@@ -133,7 +134,7 @@ def weka(
     Exit code 1 when a file was left out (the others are written), 2 when all were. The traces
     have no start times: sessions arrive poisson at 0.01 per second unless told otherwise.
     """
-    from marsbench.workload.files import write_workload
+    from marsbench.workload.files import require_writable, write_workload
     from marsbench.workload.make import Knobs, Schedule, arrange
     from marsbench.workload.recipe import Defaults
     from marsbench.workload.show import summary_line
@@ -141,6 +142,7 @@ def weka(
 
     knobs = Knobs(rate=rate, load=load, arrivals=arrivals, seed=seed)
     schedule = Schedule.of(knobs, Defaults(rate=_IMPORT_RATE))
+    require_writable(output)
     result = import_weka(files, _progress("reading traces"))
     _report(result)
     meta = {"format": "weka", "files": len(files), "left_out": len(result.problems)}

@@ -6,6 +6,8 @@ file can be played by every engine and against every backend, and its hash names
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -63,16 +65,12 @@ def write_workload(workload: Workload, path: Path) -> None:
 
     Raises UsageError when the place cannot be written.
     """
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "Is a directory")
-        _write_lines(path, _lines(workload))
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise UsageError(
-            f"Cannot write the workload to {path} ({why}); give a file in a folder that exists "
-            f"and is yours, for example -o workload.jsonl."
-        ) from error
+    _write_part(path, _lines(workload), keep=True)
+
+
+def require_writable(path: Path) -> None:
+    """Raises UsageError when a workload cannot be written there; before the work, not after."""
+    _write_part(path, iter(()), keep=False)
 
 
 def read_workload(path: Path) -> Workload:
@@ -97,14 +95,25 @@ def read_workload(path: Path) -> Workload:
 _CURE = "give a file made by `marsbench workload make` or `marsbench workload import`."
 
 
-def _write_lines(path: Path, lines: Iterator[str]) -> None:
+def _write_part(path: Path, lines: Iterator[str], *, keep: bool) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with part.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{line}\n" for line in lines)
-        part.replace(path)
+        if keep:
+            part.replace(path)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"Cannot write the workload to {path} ({why}); give a file in a folder that exists "
+            f"and is yours, for example -o workload.jsonl."
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        # What cannot be made cannot be removed either, and the first error is the one to tell.
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _lines(workload: Workload) -> Iterator[str]:

@@ -71,6 +71,14 @@ def test_make_asks_the_engine_what_a_load_is(
     assert read_workload(tmp_path / "w").meta["rate"] == pytest.approx(0.05)
 
 
+def test_make_sees_a_place_it_cannot_write_before_it_works(tmp_path: Path) -> None:
+    # A load without an engine would fail too, later.
+    for path in (tmp_path, tmp_path / "no" / "w"):
+        with pytest.raises(UsageError, match="Cannot write the workload"):
+            run("make", "ilr-1", "-o", path, "--load", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_show_puts_the_targets_beside_what_was_measured(made: Path) -> None:
     result = run("show", made)
     assert result.exit_code == 0
