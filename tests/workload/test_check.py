@@ -61,7 +61,7 @@ def test_another_regime_is_caught_at_thirty() -> None:
 
 @pytest.mark.parametrize("tools", ["autonomous", "interactive", "cpu-heavy"])
 def test_tool_times_are_held_to_the_mix_they_were_made_with(tools: str) -> None:
-    made = make_workload(ILR_1, Knobs(sessions=100, rate=1.0, tools=tools))
+    made = make_workload(ILR_1, Knobs(sessions=60, rate=1.0, tools=tools))
     rows = [row for row in check(made, ILR_1) if row.quantity == "tool_s"]
     assert [row.target for row in rows] == [
         target for _, target in ILR_1.all_targets(tools)["tool_s"].quantiles()

@@ -72,7 +72,7 @@ def test_make_asks_the_engine_what_a_load_is(
 
 
 def test_make_sees_a_place_it_cannot_write_before_it_works(tmp_path: Path) -> None:
-    # A load without an engine would fail too, later.
+    # The load would have every session timed first, which takes longer than the refusal.
     for path in (tmp_path, tmp_path / "no" / "w"):
         with pytest.raises(UsageError, match="Cannot write the workload"):
             run("make", "ilr-1", "-o", path, "--load", 1)

@@ -48,7 +48,7 @@ def round_with(**fields: Any) -> str:
     return changed(rounds=[{"append_tokens": 5, "output_tokens": 1, **fields}])
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     drawn=st.lists(sessions(), min_size=1, max_size=3),
     lanes=st.none() | st.integers(1, 9),

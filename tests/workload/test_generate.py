@@ -177,7 +177,7 @@ def test_a_mix_has_its_classes_in_their_shares() -> None:
 
 
 def test_each_class_has_its_own_durations() -> None:
-    u = np.random.default_rng(1).random((2, 40_000))
+    u = np.random.default_rng(1).random((2, 20_000))
     found = ToolTimes(ILR_1.tools, ILR_1.mix("autonomous").shares).calls(*u)
     for name, median in (("file_tool", 0.033), ("sh_test", 1.3), ("sh_git", 0.115)):
         seconds = [alone_s(call) for call in found if call.name == name]
