@@ -170,7 +170,7 @@ class Held(Event):
 
 @dataclass(frozen=True, slots=True)
 class Unheld(Event):
-    """The hold ended: "resumed", "expired", "revoked", or "session_ended"."""
+    """The hold ended: "resumed", "expired", "revoked", "swapped", or "session_ended"."""
 
     kind: ClassVar[str] = "unheld"
     session: str

@@ -65,6 +65,7 @@ class Paused:
     paused_at: float
     tools: tuple[str, ...]
     held: bool = False
+    held_until: float = -math.inf
     returned: bool = False
 
 
@@ -102,6 +103,16 @@ class View(Protocol):
         """Seconds to move the KV of `num_tokens` tokens one way between GPU and host memory."""
         ...
 
+    @property
+    def host_free_blocks(self) -> int:
+        """Blocks that host memory has room for; 0 without host memory."""
+        ...
+
+    @property
+    def link_free_at(self) -> float:
+        """When the next copy to host memory could begin; inf without host memory."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Keep:
@@ -122,7 +133,10 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Move the session's blocks to host memory over the link; they come back with its round."""
+    """Move the session's blocks to host memory over the link; they come back with its round.
+
+    They stay held until they have been copied. Without host memory this is a Release.
+    """
 
 
 Retention: TypeAlias = Keep | Release | Discard | Swap
@@ -136,6 +150,8 @@ class Policy:
     """Whether running requests are served in `running_key` order (else vLLM's own)."""
     clairvoyant: ClassVar[bool] = False
     """Whether `RoundSubmitted.future` is told."""
+    host_tokens: int = 0
+    """Tokens of KV that host memory is modelled to hold, in the simulator; 0 for none."""
     controller: ClassVar[type[Admission]] = Admission
     """The admission controller that belongs to it; the default lets everyone in."""
 

@@ -14,12 +14,14 @@ and tests/contract names each. What a policy answers is carried out so:
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vllm.logger import init_logger
+from vllm.v1.core.kv_cache_utils import get_block_hash
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.request_queue import RequestQueue, SchedulingPolicy
 from vllm.v1.core.sched.scheduler import Scheduler
@@ -29,7 +31,8 @@ from marsbench_backends import registry
 from marsbench_backends.cost import EngineCost, QuadraticCost
 from marsbench_backends.fcfs import FCFS
 from marsbench_backends.holds import Holds, discard
-from marsbench_backends.policy import Discard, Keep, Key, Paused, Policy, Req
+from marsbench_backends.host_memory import HostMemory
+from marsbench_backends.policy import Discard, Keep, Key, Paused, Policy, Req, Swap
 from marsbench_backends.rounds import RoundInfo
 from marsbench_backends.signals import (
     FirstToken,
@@ -41,6 +44,7 @@ from marsbench_backends.signals import (
     Signal,
     TokensComputed,
 )
+from marsbench_backends.vllm_host import HostConnector
 
 if TYPE_CHECKING:
     from vllm.v1.core.sched.output import SchedulerOutput
@@ -198,6 +202,16 @@ class EngineView:
     def swap_s(self, num_tokens: int) -> float:
         return self._scheduler.cost.swap_s(num_tokens)
 
+    @property
+    def host_free_blocks(self) -> int:
+        host = self._scheduler.host
+        return 0 if host is None else host.memory.free_blocks
+
+    @property
+    def link_free_at(self) -> float:
+        host = self._scheduler.host
+        return math.inf if host is None else host.out.free_at
+
 
 class PolicyMixin(Scheduler):
     """vLLM's scheduler, asking a policy. Parameters come through `--additional-config`:
@@ -221,6 +235,8 @@ class PolicyMixin(Scheduler):
         self._reqs: dict[str, VllmReq] = {}
         self._req_blocks = manager.coordinator.single_type_managers[0].req_to_blocks
         self.holds = Holds(manager.block_pool)
+        self.host: HostConnector | None = None
+        self._copying: set[str] = set()  # sessions whose blocks are on their way to host memory
         self.view = EngineView(self)
         policy, view = self.marsbench_policy, self.view
         self.waiting = PolicyQueue(self.req, lambda req: policy.waiting_key(req, view))
@@ -230,7 +246,7 @@ class PolicyMixin(Scheduler):
         self._victim: Request | None = None
         self._dirty = False
         self._known_version = policy.version
-        self._resort_at = float("inf")
+        self._resort_at = math.inf
         self._step_began = 0.0
         self._first_tokens: list[VllmReq] = []
         self._tracks = type(policy) is not FCFS
@@ -240,6 +256,17 @@ class PolicyMixin(Scheduler):
         self._chunks = type(policy).chunk is not Policy.chunk
         self._shrinks = type(policy).shrink is not Policy.shrink
         self._retains = type(policy).retain is not Policy.retain
+
+    def model_host_memory(self) -> None:
+        """Give the engine the host memory that its policy asks for.
+
+        For the simulator only: on a server nothing would copy the blocks.
+        """
+        num_blocks = self.marsbench_policy.host_tokens // self.block_size
+        if num_blocks:
+            memory = HostMemory(num_blocks)
+            self.host = HostConnector(memory, self.block_size, self.cost.swap_s, self.clock)
+            self.connector = self.host
 
     def req(self, request: Request) -> VllmReq:
         """The policy's view of a vLLM request."""
@@ -268,6 +295,7 @@ class PolicyMixin(Scheduler):
 
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
         self._step_began = now = self.clock()
+        self._finish_loads(now)
         self._review_holds(now)
         self._reorder(now)
         output = super().schedule(throttle_prefills)
@@ -365,7 +393,8 @@ class PolicyMixin(Scheduler):
 
     def _reclaim(self, needs: VllmReq) -> bool:
         """Give up one hold for `needs`; with nothing running a hold must yield, or all waits."""
-        held = [self.paused[s] for s in self.holds if s != needs.session_id]
+        spared = {needs.session_id, *self._copying}  # a copy ends by itself, and soon
+        held = [self.paused[s] for s in self.holds if s not in spared]
         if not held:
             return False
         policy, view = self.marsbench_policy, self.view
@@ -416,6 +445,8 @@ class PolicyMixin(Scheduler):
     def _end_session(self, req: VllmReq) -> None:
         if req.session_id in self.holds:
             self.drop_hold(req.session_id, "session_ended")
+        if self.host is not None:
+            self.host.memory.forget(req.session_id)
         self.paused.pop(req.session_id, None)
         self.tell(SessionEnded(self.clock(), req.session_id, req.round + 1))
 
@@ -434,24 +465,52 @@ class PolicyMixin(Scheduler):
         """Ask what happens to a pause's blocks and do it; `blocks` are still referenced here."""
         answer = self.marsbench_policy.retain(paused, self.view)
         if isinstance(answer, Keep):
-            if paused.session_id in self.holds:
-                self.holds.extend(paused.session_id, answer.until)
-            elif blocks:
-                self.holds.begin(paused.session_id, blocks, answer.until)
-                self._mark_paused(paused.session_id, held=True)
+            self._hold(paused.session_id, blocks, answer.until)
+            return
+        if isinstance(answer, Swap) and self.host is not None:
+            self._copying.add(paused.session_id)
+            self._hold(paused.session_id, blocks, self.host.send_out(paused.num_blocks))
             return
         dropped = blocks
         if paused.session_id in self.holds:
             dropped = self.drop_hold(paused.session_id, "expired")
         if isinstance(answer, Discard):
             discard(self.kv_cache_manager.block_pool, dropped)
+            self._dirty = True  # the free list's order changed: no macro step over it
+
+    def _hold(self, session_id: str, blocks: Sequence[Any], until: float) -> None:
+        if session_id in self.holds:
+            self.holds.extend(session_id, until)
+        elif blocks:
+            self.holds.begin(session_id, blocks, until)
+        else:
+            return
+        self._mark_paused(session_id, held=True, held_until=until)
 
     def _review_holds(self, now: float) -> None:
         for session_id in self.holds.expired(now):
-            self._carry_out(self.paused[session_id], ())
+            paused = self.paused[session_id]
+            if session_id in self._copying and not paused.returned:
+                self._leave_for_host(session_id)
+            else:
+                self._copying.discard(session_id)
+                self._carry_out(paused, ())
+
+    def _leave_for_host(self, session_id: str) -> None:
+        """The copy has arrived: the blocks on the GPU are no longer needed."""
+        assert self.host is not None
+        blocks = self.drop_hold(session_id, "swapped")
+        self.host.memory.store(session_id, [get_block_hash(b.block_hash) for b in blocks])
+        discard(self.kv_cache_manager.block_pool, blocks)
+
+    def _finish_loads(self, now: float) -> None:
+        arrived = None if self.host is None else self.host.take_arrived(now)
+        if arrived is not None:
+            self._update_from_kv_xfer_finished(arrived)
 
     def drop_hold(self, session_id: str, why: str) -> list[Any]:
         """Give a hold's blocks back to the LRU."""
+        self._copying.discard(session_id)
         blocks = self.holds.end(session_id, why)
         self._mark_paused(session_id, held=False)
         return blocks
@@ -469,11 +528,20 @@ class PolicyMixin(Scheduler):
             self._dirty
             or policy.version != self._known_version
             or self.clock() >= min(self._resort_at, self.holds.next_expiry)
+            or (self.host is not None and self._has_loaded(self.host))
         )
+
+    def _has_loaded(self, host: HostConnector) -> bool:
+        """Whether a request waits whose blocks are back, or are back by now."""
+        if len(self.kv_holding_waiting) > len(host.loading):
+            return True
+        return self.clock() >= host.next_arrival
 
     def next_change(self) -> float:
         """When time alone may change a decision: a hold runs out, or the policy says so."""
-        return min(self.holds.next_expiry, self.marsbench_policy.changes_at(self.view))
+        arrival = math.inf if self.host is None else self.host.next_arrival
+        changes_at = self.marsbench_policy.changes_at(self.view)
+        return min(self.holds.next_expiry, changes_at, arrival)
 
 
 class SimScheduler(PolicyMixin):

@@ -81,6 +81,8 @@ class FakeView:
     paused: dict[str, Paused] = field(default_factory=dict)
     prefill_token_s: float = 0.001
     swap_token_s: float = 0.0001
+    host_free_blocks: int = 0
+    link_free_at: float = float("inf")
 
     def prefill_s(self, num_tokens: int, prefix_tokens: int = 0) -> float:
         return self.prefill_token_s * num_tokens
