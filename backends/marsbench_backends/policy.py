@@ -155,6 +155,8 @@ class Policy:
     controller: ClassVar[type[Admission]] = Admission
     """The admission controller that belongs to it; the default lets everyone in."""
 
+    max_running: int | None = None
+    """Requests that may run at once, where that is fewer than the engine's own limit."""
     version: int = 0
     """Raised in `observe` when keys of other requests than the signal's own may have changed."""
 

@@ -242,6 +242,9 @@ class PolicyMixin(Scheduler):
         self.waiting = PolicyQueue(self.req, lambda req: policy.waiting_key(req, view))
         self._vllm_allocate = manager.allocate_slots
         manager.allocate_slots = self._allocate
+        if policy.max_running is not None:
+            limit = int(self.max_num_active_reqs)
+            self.max_num_active_reqs: int = min(limit, policy.max_running)
         self.policy = SchedulingPolicy.PRIORITY  # the branch in which any request can be victim
         self._victim: Request | None = None
         self._dirty = False
