@@ -20,6 +20,8 @@ from marsbench_backends.policy import Policy
 BACKENDS = {
     "fcfs": "marsbench_backends.fcfs:FCFS",
     "fcfs-cap": "marsbench_backends.fcfs:FCFS+marsbench_backends.admission:FixedCap",
+    "mars": "marsbench_backends.mars:Mars",
+    "mars-released": "marsbench_backends.mars_released:MarsReleased",
 }
 ENTRY_POINTS = "marsbench.backends"
 

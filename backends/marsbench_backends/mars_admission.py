@@ -1,0 +1,153 @@
+"""MARS's admission controller: how many sessions may enter (AIMD) and which go first.
+
+Paper: MARS, arXiv 2604.26963, section 4.2, as described: small sessions first, GPU-heavy ones
+while the CPU is congested, packed by memory cost while KV is tight; a window that shrinks at once
+on either signal and grows slowly. Constants from the authors' preview release.
+Differs: the preview's static CPU and KV caps, its threshold for long sessions and its rules for
+the end of a run are in `mars-released`; here memory is reserved for sessions in flight.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from marsbench_backends.admission import Admission, Candidate, EngineState
+from marsbench_backends.ewma import Ewma
+from marsbench_backends.signals import Signal, ToolEnded
+
+
+@dataclass
+class MarsAdmission(Admission):
+    """Parameters; [code] is the preview release, [ours] our choice.
+
+    admission: off lets everyone in (the paper's ablation without the control plane).
+    tick_s: the control interval [code]. window_*: sessions in flight [code]; window_add more for
+        each interval without congestion, window_cut times as many after one with it.
+    kv_low, kv_high: share of KV in use at which KV congestion ends and begins [code].
+    cpu_low, cpu_high: tool calls in flight per core, alike. [code] launches with 4, which 30
+        sessions on 8 cores cannot reach; its own default is 2.
+    queue_wait_low_s, queue_wait_high_s: smoothed seconds that tool calls wait to start [code].
+    ewma_weight: of a new sample of any signal [code].
+    reserve: count the first prompt of every session in flight as memory in use, whether it is
+        filled yet or lies in the cache during a tool call [ours, policies.md section 5, item 26].
+    pack_share: of the free blocks that packing may fill [code: its last phase].
+    """
+
+    admission: bool = True
+    tick_s: float = 0.2
+    window_init: int = 30
+    window_min: int = 4
+    window_max: int = 30
+    window_add: int = 1
+    window_cut: float = 0.7
+    kv_low: float = 0.85
+    kv_high: float = 0.90
+    cpu_low: float = 1.0
+    cpu_high: float = 2.0
+    queue_wait_low_s: float = 2.0
+    queue_wait_high_s: float = 5.0
+    ewma_weight: float = 0.2
+    reserve: bool = True
+    pack_share: float = 0.95
+    window: int = field(init=False)
+    cpu_over: bool = field(default=False, init=False)
+    kv_over: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.window_min <= self.window_max:
+            raise ValueError(f"window_min {self.window_min} must be in 1..{self.window_max}")
+        if self.tick_s <= 0:
+            raise ValueError(f"tick_s must be more than 0, not {self.tick_s}")
+        self.window = min(max(self.window_init, self.window_min), self.window_max)
+        self._kv = Ewma(self.ewma_weight)
+        self._cpu = Ewma(self.ewma_weight)
+        self._queue_wait_s = Ewma(self.ewma_weight)
+        self._ticked_at: float | None = None
+
+    # --- who may enter
+
+    def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
+        if not self.admission:
+            return [c.session_id for c in waiting]
+        queue = self.ordered(waiting)
+        slots, room = self.window - len(state.in_flight), self.budget_blocks(state)
+        chosen: list[str] = []
+        for candidate in queue:
+            cost = cost_blocks(candidate, state)
+            if len(chosen) < slots and cost <= room:
+                chosen.append(candidate.session_id)
+                room -= cost
+        if not chosen and queue and not state.in_flight:
+            return [queue[0].session_id]  # an empty engine takes anyone, or it would stay empty
+        return chosen
+
+    @property
+    def mode(self) -> str:
+        """The order of admission now."""
+        if self.kv_over:
+            return "packing"
+        return "gpu_heavy_first" if self.cpu_over else "small_first"
+
+    def ordered(self, waiting: Sequence[Candidate]) -> list[Candidate]:
+        """Packing goes by age: each is let in as soon as its cost fits what is free."""
+        if self.mode == "packing":
+            return list(waiting)
+        sign = -1 if self.mode == "gpu_heavy_first" else 1
+        return sorted(waiting, key=lambda c: sign * c.num_prompt_tokens)
+
+    def budget_blocks(self, state: EngineState) -> float:
+        """Blocks that new sessions may fill; no bound where KV is not measured."""
+        if state.num_blocks is None or state.free_blocks is None:
+            return math.inf
+        free = state.free_blocks
+        if self.reserve:
+            taken = sum(cost_blocks(c, state) for c in state.in_flight)
+            free = min(free, state.num_blocks - taken)
+        if self.kv_over:
+            return max(0.0, self.pack_share * free)
+        return max(0, free - math.ceil(state.num_blocks * (1 - self.kv_high)))
+
+    # --- the window
+
+    def tick(self, state: EngineState) -> None:
+        """Nobody waited since an earlier tick: the intervals between count as like this one."""
+        intervals = self._intervals(state.now)
+        self._sense(state, intervals)
+        if self.cpu_over or self.kv_over:
+            self.window = max(self.window_min, math.floor(self.window_cut * self.window))
+        elif self._calm and self.budget_blocks(state) > 0:
+            self.window = min(self.window_max, self.window + self.window_add * intervals)
+
+    def observe(self, signal: Signal) -> None:
+        if isinstance(signal, ToolEnded):
+            self._queue_wait_s.add(signal.queued_s)
+
+    def _intervals(self, now: float) -> int:
+        before, self._ticked_at = self._ticked_at, now
+        return 1 if before is None else max(1, round((now - before) / self.tick_s))
+
+    def _sense(self, state: EngineState, intervals: int) -> None:
+        self._cpu.add(state.tools_in_flight / state.tool_cores, intervals)
+        wait = self._queue_wait_s.value or 0.0
+        ratio = self._cpu.value or 0.0
+        if ratio >= self.cpu_high or wait >= self.queue_wait_high_s:
+            self.cpu_over = True
+        elif ratio <= self.cpu_low and wait <= self.queue_wait_low_s:
+            self.cpu_over = False
+        if state.num_blocks is not None and state.free_blocks is not None:
+            self._kv.add(1.0 - state.free_blocks / state.num_blocks, intervals)
+        usage = self._kv.value or 0.0
+        self.kv_over = usage > self.kv_low if self.kv_over else usage >= self.kv_high
+
+    @property
+    def _calm(self) -> bool:
+        """Neither signal in its band between low and high, where the window holds."""
+        cpu, kv, wait = (e.value or 0.0 for e in (self._cpu, self._kv, self._queue_wait_s))
+        return cpu <= self.cpu_low and kv <= self.kv_low and wait <= self.queue_wait_low_s
+
+
+def cost_blocks(candidate: Candidate, state: EngineState) -> int:
+    """A session's memory cost: the blocks of its first prompt [code]."""
+    return -(-candidate.num_prompt_tokens // state.block_size)
