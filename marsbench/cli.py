@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from marsbench import __version__
 from marsbench import options as opt
 from marsbench.errors import MarsbenchError, UsageError
+from marsbench.hardware.cli import app as hardware_app
+from marsbench.hardware.cli import calibrate
 from marsbench.workload.cli import app as workload_app
 
 # What a verb needs is imported when it is called, so that --help answers at once.
 if TYPE_CHECKING:
     from marsbench.engine.run import RunRequest
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+INTERRUPTED = 130
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(workload_app, name="workload")
+app.add_typer(hardware_app, name="hardware")
+app.command()(calibrate)
 
 
 @app.callback(invoke_without_command=True)
@@ -140,12 +146,26 @@ def backends(
 def main() -> None:
     """The entry point: every error of ours becomes one sentence and its exit code."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except MarsbenchError as error:
         if "--debug" in sys.argv:
             raise
-        typer.echo(f"marsbench: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("marsbench: stopped; what was measured is kept in the run's folder.", err=True)
-        sys.exit(130)
+        _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        _fail(_asked_wrongly(error), UsageError.exit_code)
+    if code == INTERRUPTED:
+        _fail("stopped; what was measured is kept in the run's folder.", INTERRUPTED)
+    sys.exit(code)
+
+
+def _asked_wrongly(error: typer.TyperException) -> str:
+    """What is wrong with the command as typed, and where to read what it may be."""
+    context = getattr(error, "ctx", None)
+    verb = context.command_path if context else "marsbench"
+    what = error.format_message().replace("Value error, ", "").rstrip(".")
+    return f"{what or 'Missing command'} (`{verb} --help` says what can be given)."
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    typer.echo(f"marsbench: {sentence}", err=True)
+    sys.exit(code)

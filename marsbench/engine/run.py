@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -77,16 +79,8 @@ def run(request: RunRequest) -> tuple[Path, RunSummary]:
     Raises UsageError before anything is written when the request cannot be, RunFailedError when
     the run cannot go on (its folder is kept).
     """
-    for alpha in request.alphas:
-        if not alpha >= 1:
-            raise UsageError(
-                f"--alpha must be at least 1, not {alpha:g}: no session finishes faster than alone."
-            )
-    if request.output is not None and request.output.exists():
-        raise UsageError(
-            f"{request.output} exists already, and a run never overwrites one; "
-            "give another folder with -o, or move that one away."
-        )
+    _check_values(request)
+    _check_place(request.output)
     job = prepare(request)
     choice, searched = _with_cap(job)
     writer = _folder(job, choice, searched)
@@ -94,6 +88,42 @@ def run(request: RunRequest) -> tuple[Path, RunSummary]:
         writer.save_ideal(job.alone.ideal_s)
         _play(job, choice, writer.emit)
         return writer.path, writer.finish()
+
+
+def _check_values(request: RunRequest) -> None:
+    for alpha in request.alphas:
+        if not 1 <= alpha < math.inf:
+            raise UsageError(
+                f"--alpha must be 1 or more, and finite, not {alpha:g}: no session ends sooner "
+                "than it does alone; for example --alpha 3."
+            )
+    for option, number in (
+        ("--tool-cores", request.tool_cores),
+        ("--tool-workers", request.tool_workers),
+    ):
+        if number is not None and number < 1:
+            raise UsageError(f"{option} must be at least 1, not {number}; for example {option} 8.")
+
+
+def _check_place(output: Path | None) -> None:
+    """Raises UsageError when no folder can be made there; before the work, not after."""
+    place = (output or RESULTS).absolute()
+    try:
+        taken = output is not None and place.exists()
+        above = next(folder for folder in (place, *place.parents) if folder.exists())
+        may = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
+    except OSError:  # a name too long, or too many links
+        taken, may = False, False
+    if taken:
+        raise UsageError(
+            f"{output} exists already, and a run never overwrites one; "
+            "give another folder with -o, or move that one away."
+        )
+    if not may:
+        raise UsageError(
+            f"No run folder can be made at {output or RESULTS}; "
+            "give a new folder below one that you may write, for example -o results/mine."
+        )
 
 
 def prepare(request: RunRequest) -> Job:
@@ -117,7 +147,7 @@ def _workload(request: RunRequest) -> Workload:
     if not path.exists() and not path.suffix:
         load_recipe(name)  # says which recipe was meant
     workload = read_workload(path)
-    turned = [n for n, v in asdict(knobs).items() if v is not None and n != "seed"]
+    turned = [n for n, v in asdict(knobs).items() if v is not None]
     if turned:
         raise UsageError(
             f"--{turned[0]} makes a workload from a recipe, but {name} is a file of sessions that "
@@ -147,10 +177,12 @@ def check_fits(workload: Workload, hardware: Hardware, settings: EngineSettings)
         blocks = hardware.kv_blocks(settings.block_size, settings.memory_fraction)
     room = blocks * settings.block_size
     if peak > room:
+        needed = -(-peak // settings.block_size)
+        larger = "a larger --gpu, a smaller --precision"
+        cure = larger if settings.kv_blocks is None else f"--kv-blocks {needed} or more"
         raise UsageError(
             f"The longest context ({peak:,} tokens, session {session.id}) exceeds the KV cache of "
-            f"{hardware.id} ({room:,} tokens) by {peak - room:,}; use a larger --gpu, a smaller "
-            "--precision, more --kv-blocks, or a lighter workload."
+            f"{hardware.id} ({room:,} tokens) by {peak - room:,}; use {cure}, or a lighter workload."
         )
 
 

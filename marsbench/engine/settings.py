@@ -6,6 +6,20 @@ from dataclasses import dataclass, replace
 
 from marsbench.errors import UsageError, unknown_name
 
+OPTIONS = {
+    "max_num_batched_tokens": "--step-budget",
+    "max_num_seqs": "--max-seqs",
+    "block_size": "--block-size",
+    "kv_blocks": "--kv-blocks",
+}
+
+OPTIONS = {
+    "max_num_batched_tokens": "--step-budget",
+    "max_num_seqs": "--max-seqs",
+    "block_size": "--block-size",
+    "kv_blocks": "--kv-blocks",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -28,10 +42,15 @@ class EngineSettings:
     kv_blocks: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_num_batched_tokens", "max_num_seqs", "block_size", "kv_blocks"):
+        for name, option in OPTIONS.items():
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise UsageError(f"--{name.replace('_', '-')} must be at least 1, not {value}.")
+                raise UsageError(f"{option} must be at least 1, not {value}.")
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            raise UsageError(
+                f"The step budget ({self.max_num_batched_tokens} tokens) must hold a token of each "
+                f"running request ({self.max_num_seqs}); raise --step-budget or lower --max-seqs."
+            )
         if not 0 < self.memory_fraction <= 1:
             raise UsageError(
                 f"--memory-fraction must be above 0 and at most 1, not {self.memory_fraction}."

@@ -81,6 +81,8 @@ class Merger:
         scheduler = self._scheduler
         if not scheduler.running or (self._asks_policy and scheduler.unsettled()):
             return None
+        if self._asks_policy:
+            scheduler.sort_running()
         found = self._predict()
         if found.steps < 2:
             return None
@@ -100,7 +102,9 @@ class Merger:
             if left == 1:
                 found.decodes.append(request)
                 found.decode_kv_tokens += request.num_computed_tokens + 1
-                tokens, steps = 1, request.max_tokens - len(request._output_token_ids)
+                tokens, generated = 1, len(request._output_token_ids)
+                # A first token is an event: the last token of a prompt is a step by itself.
+                steps = request.max_tokens - generated if generated else 1
             else:
                 tokens = self._chunk(request, min(left, budget))
                 if tokens == 0:

@@ -119,6 +119,7 @@ class Simulation:
             scheduler.clock = lambda: self._clock.now
             scheduler.cost = HardwareCost(self._hardware, config.settings.max_num_batched_tokens)
             scheduler.holds.changed = self._hold_changed
+            scheduler.model_host_memory()
         return scheduler
 
     # --- what sessions ask of the engine
@@ -307,16 +308,18 @@ class Simulation:
             self._merger.forget_head()
             self._emit(events.Preempted(now, live.session.id, prompt.round, live.computed_tokens))
         resumed = output.scheduled_cached_reqs.resumed_req_ids
-        begun = [data.req_id for data in output.scheduled_new_reqs]
-        for request_id in (*begun, *sorted(resumed)):
-            self._report_start(request_id, output, request_id in resumed)
+        for data in output.scheduled_new_reqs:
+            self._report_start(data.req_id, output)
+        for request_id in sorted(resumed):
+            self._report_start(request_id, output)
 
-    def _report_start(self, request_id: str, output: Any, resumed: bool) -> None:
+    def _report_start(self, request_id: str, output: Any) -> None:
         live, prompt = self._requests[request_id]
         request = self.scheduler.requests[request_id]
         cached = request.num_computed_tokens - output.num_scheduled_tokens[request_id]
         size = self.config.settings.block_size
         reusable = min(live.computed_tokens, request.num_tokens - 1) // size * size
+        resumed = request.num_preemptions > 0
         self._emit(
             events.GpuStart(
                 self._clock.now, live.session.id, prompt.round, cached, reusable, resumed

@@ -1,0 +1,88 @@
+"""Small worlds to simulate: random sessions, tiny KV caches, and what came out as text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from marsbench.hardware.profile import load_hardware
+from marsbench.session import Cut, Round, Session, ToolCall
+
+HARDWARE = load_hardware()
+GROUP_TOKENS = 100
+
+
+def tools() -> st.SearchStrategy[ToolCall]:
+    seconds = st.floats(0, 0.5).map(lambda s: round(s, 3))
+    burning = st.builds(ToolCall, st.just("test"), st.just("cpu"), cpu_s=seconds, floor_s=seconds)
+    waiting = st.builds(ToolCall, st.just("fetch"), st.just("wait"), floor_s=seconds)
+    return burning | waiting
+
+
+def rounds(first: bool) -> st.SearchStrategy[Round]:
+    return st.builds(
+        Round,
+        append_tokens=st.integers(GROUP_TOKENS if first else 0, 400),
+        output_tokens=st.integers(1, 40),
+        tools=st.lists(tools(), max_size=2).map(tuple),
+        cut=st.none() if first else st.none() | cuts(),
+    )
+
+
+def cuts() -> st.SearchStrategy[Cut]:
+    return st.integers(0, 150).flatmap(
+        lambda to: st.builds(Cut, st.just(to), kept_tokens=st.integers(0, to))
+    )
+
+
+@st.composite
+def sessions(draw: st.DrawFn, children: bool = True) -> Session:
+    """A session without an id; about a third share a prefix, a few call a sub-agent."""
+    first = draw(rounds(first=True))
+    more = draw(st.lists(rounds(first=False), max_size=3))
+    group = draw(st.sampled_from([None, None, "g"]))
+    if children and more and draw(st.integers(0, 4)) == 0:
+        child = draw(sessions(children=False))
+        agent = ToolCall("agent", "agent", floor_s=0.1, child=child)
+        first = replace(first, tools=(*first.tools, agent))
+    return Session(
+        "child",
+        (first, *more),
+        arrival_s=round(draw(st.floats(0, 2)), 3),
+        prefix_group=group,
+        prefix_tokens=GROUP_TOKENS if group else 0,
+    )
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> list[Session]:
+    """One to eight sessions with ids of their own."""
+    found = draw(st.lists(sessions(), min_size=1, max_size=8))
+    return [named(session, f"s{i}") for i, session in enumerate(found)]
+
+
+def named(session: Session, name: str) -> Session:
+    """The session under this id, its sub-agents under ids below it."""
+    rounds = tuple(
+        replace(
+            rnd,
+            tools=tuple(
+                t if t.child is None else replace(t, child=named(t.child, f"{name}/{i}.{j}"))
+                for j, t in enumerate(rnd.tools)
+            ),
+        )
+        for i, rnd in enumerate(session.rounds)
+    )
+    return replace(session, id=name, rounds=rounds)
+
+
+def enough_blocks(workload: list[Session], block_size: int) -> int:
+    """Blocks that hold the longest context alone, and not much more."""
+    peak = max(s.peak_tokens for root in workload for s in root.walk())
+    return peak // block_size + 2
+
+
+def lines(events: list[Any]) -> list[str]:
+    return [event.to_json() for event in events]
