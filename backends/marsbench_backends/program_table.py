@@ -1,0 +1,151 @@
+"""Autellix's program table, kept up by what happens: who waits, who runs, in which queue."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+
+from marsbench_backends.program_calls import Call, Program
+from marsbench_backends.signals import (
+    RoundEnded,
+    RoundPreempted,
+    RoundStarted,
+    RoundSubmitted,
+    SessionEnded,
+    Signal,
+    TokensComputed,
+)
+
+UNITS = ("seconds", "tokens")
+
+
+class ProgramTable:
+    """Programs and their calls. The meter counts `unit`: of the clock, or of all tokens computed.
+
+    edges: service at which each queue's range ends; a queue's quantum is its range.
+    finish: adds a finished call to its program's service.
+    """
+
+    def __init__(
+        self, unit: str, edges: Sequence[float], beta: float, finish: Callable[[Call], None]
+    ) -> None:
+        self._in_tokens = unit == "tokens"
+        self._edges = tuple(edges)
+        widths = zip((0.0, *edges), edges, strict=False)
+        self._quanta = (*(high - low for low, high in widths), math.inf)
+        self._beta = beta
+        self._finish = finish
+        self._programs: dict[str, Program] = {}
+        self._calls: dict[str, Call] = {}
+        self._waiting: dict[str, Call] = {}
+        self._running: dict[str, Call] = {}
+        self._tokens = 0
+        self._next_promotion = math.inf
+        self.version = 0
+
+    def __contains__(self, session_id: object) -> bool:
+        return session_id in self._programs or session_id in self._calls
+
+    def level(self, session_id: str, now: float) -> int:
+        """The queue of the session's call; 0 goes first, and a call not yet seen goes there."""
+        call = self._calls.get(session_id)
+        if call is None or self._meter(now) >= call.promote_at:
+            return 0
+        return call.level
+
+    def steady_tokens(self, session_id: str) -> float:
+        """Tokens that the session's call can get before it or a waiting one changes its queue."""
+        call = self._running.get(session_id)
+        if call is None or not self._in_tokens:
+            return math.inf
+        left = self._quanta[call.level] - call.used
+        if self._next_promotion == math.inf:
+            return left
+        if any(other.prefilling for other in self._running.values()):
+            return 1  # how far the others move the meter in a step is not known here
+        return min(left, math.ceil((self._next_promotion - self._tokens) / len(self._running)))
+
+    def changes_at(self, now: float) -> float:
+        """When a call may next change its queue by the passing of time."""
+        if self._in_tokens:
+            return math.inf
+        quanta = self._quanta
+        demotions = [c.exhausts_at(quanta[c.level], now) for c in self._running.values()]
+        promotions = [c.promote_at for c in self._waiting.values()]
+        return min((t for t in (*demotions, *promotions) if t > now), default=math.inf)
+
+    def observe(self, signal: Signal) -> None:
+        match signal:
+            case TokensComputed():
+                self._serve(signal)
+            case RoundSubmitted():
+                self._submit(signal)
+            case RoundStarted() if signal.session_id in self._calls:
+                self._begin(signal)
+            case RoundPreempted() if signal.session_id in self._calls:
+                self._wait(signal.session_id, signal.at)
+            case RoundEnded():
+                self._end(signal.session_id)
+            case SessionEnded():
+                self._end(signal.session_id)
+                self._programs.pop(signal.session_id, None)
+
+    def _meter(self, now: float) -> float:
+        return self._tokens if self._in_tokens else now
+
+    def _submit(self, signal: RoundSubmitted) -> None:
+        session_id = signal.session_id
+        if session_id not in self._programs:
+            # A sub-agent's calls are its parent's program's.
+            parent = self._programs.get(signal.parent_id or "")
+            self._programs[session_id] = Program() if parent is None else parent
+        program = self._programs[session_id]
+        level = bisect_right(self._edges, program.served)
+        self._calls[session_id] = Call(program, program.served, level)
+        self._wait(session_id, signal.at)
+
+    def _wait(self, session_id: str, at: float) -> None:
+        call = self._calls[session_id]
+        call.wait(self._meter(at), self._beta)
+        self._running.pop(session_id, None)
+        self._waiting[session_id] = call
+        self._find_next_promotion()
+
+    def _begin(self, signal: RoundStarted) -> None:
+        call = self._calls[signal.session_id]
+        call.begin(self._meter(signal.at), signal.at)
+        self._waiting.pop(signal.session_id, None)
+        self._running[signal.session_id] = call
+        self._find_next_promotion()
+
+    def _serve(self, signal: TokensComputed) -> None:
+        self._tokens += signal.num_tokens
+        if self._tokens >= self._next_promotion:
+            self.version += 1
+            self._find_next_promotion()
+        call = self._running.get(signal.session_id)
+        if call is None:
+            return
+        call.prefilling = signal.prefill
+        if self._in_tokens:
+            call.serve_tokens(signal.num_tokens)
+        else:
+            call.serve_seconds(signal.at, signal.seconds)
+        while call.used >= self._quanta[call.level]:
+            call.demote(self._quanta[call.level])
+            self.version += 1
+
+    def _end(self, session_id: str) -> None:
+        self._running.pop(session_id, None)
+        self._waiting.pop(session_id, None)
+        call = self._calls.pop(session_id, None)
+        if call is not None:
+            call.end()
+            self._finish(call)
+            self._find_next_promotion()
+
+    def _find_next_promotion(self) -> None:
+        if self._in_tokens:
+            ahead = (c.promote_at for c in self._waiting.values() if c.promote_at > self._tokens)
+            self._next_promotion = min(ahead, default=math.inf)
