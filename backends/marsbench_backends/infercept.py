@@ -1,0 +1,123 @@
+"""InferCept: a paused session's KV is preserved, swapped or discarded, whatever wastes least.
+
+Paper: arXiv 2402.01869, sections 3.2 (waste), 4.1 (swap), 4.2 (chunked discard), 4.4 (the choice).
+Waste is GPU memory x time; memory is in tokens here, since bytes a token cancel. How long the tool
+will run is taken to be how long it has run, looked at again and again while it runs. Queues are
+in the order of the session's first arrival.
+Differs: re-evaluated on a grid of `review_s`, not at every iteration; a discarded context stays in
+vLLM's prefix cache until its blocks are needed; copies overlap with computing on their own link,
+so that swapping wastes the session's own memory for the two copies, not the batch's.
+Not modelled: what copies take of the GPU's memory bandwidth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from marsbench_backends.arrivals import Arrivals
+from marsbench_backends.policy import Keep, Key, Paused, Policy, Release, Req, Retention, Swap, View
+from marsbench_backends.signals import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What runs: `tokens` of context (C_other), and how many requests decode."""
+
+    tokens: int
+    decodes: int
+
+    @classmethod
+    def of(cls, view: View) -> Batch:
+        running = view.running
+        tokens = sum(req.num_computed_tokens for req in running)
+        return cls(tokens, sum(req.decoding for req in running))
+
+
+@dataclass
+class InferCept(Policy):
+    """review_s: seconds between two evaluations; the paper's iterations take 0.03 to 1.5 s.
+
+    saturation_tokens: S, tokens a step beyond which a step takes longer; None is the engine's
+        step budget.
+    host_tokens: tokens of KV in host memory, 0 for no swapping; 2,000,000 are 197 GB for
+        Qwen3-Coder-30B, the larger of the two sizes that Continuum (2511.02230) compares.
+    """
+
+    review_s: float = 0.2
+    saturation_tokens: int | None = None
+    host_tokens: int = 2_000_000
+    _arrivals: Arrivals = field(default_factory=Arrivals, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.review_s <= 0:
+            raise ValueError(f"review_s must be more than 0, not {self.review_s}")
+
+    def waiting_key(self, req: Req, view: View) -> Key:
+        return (self._arrivals.of_request(req), req.position)
+
+    def victim(self, running: Sequence[Req], view: View) -> Req:
+        return max(running, key=lambda req: (self._arrivals.of_request(req), req.position))
+
+    def retain(self, paused: Paused, view: View) -> Retention:
+        if paused.returned:
+            return Keep()
+        batch = Batch.of(view)
+        if self._swaps(paused, batch, view):
+            return Swap()
+        if self._should_go(paused, batch, view):
+            return Release()
+        return Keep(self._next_review(view.now))
+
+    def reclaim(self, held: Sequence[Paused], needs: Req, view: View) -> str | None:
+        """Those that would be discarded if they were looked at now, the largest waste first."""
+        batch = Batch.of(view)
+        lost = [p for p in held if not p.returned and self._should_go(p, batch, view)]
+        if not lost:
+            return None
+        return max(lost, key=lambda p: (preserve_waste(p, view), p.session_id)).session_id
+
+    def observe(self, signal: Signal) -> None:
+        self._arrivals.observe(signal)
+
+    def discard_waste(self, paused: Paused, batch: Batch, view: View) -> float:
+        """T_fwd(C) x C / 2 + n x T_fwd(C / n) x C_other: own memory fills up, others wait."""
+        tokens = paused.num_tokens
+        chunk = max(view.block_size, (self.saturation_tokens or view.token_budget) - batch.decodes)
+        num_chunks = math.ceil(tokens / chunk)
+        tokens_each = tokens // num_chunks
+        # T_fwd(C / n) of a chunk in the middle: half of the rest precedes it.
+        chunk_s = view.prefill_s(tokens_each, (tokens - tokens_each) // 2)
+        return view.prefill_s(tokens) * tokens / 2 + num_chunks * chunk_s * batch.tokens
+
+    def _should_go(self, paused: Paused, batch: Batch, view: View) -> bool:
+        return preserve_waste(paused, view) > self.discard_waste(paused, batch, view)
+
+    def _swaps(self, paused: Paused, batch: Batch, view: View) -> bool:
+        """The link goes to the largest waste first; the rest are preserved or discarded."""
+        if not self.host_tokens or view.link_free_at > view.now:
+            return False
+        waste = self._least_waste(paused, batch, view)
+        if paused.num_blocks > view.host_free_blocks or waste <= swap_waste(paused, view):
+            return False
+        others = (p for p in view.paused.values() if p.held and not p.returned)
+        return all(self._least_waste(other, batch, view) <= waste for other in others)
+
+    def _least_waste(self, paused: Paused, batch: Batch, view: View) -> float:
+        return min(preserve_waste(paused, view), self.discard_waste(paused, batch, view))
+
+    def _next_review(self, now: float) -> float:
+        """On a grid, so that all sessions are looked at at the same instants."""
+        at = (math.floor(now / self.review_s) + 1) * self.review_s
+        return at if at > now else at + self.review_s
+
+
+def preserve_waste(paused: Paused, view: View) -> float:
+    """T_INT x C, with T_INT estimated as the time since the pause began."""
+    return (view.now - paused.paused_at) * paused.num_tokens
+
+
+def swap_waste(paused: Paused, view: View) -> float:
+    """2 x T_swap(C) x C: its own memory is taken while it is copied out and in."""
+    return 2 * view.swap_s(paused.num_tokens) * paused.num_tokens
