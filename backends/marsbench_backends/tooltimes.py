@@ -73,6 +73,10 @@ class Empirical:
         insort(self.sorted, seconds)
         self._sums_from = None
 
+    @property
+    def mean_s(self) -> float:
+        return self._sum_from(0) / len(self.sorted)
+
     def cdf(self, seconds: float) -> float:
         return bisect_right(self.sorted, seconds) / len(self.sorted)
 
@@ -140,6 +144,11 @@ class ToolTimes:
         if own is not None and len(own) > self.enough:
             return own
         return self._all if len(self._all) > self.enough else None
+
+    def mean_s(self, tools: Sequence[str]) -> float | None:
+        """The mean pause for these tools, however few were seen; None when none was."""
+        own = self._by_tools.get(kind_of(tools))
+        return None if own is None else own.mean_s
 
     def distribution(self, tools: Sequence[str]) -> Distribution:
         """The distribution of a pause for these tools."""
