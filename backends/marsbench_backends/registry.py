@@ -18,10 +18,17 @@ from marsbench_backends.parameters import Parameter, make, parameters_of
 from marsbench_backends.policy import Policy
 
 BACKENDS = {
+    "autellix": "marsbench_backends.autellix:Autellix",
+    "autellix-atlas": "marsbench_backends.autellix:AutellixAtlas",
+    "continuum": "marsbench_backends.continuum:Continuum",
+    "continuum-static": "marsbench_backends.continuum_static:ContinuumStatic",
     "fcfs": "marsbench_backends.fcfs:FCFS",
     "fcfs-cap": "marsbench_backends.fcfs:FCFS+marsbench_backends.admission:FixedCap",
+    "infercept": "marsbench_backends.infercept:InferCept",
+    "infercept-static": "marsbench_backends.infercept_static:InferCeptStatic",
     "mars": "marsbench_backends.mars:Mars",
     "mars-released": "marsbench_backends.mars_released:MarsReleased",
+    "oracle": "marsbench_backends.oracle:Oracle",
 }
 ENTRY_POINTS = "marsbench.backends"
 
