@@ -80,6 +80,9 @@ class HostConnector(KVConnectorBase_V1):
     def _hashes(self, request: Any, num_computed_tokens: int) -> Sequence[bytes]:
         return request.block_hashes[num_computed_tokens // self._block_size :]
 
+    def get_loaded_kv_cache_group_ids(self, request: Any) -> tuple[int, ...]:
+        return (0,)  # the one group that there is
+
     def build_connector_meta(self, scheduler_output: Any) -> KVConnectorMetadata:
         return KVConnectorMetadata()
 
