@@ -146,7 +146,7 @@ def backends(
 def main() -> None:
     """The entry point: every error of ours becomes one sentence and its exit code."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="marsbench", standalone_mode=False)
     except MarsbenchError as error:
         if "--debug" in sys.argv:
             raise

@@ -17,6 +17,11 @@ def _option(*names: str, metavar: str, about: str, panel: str | None = None) -> 
     )
 
 
+def _flag(name: str, about: str, panel: str | None = None) -> Any:
+    """An option that takes no value: without a metavar the help would show one."""
+    return typer.Option(name, metavar=" ", help=about, rich_help_panel=panel)
+
+
 BackendName = Annotated[
     str, _option(metavar="NAME", about="One of `marsbench backends`, or module:Class")
 ]
@@ -31,7 +36,7 @@ EngineName = Annotated[Literal["sim"], _option(metavar="sim", about="What plays 
 Output = Annotated[
     Path | None, _option("-o", "--output", metavar="DIR", about="The run's folder (results/…)")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
+AsJson = Annotated[bool, _flag("--json", "Print one JSON object")]
 
 WorkloadName = Annotated[
     str,
@@ -93,7 +98,4 @@ ToolWorkers = Annotated[
 StepTimeScale = Annotated[
     float, _option(metavar="X", about="Scale every step time (1)", panel=ADVANCED)
 ]
-Check = Annotated[
-    bool,
-    typer.Option("--check", help="Test invariants at every step", rich_help_panel=ADVANCED),
-]
+Check = Annotated[bool, _flag("--check", "Test invariants at every step", ADVANCED)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from marsbench.errors import UsageError
@@ -48,8 +50,12 @@ class Choice:
 def choose(name: str, assignments: Iterable[str] = ()) -> Choice:
     """The backend of that name with `key=value` settings.
 
+    An import path is looked for in the current folder too, after everything that is installed.
     Raises UsageError for an unknown backend or parameter, or a value of the wrong type.
     """
+    here = str(Path.cwd())
+    if ":" in name and here not in sys.path:
+        sys.path.append(here)
     try:
         backend = registry.load(name)
         choice = Choice(backend, dict(_assignment(name, text) for text in assignments))

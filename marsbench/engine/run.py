@@ -182,7 +182,8 @@ def check_fits(workload: Workload, hardware: Hardware, settings: EngineSettings)
         cure = larger if settings.kv_blocks is None else f"--kv-blocks {needed} or more"
         raise UsageError(
             f"The longest context ({peak:,} tokens, session {session.id}) exceeds the KV cache of "
-            f"{hardware.id} ({room:,} tokens) by {peak - room:,}; use {cure}, or a lighter workload."
+            f"{hardware.id} ({room:,} tokens) by {peak - room:,}; use {cure}, "
+            "or a lighter workload."
         )
 
 

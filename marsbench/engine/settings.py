@@ -19,6 +19,7 @@ OPTIONS = {
     "block_size": "--block-size",
     "kv_blocks": "--kv-blocks",
 }
+MOST_BLOCKS = 10_000_000  # each is an object of vLLM's in this process: 1.3 GB at this number
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class EngineSettings:
             raise UsageError(
                 f"The step budget ({self.max_num_batched_tokens} tokens) must hold a token of each "
                 f"running request ({self.max_num_seqs}); raise --step-budget or lower --max-seqs."
+            )
+        if self.kv_blocks is not None and self.kv_blocks > MOST_BLOCKS:
+            raise UsageError(
+                f"--kv-blocks must be at most {MOST_BLOCKS:,}, not {self.kv_blocks:,}."
             )
         if not 0 < self.memory_fraction <= 1:
             raise UsageError(
