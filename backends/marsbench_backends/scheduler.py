@@ -186,7 +186,10 @@ class EngineView:
 
     @property
     def running(self) -> Sequence[Req]:
-        return [self._scheduler.req(r) for r in self._scheduler.running]
+        # A request that has just ended is in vLLM's list until all outputs of the step are read.
+        reqs = self._scheduler.reqs
+        running = (r.request_id for r in self._scheduler.running)
+        return [reqs[i] for i in running if i in reqs]
 
     @property
     def waiting(self) -> Sequence[Req]:
@@ -232,7 +235,7 @@ class PolicyMixin(Scheduler):
 
     def _wire(self) -> None:
         manager = self.kv_cache_manager
-        self._reqs: dict[str, VllmReq] = {}
+        self.reqs: dict[str, VllmReq] = {}
         self._req_blocks = manager.coordinator.single_type_managers[0].req_to_blocks
         self.holds = Holds(manager.block_pool)
         self.host: HostConnector | None = None
@@ -240,7 +243,7 @@ class PolicyMixin(Scheduler):
         self.view = EngineView(self)
         policy, view = self.marsbench_policy, self.view
         self.waiting = PolicyQueue(self.req, lambda req: policy.waiting_key(req, view))
-        self._vllm_allocate = manager.allocate_slots
+        self.vllm_allocate = manager.allocate_slots
         manager.allocate_slots = self._allocate
         if policy.max_running is not None:
             limit = int(self.max_num_active_reqs)
@@ -273,7 +276,7 @@ class PolicyMixin(Scheduler):
 
     def req(self, request: Request) -> VllmReq:
         """The policy's view of a vLLM request."""
-        return self._reqs[request.request_id]
+        return self.reqs[request.request_id]
 
     def tell(self, signal: Signal) -> None:
         """Let the policy learn; the engine calls this for what the scheduler cannot see (tools)."""
@@ -285,7 +288,7 @@ class PolicyMixin(Scheduler):
     def add_request(self, request: Request) -> None:
         if request.request_id not in self.requests:
             req = VllmReq(request, self._req_blocks, self.clock())
-            self._reqs[request.request_id] = req
+            self.reqs[request.request_id] = req
             self._mark_paused(req.session_id, returned=True)
             info, now = req.info, req.submitted_at
             future = info.future if self.marsbench_policy.clairvoyant else None
@@ -315,17 +318,21 @@ class PolicyMixin(Scheduler):
             self.waiting.resort()
             self._dirty, self._known_version = False, policy.version
             self._resort_at = policy.changes_at(self.view)
+        self.sort_running()
+
+    def sort_running(self) -> None:
+        """Put the running requests in the policy's order, as the next step will serve them."""
+        policy, view = self.marsbench_policy, self.view
         if policy.sorts_running:
-            view = self.view
             self.running.sort(key=lambda r: policy.running_key(self.req(r), view))
 
     def _tell_of_starts(self, output: SchedulerOutput, now: float) -> None:
         for request_id in output.preempted_req_ids or ():
-            req = self._reqs[request_id]
+            req = self.reqs[request_id]
             self.tell(RoundPreempted(now, req.session_id, req.round, 0))
         begun = [data.req_id for data in output.scheduled_new_reqs]
         for request_id in (*begun, *output.scheduled_cached_reqs.resumed_req_ids):
-            self._tell_of_start(self._reqs[request_id], output, now)
+            self._tell_of_start(self.reqs[request_id], output, now)
 
     def _tell_of_start(self, req: VllmReq, output: SchedulerOutput, now: float) -> None:
         if req.session_id in self.holds:
@@ -379,9 +386,9 @@ class PolicyMixin(Scheduler):
     # --- memory
 
     def _allocate(self, request: Request, *args: Any, **kwargs: Any) -> Any:
-        blocks = self._vllm_allocate(request, *args, **kwargs)
+        blocks = self.vllm_allocate(request, *args, **kwargs)
         while blocks is None and self.holds and self._reclaim(self.req(request)):
-            blocks = self._vllm_allocate(request, *args, **kwargs)
+            blocks = self.vllm_allocate(request, *args, **kwargs)
         if blocks is None and request.status == RequestStatus.RUNNING:
             victim = self.marsbench_policy.victim(self.view.running, self.view)
             self._spare_victim(self.requests[victim.request_id])
@@ -429,7 +436,7 @@ class PolicyMixin(Scheduler):
             request = self.requests.get(request_id)
             if request is None:
                 continue
-            req = self._reqs[request_id]
+            req = self.reqs[request_id]
             generated = request.num_output_tokens > 0
             self.tell(
                 TokensComputed(now, req.session_id, req.round, tokens, seconds, not generated)
@@ -438,7 +445,7 @@ class PolicyMixin(Scheduler):
                 self._first_tokens.append(req)
 
     def _free_blocks(self, request: Request) -> None:
-        req = self._reqs.pop(request.request_id)
+        req = self.reqs.pop(request.request_id)
         if request.status == RequestStatus.FINISHED_ABORTED or req.info.is_last:
             self._end_session(req)
         elif self._tracks:
