@@ -81,7 +81,11 @@ def run(request: RunRequest) -> tuple[Path, RunSummary]:
     """
     _check_values(request)
     _check_place(request.output)
-    job = prepare(request)
+    return run_job(prepare(request))
+
+
+def run_job(job: Job) -> tuple[Path, RunSummary]:
+    """Play what was prepared; returns the run's folder and its summary."""
     choice, searched = _with_cap(job)
     writer = _folder(job, choice, searched)
     with writer:
@@ -128,7 +132,11 @@ def _check_place(output: Path | None) -> None:
 
 def prepare(request: RunRequest) -> Job:
     """The workload of the request, checked against the hardware, and its times alone."""
-    workload = _workload(request)
+    return prepare_with(request, _workload(request))
+
+
+def prepare_with(request: RunRequest, workload: Workload) -> Job:
+    """The same of a workload that is there already, whatever the request's own is."""
     check_fits(workload, request.hardware, request.settings)
     return Job(request, workload, _alone(request, workload))
 
