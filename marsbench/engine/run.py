@@ -13,7 +13,7 @@ from marsbench import events
 from marsbench.engine.backends import Choice
 from marsbench.engine.cap_search import Score, best_cap
 from marsbench.engine.isolated import Isolated, cache_folder, isolated
-from marsbench.engine.progress import progress_bar
+from marsbench.engine.progress import progress_bar, waiting_for
 from marsbench.engine.settings import EngineSettings
 from marsbench.errors import UsageError
 from marsbench.hardware.profile import Hardware
@@ -23,6 +23,7 @@ from marsbench.session import Session
 from marsbench.workload.files import Workload, read_workload
 from marsbench.workload.make import Knobs, make_workload
 from marsbench.workload.recipe import load_recipe, recipe_names
+from marsbench_backends.admission import FixedCap
 
 if TYPE_CHECKING:
     from marsbench.engine.sim.simulation import SimConfig
@@ -197,15 +198,17 @@ def check_fits(workload: Workload, hardware: Hardware, settings: EngineSettings)
 
 def _alone(request: RunRequest, workload: Workload) -> Isolated:
     sessions = workload.sessions
+    with waiting_for("starting vLLM's scheduler", request.show_progress):
+        import marsbench.engine.sim.simulation  # noqa: F401  (ten seconds, the first time)
     with progress_bar("each session alone", len(sessions), request.show_progress) as done:
         return isolated(sessions, request.hardware, request.settings, done, cache_folder())
 
 
-def _play(job: Job, choice: Choice, emit: Callable[[events.Event], None]) -> None:
+def _play(job: Job, choice: Choice, emit: Callable[[events.Event], None], trial: str = "") -> None:
     from marsbench.engine.sim.simulation import Simulation
 
     own = {session.id for session in job.workload.sessions}
-    label = f"{choice.name} on {job.workload.name}"
+    label = f"{choice.name} on {job.workload.name}{trial}"
     with progress_bar(label, len(own), job.request.show_progress) as done:
         ended = 0
 
@@ -222,12 +225,12 @@ def _play(job: Job, choice: Choice, emit: Callable[[events.Event], None]) -> Non
 def _with_cap(job: Job) -> tuple[Choice, dict[str, float] | None]:
     """The choice, with the best cap where it takes one and none was given."""
     choice = job.request.choice
-    if "cap" not in {p.name for p in choice.backend.parameters} or choice.params["cap"] is not None:
+    if choice.backend.admission is not FixedCap or choice.params["cap"] is not None:
         return choice, None
 
     def score(cap: int) -> Score:
         seen: list[events.Event] = []
-        _play(job, choice.having(cap=cap), seen.append)
+        _play(job, choice.having(cap=cap), seen.append, trial=f", trying cap={cap}")
         alphas = job.request.alphas[:1]
         figures = summarise(seen, ideal_s=job.alone.ideal_s, alphas=alphas)
         share = next(iter(figures["goodput"].values()))["share"]

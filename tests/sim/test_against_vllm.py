@@ -73,9 +73,9 @@ def decisions(cls: type, prompts: list[tuple[int, int, int]], blocks: int, budge
         while pending and pending[0][1][2] <= step:
             number, (tokens, output, _) = pending.pop(0)
             session = Session(f"s{number}", (Round(tokens, output),))
-            hasher = SessionHashes(session, writers, 16).hasher()
+            hashes = SessionHashes(session, writers, 16).upto(tokens + output)
             scheduler.add_request(
-                make_request(session.id, session.id, tokens, output, hasher, float(step), {})
+                make_request(session.id, session.id, tokens, output, hashes, float(step), {})
             )
         if not scheduler.has_unfinished_requests() and not pending:
             return steps

@@ -1,19 +1,22 @@
 """vLLM's per-block loops, said faster for the one case that the simulator has.
 
 The scheduler and the KV cache manager are vLLM's own. What dominates a long-context simulation is
-not their logic but five loops over tens of thousands of block objects (look-up, touch, free, evict,
-insert). For one full-attention group without KV events, metrics or connectors each of these is a
-few lines, given here; whatever falls outside that case is handed to vLLM's own method.
-tests/sim/test_fast_pool.py drives both with the same operations and compares every block, hash
-and free list; `SimConfig.fast=False` runs without this file.
+not their logic but loops over tens of thousands of block objects (look-up, touch, free, evict,
+insert) and the generality that every decode passes through to get its next slot. For one
+full-attention group without KV events, metrics or connectors each of these is a few lines, given
+here; whatever falls outside that case is handed to vLLM's own method. tests/sim/test_fast_pool.py
+drives both with the same operations and compares every block, hash and free list;
+`SimConfig.fast=False` runs without this file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
 GROUP = (0).to_bytes(4, "big")  # vLLM keys a cached block by its hash and its KV cache group
+RUNNING = {"num_lookahead_tokens": 0}  # how `schedule()` asks for a running request
 LOOKUP_CHUNK = 512  # a miss stops the look-up within this many blocks
 
 
@@ -27,6 +30,10 @@ class FastPool:
         self._more_hashes = pool.cached_block_hashes_by_block
         self._free = pool.free_block_queue
         self._block_size = manager.coordinator.block_size
+        self._single = manager.coordinator.single_type_managers[0]
+        self._max_model_len = manager.max_model_len
+        self._wrap = manager.create_kv_cache_blocks
+        self._slow_allocate: Callable[..., Any] = manager.allocate_slots
         self._slow_touch = pool.touch
         self._slow_free = pool.free_blocks
         self._slow_insert = pool._insert_block_hash
@@ -35,16 +42,20 @@ class FastPool:
         self.evictions: list[tuple[int, bytes]] = []
         pool._maybe_evict_cached_block = self._evict
 
-    def install(self, manager: Any) -> None:
-        """Put the fast loops in place of vLLM's."""
-        pool = self._pool
+    def install(self, scheduler: Any) -> None:
+        """Put the fast loops in place of vLLM's, beneath what the adapter wraps around them."""
+        pool, manager = self._pool, scheduler.kv_cache_manager
         pool.get_new_blocks = self.get_new_blocks
         pool.cache_full_blocks = self.cache_full_blocks
         pool.touch = self.touch
         pool.free_blocks = self.free_blocks
         manager.coordinator.find_longest_cache_hit = self.find_longest_cache_hit
-        for single in manager.coordinator.single_type_managers:
-            single._get_num_evictable_blocks = count_unused
+        if hasattr(scheduler, "vllm_allocate"):
+            self._slow_allocate = scheduler.vllm_allocate
+            scheduler.vllm_allocate = self.allocate_slots
+        else:
+            manager.allocate_slots = self.allocate_slots
+        self._single._get_num_evictable_blocks = count_unused
 
     def take_evictions(self) -> list[tuple[int, bytes]]:
         """(place among the pops, block hash) of each eviction since the last take."""
@@ -104,6 +115,27 @@ class FastPool:
             else:  # another block has this hash already: vLLM keeps both
                 insert(key, block, num_tokens=tokens)
 
+    def allocate_slots(self, request: Any, num_new_tokens: int, *args: Any, **kwargs: Any) -> Any:
+        """Slots for a running request's next tokens; anything else is vLLM's to decide."""
+        single, request_id = self._single, request.request_id
+        cached = single.num_cached_block.get(request_id)
+        if cached is None or args or kwargs != RUNNING:
+            return self._slow_allocate(request, num_new_tokens, *args, **kwargs)
+        tokens = request.num_computed_tokens + num_new_tokens
+        blocks, size = single.req_to_blocks[request_id], self._block_size
+        missing = -(-min(tokens, self._max_model_len) // size) - len(blocks)
+        new: list[Any] = []
+        if missing > 0:
+            if missing > self._free.num_free_blocks:
+                return None
+            new = self.get_new_blocks(missing)
+            blocks.extend(new)
+        full = min(tokens, request.num_tokens, len(request.block_hashes) * size) // size
+        if full > cached:
+            self.cache_full_blocks(request, blocks, cached, full, size, 0)
+            single.num_cached_block[request_id] = full
+        return self._wrap((new,))
+
     def find_longest_cache_hit(
         self, block_hashes: Sequence[bytes], max_cache_hit_length: int
     ) -> tuple[tuple[list[Any]], int, int]:
@@ -113,10 +145,11 @@ class FastPool:
         for begin in range(0, limit, LOOKUP_CHUNK):
             keys = [h + GROUP for h in block_hashes[begin : min(limit, begin + LOOKUP_CHUNK)]]
             blocks = list(map(get, keys))
-            missing = None in blocks
-            found += blocks[: blocks.index(None)] if missing else blocks
-            if missing:
-                break
+            if all(blocks):  # a miss is None; comparing blocks with None would call their __eq__
+                found += blocks
+                continue
+            found += takewhile(bool, blocks)
+            break
         if dict in set(map(type, found)):  # several blocks under one hash: the first serves
             found = [next(iter(b.values())) if isinstance(b, dict) else b for b in found]
         return (found,), len(found) * self._block_size, 0

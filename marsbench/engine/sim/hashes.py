@@ -8,8 +8,6 @@ cut). So a block's hash is its writer's number and its index, 12 bytes, made onc
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import Any
 
 from marsbench.session import Prompt, Session
 
@@ -62,20 +60,13 @@ class SessionHashes:
         self._epoch = prompt.epoch
         self._writer = self._writers.number(self._session.id, prompt.epoch)
 
-    def hasher(self) -> Callable[[Any], list[bytes]]:
-        """A block hasher for vLLM's Request: the hashes of its full blocks that it has not yet."""
-        size, hashes = self._block_size, self._hashes
-
-        def new_hashes(request: Any) -> list[bytes]:
-            have, full = len(request.block_hashes), request.num_tokens // size
-            if full <= have:
-                return []
-            if len(hashes) < full:
-                writer = self._writer
-                hashes.extend([_pack(writer, i) for i in range(len(hashes), full)])
-            return hashes[have:full]
-
-        return new_hashes
+    def upto(self, num_tokens: int) -> list[bytes]:
+        """The hashes of all full blocks of a context of `num_tokens`, as a list of its own."""
+        full, hashes = num_tokens // self._block_size, self._hashes
+        if len(hashes) < full:
+            writer = self._writer
+            hashes.extend([_pack(writer, i) for i in range(len(hashes), full)])
+        return hashes[:full]
 
 
 class TokenCount:

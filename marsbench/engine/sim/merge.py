@@ -22,9 +22,17 @@ MOST_STEPS = 4096  # bounds the memory of one macro step's durations
 
 
 class MergeMixin(Scheduler):
-    """Caps what each running request gets while a macro step is scheduled."""
+    """Caps what each running request gets in a macro step; remembers what preemption threw away."""
 
     merge_caps: dict[str, int] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lost_tokens: dict[str, int] = {}
+
+    def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.lost_tokens[request.request_id] = request.num_computed_tokens
+        super()._preempt_request(request, *args, **kwargs)
 
     def _reserve_prefill_lookahead(
         self, request: Request, num_computed_tokens: int, num_new_tokens: int

@@ -173,6 +173,10 @@ class Sessions:
                 now, live.session.id, prompt.round, prompt.num_tokens, prompt.output_tokens
             )
         )
+        parent = None if live.parent is None else live.parent.session.id
+        self._admission.observe(
+            signals.RoundSubmitted(now, live.session.id, prompt.round, prompt.num_tokens, parent)
+        )
         self._engine.submit(live, prompt, step.is_last)
 
     def round_ended(self, live: LiveSession, output_tokens: int, number: int) -> None:
@@ -222,6 +226,9 @@ class Sessions:
 
     def _end(self, live: LiveSession) -> None:
         self._emit(events.SessionEnded(self._clock.now, live.session.id, "finished"))
+        self._admission.observe(
+            signals.SessionEnded(self._clock.now, live.session.id, len(live.session.rounds))
+        )
         self._in_flight.pop(live.session.id, None)
         self._engine.forget(live.session)
         live.ended()

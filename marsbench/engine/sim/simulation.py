@@ -94,10 +94,12 @@ class Simulation:
         self._merger = Merger(self.scheduler)
         self._blocks = FastPool(self.scheduler.kv_cache_manager)
         if config.fast:
-            self._blocks.install(self.scheduler.kv_cache_manager)
+            self._blocks.install(self.scheduler)
         self._writers = Writers()
         self._hashes: dict[str, SessionHashes] = {}
         self._requests: dict[str, tuple[LiveSession, Prompt]] = {}
+        self._no_token_yet: dict[str, None] = {}  # ordered: rounds whose first token is to come
+        self._last_duration = 0.0
         self._next_sample = 0.0
         self._later_blocks = 0
         tools = Tools(self._clock, ToolHost(config.tool_cores, config.tool_workers))
@@ -139,10 +141,12 @@ class Simulation:
         request_id = f"{session.id}#{prompt.round}"
         self._requests[request_id] = (live, prompt)
         info = self._info(live, prompt, is_last)
-        tokens, extra = (prompt.num_tokens, prompt.output_tokens), info.to_extra_args()
+        tokens = (prompt.num_tokens, prompt.output_tokens)
+        block_hashes, extra = hashes.upto(sum(tokens)), info.to_extra_args()
         self.scheduler.add_request(
-            make_request(request_id, session.id, *tokens, hashes.hasher(), now, extra)
+            make_request(request_id, session.id, *tokens, block_hashes, now, extra)
         )
+        self._no_token_yet[request_id] = None
 
     def _info(self, live: LiveSession, prompt: Prompt, is_last: bool) -> RoundInfo:
         session = live.session
@@ -226,6 +230,7 @@ class Simulation:
         self._report_starts(output)
         if pattern is None:
             ends = [self._clock.now + self._duration(output)]
+        self._last_duration = (ends[-1] - self._clock.now) / len(ends)
         self.counters.steps += len(ends)
         self.counters.busy_s += ends[-1] - self._clock.now
         self._report_evictions(pattern, ends)
@@ -236,11 +241,12 @@ class Simulation:
 
     def _plan(self) -> tuple[Pattern | None, int, list[float]]:
         """The pattern to take as one macro step, for how many steps, and when each ends."""
-        pattern = self._merger.pattern() if self.config.merge else None
-        if pattern is None:
-            return None, 1, []
         now, limit = self._clock.now, self._limit()
-        if limit <= now:
+        # Something is due within about one step: there is hardly anything to merge.
+        if not self.config.merge or limit - now <= 0.9 * self._last_duration:
+            return None, 1, []
+        pattern = self._merger.pattern()
+        if pattern is None or limit <= now:
             return None, 1, []
         durations = self._durations(pattern, limit - now)
         ends = []
@@ -305,8 +311,10 @@ class Simulation:
         now = self._clock.now
         for request_id in sorted(output.preempted_req_ids or ()):
             live, prompt = self._requests[request_id]
+            lost = self.scheduler.lost_tokens.pop(request_id)
+            live.computed_tokens = max(live.computed_tokens, lost)
             self._merger.forget_head()
-            self._emit(events.Preempted(now, live.session.id, prompt.round, live.computed_tokens))
+            self._emit(events.Preempted(now, live.session.id, prompt.round, lost))
         resumed = output.scheduled_cached_reqs.resumed_req_ids
         for data in output.scheduled_new_reqs:
             self._report_start(data.req_id, output)
@@ -361,28 +369,21 @@ class Simulation:
     def _finish_step(self, output: Any) -> None:
         scheduler = self.scheduler
         self._later_blocks = 0
-        firsts = [i for i in output.num_scheduled_tokens if self._starts_output(i)]
+        firsts = [i for i in self._no_token_yet if self._gets_first_token(i, output)]
         outputs = scheduler.update_from_output(output, sampled(scheduler, output))
         now = self._clock.now
         for request_id in firsts:
+            del self._no_token_yet[request_id]
             live, prompt = self._requests[request_id]
             self._emit(events.GpuFirstToken(now, live.session.id, prompt.round))
-        self._note_computed(output)
         if 0 in outputs:
             for done in outputs[0].outputs:
                 if done.finish_reason is not None:
                     self._round_ended(done.request_id)
 
-    def _starts_output(self, request_id: str) -> bool:
-        request = self.scheduler.requests[request_id]
-        return not request.is_prefill_chunk and not request.num_output_tokens
-
-    def _note_computed(self, output: Any) -> None:
-        for request_id in output.num_scheduled_tokens:
-            request = self.scheduler.requests.get(request_id)
-            if request is not None:
-                live = self._requests[request_id][0]
-                live.computed_tokens = max(live.computed_tokens, request.num_computed_tokens)
+    def _gets_first_token(self, request_id: str, output: Any) -> bool:
+        given = request_id in output.num_scheduled_tokens
+        return given and not self.scheduler.requests[request_id].is_prefill_chunk
 
     def _round_ended(self, request_id: str) -> None:
         live, prompt = self._requests.pop(request_id)

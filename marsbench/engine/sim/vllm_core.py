@@ -159,11 +159,15 @@ def make_request(
     session_id: str,
     num_prompt_tokens: int,
     max_tokens: int,
-    hasher: Any,
+    block_hashes: list[bytes],
     now: float,
     extra_args: dict[str, Any],
 ) -> Request:
-    """A request of that many tokens that generates exactly `max_tokens`."""
+    """A request of that many tokens that generates exactly `max_tokens`.
+
+    block_hashes: of the prompt and of the whole output. vLLM caches no block before its tokens
+    are computed, so knowing the hashes of tokens yet to come changes nothing.
+    """
     request = Request(
         request_id=request_id,
         prompt_token_ids=TokenCount(num_prompt_tokens),
@@ -172,9 +176,10 @@ def make_request(
         ),
         pooling_params=None,
         arrival_time=now,
-        block_hasher=hasher,
+        block_hasher=None,
         session_id=session_id,
     )
+    request.block_hashes = block_hashes
     request.prefill_stats = None  # nobody reads them, and they count every block of the prompt
     return request
 
