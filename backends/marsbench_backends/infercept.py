@@ -66,17 +66,20 @@ class InferCept(Policy):
         batch = Batch.of(view)
         if self._swaps(paused, batch, view):
             return Swap()
-        if self._should_go(paused, batch, view):
+        if self._should_go(paused, view.now, batch, view):
             return Release()
         return Keep(self._next_review(view.now))
 
     def reclaim(self, held: Sequence[Paused], needs: Req, view: View) -> str | None:
-        """Those that would be discarded if they were looked at now, the largest waste first."""
-        batch = Batch.of(view)
-        lost = [p for p in held if not p.returned and self._should_go(p, batch, view)]
+        """Those whose discard wastes less with the batch as it is now, the largest waste first.
+
+        Waste is that of the last review: between two of them time alone changes no answer.
+        """
+        batch, at = Batch.of(view), math.floor(view.now / self.review_s) * self.review_s
+        lost = [p for p in held if not p.returned and self._should_go(p, at, batch, view)]
         if not lost:
             return None
-        return max(lost, key=lambda p: (preserve_waste(p, view), p.session_id)).session_id
+        return max(lost, key=lambda p: (preserve_waste(p, at), p.session_id)).session_id
 
     def observe(self, signal: Signal) -> None:
         self._arrivals.observe(signal)
@@ -91,8 +94,8 @@ class InferCept(Policy):
         chunk_s = view.prefill_s(tokens_each, (tokens - tokens_each) // 2)
         return view.prefill_s(tokens) * tokens / 2 + num_chunks * chunk_s * batch.tokens
 
-    def _should_go(self, paused: Paused, batch: Batch, view: View) -> bool:
-        return preserve_waste(paused, view) > self.discard_waste(paused, batch, view)
+    def _should_go(self, paused: Paused, at: float, batch: Batch, view: View) -> bool:
+        return preserve_waste(paused, at) > self.discard_waste(paused, batch, view)
 
     def _swaps(self, paused: Paused, batch: Batch, view: View) -> bool:
         """The link goes to the largest waste first; the rest are preserved or discarded."""
@@ -105,7 +108,7 @@ class InferCept(Policy):
         return all(self._least_waste(other, batch, view) <= waste for other in others)
 
     def _least_waste(self, paused: Paused, batch: Batch, view: View) -> float:
-        return min(preserve_waste(paused, view), self.discard_waste(paused, batch, view))
+        return min(preserve_waste(paused, view.now), self.discard_waste(paused, batch, view))
 
     def _next_review(self, now: float) -> float:
         """On a grid, so that all sessions are looked at at the same instants."""
@@ -113,9 +116,9 @@ class InferCept(Policy):
         return at if at > now else at + self.review_s
 
 
-def preserve_waste(paused: Paused, view: View) -> float:
+def preserve_waste(paused: Paused, at: float) -> float:
     """T_INT x C, with T_INT estimated as the time since the pause began."""
-    return (view.now - paused.paused_at) * paused.num_tokens
+    return (at - paused.paused_at) * paused.num_tokens
 
 
 def swap_waste(paused: Paused, view: View) -> float:

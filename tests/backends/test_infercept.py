@@ -24,7 +24,7 @@ def with_host(now: float, *others: Paused, **facts: Any) -> FakeView:
 
 
 def test_preserving_wastes_the_context_for_as_long_as_the_tool_has_run() -> None:
-    assert preserve_waste(a_pause(paused_at=1.0), FakeView(now=3.0)) == 2.0 * 1_600
+    assert preserve_waste(a_pause(paused_at=1.0), at=3.0) == 2.0 * 1_600
 
 
 def test_discarding_wastes_half_the_context_while_it_is_recomputed() -> None:
@@ -117,6 +117,13 @@ def test_under_pressure_those_go_that_are_not_worth_their_memory() -> None:
     policy, view = InferCept(), FakeView(now=4.0)
     assert policy.reclaim([young, back], req("x"), view) is None
     assert policy.reclaim([young, old, older, back], req("x"), view) == "c"
+
+
+def test_between_two_reviews_time_alone_takes_nothing_away() -> None:
+    # Worth its memory until 0.8 s: at 0.99 s the last review, at 0.8 s, still kept it.
+    policy = InferCept()
+    assert policy.reclaim([a_pause()], req("x"), FakeView(now=0.99)) is None
+    assert policy.reclaim([a_pause()], req("x"), FakeView(now=1.0)) == "a"
 
 
 def test_a_session_comes_back_at_its_first_arrival() -> None:

@@ -28,13 +28,13 @@ def hardware() -> Hardware:
 
 
 def workload(num_sessions: int = 14, seed: int = 7) -> tuple[Session, ...]:
-    """Agents that come within a second; tools from 10 ms to 4 s, a sub-agent, a cut."""
+    """Agents that come within a second; tools from 10 ms to 4 s, two sub-agents, a cut."""
     rng = np.random.default_rng(seed)
     sessions = [_session(f"s{i:02}", rng, 0.05 * i) for i in range(num_sessions)]
-    helper = replace(_session("s00.helper", rng, 0.1), prefix_group=None, prefix_tokens=0)
+    helpers = [_session(f"s00.helper{n}", rng, 0.1 * n) for n in range(2)]
     first = sessions[0]
-    call = ToolCall("agent", "agent", child=helper)
-    rounds = (replace(first.rounds[0], tools=(call,)), *first.rounds[1:])
+    calls = tuple(ToolCall("agent", "agent", child=helper) for helper in helpers)
+    rounds = (replace(first.rounds[0], tools=calls), *first.rounds[1:])
     return (replace(first, rounds=rounds), *sessions[1:])
 
 

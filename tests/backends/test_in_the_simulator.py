@@ -1,0 +1,112 @@
+"""Every backend in the table, in vLLM's scheduler under memory pressure, checked at every step.
+
+The golden files are integers of one small run each; `make golden` writes them anew, and the
+commit says why they changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("vllm")
+
+from backends.world import SETTINGS, simulate, summary, workload
+from marsbench.engine.settings import EngineSettings
+from marsbench.engine.sim.simulation import Simulation
+from marsbench.events import Event, GpuEnd, GpuStart, GpuSubmit, Held, SessionEnded, Unheld
+from marsbench.session import Round, Session, ToolCall
+from marsbench_backends.registry import BACKENDS
+
+pytestmark = pytest.mark.vllm
+GOLDEN = Path(__file__).parents[1] / "golden"
+VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
+    "autellix, tokens": (
+        "autellix",
+        {"service": "tokens", "edges": (300.0, 900.0), "chunk_quanta": (256, 128, 64)},
+    ),
+    "autellix, short quanta": ("autellix", {"edges": (0.5, 1.0, 2.0), "beta": 0.5}),
+    "continuum, warm": ("continuum", {"cold_samples": 5}),
+    "infercept, little host memory": ("infercept", {"host_tokens": 3_000}),
+    "infercept, no host memory": ("infercept", {"host_tokens": 0, "review_s": 0.5}),
+    "infercept-static, profiled": ("infercept-static", {"reload_token_s": None}),
+}
+CASES = {**{name: (name, {}) for name in BACKENDS}, **VARIANTS}
+
+
+@cache
+def run(case: str, merge: bool = True) -> tuple[list[Event], Simulation]:
+    backend, parameters = CASES[case]
+    return simulate(backend, workload(), merge=merge, **parameters)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_taking_equal_steps_as_one_changes_no_event(case: str) -> None:
+    merged, singly = run(case)[0], run(case, merge=False)[0]
+    first = next((pair for pair in zip(merged, singly, strict=False) if pair[0] != pair[1]), None)
+    assert first is None
+    assert len(merged) == len(singly)
+    counters = run(case)[1].counters
+    assert counters.schedule_calls < counters.steps
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_round_of_every_session_ends_once(case: str) -> None:
+    ended = Counter((e.session, e.round) for e in run(case)[0] if isinstance(e, GpuEnd))
+    family = [one for session in workload() for one in session.walk()]
+    assert ended == Counter((s.id, n) for s in family for n in range(len(s.rounds)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_is_held_past_its_sessions_end(case: str) -> None:
+    seen, simulation = run(case)
+    held: set[str] = set()
+    for event in seen:
+        if isinstance(event, Held):
+            held.add(event.session)
+        elif isinstance(event, Unheld):
+            held.remove(event.session)
+        elif isinstance(event, SessionEnded):
+            assert event.session not in held
+    scheduler = simulation.scheduler
+    assert not held
+    assert not scheduler.paused
+    assert scheduler.host is None or not len(scheduler.host.memory)
+    assert simulation.kv_blocks()[:2] == (SETTINGS.kv_blocks, SETTINGS.kv_blocks)
+
+
+def test_the_world_puts_every_decision_to_use() -> None:
+    """Else the tests above would prove little."""
+    totals = Counter[str]()
+    for case in CASES:
+        totals.update(summary(*run(case)))
+    for fact in ("preemptions", "holds", "swaps", "revoked", "evicted_blocks", "lost_tokens"):
+        assert totals[fact] > 10, f"{fact}: {totals}"
+
+
+@pytest.mark.parametrize("case", BACKENDS)
+def test_nobody_starves_below_capacity(case: str) -> None:
+    """Sessions that each need half of the memory, and a fifth of the time that there is."""
+    rounds = tuple(Round(600, 20, (ToolCall("bash", floor_s=2.0),)) for _ in range(3))
+    sessions = [Session(f"s{n}", rounds, arrival_s=12.0 * n) for n in range(5)]
+    seen, _ = simulate(case, sessions, settings=EngineSettings(512, 16, kv_blocks=260))
+    ready = {(e.session, e.round): e.at for e in seen if isinstance(e, GpuSubmit)}
+    waits = [e.at - ready[e.session, e.round] for e in seen if isinstance(e, GpuStart)]
+    assert len(waits) == 15
+    assert max(waits) < 5.0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_golden(backend: str, rewrite_golden: bool) -> None:
+    path, now = GOLDEN / f"{backend}.json", summary(*run(backend))
+    if rewrite_golden:
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(json.dumps(now, indent=2) + "\n")
+    assert path.exists(), f"no {path.name}: `make golden` writes it"
+    before = json.loads(path.read_text())
+    moved = [f"{k}: {before.get(k)} -> {n}" for k, n in now.items() if before.get(k) != n]
+    assert not moved, f"{backend} moved: {', '.join(moved)}; `make golden` if that is meant"
