@@ -18,6 +18,7 @@ from marsbench.metrics.percentiles import Distribution
 from marsbench.runs import RunFolder, RunSummary
 
 UNMEASURED = "–"
+FEW_PARAMS = 4  # more than these do not help on one screen; run.json has all
 
 Row = tuple[str, str]
 
@@ -51,7 +52,7 @@ def summary_json(summary: RunSummary) -> str:
 def render_summary(summary: RunSummary, console: Console) -> None:
     """What ran, how many sessions were served well, what they experienced, whether it counts."""
     console.print(f"[bold]{escape(_title(summary))}[/bold]", highlight=False)
-    console.print(_grid(_outcome(summary)))
+    console.print(_grid([*_conditions(summary), *_outcome(summary)]))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("seconds")
     for heading in ("n", "mean", "P50", "P90", "P95", "P99", "max"):
@@ -76,7 +77,8 @@ def render_comparison(summaries: Sequence[RunSummary], console: Console) -> None
     console.print(table)
     for summary in summaries:
         for reason in summary["reasons"]:
-            console.print(f"[red]not valid[/red] {escape(summary['backend'])}: {escape(reason)}")
+            text = f"{escape(summary['backend'])}: {escape(reason)}"
+            console.print(f"[red]not valid[/red] {text}", highlight=False)
 
 
 def _grid(rows: Iterable[Row]) -> Table:
@@ -89,6 +91,14 @@ def _grid(rows: Iterable[Row]) -> Table:
 def _title(summary: RunSummary) -> str:
     seed = "" if summary["seed"] is None else f", seed {summary['seed']}"
     return f"{summary['backend']} on {summary['workload']}{seed} ({summary['engine']})"
+
+
+def _conditions(summary: RunSummary) -> Iterator[Row]:
+    hardware, params = summary["hardware"], summary["params"]
+    if hardware:
+        yield "on", f"{hardware['id']}, {_number(hardware['kv_tokens'])} KV tokens"
+    if 0 < len(params) <= FEW_PARAMS:
+        yield "with", ", ".join(f"{name}={value}" for name, value in params.items())
 
 
 def _distributions(summary: RunSummary) -> Iterator[tuple[str, Distribution]]:
@@ -133,8 +143,8 @@ def _facts(summary: RunSummary) -> Iterator[Row]:
     speed, lost, found = summary["throughput"], summary["evictions"], summary["prefix_hit_rate"]
     yield (
         "throughput",
-        f"{_short(speed['output_tokens_per_s'])} output tokens/s; "
-        f"{_short(speed['prompt_tokens_per_s'])} prompt tokens/s with cached",
+        f"{_number(speed['output_tokens_per_s'], 1)} output tokens/s; "
+        f"{_number(speed['prompt_tokens_per_s'])} prompt tokens/s with cached",
     )
     yield (
         "evicted",
@@ -151,7 +161,8 @@ def _facts(summary: RunSummary) -> Iterator[Row]:
         f"{_percent(found['continuation'])} of later rounds, {_percent(found['all'])} of all",
     )
     yield "KV cache in use", _kv(summary)
-    yield "tools in flight", _level(summary["tools_in_flight"], _short)
+    tools = summary["tools_in_flight"]
+    yield "tools in flight", f"mean {_short(tools['mean'])}, peak {_number(tools['peak'])}"
 
 
 def _goodput(figure: Goodput) -> str:
@@ -200,9 +211,10 @@ def _verdict(summary: RunSummary, console: Console) -> None:
     if summary["valid"]:
         console.print("valid")
     for reason in summary["reasons"]:
-        console.print(f"[red]not valid[/red]: {escape(reason)}")
+        console.print(f"[red]not valid[/red]: {escape(reason)}", highlight=False)
     for caution in summary["cautions"]:
-        console.print(f"[yellow]caution[/yellow] {caution['code']}: {escape(caution['text'])}")
+        code, text = caution["code"], escape(caution["text"])
+        console.print(f"[yellow]caution[/yellow] {code}: {text}", highlight=False)
 
 
 def _compared(summary: RunSummary, alphas: Sequence[str]) -> list[str]:

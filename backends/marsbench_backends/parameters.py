@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union, get_args, get_origin
 
 WORDS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
@@ -32,7 +32,7 @@ def parameters_of(cls: type) -> Iterator[Parameter]:
     """The parameters that a class takes; none when it is no dataclass."""
     for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
         if field.init:
-            yield Parameter(field.name, str(field.type), _default(field))
+            yield Parameter(field.name, _written(field.type), _default(field))
 
 
 def make(cls: type[Any], settings: Mapping[str, object]) -> Any:
@@ -51,6 +51,19 @@ def make(cls: type[Any], settings: Mapping[str, object]) -> Any:
                     f"{parameter.name} must be of type {parameter.kind}, not '{value}'"
                 ) from error
     return cls(**values)
+
+
+def _written(annotation: Any) -> str:
+    """An annotation as written, also where the module does not postpone annotations."""
+    if isinstance(annotation, str):
+        return annotation
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    if get_origin(annotation) is Union:  # Optional[int]
+        return " | ".join(_written(part) for part in get_args(annotation)).replace(
+            "NoneType", "None"
+        )
+    return str(annotation)
 
 
 def _default(field: dataclasses.Field[Any]) -> object:
