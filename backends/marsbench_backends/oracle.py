@@ -39,6 +39,7 @@ class Oracle(Policy):
     _work: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     clairvoyant = True
+    hears_service = False
     sorts_running = True
 
     def waiting_key(self, req: Req, view: View) -> Key:

@@ -148,6 +148,8 @@ class Policy:
 
     sorts_running: ClassVar[bool] = False
     """Whether running requests are served in `running_key` order (else vLLM's own)."""
+    hears_service: ClassVar[bool] = True
+    """Whether `TokensComputed` is told: it is by far the most frequent signal."""
     clairvoyant: ClassVar[bool] = False
     """Whether `RoundSubmitted.future` is told."""
     host_tokens: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 
 from marsbench_backends.program_calls import Call, Program
@@ -38,10 +38,9 @@ class ProgramTable:
         self._finish = finish
         self._programs: dict[str, Program] = {}
         self._calls: dict[str, Call] = {}
-        self._waiting: dict[str, Call] = {}
         self._running: dict[str, Call] = {}
         self._tokens = 0
-        self._next_promotion = math.inf
+        self._promotions: list[float] = []  # of all that wait, in order
         self.version = 0
 
     def __contains__(self, session_id: object) -> bool:
@@ -60,11 +59,12 @@ class ProgramTable:
         if call is None or not self._in_tokens:
             return math.inf
         left = self._quanta[call.level] - call.used
-        if self._next_promotion == math.inf:
+        ahead = self._next_promotion(self._tokens) - self._tokens
+        if ahead == math.inf:
             return left
         if any(other.prefilling for other in self._running.values()):
             return 1  # how far the others move the meter in a step is not known here
-        return min(left, math.ceil((self._next_promotion - self._tokens) / len(self._running)))
+        return min(left, math.ceil(ahead / len(self._running)))
 
     def changes_at(self, now: float) -> float:
         """When a call may next change its queue by the passing of time."""
@@ -72,8 +72,7 @@ class ProgramTable:
             return math.inf
         quanta = self._quanta
         demotions = [c.exhausts_at(quanta[c.level], now) for c in self._running.values()]
-        promotions = [c.promote_at for c in self._waiting.values()]
-        return min((t for t in (*demotions, *promotions) if t > now), default=math.inf)
+        return min(self._next_promotion(now), *demotions, math.inf)
 
     def observe(self, signal: Signal) -> None:
         match signal:
@@ -96,6 +95,7 @@ class ProgramTable:
 
     def _submit(self, signal: RoundSubmitted) -> None:
         session_id = signal.session_id
+        self._end(session_id)  # a client that sends two rounds at once is taken at its last
         if session_id not in self._programs:
             # A sub-agent's calls are its parent's program's.
             parent = self._programs.get(signal.parent_id or "")
@@ -109,21 +109,19 @@ class ProgramTable:
         call = self._calls[session_id]
         call.wait(self._meter(at), self._beta)
         self._running.pop(session_id, None)
-        self._waiting[session_id] = call
-        self._find_next_promotion()
+        insort(self._promotions, call.promote_at)
 
     def _begin(self, signal: RoundStarted) -> None:
         call = self._calls[signal.session_id]
+        self._stop_waiting(call)
         call.begin(self._meter(signal.at), signal.at)
-        self._waiting.pop(signal.session_id, None)
         self._running[signal.session_id] = call
-        self._find_next_promotion()
 
     def _serve(self, signal: TokensComputed) -> None:
-        self._tokens += signal.num_tokens
-        if self._tokens >= self._next_promotion:
-            self.version += 1
-            self._find_next_promotion()
+        if self._in_tokens:
+            if self._next_promotion(self._tokens) <= self._tokens + signal.num_tokens:
+                self.version += 1
+            self._tokens += signal.num_tokens
         call = self._running.get(signal.session_id)
         if call is None:
             return
@@ -134,18 +132,20 @@ class ProgramTable:
             call.serve_seconds(signal.at, signal.seconds)
         while call.used >= self._quanta[call.level]:
             call.demote(self._quanta[call.level])
-            self.version += 1
 
     def _end(self, session_id: str) -> None:
         self._running.pop(session_id, None)
-        self._waiting.pop(session_id, None)
         call = self._calls.pop(session_id, None)
         if call is not None:
+            self._stop_waiting(call)
             call.end()
             self._finish(call)
-            self._find_next_promotion()
 
-    def _find_next_promotion(self) -> None:
-        if self._in_tokens:
-            ahead = (c.promote_at for c in self._waiting.values() if c.promote_at > self._tokens)
-            self._next_promotion = min(ahead, default=math.inf)
+    def _stop_waiting(self, call: Call) -> None:
+        if call.waits_since is not None:
+            del self._promotions[bisect_left(self._promotions, call.promote_at)]
+
+    def _next_promotion(self, meter: float) -> float:
+        """The next reading of the meter at which a waiting call is promoted; inf if none is."""
+        found = bisect_right(self._promotions, meter)
+        return self._promotions[found] if found < len(self._promotions) else math.inf

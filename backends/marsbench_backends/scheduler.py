@@ -307,7 +307,7 @@ class PolicyMixin(Scheduler):
         output = super().schedule(throttle_prefills)
         self._spare_victim(None)
         if output.preempted_req_ids:
-            self._dirty = self._ages
+            self._dirty = self._dirty or self._ages
         if self._tracks:
             self._tell_of_starts(output, now)
         return output
@@ -432,15 +432,16 @@ class PolicyMixin(Scheduler):
     def _tell_of_service(self, output: SchedulerOutput) -> None:
         now = self.clock()
         seconds = now - self._step_began
+        hears_service = self.marsbench_policy.hears_service
         for request_id, tokens in output.num_scheduled_tokens.items():
             request = self.requests.get(request_id)
             if request is None:
                 continue
             req = self.reqs[request_id]
             generated = request.num_output_tokens > 0
-            self.tell(
-                TokensComputed(now, req.session_id, req.round, tokens, seconds, not generated)
-            )
+            if hears_service:
+                facts = (req.round, tokens, seconds, not generated)
+                self.tell(TokensComputed(now, req.session_id, *facts))
             if not generated and not request.is_prefill_chunk:
                 self._first_tokens.append(req)
 

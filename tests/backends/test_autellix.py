@@ -61,7 +61,6 @@ def test_a_call_that_uses_up_its_quantum_is_demoted() -> None:
     assert level(told(policy, computed("a", 2.0, seconds=0.5))) == 1
     assert level(told(policy, computed("a", 3.9, seconds=1.9))) == 1
     assert level(told(policy, computed("a", 4.0, seconds=0.1))) == 2
-    assert policy.version == 2
 
 
 def test_steps_without_the_call_are_no_service() -> None:
