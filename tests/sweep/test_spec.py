@@ -1,0 +1,92 @@
+"""The sweep file, and what it becomes."""
+
+from __future__ import annotations
+
+import pytest
+
+from marsbench.errors import UsageError
+from marsbench.sweep.cells import cells_of
+from marsbench.sweep.inputs import hardware_of, inputs_hash, request_of
+from marsbench.sweep.spec import find_sweep, read_sweep_file, sweep_names
+from sweep.fakes import FILE, sweep_file
+
+
+def cells(folder, text=FILE):
+    path = sweep_file(folder, text)
+    return cells_of(read_sweep_file(path), path.parent)
+
+
+def test_every_combination_is_one_cell(tmp_path):
+    found = cells(tmp_path)
+    assert len(found) == 2 * 2 * 3
+    assert len({cell.name for cell in found}) == 12
+    assert found[0].name == "ilr-1_load0.5_h200_default_base_fcfs_seed1"
+
+
+def test_cells_that_share_sessions_stand_together(tmp_path):
+    seeds = [cell.knobs.seed for cell in cells(tmp_path)]
+    assert seeds == sorted(seeds)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("loadz = [1]", "no such field"),
+        ("rates = [1]", "loads or rates, not both"),
+        ("loads = []\nloads = []", "is not TOML"),
+    ],
+)
+def test_a_wrong_file_is_told_in_one_sentence(tmp_path, change, complaint):
+    with pytest.raises(UsageError, match=complaint) as error:
+        cells(tmp_path, f"{FILE}{change}\n")
+    assert "\n" not in str(error.value)
+
+
+def test_two_of_one_backend_need_labels(tmp_path):
+    with pytest.raises(UsageError, match="'fcfs' twice"):
+        cells(tmp_path, FILE.replace('"fcfs",', '"fcfs", "fcfs",'))
+
+
+def test_an_unknown_sweep_is_told_with_the_known_ones():
+    with pytest.raises(UsageError, match=r"Known: .*reproduce"):
+        find_sweep("reprodce")
+
+
+@pytest.mark.parametrize("name", sweep_names())
+def test_shipped_sweeps_can_be_asked_for(name):
+    path = find_sweep(name)
+    for cell in cells_of(read_sweep_file(path), path.parent):
+        request_of(cell)
+
+
+def test_settings_reach_the_backend(tmp_path):
+    capped = next(cell for cell in cells(tmp_path) if cell.backend.key == "fcfs-cap")
+    assert request_of(capped).choice.params == {"cap": 2}
+
+
+def test_a_file_of_sessions_has_no_seed_and_no_load(tmp_path):
+    text = 'backends = ["fcfs"]\nseeds = [1, 2]\nworkloads = ["mine.jsonl"]\n'
+    (only,) = cells(tmp_path, text)
+    assert only.name == "mine_h200_default_base_fcfs"
+    with pytest.raises(UsageError, match="played as it is"):
+        cells(tmp_path, text.replace('["mine.jsonl"]', '[{ name = "mine.jsonl", loads = [1.0] }]'))
+
+
+def test_the_inputs_tell_apart_what_differs(tmp_path):
+    variations = '[[variations]]\nlabel = "a"\n[[variations]]\nlabel = "b"\ntools = 2.0\n'
+    found = cells(tmp_path, FILE + variations)
+    assert len({inputs_hash(cell) for cell in found}) == len(found) == 24
+
+
+def test_the_inputs_do_not_depend_on_names_for_people(tmp_path):
+    named = FILE.replace('"fcfs",', '{ name = "fcfs", label = "mine" },')
+    assert inputs_hash(cells(tmp_path)[0]) == inputs_hash(cells(tmp_path, named)[0])
+
+
+def test_hardware_may_be_a_profile_beside_the_sweep(tmp_path):
+    text = 'model = "qwen3-coder-30b"\n[gpu]\nname = "x"\n'
+    (tmp_path / "own.toml").write_text(text)
+    found = cells(tmp_path, FILE + '[[hardware]]\nprofile = "own.toml"\n')
+    assert found[0].hardware.key == "own"
+    with pytest.raises(UsageError, match=r"own\.toml"):
+        hardware_of(found[0].hardware, tmp_path)
