@@ -61,7 +61,7 @@ class Mars(Policy):
     retention: bool = True
     level_tokens: tuple[int, ...] = (32_768, 131_072, 524_288)
     aging_s: float = 30.0
-    promotion_max: int = 3
+    promotion_max: int = 1
     kv_low: float = 0.85
     kv_high: float = 0.90
     rent_max: float = 1.0
@@ -92,7 +92,8 @@ class Mars(Policy):
         return self._rank(req, view) if self.coordinator else (req.position,)
 
     def running_key(self, req: Req, view: View) -> Key:
-        return self._rank(req, view) if self.coordinator else ()
+        # A decode needs one token of the step's budget: it never waits behind a prefill for it.
+        return (not req.decoding, *self._rank(req, view)) if self.coordinator else ()
 
     def victim(self, running: Sequence[Req], view: View) -> Req:
         if not self.coordinator:
@@ -100,9 +101,15 @@ class Mars(Policy):
         return max(running, key=lambda req: self._rank(req, view))
 
     def _rank(self, req: Req, view: View) -> Key:
-        """Level, then footprint. The prompt stands for the footprint: a round keeps its place."""
+        """Level, then footprint: the round's prompt, less what a hold already keeps of it.
+
+        The prompt, not the blocks of the moment: so a round keeps its place from step to step.
+        """
         tokens = req.num_prompt_tokens
         level = self._levels.level(req.session_id, view.now, tokens)
+        own = view.paused.get(req.session_id)
+        if own is not None and own.held:
+            tokens -= own.num_blocks * view.block_size
         return (level, tokens, req.submitted_at)
 
     def steady_tokens(self, req: Req, view: View) -> float:
@@ -181,7 +188,7 @@ class Mars(Policy):
 
     def observe(self, signal: Signal) -> None:
         if isinstance(signal, TokensComputed):
-            self.version += self._levels.serve(signal.session_id, signal.num_tokens)
+            self._levels.serve(signal.session_id, signal.num_tokens)
             return
         self._times.observe(signal)
         match signal:

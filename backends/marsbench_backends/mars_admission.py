@@ -4,7 +4,9 @@ Paper: MARS, arXiv 2604.26963, section 4.2, as described: small sessions first, 
 while the CPU is congested, packed by memory cost while KV is tight; a window that shrinks at once
 on either signal and grows slowly. Constants from the authors' preview release.
 Differs: the preview's static CPU and KV caps, its threshold for long sessions and its rules for
-the end of a run are in `mars-released`; here memory is reserved for sessions in flight.
+the end of a run are in `mars-released`. Here memory is reserved for sessions in flight, by the
+KV demand that the information stream projects for them; nothing ages in the queue, so a large
+session may wait as long as smaller ones fill the memory.
 """
 
 from __future__ import annotations
@@ -15,7 +17,17 @@ from dataclasses import dataclass, field
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.ewma import Ewma
-from marsbench_backends.signals import Signal, ToolEnded
+from marsbench_backends.signals import RoundSubmitted, SessionEnded, Signal, ToolEnded, ToolStarted
+
+
+@dataclass(slots=True)
+class Footprint:
+    """A session's tokens of context, at first and now; since when its tools run (inf: not)."""
+
+    first_tokens: int
+    tokens: int
+    is_agent: bool
+    paused_at: float = math.inf
 
 
 @dataclass
@@ -30,8 +42,10 @@ class MarsAdmission(Admission):
         sessions on 8 cores cannot reach; its own default is 2.
     queue_wait_low_s, queue_wait_high_s: smoothed seconds that tool calls wait to start [code].
     ewma_weight: of a new sample of any signal [code].
-    reserve: count the first prompt of every session in flight as memory in use, whether it is
-        filled yet or lies in the cache during a tool call [ours, policies.md section 5, item 26].
+    reserve: count the projected context of every session in flight as memory in use, whether it
+        is filled yet or lies in the cache during a tool call: its first prompt, grown as those of
+        ended sessions were [ours, policies.md section 5, item 26]. Off: what is free is free.
+    reserve_pause_s: but not through a longer pause, whose KV no hold keeps [ours: mars.hold_max_s].
     pack_share: of the free blocks that packing may fill [code: its last phase].
     """
 
@@ -50,6 +64,7 @@ class MarsAdmission(Admission):
     queue_wait_high_s: float = 5.0
     ewma_weight: float = 0.2
     reserve: bool = True
+    reserve_pause_s: float = 30.0
     pack_share: float = 0.95
     window: int = field(init=False)
     cpu_over: bool = field(default=False, init=False)
@@ -64,6 +79,8 @@ class MarsAdmission(Admission):
         self._kv = Ewma(self.ewma_weight)
         self._cpu = Ewma(self.ewma_weight)
         self._queue_wait_s = Ewma(self.ewma_weight)
+        self._growth = Ewma(self.ewma_weight)
+        self._footprints: dict[str, Footprint] = {}
         self._ticked_at: float | None = None
 
     # --- who may enter
@@ -75,7 +92,7 @@ class MarsAdmission(Admission):
         slots, room = self.window - len(state.in_flight), self.budget_blocks(state)
         chosen: list[str] = []
         for candidate in queue:
-            cost = cost_blocks(candidate, state)
+            cost = self.cost_blocks(candidate, state)
             if len(chosen) < slots and cost <= room:
                 chosen.append(candidate.session_id)
                 room -= cost
@@ -103,11 +120,25 @@ class MarsAdmission(Admission):
             return math.inf
         free = state.free_blocks
         if self.reserve:
-            taken = sum(cost_blocks(c, state) for c in state.in_flight)
-            free = min(free, state.num_blocks - taken)
+            free = min(free, state.num_blocks - self.reserved_blocks(state))
         if self.kv_over:
             return max(0.0, self.pack_share * free)
         return max(0, free - math.ceil(state.num_blocks * (1 - self.kv_high)))
+
+    def cost_blocks(self, candidate: Candidate, state: EngineState) -> int:
+        """Blocks that a session will fill: its first prompt's, grown as those that ended had."""
+        growth = (self._growth.value or 1.0) if self.reserve else 1.0
+        return math.ceil(cost_blocks(candidate, state) * growth)
+
+    def reserved_blocks(self, state: EngineState) -> int:
+        """Blocks of all sessions in flight and of their sub-agents, filled yet or not."""
+        since = state.now - self.reserve_pause_s
+        blocks = {c.session_id: self.cost_blocks(c, state) for c in state.in_flight}
+        for session_id, known in self._footprints.items():
+            filled = -(-known.tokens // state.block_size)
+            kept = known.paused_at > since
+            blocks[session_id] = max(blocks.get(session_id, 0), filled) if kept else 0
+        return sum(blocks.values())
 
     # --- the window
 
@@ -121,8 +152,20 @@ class MarsAdmission(Admission):
             self.window = min(self.window_max, self.window + self.window_add * intervals)
 
     def observe(self, signal: Signal) -> None:
-        if isinstance(signal, ToolEnded):
-            self._queue_wait_s.add(signal.queued_s)
+        match signal:
+            case ToolEnded():
+                self._queue_wait_s.add(signal.queued_s)
+            case ToolStarted() if signal.session_id in self._footprints:
+                known = self._footprints[signal.session_id]
+                known.paused_at = min(known.paused_at, signal.at)
+            case RoundSubmitted(_, session_id, _, tokens, parent_id):
+                new = Footprint(tokens, tokens, parent_id is not None)
+                known = self._footprints.setdefault(session_id, new)
+                known.tokens, known.paused_at = tokens, math.inf
+            case SessionEnded() if signal.session_id in self._footprints:
+                known = self._footprints.pop(signal.session_id)
+                if not known.is_agent:
+                    self._growth.add(max(1.0, known.tokens / known.first_tokens))
 
     def _intervals(self, now: float) -> int:
         before, self._ticked_at = self._ticked_at, now

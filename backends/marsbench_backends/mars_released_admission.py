@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.ewma import Ewma
 from marsbench_backends.mars_admission import cost_blocks
-from marsbench_backends.signals import Signal, ToolEnded
+from marsbench_backends.signals import SessionEnded, Signal, ToolEnded
 
 
 @dataclass
@@ -198,8 +198,11 @@ class MarsReleasedAdmission(Admission):
         self.window = min(max(self.window, self.window_min), cap)
 
     def observe(self, signal: Signal) -> None:
-        if isinstance(signal, ToolEnded):
-            self._queue_wait_s.add(signal.queued_s)
+        match signal:
+            case ToolEnded():
+                self._queue_wait_s.add(signal.queued_s)
+            case SessionEnded():
+                self._shorts_known -= {signal.session_id}
 
     def _sense(self, state: EngineState) -> None:
         ratio, wait = state.tools_in_flight / state.tool_cores, self._queue_wait_s.value or 0.0

@@ -63,16 +63,12 @@ class SessionLevels:
         found = bisect_right(self._promotions, now)
         return self._promotions[found] if found < len(self._promotions) else math.inf
 
-    def serve(self, session_id: str, num_tokens: int) -> bool:
-        """The session had service; whether that demoted it."""
+    def serve(self, session_id: str, num_tokens: int) -> None:
+        """The session had service, which may demote it."""
         rank = self._ranks.get(session_id)
-        if rank is None:
-            return False
-        rank.served += num_tokens
-        level = bisect_right(self._edges, max(rank.first_tokens, rank.served))
-        demoted = level != rank.level
-        rank.level = level
-        return demoted
+        if rank is not None:
+            rank.served += num_tokens
+            rank.level = bisect_right(self._edges, max(rank.first_tokens, rank.served))
 
     def wait(self, session_id: str, at: float, num_tokens: int = 0) -> None:
         """A round of the session waits from now on; the first one brings its footprint."""
