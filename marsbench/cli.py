@@ -13,6 +13,7 @@ from marsbench import options as opt
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.hardware.cli import app as hardware_app
 from marsbench.hardware.cli import calibrate
+from marsbench.sweep.cli import sweep
 from marsbench.workload.cli import app as workload_app
 
 # What a verb needs is imported when it is called, so that --help answers at once.
@@ -25,6 +26,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(workload_app, name="workload")
 app.add_typer(hardware_app, name="hardware")
 app.command()(calibrate)
+app.command()(sweep)
 
 
 @app.callback(invoke_without_command=True)
