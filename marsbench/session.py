@@ -111,7 +111,7 @@ class Session:
             if rnd.cut is not None:
                 kept = max(rnd.cut.kept_tokens, min(self.prefix_tokens, rnd.cut.to_tokens))
                 kept = min(kept, context)
-                edges = (*(e for e in edges if e[0] < kept), (kept, epoch))
+                edges = _clipped((*edges, (context, epoch)), kept)
                 context, epoch = rnd.cut.to_tokens, epoch + 1
             context += rnd.append_tokens
             yield Prompt(number, context, rnd.output_tokens, epoch, edges)
@@ -132,6 +132,17 @@ class Session:
         yield self
         for child in self.children:
             yield from child.walk()
+
+
+def _clipped(segments: tuple[tuple[int, int], ...], kept: int) -> tuple[tuple[int, int], ...]:
+    """The (end, epoch) segments that cover the first `kept` tokens."""
+    covering = []
+    begin = 0
+    for end, epoch in segments:
+        if begin < kept:
+            covering.append((min(end, kept), epoch))
+        begin = end
+    return tuple(covering)
 
 
 @dataclass(frozen=True, slots=True)

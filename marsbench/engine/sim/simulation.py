@@ -124,6 +124,11 @@ class Simulation:
             scheduler.model_host_memory()
         return scheduler
 
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the start."""
+        return self._clock.now
+
     # --- what sessions ask of the engine
 
     def submit(self, live: LiveSession, prompt: Prompt, is_last: bool) -> None:

@@ -1,0 +1,18 @@
+"""`make bench`: every benchmark, as Markdown for docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from benchmarks import policies, simulator, tool_host
+
+
+def main() -> None:
+    print("## The simulator\n")
+    simulator.report()
+    print("\n## What a policy adds to a step\n")
+    policies.main()
+    print("\n## The tool host's model beside real processes\n")
+    tool_host.main([])
+
+
+if __name__ == "__main__":
+    main()

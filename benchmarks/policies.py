@@ -1,0 +1,94 @@
+"""What a policy adds to a step of vLLM's scheduler: 64 running requests, 500 waiting.
+
+    python -m benchmarks.policies
+
+Every backend schedules the same decode steps with a full queue behind them, in turn with vLLM's
+stock scheduler. `mars-released` lets 30 requests run, so its steps are smaller.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+RUNNING, WAITING, STEPS = 64, 500, 400
+LIMIT = 1.15
+
+
+def scheduler_of(backend: str | None) -> Any:
+    """A scheduler with 64 decoding requests and 500 that wait for a place."""
+    from marsbench.engine.settings import EngineSettings
+    from marsbench.engine.sim.hashes import SessionHashes, Writers
+    from marsbench.engine.sim.merge import PolicyScheduler, StockScheduler
+    from marsbench.engine.sim.vllm_core import make_request, make_scheduler, sampled
+    from marsbench.session import Round, Session
+    from marsbench_backends.rounds import RoundInfo
+    from marsbench_backends.signals import Future
+
+    settings = EngineSettings(max_num_seqs=RUNNING)
+    config = {} if backend is None else {"marsbench": {"backend": backend}}
+    cls: Any = StockScheduler if backend is None else PolicyScheduler
+    scheduler: Any = make_scheduler(cls, settings, 400_000, 262_144, config)
+    clock = Clock()
+    scheduler.clock = clock
+    writers = Writers()
+    for number in range(RUNNING + WAITING):
+        session = Session(f"s{number}", (Round(200 + number, 5_000), Round(10, 10)))
+        hashes = SessionHashes(session, writers, 16).upto(5_200 + number)
+        future = Future(2, 10, 5_010, 1.0, 1.0)
+        extra = RoundInfo(session.id, future=future).to_extra_args()
+        scheduler.add_request(
+            make_request(session.id, session.id, 200 + number, 5_000, hashes, 0.0, extra)
+        )
+    for _ in range(20):
+        clock.now += 0.02
+        output = scheduler.schedule()
+        scheduler.update_from_output(output, sampled(scheduler, output))
+    return scheduler
+
+
+class Clock:
+    """Virtual time of 20 ms a step."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def step_s(scheduler: Any) -> float:
+    """Seconds of one step, schedule and update."""
+    from marsbench.engine.sim.vllm_core import sampled
+
+    scheduler.clock.now += 0.02
+    start = time.perf_counter()
+    output = scheduler.schedule()
+    made = time.perf_counter()
+    tokens = sampled(scheduler, output)
+    resumed = time.perf_counter()
+    scheduler.update_from_output(output, tokens)
+    return made - start + time.perf_counter() - resumed
+
+
+def main() -> None:
+    from marsbench_backends import registry
+
+    names: list[str | None] = [None, *registry.BACKENDS]
+    schedulers = {name: scheduler_of(name) for name in names}
+    times: dict[str | None, list[float]] = {name: [] for name in names}
+    # In turn, so that whatever else the machine does falls on all of them alike.
+    for _ in range(STEPS):
+        for name, scheduler in schedulers.items():
+            times[name].append(step_s(scheduler))
+    stock = statistics.median(times[None])
+    print(f"| backend | µs a step | of stock vLLM ({1e6 * stock:.0f} µs; limit {LIMIT:.2f}) |")
+    print("|---|--:|--:|")
+    for name, taken in times.items():
+        if name is not None:
+            median = statistics.median(taken)
+            print(f"| {name} | {1e6 * median:.0f} | {median / stock:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""How long and how large a simulation is: the loop's CPU seconds, its memory, its scaling.
+
+    python -m benchmarks.simulator
+
+Each case runs in a process of its own, so that its memory is its own. The vLLM import (8-12 s of
+CPU, 500 MB) is not part of the loop and is counted in the resident memory.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from typing import Any, NamedTuple
+
+ROUNDS, OUTPUT = 15, 300
+DEFAULT_RUN = ("run", "--backend", "fcfs", "--alpha", "3", "--json")
+
+
+class Case(NamedTuple):
+    """Sessions that grow from 100k to 240k tokens over so many KV blocks of that size."""
+
+    name: str
+    sessions: int
+    blocks: int
+    block_size: int
+    limit_cpu_s: float | None = None
+
+
+CASES = (
+    Case("200 sessions, 1M blocks of 64", 200, 1_000_000, 64, 25),
+    Case("200 sessions, 800k blocks of 16", 200, 800_000, 16, 90),
+    Case("200 sessions, 50k blocks of 16 (thrashing)", 200, 50_000, 16, 120),
+)
+SCALING = tuple(Case(f"{n} sessions", n, 4_000_000, 64) for n in (10, 100, 1_000))
+
+
+def growing(case: Case) -> list[Any]:
+    """15 rounds from about 100k to 240k tokens, arrivals over 3 s a session, gaps of 2 to 40 s."""
+    import numpy as np
+
+    from marsbench.session import Round, Session, ToolCall
+
+    rng = np.random.default_rng(0)
+    sessions = []
+    for number in range(case.sessions):
+        first, arrival = (
+            int(rng.integers(90_000, 110_000)),
+            float(rng.uniform(0, 3 * case.sessions)),
+        )
+        gaps = rng.uniform(2, 40, ROUNDS)
+        rounds = tuple(
+            Round(10_000 - OUTPUT if i else first, OUTPUT, (ToolCall("tool", floor_s=float(gap)),))
+            for i, gap in enumerate(gaps)
+        )
+        sessions.append(Session(f"s{number:04}", rounds, arrival))
+    return sessions
+
+
+def short(case: Case) -> list[Any]:
+    """Three rounds of 4,000 tokens: many sessions at once, so that the count is what scales."""
+    from marsbench.session import Round, Session, ToolCall
+
+    rounds = (Round(4_000, 200, (ToolCall("tool", floor_s=5.0),)),) * 3
+    return [Session(f"s{n:04}", rounds, 1.0 * n) for n in range(case.sessions)]
+
+
+def measure(case: Case, sessions: list[Any]) -> dict[str, float]:
+    """CPU seconds of the loop and what it did; in this process."""
+    import gc
+
+    from marsbench.engine.settings import EngineSettings
+    from marsbench.engine.sim.simulation import SimConfig, Simulation
+    from marsbench.hardware.profile import load_hardware
+
+    settings = EngineSettings(kv_blocks=case.blocks, block_size=case.block_size)
+    events: list[Any] = []
+    simulation = Simulation(SimConfig(load_hardware(), settings), events.append)
+    gc.collect()
+    gc.freeze()
+    start = time.process_time()
+    simulation.run(sessions)
+    cpu_s = time.process_time() - start
+    counters = simulation.counters
+    return {
+        "cpu_s": cpu_s,
+        "virtual_s": simulation.now,
+        "steps": counters.steps,
+        "calls": counters.schedule_calls,
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def add_ms(tokens: int = 128_000) -> tuple[float, float]:
+    """Milliseconds to add a round of that many tokens: a session's first, and a later one."""
+    from marsbench.engine.settings import EngineSettings
+    from marsbench.engine.sim.hashes import SessionHashes, Writers
+    from marsbench.engine.sim.vllm_core import make_request, make_scheduler
+    from marsbench.session import Round, Session
+    from marsbench_backends.scheduler import SimScheduler
+
+    scheduler = make_scheduler(SimScheduler, EngineSettings(), 100_000, 262_144)
+    session = Session("s", (Round(tokens, 1), Round(300, 1)))
+    hashes = SessionHashes(session, Writers(), 16)
+    times = []
+    for prompt in session.prompts():
+        start = time.perf_counter()
+        block_hashes = hashes.upto(prompt.num_tokens)
+        name = f"s#{prompt.round}"
+        scheduler.add_request(make_request(name, "s", prompt.num_tokens, 1, block_hashes, 0.0, {}))
+        times.append(1e3 * (time.perf_counter() - start))
+    return times[0], times[1]
+
+
+def alone(kind: str, case: Case) -> dict[str, float]:
+    """`measure` in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.simulator", kind, json.dumps(case)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def default_run() -> float:
+    """Wall seconds of `marsbench run --backend fcfs --alpha 3`, start-up and isolated times included."""
+    import os
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "marsbench", *DEFAULT_RUN, "-o", f"{folder}/run"]
+        environment = {**os.environ, "XDG_CACHE_HOME": folder}
+        start = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True, env=environment)
+        return time.perf_counter() - start
+
+
+def report() -> None:
+    """The whole table, in Markdown."""
+    print("| case | CPU s of the loop | limit | virtual s | steps | schedule calls | RSS MB |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for case in CASES:
+        row = alone("growing", case)
+        limit = "–" if case.limit_cpu_s is None else f"{case.limit_cpu_s:g}"
+        print(
+            f"| {case.name} | {row['cpu_s']:.1f} | {limit} | {row['virtual_s']:,.0f} "
+            f"| {row['steps']:,.0f} | {row['calls']:,.0f} | {row['rss_mb']:,.0f} |",
+            flush=True,
+        )
+    print("\n| scaling: three short rounds a session | µs a simulated step | µs a schedule call |")
+    print("|---|--:|--:|")
+    for case in SCALING:
+        row = alone("short", case)
+        step, call = (1e6 * row["cpu_s"] / row[n] for n in ("steps", "calls"))
+        print(f"| {case.name} | {step:.0f} | {call:.0f} |", flush=True)
+    first, later = add_ms()
+    print(f"\nAdding a 128k-token round: {first:.1f} ms the first, {later:.1f} ms a later one.")
+    print(f"\nThe default run, start-up included: {default_run():.0f} s wall (limit 30).")
+
+
+def main() -> None:
+    if len(sys.argv) == 3:
+        case = Case(*json.loads(sys.argv[2]))
+        sessions = growing(case) if sys.argv[1] == "growing" else short(case)
+        print(json.dumps(measure(case, sessions)))
+    else:
+        report()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Block hashes stand for tokens: equal exactly where the tokens before them are equal."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from marsbench.engine.sim.hashes import SessionHashes, TokenCount, Writers
+from marsbench.session import Cut, Prompt, Round, Session
+from tests.sim.worlds import workloads
+
+SIZE = 16
+
+
+def hashes_of(session: Session, writers: Writers, size: int = SIZE) -> list[list[bytes]]:
+    """The block hashes of every prompt."""
+    own = SessionHashes(session, writers, size)
+    found = []
+    for prompt in session.prompts():
+        own.start_round(prompt)
+        found.append(own.upto(prompt.num_tokens))
+        own.upto(prompt.num_tokens + prompt.output_tokens)
+    return found
+
+
+def tokens_of(session: Session, prompt: Prompt) -> list[tuple[str, int]]:
+    """Every token of a prompt as (who wrote it and when, position)."""
+    edges = [*prompt.edges, (prompt.num_tokens, prompt.epoch)]
+    tokens: list[tuple[str, int]] = []
+    for end, epoch in edges:
+        tokens += [(f"{session.id}@{epoch}", i) for i in range(len(tokens), end)]
+    oldest = edges[0][0] if edges[0][1] == 0 else 0  # tokens that are as the session began
+    shared = min(session.prefix_tokens, oldest) if session.prefix_group else 0
+    return [(f"{session.prefix_group}", i) if i < shared else t for i, t in enumerate(tokens)]
+
+
+def test_a_round_finds_the_blocks_of_the_rounds_before_it() -> None:
+    first, second = hashes_of(Session("a", (Round(100, 20), Round(60, 1))), Writers())
+    assert len(first) == 100 // SIZE
+    assert len(second) == 180 // SIZE
+    assert second[: len(first)] == first
+
+
+def test_sessions_of_a_group_share_whole_blocks_of_their_prefix_and_nothing_else() -> None:
+    writers = Writers()
+    group = {"prefix_group": "g", "prefix_tokens": 40}
+    (a,) = hashes_of(Session("a", (Round(100, 1),), **group), writers)
+    (b,) = hashes_of(Session("b", (Round(100, 1),), **group), writers)
+    assert [x == y for x, y in zip(a, b, strict=True)] == [True, True, False, False, False, False]
+
+
+def test_sessions_without_a_group_share_nothing() -> None:
+    writers = Writers()
+    (a,) = hashes_of(Session("a", (Round(64, 1),)), writers)
+    (b,) = hashes_of(Session("b", (Round(64, 1),)), writers)
+    assert not set(a) & set(b)
+
+
+def test_a_cut_keeps_the_blocks_before_it_and_writes_the_others_anew() -> None:
+    session = Session("a", (Round(160, 1), Round(10, 1, cut=Cut(100, kept_tokens=50))))
+    before, after = hashes_of(session, Writers())
+    assert after[:3] == before[:3]  # 48 of the 50 kept tokens are whole blocks
+    assert not set(after[3:]) & set(before)
+
+
+def test_an_evicted_block_names_its_owner() -> None:
+    writers = Writers()
+    session = Session("a", (Round(64, 1),), prefix_group="g", prefix_tokens=32)
+    (found,) = hashes_of(session, writers)
+    assert [writers.owner_of(h) for h in found] == ["prefix:g", "prefix:g", "a", "a"]
+
+
+@settings(max_examples=50)
+@given(workload=workloads())
+def test_equal_hashes_mean_equal_tokens_up_to_there(workload: list[Session]) -> None:
+    writers = Writers()
+    seen: dict[bytes, tuple[tuple[str, int], ...]] = {}
+    for root in workload:
+        for session in root.walk():
+            found = hashes_of(session, writers)
+            for prompt, hashes in zip(session.prompts(), found, strict=True):
+                tokens = tokens_of(session, prompt)
+                for i, block_hash in enumerate(hashes):
+                    prefix = tuple(tokens[: (i + 1) * SIZE])
+                    assert seen.setdefault(block_hash, prefix) == prefix
+    prefixes = list(seen.values())
+    assert len(set(prefixes)) == len(prefixes)  # and equal tokens mean equal hashes
+
+
+@given(count=st.integers(0, 50), more=st.integers(0, 20))
+def test_a_token_count_is_as_long_as_the_list_it_stands_for(count: int, more: int) -> None:
+    tokens, real = TokenCount(count), [0] * count
+    copy = tokens.copy()
+    tokens.extend([7] * more)
+    tokens.append(7)
+    real.extend([7] * more)
+    real.append(7)
+    assert (len(tokens), len(copy)) == (len(real), count)
