@@ -1,0 +1,201 @@
+"""MARS in vLLM's scheduler: every one of its decisions occurs, and equal steps taken as one agree.
+
+`test_in_the_simulator.py` plays all backends with their defaults; here are MARS's parts by
+themselves, in a world where each of them has something to do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+pytest.importorskip("vllm")
+
+from backends.world import SETTINGS, hardware, workload
+from marsbench.engine.settings import EngineSettings
+from marsbench.engine.sim.simulation import SimConfig, Simulation
+from marsbench.events import Event, GpuEnd, SessionAdmitted, SessionArrived, Unheld
+from marsbench.session import Round, Session, ToolCall
+from marsbench_backends.admission import EngineState
+from marsbench_backends.mars_admission import MarsAdmission
+from marsbench_backends.mars_released_admission import MarsReleasedAdmission
+from marsbench_backends.registry import load
+
+pytestmark = pytest.mark.vllm
+CASES: dict[str, tuple[str, dict[str, object]]] = {
+    "no admission": ("mars", {"admission": False, "level_tokens": (600, 1_500)}),
+    "no admission, quick aging": (
+        "mars", {"admission": False, "level_tokens": (400, 1_500), "aging_s": 2.0},
+    ),
+    "no coordinator": ("mars", {"admission": False, "coordinator": False}),
+    "no chunk shrink": ("mars", {"admission": False, "opportunistic": False}),
+    "no retention": ("mars", {"admission": False, "retention": False}),
+    "no reservation": ("mars", {"reserve": False, "review_s": 0.2, "hold_share_max": 0.9}),
+    "released, small quanta": (
+        "mars-released",
+        {"quanta": (256, 128, 64, 32), "remaining_tokens": (256, 512, 1_024), "engine_window": 5},
+    ),
+}  # fmt: skip
+
+
+def config(backend: str, parameters: dict[str, object], **facts: Any) -> SimConfig:
+    admission = load(backend).build(parameters)[1]
+    known = {"tool_cores": 8, "check": True, "admission": admission}
+    return SimConfig(hardware(), SETTINGS, backend, parameters, **{**known, **facts})
+
+
+@cache
+def run(case: str, merge: bool = True, whole_prompt: bool = True) -> tuple[list[Event], int, int]:
+    """Every event, the steps, and how often vLLM was asked for one."""
+    settings = replace(SETTINGS, reserve_full_prompt=whole_prompt)
+    seen: list[Event] = []
+    simulation = Simulation(
+        replace(config(*CASES[case], merge=merge), settings=settings), seen.append
+    )
+    simulation.run(workload())
+    return seen, simulation.counters.steps, simulation.counters.schedule_calls
+
+
+@pytest.mark.parametrize("whole_prompt", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_taking_equal_steps_as_one_changes_no_event(case: str, whole_prompt: bool) -> None:
+    merged, steps, calls = run(case, True, whole_prompt)
+    singly = run(case, False, whole_prompt)[0]
+    different = (pair for pair in zip(merged, singly, strict=False) if pair[0] != pair[1])
+    assert next(different, None) is None
+    assert len(merged) == len(singly)
+    assert calls < steps
+
+
+def test_each_part_matters_here() -> None:
+    """Switching a part off gives another run, so the parts are at work."""
+    runs = {case: run(case, whole_prompt=False)[0] for case in CASES}
+    ends = {case: tuple(e for e in seen if isinstance(e, GpuEnd)) for case, seen in runs.items()}
+    assert len(set(ends.values())) == len(CASES)
+
+
+def test_pins_are_revoked_and_others_resumed() -> None:
+    reasons = Counter(e.reason for e in run("no admission")[0] if isinstance(e, Unheld))
+    assert reasons["revoked"] > 0
+    assert reasons["resumed"] > 0
+    assert not [e for e in run("no retention")[0] if isinstance(e, Unheld)]
+
+
+def test_chunks_shrink_down_to_one_block_under_pressure(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def spy(num_tokens: int, room_tokens: int, block_size: int) -> int:
+        chunk = halved(num_tokens, room_tokens, block_size)
+        seen.append((num_tokens, chunk))
+        return chunk
+
+    from marsbench_backends.chunks import halved_to_fit as halved
+
+    monkeypatch.setattr("marsbench_backends.mars.halved_to_fit", spy)
+    backend, parameters = CASES["no admission"]
+    settings = replace(SETTINGS, reserve_full_prompt=False)
+    simulation = Simulation(replace(config(backend, parameters), settings=settings), lambda _: None)
+    simulation.run(workload())
+    assert any(chunk < asked for asked, chunk in seen), "some chunk shrank"
+    assert any(chunk == 16 < asked for asked, chunk in seen), "one to a single block"
+    assert any(chunk == asked for asked, chunk in seen), "and one not even a block would fit"
+
+
+# --- the control plane at work: a story for each of its decisions
+
+
+class Traced(MarsAdmission):
+    """Notes the mode and the window at every tick."""
+
+    def tick(self, state: EngineState) -> None:
+        super().tick(state)
+        TRACE.append((self.mode, self.window))
+
+
+class TracedReleased(MarsReleasedAdmission):
+    """Notes the mode of every question."""
+
+    def mode(self, waiting: Any, state: EngineState) -> str:
+        found = super().mode(waiting, state)
+        TRACE.append((found, self.window))
+        return found
+
+
+TRACE: list[tuple[str, int]] = []
+
+
+def crowd(
+    number: int, prompt: int, tool: ToolCall, *, rounds: int = 4, every_s: float = 0.05
+) -> list[Session]:
+    body = (Round(prompt, 20, (tool,)), *[Round(80, 20, (tool,))] * (rounds - 1))
+    sizes = [replace(body[0], append_tokens=prompt + 37 * (n % 5)) for n in range(number)]
+    return [Session(f"s{n:02}", (first, *body[1:]), every_s * n) for n, first in enumerate(sizes)]
+
+
+def trace(admission: MarsAdmission | MarsReleasedAdmission, sessions: list[Session],
+          backend: str = "mars", **facts: Any) -> tuple[list[str], list[int]]:  # fmt: skip
+    TRACE.clear()
+    seen: list[Event] = []
+    Simulation(config(backend, {}, admission=admission, **facts), seen.append).run(sessions)
+    arrived = sum(isinstance(e, SessionArrived) for e in seen)
+    assert sum(isinstance(e, SessionAdmitted) for e in seen) == arrived == len(sessions)
+    return [mode for mode, _ in TRACE], [window for _, window in TRACE]
+
+
+def test_a_congested_cpu_cuts_the_window_and_reverses_the_order() -> None:
+    compile_ = ToolCall("compile", "cpu", cpu_s=2.0)
+    admission = Traced(window_init=10, window_max=10)
+    modes, windows = trace(admission, crowd(24, 100, compile_), tool_cores=1)
+    assert {"small_first", "gpu_heavy_first"} <= set(modes)
+    assert min(windows) == 4
+    assert any(later > sooner for sooner, later in pairwise(windows))
+
+
+def test_tight_kv_cuts_the_window_and_packs() -> None:
+    wait = ToolCall("wait", floor_s=0.5)
+    modes, windows = trace(Traced(reserve=False), crowd(20, 900, wait, every_s=0.5))
+    assert {"small_first", "packing"} <= set(modes)
+    assert {21, 14, 9} <= set(windows)
+
+
+def test_reserved_memory_never_gets_tight() -> None:
+    modes, _ = trace(Traced(), crowd(20, 900, ToolCall("wait", floor_s=0.5)))
+    assert set(modes) == {"small_first"}
+
+
+def test_each_released_order_occurs() -> None:
+    """Long sessions are those of 1,000 tokens here; one core has one tool call to queue for."""
+    longs = crowd(8, 1_200, ToolCall("wait", floor_s=0.5))
+    mixed = [
+        *crowd(12, 300, ToolCall("compile", "cpu", cpu_s=2.0)),
+        *(replace(s, id=f"long-{s.id}", arrival_s=100.0 + s.arrival_s) for s in longs),
+    ]
+    admission = TracedReleased(long_tokens=1_000, long_quiet_s=0.2, window_init=6, cpu_high=2.0)
+    modes, _ = trace(admission, mixed, "mars-released", tool_cores=1)
+    assert set(modes) == {
+        "low_pressure_fcfs", "short_first", "cpu_overloaded_long_first", "tail_kv_drain_fit",
+    }  # fmt: skip
+
+
+def test_the_released_engine_runs_no_more_than_its_window() -> None:
+    settings = EngineSettings(512, 16, kv_blocks=2_000)
+    parameters: dict[str, object] = {"engine_window": 3}
+    simulation = Simulation(
+        replace(config("mars-released", parameters), settings=settings), lambda _: None
+    )
+    most: list[int] = []
+    schedule = simulation.scheduler.schedule
+
+    def watched(*args: Any) -> Any:
+        output = schedule(*args)
+        most.append(len(simulation.scheduler.running))
+        return output
+
+    simulation.scheduler.schedule = watched
+    simulation.run(crowd(8, 300, ToolCall("wait", floor_s=0.1)))
+    assert max(most) == 3
