@@ -11,6 +11,7 @@ JOBS ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast check lint types format golden bench lock clean distclean
+.PHONY: reproduce reproduce-full reproduce-check
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -45,6 +46,24 @@ golden: setup ## rewrite the golden files; the commit says why they changed
 
 bench: setup ## measure speed and memory
 	$(BIN)/python -m benchmarks $(ARGS)
+
+SWEEP = $(BIN)/marsbench sweep
+WRITE = $(BIN)/python -m marsbench.reproduce
+
+reproduce: setup ## the paper's comparison, into reports/reproduction.md
+	$(SWEEP) reproduce $(ARGS)
+	$(SWEEP) reproduce-gpt-oss $(ARGS)
+	$(WRITE) story results/reproduce results/reproduce-gpt-oss -o reports/reproduction.md
+
+reproduce-full: setup ## the same at six loads, five seeds and on two GPUs: hours, resumable
+	$(SWEEP) reproduce-full $(ARGS)
+	$(WRITE) story results/reproduce-full -o reports/reproduction-full.md
+
+reproduce-check: setup ## whether block size, engine profile and step times change the ranking
+	set -e; for name in block-size engine-profiles sensitivity; do \
+		$(SWEEP) $$name $(ARGS); \
+		$(WRITE) along results/$$name -o reports/$$name.md; \
+	done
 
 lock: setup ## resolve the newest versions, write requirements/lock.txt, install them
 	@$(PYTHON) tools/bootstrap.py --lock

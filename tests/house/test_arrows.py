@@ -12,7 +12,11 @@ from house.sources import Import, is_in, our_imports
 VLLM = ("vllm", "torch")
 ENGINES = ("marsbench.engine", "marsbench.hardware", "marsbench_backends", *VLLM)
 READERS = tuple(
-    f"marsbench.{room}" for room in ("metrics", "runs", "tables", "compare", "gate", "report")
+    f"marsbench.{room}"
+    for room in (
+        *("metrics", "runs", "tables", "compare", "gate", "report", "reproduce"),
+        "sweep.folder",
+    )
 )
 
 

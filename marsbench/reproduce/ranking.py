@@ -1,0 +1,99 @@
+"""Who is ahead, and whether that holds elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from marsbench.reproduce.figures import goodput_name
+from marsbench.reproduce.points import Matrix, Place
+
+GOODPUT = goodput_name(3)
+LATENCY = "latency_mean_s"
+# Closer than this in both, two backends are level, and which is named first means nothing.
+LEVEL_GOODPUT, LEVEL_LATENCY = 0.05, 0.05
+
+
+class Standing(NamedTuple):
+    """What a backend is ranked by: the share of sessions within 3 times alone, mean latency."""
+
+    goodput: float
+    latency_s: float
+
+
+def standings(matrix: Matrix, place: Place) -> dict[str, Standing]:
+    """Every backend of a place that has both figures."""
+    found = {}
+    for point in matrix.here(place):
+        goodput, latency = point.mean(GOODPUT), point.mean(LATENCY)
+        if goodput is not None and latency is not None:
+            found[point.backend] = Standing(goodput, latency)
+    return found
+
+
+def ranking(standing: Mapping[str, Standing]) -> list[str]:
+    """Best first: by goodput(3); the lower mean latency between equal ones; then by name."""
+    return sorted(standing, key=lambda n: (-standing[n].goodput, standing[n].latency_s, n))
+
+
+def is_ahead(a: Standing, b: Standing) -> bool:
+    """Clearly so: by goodput; by latency where goodput is level."""
+    if abs(a.goodput - b.goodput) > LEVEL_GOODPUT:
+        return a.goodput > b.goodput
+    return a.latency_s * (1 + LEVEL_LATENCY) < b.latency_s
+
+
+def turned(base: Mapping[str, Standing], other: Mapping[str, Standing]) -> list[tuple[str, str]]:
+    """Pairs (a, b): a clearly ahead in `base`, and b clearly ahead in `other`."""
+    names = [name for name in ranking(base) if name in other]
+    return [
+        (a, b)
+        for first, second in combinations(names, 2)
+        for a, b in ((first, second), (second, first))
+        if is_ahead(base[a], base[b]) and is_ahead(other[b], other[a])
+    ]
+
+
+class Held(NamedTuple):
+    """A place next to the one that it is held against: both rankings, and the pairs that turned."""
+
+    base: Place
+    other: Place
+    base_ranking: list[str]
+    other_ranking: list[str]
+    turned: list[tuple[str, str]]
+
+    @property
+    def verdict(self) -> str:
+        """ "held", "winner held" when only others changed places, or "turned"."""
+        if not self.turned:
+            return "held"
+        winner = self.base_ranking[0]
+        return "turned" if any(winner in pair for pair in self.turned) else "winner held"
+
+
+def held(matrix: Matrix, dimension: str) -> list[Held]:
+    """Each place against the one that has the dimension's first value and is else the same."""
+    first: Any = _values(matrix.places, dimension)[0]
+    rows = []
+    for place in matrix.places:
+        base = place._replace(**{dimension: first})
+        if place != base and base in matrix.places:
+            own, others = standings(matrix, base), standings(matrix, place)
+            pairs = turned(own, others)
+            rows.append(Held(base, place, ranking(own), ranking(others), pairs))
+    return rows
+
+
+def varied(matrix: Matrix) -> list[str]:
+    """The dimensions beside workload and load that have several values."""
+    return [
+        name
+        for name in ("engine", "variation", "hardware")
+        if len(_values(matrix.places, name)) > 1
+    ]
+
+
+def _values(places: Sequence[Place], dimension: str) -> list[str]:
+    return list(dict.fromkeys(getattr(place, dimension) for place in places))

@@ -1,0 +1,248 @@
+"""Points and verdicts as Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from marsbench.reproduce.claims import CLAIMS, NEAR, Claim, contended, courses
+from marsbench.reproduce.figures import goodput_name
+from marsbench.reproduce.points import BASELINES, BOUND, CONTROL, MARS, Matrix, Place, Point, Spread
+from marsbench.reproduce.ranking import (
+    LATENCY,
+    LEVEL_GOODPUT,
+    LEVEL_LATENCY,
+    Held,
+    ranking,
+    standings,
+)
+
+UNMEASURED = "–"
+ALPHAS = (1.5, 2.0, 3.0, 5.0)
+GOODPUTS = tuple(goodput_name(alpha) for alpha in ALPHAS)
+LATENCIES = ("latency_mean_s", "latency_p90_s", "latency_p95_s", "latency_p99_s")
+
+HEADINGS = {
+    **{name: f"goodput({alpha:g})" for name, alpha in zip(GOODPUTS, ALPHAS, strict=True)},
+    "latency_mean_s": "mean s",
+    "latency_p90_s": "P90 s",
+    "latency_p95_s": "P95 s",
+    "latency_p99_s": "P99 s",
+    "ttft_ready_p99_s": "TTFT P99 s, ready",
+    "ttft_submit_p99_s": "submit",
+    "evicted_per_s": "evicted /s",
+    "evicted_live_per_s": "of live",
+    "preemptions": "preempted",
+    "hit_rate": "hit rate",
+    "output_tokens_per_s": "output tok/s",
+    "computed_tokens_per_s": "computed tok/s",
+}
+SHARES = {*GOODPUTS, "hit_rate"}
+
+
+def markdown(rows: Iterable[Sequence[str]], right: int = 1) -> str:
+    """A Markdown table; the first row heads it, columns from `right` on are numbers."""
+    head, *body = rows
+    rule = ["---"] * right + ["--:"] * (len(head) - right)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
+
+
+def reported(matrix: Matrix) -> str:
+    """What the paper reports, row by row, and our verdicts."""
+    rows = [("what", "the paper", "here", "verdict", "why, where known")]
+    return markdown([*rows, *(_claim(matrix, claim) for claim in CLAIMS)], right=5)
+
+
+def _claim(matrix: Matrix, claim: Claim) -> tuple[str, ...]:
+    ours, verdict = claim.judge(matrix)
+    why = "" if verdict in ("reached", "ours alone") else reasons().get(claim.id, "")
+    return (claim.what, claim.paper, ours, f"**{verdict}**", why)
+
+
+def rules() -> str:
+    """How each verdict is reached."""
+    return "\n".join(f"- {claim.what}: {claim.rule}." for claim in CLAIMS)
+
+
+def reasons() -> dict[str, str]:
+    """Why a row is not reached, by the id of its claim."""
+    file = Path(__file__).with_name("reasons.toml")
+    return {str(key): str(text) for key, text in tomllib.loads(file.read_text("utf-8")).items()}
+
+
+def overview(matrix: Matrix) -> str:
+    """Each place on one line: who is best, and how MARS, the control and the bound stand to it."""
+    head = (
+        "place",
+        "best baseline",
+        "its mean s",
+        "mars",
+        "baseline ÷ mars",
+        "fcfs-cap ÷ mars",
+        "oracle ÷ mars",
+        "goodput(3): baseline",
+        "mars",
+        "fcfs-cap",
+        "oracle",
+    )
+    return markdown([head, *(_overview(matrix, place) for place in matrix.places)], right=2)
+
+
+def _overview(matrix: Matrix, place: Place) -> tuple[str, ...]:
+    best = matrix.best(place, BASELINES, LATENCY)
+    name, value = best or (UNMEASURED, None)
+    own = matrix.value(place, MARS, LATENCY)
+    goods = (matrix.value(place, who, GOODPUTS[2]) for who in (name, MARS, CONTROL, BOUND))
+    return (
+        matrix.title(place),
+        name,
+        _short(value),
+        _short(own),
+        _times(None if value is None or not own else value / own),
+        _times(matrix.ratio(place, LATENCY, CONTROL, MARS)),
+        _times(matrix.ratio(place, LATENCY, BOUND, MARS)),
+        *(_percent(good) for good in goods),
+    )
+
+
+def details(matrix: Matrix) -> str:
+    """Every figure of every point, a table a place, best backend first."""
+    return "\n\n".join(f"### {matrix.title(p)}\n\n{_detail(matrix, p)}" for p in matrix.places)
+
+
+def _detail(matrix: Matrix, place: Place) -> str:
+    order = ranking(standings(matrix, place))
+    points = [point for name in order if (point := matrix.at(place, name)) is not None]
+    head = ("backend", *HEADINGS.values(), "÷ mars", "÷ best baseline")
+    return markdown([head, *(_row(matrix, point) for point in points)])
+
+
+def _row(matrix: Matrix, point: Point) -> tuple[str, ...]:
+    best = matrix.best(point.place, BASELINES, LATENCY)
+    own = point.mean(LATENCY)
+    return (
+        point.backend,
+        *(_cell(point.figures.get(name), name) for name in HEADINGS),
+        _times(matrix.ratio(point.place, LATENCY, point.backend, MARS)),
+        _times(None if best is None or own is None else own / best[1]),
+    )
+
+
+def _cell(spread: Spread | None, name: str) -> str:
+    """ "192 (180–210)"; the mean alone where the seeds agree."""
+    if spread is None or spread.mean is None:
+        return UNMEASURED
+    form = _percent if name in SHARES else _short
+    mean, low, high = (form(value) for value in spread)
+    return mean if low == high else f"{mean} ({low}–{high})"
+
+
+def loads(matrix: Matrix) -> str:
+    """Goodput and throughput along the loads of a regime: does one fall and the other not?"""
+    head = ("regime", "backend", "goodput(3)", "output tok/s", "computed tok/s", "goodput kept")
+    rows = [
+        (
+            course.workload,
+            course.backend,
+            _arrows(course.goodputs, _percent),
+            _arrows(course.outputs, _short),
+            _arrows(course.computed, _short),
+            _percent(course.kept),
+        )
+        for course in courses(matrix, (*BASELINES, CONTROL, MARS, BOUND))
+    ]
+    return markdown([head, *rows], right=5)
+
+
+def eviction_quarters(matrix: Matrix) -> str:
+    """Live blocks evicted a second by quarter of the run, at contended places."""
+    names = [f"evicted_live_quarter_{quarter}_per_s" for quarter in range(1, 5)]
+    head = ("place", "backend", "1st quarter", "2nd", "3rd", "4th")
+    rows = [
+        (matrix.title(place), who, *(_short(matrix.value(place, who, name)) for name in names))
+        for place in contended(matrix)
+        for who in ("fcfs", "infercept", "continuum", CONTROL, MARS)
+        if matrix.at(place, who) is not None
+    ]
+    return markdown([head, *rows], right=2)
+
+
+def ablations(matrix: Matrix) -> str:
+    """Mean latency of each ablated MARS over the whole one, at every place."""
+    labels = [name for name in matrix.backends if name.startswith(f"{MARS}-no-")]
+    head = ("place", *(label.removeprefix(f"{MARS}-") for label in labels), "mars-released")
+    rows = [
+        (
+            matrix.title(place),
+            *(
+                _times(matrix.ratio(place, LATENCY, label, MARS), 3)
+                for label in (*labels, "mars-released")
+            ),
+        )
+        for place in matrix.places
+    ]
+    return markdown([head, *rows])
+
+
+def rankings(rows: Sequence[Held], dimension: str) -> str:
+    """Whether the ranking held, place by place."""
+    head = ("place", dimension, "ranking by goodput(3), then mean latency", "verdict", "turned")
+    return markdown([head, *(line for row in rows for line in _held(row, dimension))], right=5)
+
+
+def _held(row: Held, dimension: str) -> Iterator[tuple[str, ...]]:
+    pairs = ", ".join(f"{b} over {a}" for a, b in row.turned)
+    for place, order, verdict, which in (
+        (row.base, row.base_ranking, "", ""),
+        (row.other, row.other_ranking, f"**{row.verdict}**", pairs),
+    ):
+        yield (place.title, getattr(place, dimension), " > ".join(order), verdict, which)
+
+
+def as_csv(matrix: Matrix) -> str:
+    """Every figure of every point, one row a point: mean, lowest and highest over the seeds."""
+    names = list(dict.fromkeys(name for point in matrix.points for name in point.figures))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    spreads = [f"{name}{suffix}" for name in names for suffix in ("", "_low", "_high")]
+    writer.writerow([*Place._fields, "backend", "seeds", *spreads])
+    for point in matrix.points:
+        missing = Spread(None, None, None)
+        values = [v for name in names for v in point.figures.get(name, missing)]
+        writer.writerow([*point.place, point.backend, point.seeds, *map(_exact, values)])
+    return text.getvalue()
+
+
+def thresholds() -> str:
+    """What counts as level and as reached."""
+    return (
+        f"Two backends are level within {LEVEL_GOODPUT:.0%} of sessions in goodput(3) and "
+        f"{LEVEL_LATENCY:.0%} in mean latency. A published ratio is reached at {NEAR:.0%} of it."
+    )
+
+
+def _exact(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _arrows(values: Sequence[float], form: object) -> str:
+    assert callable(form)
+    return " → ".join(form(value) for value in values)
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return UNMEASURED
+    digits = next((d for d, least in ((0, 100), (1, 10), (2, 0.1)) if abs(value) >= least), 4)
+    return f"{value:,.{digits}f}" if value else "0"
+
+
+def _percent(share: float | None) -> str:
+    return UNMEASURED if share is None else f"{share:.0%}"
+
+
+def _times(ratio: float | None, digits: int = 2) -> str:
+    return UNMEASURED if ratio is None else f"{ratio:.{digits}f}×"

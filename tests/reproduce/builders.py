@@ -1,0 +1,33 @@
+"""A matrix told in a few numbers."""
+
+from __future__ import annotations
+
+from marsbench.reproduce.points import Matrix, Place, Point, Spread
+
+HERE = Place("ilr-1", 0.9, None, "h200", "paper", "base", "qwen3-coder-30b")
+
+
+def place(workload="ilr-1", load=0.9, **fields):
+    return HERE._replace(workload=workload, load=load, **fields)
+
+
+def point(backend, where=HERE, **figures):
+    spreads = {name: Spread(value, value, value) for name, value in figures.items()}
+    return Point(where, backend, 1, spreads)
+
+
+def race(where=HERE, **latencies):
+    """A contended place: FCFS is good to half of the sessions, the others to all."""
+    return [
+        point(
+            name.replace("_", "-"),
+            where,
+            latency_mean_s=value,
+            goodput_3=0.5 if name == "fcfs" else 1.0,
+        )
+        for name, value in latencies.items()
+    ]
+
+
+def matrix(*points):
+    return Matrix([p for group in points for p in (group if isinstance(group, list) else [group])])

@@ -1,0 +1,74 @@
+"""From the folders of sweeps to documents."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from marsbench.reproduce.__main__ import main
+from marsbench.reproduce.documents import story
+from marsbench.reproduce.points import Spread, points_of, spread
+from marsbench.sweep.folder import SweepFolder
+from marsbench.sweep.run import sweep
+from sweep.fakes import in_process, sweep_file
+
+VARIED = """
+backends = ["fcfs", "mars"]
+seeds = [1, 2]
+[[workloads]]
+name = "ilr-1"
+loads = [0.5, 0.9]
+[[variations]]
+label = "base"
+[[variations]]
+label = "slower"
+step = 1.2
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    sweep(str(sweep_file(tmp_path, VARIED)), tmp_path / "out", 1, in_process)
+    return tmp_path / "out"
+
+
+def test_seeds_become_one_point(folder):
+    points = points_of(SweepFolder.open(folder).results())
+    assert len(points) == 8
+    assert points[0].seeds == 2
+    assert points[0].figures["latency_mean_s"] == Spread(20.0, 20.0, 20.0)
+
+
+def test_a_missing_seed_makes_no_mean():
+    assert spread([1.0, 3.0]) == (2.0, 1.0, 3.0)
+    assert spread([1.0, None]) == (None, None, None)
+    assert spread([]) == (None, None, None)
+
+
+def test_the_story_has_every_point_in_its_table(folder):
+    text, table = story([folder])
+    assert "16 runs of `mine`" in text
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert len(rows) == 8
+    assert rows[0]["latency_mean_s"] == "20"
+    assert rows[0]["backend"] == "fcfs"
+
+
+def test_missing_runs_are_told(folder):
+    text = (folder / "sweep.json").read_text().replace('"cells": [', '"cells": [\n"never-played",')
+    (folder / "sweep.json").write_text(text)
+    assert "1 of 17 runs are missing" in story([folder])[0]
+
+
+def test_both_files_are_written(folder, tmp_path):
+    output = tmp_path / "reports" / "x.md"
+    assert main(["along", str(folder), "-o", str(output)]) == 0
+    assert "| ilr-1 at load 0.5 | slower | fcfs > mars | **held** |" in output.read_text()
+    assert output.with_suffix(".csv").read_text().startswith("workload,load")
+
+
+def test_what_is_no_sweep_is_told_in_one_sentence(tmp_path, capsys):
+    assert main(["story", str(tmp_path), "-o", str(tmp_path / "x.md")]) == 2
+    assert "is not the folder of a sweep" in capsys.readouterr().err
