@@ -2,8 +2,8 @@
 
 Paper: arXiv 2402.01869, sections 3.2 (waste), 4.1 (swap), 4.2 (chunked discard), 4.4 (the choice).
 Waste is GPU memory x time; memory is in tokens here, since bytes a token cancel. How long the tool
-will run is taken to be how long it has run, looked at again and again while it runs. Queues are
-in the order of the session's first arrival.
+will run is taken to be how long it has run, looked at again and again while it runs. Preserved
+sessions that are back go first, then all others, by the session's first arrival.
 Differs: re-evaluated on a grid of `review_s`, not at every iteration; a discarded context stays in
 vLLM's prefix cache until its blocks are needed; copies overlap with computing on their own link,
 so that swapping wastes the session's own memory for the two copies, not the batch's.
@@ -57,7 +57,10 @@ class InferCept(Policy):
             raise ValueError(f"review_s must be more than 0, not {self.review_s}")
 
     def waiting_key(self, req: Req, view: View) -> Key:
-        return (self._arrivals.of_request(req), req.position)
+        paused = view.paused.get(req.session_id)
+        # A preserved context has its memory: the paper's session goes straight back to running.
+        preserved = paused is not None and paused.held
+        return (not preserved, self._arrivals.of_request(req), req.position)
 
     def victim(self, running: Sequence[Req], view: View) -> Req:
         return max(running, key=lambda req: (self._arrivals.of_request(req), req.position))
@@ -100,11 +103,14 @@ class InferCept(Policy):
         return preserve_waste(paused, at) > self.discard_waste(paused, batch, view)
 
     def _swaps(self, paused: Paused, batch: Batch, view: View) -> bool:
-        """The link goes to the largest waste first; the rest are preserved or discarded."""
-        if not self.host_tokens or view.link_free_at > view.now:
+        """While room is needed the link goes to the largest waste; the rest stay or are discarded.
+
+        A session that returns before its copy is complete has lost nothing.
+        """
+        if not self.host_tokens or view.link_free_at > view.now or not view.waiting:
             return False
         waste = self._least_waste(paused, batch, view)
-        if paused.num_blocks > view.host_free_blocks or waste <= swap_waste(paused, view):
+        if paused.num_blocks > view.host_free_blocks or waste <= 0:
             return False
         others = (p for p in view.paused.values() if p.held and not p.returned)
         return all(self._least_waste(other, batch, view) <= waste for other in others)
@@ -121,8 +127,3 @@ class InferCept(Policy):
 def preserve_waste(paused: Paused, at: float) -> float:
     """T_INT x C, with T_INT estimated as the time since the pause began."""
     return (at - paused.paused_at) * paused.num_tokens
-
-
-def swap_waste(paused: Paused, view: View) -> float:
-    """2 x T_swap(C) x C: its own memory is taken while it is copied out and in."""
-    return 2 * view.swap_s(paused.num_tokens) * paused.num_tokens

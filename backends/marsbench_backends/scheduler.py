@@ -402,14 +402,17 @@ class PolicyMixin(Scheduler):
         self._victim = instead
 
     def _reclaim(self, needs: VllmReq) -> bool:
-        """Give up one hold for `needs`; with nothing running a hold must yield, or all waits."""
+        """Give up one hold for `needs`.
+
+        Where nothing runs and no hold will ever run out, one must yield, or all waits for ever.
+        """
         spared = {needs.session_id, *self._copying}  # a copy ends by itself, and soon
         held = [self.paused[s] for s in self.holds if s not in spared]
         if not held:
             return False
         policy, view = self.marsbench_policy, self.view
         chosen = policy.reclaim(held, needs, view)
-        if chosen is None and not self.running:
+        if chosen is None and not self.running and self.holds.next_expiry == math.inf:
             chosen = Policy.reclaim(policy, held, needs, view)
         if chosen is None:
             return False
