@@ -146,8 +146,10 @@ def _state(results: Sequence[Result], planned: int) -> Iterator[str]:
         yield f"**{invalid} runs are not valid.**"
     hardware = _each(str(result.summary["hardware"].get("id")) for result in results)
     code = _each(result.summary["code"] for result in results)
-    yield f"Hardware {hardware}; code {code}; `sim` engine, step times modelled."
+    yield f"Hardware {', '.join(hardware)}; code {', '.join(code)}; step times modelled."
+    if len(code) > 1:
+        yield "**The code changed meanwhile**: `marsbench sweep` again plays what it concerns."
 
 
-def _each(values: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(values))
+def _each(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
