@@ -29,7 +29,6 @@ from marsbench_backends.signals import (
     RoundSubmitted,
     SessionEnded,
     Signal,
-    TokensComputed,
     ToolEnded,
 )
 from marsbench_backends.tooltimes import Distribution, Exponential, ToolTimes
@@ -54,6 +53,7 @@ class Mars(Policy):
     """
 
     sorts_running: ClassVar[bool] = True
+    hears_service: ClassVar[bool] = False  # a request's computed tokens say as much
     controller: ClassVar[type[Admission]] = MarsAdmission
 
     coordinator: bool = True
@@ -92,8 +92,11 @@ class Mars(Policy):
         return self._rank(req, view) if self.coordinator else (req.position,)
 
     def running_key(self, req: Req, view: View) -> Key:
-        # A decode needs one token of the step's budget: it never waits behind a prefill for it.
-        return (not req.decoding, *self._rank(req, view)) if self.coordinator else ()
+        # A decode needs one token of the step's budget: it never waits behind a prefill for it,
+        # and among themselves decodes need no order.
+        if req.decoding or not self.coordinator:
+            return ()
+        return self._rank(req, view)
 
     def victim(self, running: Sequence[Req], view: View) -> Req:
         if not self.coordinator:
@@ -106,14 +109,15 @@ class Mars(Policy):
         The prompt, not the blocks of the moment: so a round keeps its place from step to step.
         """
         tokens = req.num_prompt_tokens
-        level = self._levels.level(req.session_id, view.now, tokens)
+        computed = req.num_computed_tokens
+        level = self._levels.level(req.session_id, view.now, tokens, computed)
         own = view.paused.get(req.session_id)
         if own is not None and own.held:
             tokens -= own.num_blocks * view.block_size
         return (level, tokens, req.submitted_at)
 
     def steady_tokens(self, req: Req, view: View) -> float:
-        return self._levels.steady_tokens(req.session_id)
+        return self._levels.steady_tokens(req.session_id, req.num_computed_tokens)
 
     def changes_at(self, view: View) -> float:
         return self._levels.next_promotion(view.now)
@@ -187,20 +191,20 @@ class Mars(Policy):
     # --- the information stream
 
     def observe(self, signal: Signal) -> None:
-        if isinstance(signal, TokensComputed):
-            self._levels.serve(signal.session_id, signal.num_tokens)
-            return
         self._times.observe(signal)
         match signal:
             case RoundSubmitted(at, session_id, _, num_prompt_tokens):
                 self._levels.wait(session_id, at, num_prompt_tokens)
             case RoundStarted():
-                self._levels.run(signal.session_id, signal.at)
+                self._levels.run(signal.session_id, signal.at, signal.num_cached_tokens)
                 if signal.was_evicted and not signal.resumed:
                     self._cold_wait_s.add(signal.waited_s)
             case RoundPreempted():
+                self._levels.stop(signal.session_id, signal.num_computed_tokens)
                 self._levels.wait(signal.session_id, signal.at)
             case RoundEnded():
+                # The last token of a round is generated and never computed.
+                self._levels.stop(signal.session_id, signal.num_tokens - 1)
                 self._levels.rest(signal.session_id)
             case ToolEnded():
                 self._tool_s.setdefault(signal.name, Ewma(self.ewma_weight)).add(signal.seconds)

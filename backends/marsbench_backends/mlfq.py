@@ -15,11 +15,15 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Rank:
-    """Where a session stands. `promote_at`: when its present wait lifts it, time by time."""
+    """Where a session stands.
+
+    served: tokens of service, up to its last stretch of running; cached: what it found computed
+    when the present one began. promote_at: when its present wait lifts it, time by time.
+    """
 
     first_tokens: int
-    level: int
     served: int = 0
+    cached: int = 0
     promoted: int = 0
     promote_at: tuple[float, ...] = ()
 
@@ -41,52 +45,52 @@ class SessionLevels:
     def __contains__(self, session_id: object) -> bool:
         return session_id in self._ranks
 
-    def level(self, session_id: str, now: float, num_tokens: int) -> int:
-        """The session's level; `num_tokens`, its context, decides for one that never came."""
+    def level(self, session_id: str, now: float, num_tokens: int, num_computed: int = 0) -> int:
+        """The session's level when its request, of `num_tokens`, has so many of them computed."""
         rank = self._ranks.get(session_id)
         if rank is None:
             return bisect_right(self._edges, num_tokens)
-        if not rank.promote_at:
-            return max(0, rank.level - rank.promoted)
         lifted = rank.promoted + bisect_right(rank.promote_at, now)
-        return max(0, rank.level - lifted)
+        return max(0, self._base(rank, num_computed) - lifted)
 
-    def steady_tokens(self, session_id: str) -> float:
+    def _base(self, rank: Rank, num_computed: int = 0) -> int:
+        return bisect_right(self._edges, max(rank.first_tokens, _service(rank, num_computed)))
+
+    def steady_tokens(self, session_id: str, num_computed: int) -> float:
         """Tokens of service until the next demotion; inf on the lowest level."""
         rank = self._ranks.get(session_id)
-        if rank is None or rank.level == len(self._edges):
+        base = len(self._edges) if rank is None else self._base(rank, num_computed)
+        if rank is None or base == len(self._edges):
             return math.inf
-        return self._edges[rank.level] - rank.served
+        return self._edges[base] - _service(rank, num_computed)
 
     def next_promotion(self, now: float) -> float:
         """The next time at which waiting alone lifts a session; inf if it lifts none."""
         found = bisect_right(self._promotions, now)
         return self._promotions[found] if found < len(self._promotions) else math.inf
 
-    def serve(self, session_id: str, num_tokens: int) -> None:
-        """The session had service, which may demote it."""
-        rank = self._ranks.get(session_id)
-        if rank is not None:
-            rank.served += num_tokens
-            rank.level = bisect_right(self._edges, max(rank.first_tokens, rank.served))
-
     def wait(self, session_id: str, at: float, num_tokens: int = 0) -> None:
         """A round of the session waits from now on; the first one brings its footprint."""
-        rank = self._ranks.get(session_id)
-        if rank is None:
-            rank = Rank(num_tokens, bisect_right(self._edges, num_tokens))
-            self._ranks[session_id] = rank
+        rank = self._ranks.setdefault(session_id, Rank(num_tokens))
         self._settle(rank, at)
         if math.isfinite(self._aging_s):
-            lifts = min(self._promotion_max, rank.level) - rank.promoted
+            lifts = min(self._promotion_max, self._base(rank)) - rank.promoted
             rank.promote_at = tuple(at + self._aging_s * n for n in range(1, lifts + 1))
             for time in rank.promote_at:
                 insort(self._promotions, time)
 
-    def run(self, session_id: str, at: float) -> None:
-        """The wait is over; what it has earned stays."""
+    def run(self, session_id: str, at: float, num_cached: int) -> None:
+        """The wait is over, and what it has earned stays; `num_cached` tokens cost no service."""
         if session_id in self._ranks:
-            self._settle(self._ranks[session_id], at)
+            rank = self._ranks[session_id]
+            self._settle(rank, at)
+            rank.cached = num_cached
+
+    def stop(self, session_id: str, num_computed: int) -> None:
+        """The session runs no more, `num_computed` tokens of its context computed."""
+        if session_id in self._ranks:
+            rank = self._ranks[session_id]
+            rank.served, rank.cached = _service(rank, num_computed), 0
 
     def rest(self, session_id: str) -> None:
         """The round has ended, and with it what its waits had earned."""
@@ -105,3 +109,7 @@ class SessionLevels:
         for time in rank.promote_at:
             del self._promotions[bisect_left(self._promotions, time)]
         rank.promote_at = ()
+
+
+def _service(rank: Rank, num_computed: int) -> int:
+    return rank.served + max(0, num_computed - rank.cached)

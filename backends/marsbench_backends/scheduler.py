@@ -255,6 +255,7 @@ class PolicyMixin(Scheduler):
         self._resort_at = math.inf
         self._step_began = 0.0
         self._first_tokens: list[VllmReq] = []
+        self._preempted_tokens: dict[str, int] = {}
         self._tracks = type(policy) is not FCFS
         self._unused_hit_blocks = 0
         self._listens = type(policy).observe is not Policy.observe
@@ -329,10 +330,16 @@ class PolicyMixin(Scheduler):
     def _tell_of_starts(self, output: SchedulerOutput, now: float) -> None:
         for request_id in output.preempted_req_ids or ():
             req = self.reqs[request_id]
-            self.tell(RoundPreempted(now, req.session_id, req.round, 0))
+            computed = self._preempted_tokens.pop(request_id, 0)
+            self.tell(RoundPreempted(now, req.session_id, req.round, computed))
         begun = [data.req_id for data in output.scheduled_new_reqs]
         for request_id in (*begun, *output.scheduled_cached_reqs.resumed_req_ids):
             self._tell_of_start(self.reqs[request_id], output, now)
+
+    def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if self._tracks:
+            self._preempted_tokens[request.request_id] = request.num_computed_tokens
+        super()._preempt_request(request, *args, **kwargs)
 
     def _tell_of_start(self, req: VllmReq, output: SchedulerOutput, now: float) -> None:
         if req.session_id in self.holds:

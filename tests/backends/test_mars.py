@@ -9,7 +9,6 @@ import pytest
 
 from backends.builders import (
     FakeView,
-    computed,
     ended,
     gone,
     order,
@@ -34,10 +33,7 @@ def mars(*story: Signal, **settings: Any) -> Mars:
 
 def served(session: str, tokens: int) -> tuple[Signal, ...]:
     """A session whose first round, of a small prompt, had that much service and ended."""
-    return (
-        submitted(session), started(session),
-        computed(session, tokens=tokens), ended(session, 1.0),
-    )  # fmt: skip
+    return submitted(session), started(session), ended(session, 1.0, tokens=tokens + 1)
 
 
 # --- the one ordering
@@ -101,13 +97,17 @@ def test_a_preempted_round_queues_behind_whom_it_made_room_for() -> None:
 def test_a_decode_never_waits_for_tokens_behind_a_prefill() -> None:
     prefill = running("small", num_prompt_tokens=100, decoding=False)
     decode = running("large", num_prompt_tokens=900)
-    keys = {r.session_id: mars().running_key(r, FakeView()) for r in (prefill, decode)}
-    assert keys["large"] < keys["small"]
+    assert mars().running_key(decode, FakeView()) < mars().running_key(prefill, FakeView())
 
 
 def test_steps_repeat_until_service_demotes() -> None:
-    policy = mars(submitted("a"), started("a"), computed("a", tokens=400))
-    assert policy.steady_tokens(running("a"), FakeView()) == 600
+    policy = mars(submitted("a"), started("a", cached=100))
+    assert policy.steady_tokens(running("a", num_computed_tokens=500), FakeView()) == 600
+
+
+def test_service_before_a_preemption_counts() -> None:
+    policy = mars(submitted("a"), started("a"), preempted("a", 1.0, tokens=1_000))
+    assert policy.waiting_key(req("a"), FakeView())[0] == 1
 
 
 def test_without_the_coordinator_vllm_orders() -> None:

@@ -17,26 +17,37 @@ def levels(aging_s: float = 10.0, promotion_max: int = 2) -> SessionLevels:
     return SessionLevels(EDGES, aging_s, promotion_max)
 
 
-def running(served: int = 0, prompt: int = 10) -> SessionLevels:
+def running(prompt: int = 10, *, cached: int = 0, served: int = 0) -> SessionLevels:
+    """Session a in a round of its own, after an earlier one that had so much service."""
     found = levels()
     found.wait("a", 0.0, prompt)
-    found.run("a", 0.0)
-    found.serve("a", served)
+    found.stop("a", served)
+    found.run("a", 0.0, cached)
     return found
 
 
 @pytest.mark.parametrize(("prompt", "level"), [(99, 0), (100, 1), (399, 1), (400, 2)])
 def test_a_small_first_prompt_starts_high(prompt: int, level: int) -> None:
-    assert running(prompt=prompt).level("a", 0.0, prompt) == level
+    assert running(prompt).level("a", 0.0, prompt) == level
 
 
-@pytest.mark.parametrize(("served", "level"), [(99, 0), (100, 1), (400, 2), (9_999, 2)])
-def test_consumed_service_demotes(served: int, level: int) -> None:
-    assert running(served).level("a", 0.0, 10) == level
+@pytest.mark.parametrize(("computed", "level"), [(99, 0), (100, 1), (400, 2), (9_999, 2)])
+def test_consumed_service_demotes_as_it_is_had(computed: int, level: int) -> None:
+    assert running().level("a", 0.0, 10, computed) == level
+
+
+def test_service_adds_up_over_rounds_and_after_preemptions() -> None:
+    assert running(served=350).level("a", 0.0, 10, 49) == 1
+    assert running(served=350).level("a", 0.0, 10, 50) == 2
+
+
+def test_what_was_found_in_the_cache_is_no_service() -> None:
+    assert running(cached=900).level("a", 0.0, 10, 999) == 0
+    assert running(cached=900).level("a", 0.0, 10, 1_000) == 1
 
 
 def test_service_and_the_first_prompt_are_not_added() -> None:
-    assert running(served=150, prompt=350).level("a", 0.0, 350) == 1
+    assert running(350).level("a", 0.0, 350, 150) == 1
 
 
 def test_a_session_that_never_came_stands_where_its_context_puts_it() -> None:
@@ -59,7 +70,7 @@ def test_promotion_is_bounded() -> None:
 def test_what_waiting_earned_lasts_until_the_round_ends() -> None:
     found = levels()
     found.wait("a", 0.0, 500)
-    found.run("a", 12.0)
+    found.run("a", 12.0, 0)
     assert found.level("a", 50.0, 500) == 1
     found.rest("a")
     assert found.level("a", 50.0, 500) == 2
@@ -68,7 +79,7 @@ def test_what_waiting_earned_lasts_until_the_round_ends() -> None:
 def test_a_second_wait_of_the_round_goes_on_where_the_first_one_ended() -> None:
     found = levels()
     found.wait("a", 0.0, 500)
-    found.run("a", 12.0)
+    found.run("a", 12.0, 0)
     found.wait("a", 20.0)
     assert [found.level("a", now, 500) for now in (29.0, 30.0, 90.0)] == [1, 0, 0]
 
@@ -84,19 +95,19 @@ def test_the_next_promotion_is_the_earliest_that_is_to_come() -> None:
 def test_who_runs_or_stands_highest_is_promoted_no_more() -> None:
     found = levels()
     found.wait("a", 0.0, 500)
-    found.run("a", 1.0)
+    found.run("a", 1.0, 0)
     found.wait("b", 0.0, 10)
     assert found.next_promotion(0.0) == math.inf
 
 
 def test_steady_up_to_the_next_edge() -> None:
-    assert running(30).steady_tokens("a") == 70
-    assert running(150).steady_tokens("a") == 250
-    assert running(400).steady_tokens("a") == math.inf
+    assert running().steady_tokens("a", 30) == 70
+    assert running(served=100).steady_tokens("a", 50) == 250
+    assert running().steady_tokens("a", 400) == math.inf
 
 
 def test_a_large_first_prompt_is_steady_through_the_edges_it_has_passed() -> None:
-    assert running(served=20, prompt=150).steady_tokens("a") == 380
+    assert running(150).steady_tokens("a", 20) == 380
 
 
 def test_a_forgotten_session_leaves_nothing() -> None:
