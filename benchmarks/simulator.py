@@ -9,14 +9,16 @@ CPU, 500 MB) is not part of the loop and is counted in the resident memory.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any, NamedTuple
 
 ROUNDS, OUTPUT = 15, 300
-DEFAULT_RUN = ("run", "--backend", "fcfs", "--alpha", "3", "--json")
+DEFAULT_RUN = ("run", "--backend", "mars", "--alpha", "3", "--json")
 
 
 class Case(NamedTuple):
@@ -123,10 +125,7 @@ def alone(kind: str, case: Case) -> dict[str, float]:
 
 
 def default_run() -> float:
-    """Wall seconds of `marsbench run --backend fcfs --alpha 3`, start-up and isolated times included."""
-    import os
-    import tempfile
-
+    """Wall seconds of the README's run, start-up and isolated times included."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "marsbench", *DEFAULT_RUN, "-o", f"{folder}/run"]
         environment = {**os.environ, "XDG_CACHE_HOME": folder}

@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from marsbench.hardware.host import ToolHost
@@ -74,11 +74,11 @@ def real(cpu_s: list[float]) -> list[float]:
     return [float(process.communicate()[0]) for process in processes]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--cpu-seconds", type=float, default=1.5, help="of a wave's longest call")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     cores = sorted(os.sched_getaffinity(0))[: args.cores]
     os.sched_setaffinity(0, cores)
     print(f"{len(cores)} cores; calls of {args.cpu_seconds / 2} and {args.cpu_seconds} CPU-seconds")

@@ -180,7 +180,7 @@ def check_fits(workload: Workload, hardware: Hardware, settings: EngineSettings)
         raise UsageError(
             f"Session {session.id} grows to {peak:,} tokens, {peak - hardware.max_model_len:,} "
             f"more than {hardware.model} can take ({hardware.max_model_len:,}); leave it out of "
-            "the workload (for traces: `marsbench workload import … --max-tokens`)."
+            "the workload (for traces: `marsbench workload import … --max-tokens N`)."
         )
     if blocks is None:
         blocks = hardware.kv_blocks(settings.block_size, settings.memory_fraction)

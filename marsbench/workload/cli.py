@@ -128,6 +128,10 @@ def weka(
     load: Load = None,
     arrivals: ArrivalKind = None,
     seed: Seed = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(help="Leave out sessions that grow longer, such as a model cannot take."),
+    ] = None,
 ) -> None:
     """Import anonymised Claude Code traces (kv-cache-tester).
 
@@ -145,8 +149,10 @@ def weka(
     require_writable(output)
     result = import_weka(files, _progress("reading traces"))
     _report(result)
-    meta = {"format": "weka", "files": len(files), "left_out": len(result.problems)}
-    workload = arrange("weka", result.sessions, schedule, _mean_gpu_s, meta)
+    sessions = _short_enough(result.sessions, max_tokens)
+    left_out = len(files) - len(sessions)
+    meta = {"format": "weka", "files": len(files), "left_out": left_out, "max_tokens": max_tokens}
+    workload = arrange("weka", sessions, schedule, _mean_gpu_s, meta)
     write_workload(workload, output)
     typer.echo(f"{output}: {summary_line(workload)}")
     if result.problems:
@@ -165,6 +171,28 @@ def _report(result: ImportResult) -> None:
         typer.echo(f"left out: {problem}", err=True)
     if result.unawaited:
         typer.echo(f"left out: {result.unawaited} sub-agents that nothing waits for", err=True)
+
+
+def _short_enough(sessions: Sequence[Session], max_tokens: int | None) -> list[Session]:
+    """Those that never grow longer than that; the others are named on stderr.
+
+    Raises UsageError when none is left.
+    """
+    from marsbench.errors import UsageError
+
+    if max_tokens is None:
+        return list(sessions)
+    peaks = {s.id: max(part.peak_tokens for part in s.walk()) for s in sessions}
+    for name, peak in peaks.items():
+        if peak > max_tokens:
+            typer.echo(f"left out: {name} grows to {peak:,} tokens", err=True)
+    kept = [s for s in sessions if peaks[s.id] <= max_tokens]
+    if not kept:
+        raise UsageError(
+            f"Every session grows longer than --max-tokens {max_tokens:,}, the shortest to "
+            f"{min(peaks.values()):,}; give at least that."
+        )
+    return kept
 
 
 def _shown(source: str) -> tuple[Workload, Recipe | None]:

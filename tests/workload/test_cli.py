@@ -174,3 +174,16 @@ def test_help_loads_nothing_that_takes_time() -> None:
     )
     for heavy in ("numpy", "pydantic", "scipy", "pandas", "matplotlib"):
         assert f"'{heavy}'" not in loaded.stdout
+
+
+def test_import_leaves_out_what_grows_too_long_and_says_so(tmp_path: Path) -> None:
+    few = trace(request(0, 130, 20, [1, 2])) | {"id": "short"}
+    many = trace(request(0, 6400, 20, list(range(100)))) | {"id": "long"}
+    short, long = write_trace(tmp_path, few, "short.json"), write_trace(tmp_path, many, "long.json")
+    output = tmp_path / "w.jsonl"
+    result = run("import", "weka", short, long, "-o", output, "--max-tokens", 1000)
+    assert result.exit_code == 0
+    assert "left out: long grows to 6,420 tokens" in result.stderr
+    assert [s.id for s in read_workload(output).sessions] == ["short"]
+    with pytest.raises(UsageError, match="the shortest to 150; give at least that"):
+        run("import", "weka", short, long, "-o", output, "--max-tokens", 100)
