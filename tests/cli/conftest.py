@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,11 +93,46 @@ class Played:
     arguments: tuple[str, ...]
 
 
+PLAYED = ("run", "--backend", "fcfs", *SMALL, "--seed", "5")
+ALPHAS = ("--alpha", "1", "--alpha", "1.5", "--alpha", "3")
+LARGE = ("--workload", "ilr-1", "--sessions", "12", "--load", "2")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Two runs that import vLLM at the same time: one to look at, one to kill."""
+
+    folder: Path
+    played: subprocess.Popen[str]
+    killed: subprocess.Popen[str]
+
+
 @pytest.fixture(scope="session")
-def played(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Played:
-    folder = tmp_path_factory.mktemp("played")
-    alphas = ("--alpha", "1", "--alpha", "1.5", "--alpha", "3")
-    arguments = ("run", "--backend", "fcfs", *SMALL, "--seed", "5", *alphas)
-    process = start(folder, cache, *arguments, "-o", "run", "--json")
-    out, err = process.communicate(timeout=120)
-    return Played(Done(process.returncode, out, err), folder / "run", arguments)
+def processes(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Processes]:
+    folder = tmp_path_factory.mktemp("runs")
+    played = start(folder, cache, *PLAYED, *ALPHAS, "-o", "run", "--json")
+    killed = start(folder, cache, "run", "--backend", "fcfs", *LARGE, "-o", "killed")
+    yield Processes(folder, played, killed)
+    for process in (played, killed):
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def killed(processes: Processes) -> Path:
+    """The folder of a run that was killed while it wrote."""
+    folder, process = processes.folder / "killed", processes.killed
+    events = folder / "events.jsonl"
+    while process.poll() is None and not (events.exists() and events.stat().st_size):
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def played(processes: Processes, killed: Path) -> Played:
+    out, err = processes.played.communicate(timeout=120)
+    done = Done(processes.played.returncode, out, err)
+    return Played(done, processes.folder / "run", (*PLAYED, *ALPHAS))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from cli.conftest import SMALL, Done, Marsbench, Played, start
+from cli.conftest import SMALL, Done, Marsbench, Played
 
 pytestmark = pytest.mark.vllm
 
@@ -148,22 +146,12 @@ def test_a_lone_session_has_a_slowdown_of_exactly_one(marsbench: Marsbench) -> N
     assert found["goodput"]["1"]["share"] == 1.0
 
 
-def test_a_killed_run_is_readable_and_not_valid(
-    tmp_path: Path, cache: Path, marsbench: Marsbench
-) -> None:
-    large = ("--workload", "ilr-1", "--sessions", 12, "--load", 2)
-    process = start(tmp_path, cache, "run", "--backend", "fcfs", *large, "-o", "killed")
-    events = tmp_path / "killed" / "events.jsonl"
-    while process.poll() is None and not (events.exists() and events.stat().st_size):
-        time.sleep(0.002)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
-    found = json.loads(ran(marsbench("show", events.parent, "--json")).out)
+def test_a_killed_run_is_readable_and_not_valid(killed: Path, marsbench: Marsbench) -> None:
+    found = json.loads(ran(marsbench("show", killed, "--json")).out)
     assert found["valid"] is False
     assert "the run did not go to its end (killed, or still running)" in found["reasons"][0]
     assert found["sessions"]["arrived"] > 0
-    assert "not valid: the run did not go to its end" in marsbench("show", events.parent).out
+    assert "not valid: the run did not go to its end" in marsbench("show", killed).out
 
 
 def test_a_run_that_cannot_go_on_exits_with_3_and_keeps_its_folder(marsbench: Marsbench) -> None:
