@@ -1,7 +1,7 @@
 """The one file that subclasses vLLM's scheduler: it asks a policy and carries out the answers.
 
 vLLM 0.33.0, unmodified. `schedule()` is never copied: the seams below are overridden or wrapped,
-and tests/contract names each. What a policy answers is carried out so:
+and tests/sim/test_vllm_seams.py names each. What a policy answers is carried out so:
 
 - order of waiting: `self.waiting` is a queue sorted by the policy's key;
 - order of running: `self.running` is sorted before each step, if the policy asks for it;
@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vllm.logger import init_logger
 from vllm.v1.core.kv_cache_utils import get_block_hash
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
-from vllm.v1.core.sched.request_queue import RequestQueue, SchedulingPolicy
+from vllm.v1.core.sched.request_queue import SchedulingPolicy
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
@@ -32,8 +32,7 @@ from marsbench_backends.cost import EngineCost, QuadraticCost
 from marsbench_backends.fcfs import FCFS
 from marsbench_backends.holds import Holds, discard
 from marsbench_backends.host_memory import HostMemory
-from marsbench_backends.policy import Discard, Keep, Key, Paused, Policy, Req, Swap
-from marsbench_backends.rounds import RoundInfo
+from marsbench_backends.policy import Discard, Keep, Paused, Policy, Swap
 from marsbench_backends.signals import (
     FirstToken,
     RoundEnded,
@@ -45,175 +44,13 @@ from marsbench_backends.signals import (
     TokensComputed,
 )
 from marsbench_backends.vllm_host import HostConnector
+from marsbench_backends.vllm_queue import PolicyQueue
+from marsbench_backends.vllm_views import EngineView, VllmReq
 
 if TYPE_CHECKING:
     from vllm.v1.core.sched.output import SchedulerOutput
 
 logger = init_logger("vllm." + __name__)  # vLLM configures only its own logger tree
-
-
-class VllmReq:
-    """A vLLM request as a policy sees it: read through, never written."""
-
-    __slots__ = ("_blocks", "_request", "info", "position", "started", "submitted_at")
-
-    def __init__(self, request: Request, blocks: Mapping[str, list[Any]], now: float) -> None:
-        self._request = request
-        self._blocks = blocks
-        self.info = RoundInfo.of(request)
-        self.submitted_at = now
-        self.position = 0
-        self.started = False
-
-    @property
-    def request_id(self) -> str:
-        return self._request.request_id
-
-    @property
-    def session_id(self) -> str:
-        return self.info.session_id
-
-    @property
-    def round(self) -> int:
-        return self.info.round
-
-    @property
-    def num_prompt_tokens(self) -> int:
-        return self._request.num_prompt_tokens
-
-    @property
-    def num_tokens(self) -> int:
-        return self._request.num_tokens
-
-    @property
-    def num_computed_tokens(self) -> int:
-        return self._request.num_computed_tokens
-
-    @property
-    def num_blocks(self) -> int:
-        return len(self._blocks.get(self._request.request_id, ()))
-
-    @property
-    def num_preemptions(self) -> int:
-        return self._request.num_preemptions
-
-    @property
-    def decoding(self) -> bool:
-        return self._request.num_output_tokens > 0 and not self._request.is_prefill_chunk
-
-
-class PolicyQueue(RequestQueue):
-    """vLLM's waiting queue in the order of a key; `resort` when keys may have changed.
-
-    A request keeps its place in vLLM's own order (`position`): arrivals at the back, preempted
-    ones at the front, ones that a step passed over where they were.
-    """
-
-    def __init__(self, req_of: Callable[[Request], VllmReq], key: Callable[[Req], Key]) -> None:
-        self._req_of = req_of
-        self._key = key
-        self._sorted: list[tuple[Key, int, Request]] = []
-        self._front = 0
-        self._back = 0
-
-    def _insert(self, request: Request, position: int) -> None:
-        req = self._req_of(request)
-        req.position = position
-        self._sorted.append((self._key(req), position, request))
-        self._sorted.sort(key=_entry_order)  # nearly sorted: timsort merges in one pass
-
-    def add_request(self, request: Request) -> None:
-        self._back += 1
-        self._insert(request, self._back)
-
-    def pop_request(self) -> Request:
-        return self._sorted.pop(0)[2]
-
-    def peek_request(self) -> Request:
-        return self._sorted[0][2]
-
-    def prepend_request(self, request: Request) -> None:
-        self._front -= 1
-        self._insert(request, self._front)
-
-    def prepend_requests(self, requests: Iterable[Request]) -> None:
-        for request in requests:
-            self._insert(request, self._req_of(request).position)
-
-    def remove_request(self, request: Request) -> None:
-        self._sorted = [e for e in self._sorted if e[2] is not request]
-
-    def remove_requests(self, requests: Iterable[Request]) -> None:
-        gone = set(requests)
-        self._sorted = [e for e in self._sorted if e[2] not in gone]
-
-    def resort(self) -> None:
-        """Ask every key again."""
-        self._sorted = [(self._key(self._req_of(r)), p, r) for _, p, r in self._sorted]
-        self._sorted.sort(key=_entry_order)
-
-    def __bool__(self) -> bool:
-        return bool(self._sorted)
-
-    def __len__(self) -> int:
-        return len(self._sorted)
-
-    def __iter__(self) -> Iterator[Request]:
-        return (entry[2] for entry in self._sorted)
-
-
-def _entry_order(entry: tuple[Key, int, Request]) -> tuple[Key, int]:
-    return entry[:2]
-
-
-class EngineView:
-    """The scheduler as a policy sees it."""
-
-    def __init__(self, scheduler: PolicyMixin) -> None:
-        self._scheduler = scheduler
-        self._pool = scheduler.kv_cache_manager.block_pool
-        self.block_size = scheduler.block_size
-        self.num_blocks = self._pool.num_gpu_blocks - 1  # vLLM keeps one null block
-        self.token_budget = scheduler.max_num_scheduled_tokens
-
-    @property
-    def now(self) -> float:
-        return self._scheduler.clock()
-
-    @property
-    def free_blocks(self) -> int:
-        return int(self._pool.get_num_free_blocks())
-
-    @property
-    def running(self) -> Sequence[Req]:
-        # A request that has just ended is in vLLM's list until all outputs of the step are read.
-        reqs = self._scheduler.reqs
-        running = (r.request_id for r in self._scheduler.running)
-        return [reqs[i] for i in running if i in reqs]
-
-    @property
-    def waiting(self) -> Sequence[Req]:
-        return [self._scheduler.req(r) for r in self._scheduler.waiting]
-
-    @property
-    def paused(self) -> Mapping[str, Paused]:
-        return self._scheduler.paused
-
-    def prefill_s(self, num_tokens: int, prefix_tokens: int = 0) -> float:
-        return self._scheduler.cost.prefill_s(num_tokens, prefix_tokens)
-
-    def swap_s(self, num_tokens: int) -> float:
-        return self._scheduler.cost.swap_s(num_tokens)
-
-    @property
-    def host_free_blocks(self) -> int:
-        host = self._scheduler.host
-        return 0 if host is None else host.memory.free_blocks
-
-    @property
-    def link_free_at(self) -> float:
-        host = self._scheduler.host
-        return math.inf if host is None else host.out.free_at
 
 
 class PolicyMixin(Scheduler):

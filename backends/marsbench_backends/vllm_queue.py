@@ -1,0 +1,75 @@
+"""vLLM's waiting queue, in the order of a policy's keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from vllm.v1.core.sched.request_queue import RequestQueue
+from vllm.v1.request import Request
+
+from marsbench_backends.policy import Key, Req
+from marsbench_backends.vllm_views import VllmReq
+
+
+class PolicyQueue(RequestQueue):
+    """vLLM's waiting queue in the order of a key; `resort` when keys may have changed.
+
+    A request keeps its place in vLLM's own order (`position`): arrivals at the back, preempted
+    ones at the front, ones that a step passed over where they were.
+    """
+
+    def __init__(self, req_of: Callable[[Request], VllmReq], key: Callable[[Req], Key]) -> None:
+        self._req_of = req_of
+        self._key = key
+        self._sorted: list[tuple[Key, int, Request]] = []
+        self._front = 0
+        self._back = 0
+
+    def _insert(self, request: Request, position: int) -> None:
+        req = self._req_of(request)
+        req.position = position
+        self._sorted.append((self._key(req), position, request))
+        self._sorted.sort(key=_entry_order)  # nearly sorted: timsort merges in one pass
+
+    def add_request(self, request: Request) -> None:
+        self._back += 1
+        self._insert(request, self._back)
+
+    def pop_request(self) -> Request:
+        return self._sorted.pop(0)[2]
+
+    def peek_request(self) -> Request:
+        return self._sorted[0][2]
+
+    def prepend_request(self, request: Request) -> None:
+        self._front -= 1
+        self._insert(request, self._front)
+
+    def prepend_requests(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            self._insert(request, self._req_of(request).position)
+
+    def remove_request(self, request: Request) -> None:
+        self._sorted = [e for e in self._sorted if e[2] is not request]
+
+    def remove_requests(self, requests: Iterable[Request]) -> None:
+        gone = set(requests)
+        self._sorted = [e for e in self._sorted if e[2] not in gone]
+
+    def resort(self) -> None:
+        """Ask every key again."""
+        self._sorted = [(self._key(self._req_of(r)), p, r) for _, p, r in self._sorted]
+        self._sorted.sort(key=_entry_order)
+
+    def __bool__(self) -> bool:
+        return bool(self._sorted)
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def __iter__(self) -> Iterator[Request]:
+        return (entry[2] for entry in self._sorted)
+
+
+def _entry_order(entry: tuple[Key, int, Request]) -> tuple[Key, int]:
+    return entry[:2]
