@@ -1,8 +1,8 @@
 """What marsbench raises on purpose.
 
-    MarsbenchError            base; the message is one sentence with the cure
-    ├── UsageError            bad input: exit code 2, nothing was run, nothing is lost
-    └── RunFailedError        a run began and could not go on: exit code 3, its folder is kept
+MarsbenchError            base; the message is one sentence with the cure
+├── UsageError            bad input: exit code 2, nothing was run, nothing is lost
+└── RunFailedError        a run began and could not go on: exit code 3, its folder is kept
 """
 
 from __future__ import annotations
