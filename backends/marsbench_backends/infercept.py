@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from marsbench_backends.arrivals import Arrivals
 from marsbench_backends.policy import Keep, Key, Paused, Policy, Release, Req, Retention, Swap, View
+from marsbench_backends.review import last_review, next_review
 from marsbench_backends.signals import Signal
 
 
@@ -73,14 +74,14 @@ class InferCept(Policy):
             return Swap()
         if self._should_go(paused, view.now, batch, view):
             return Release()
-        return Keep(self._next_review(view.now))
+        return Keep(next_review(view.now, self.review_s))
 
     def reclaim(self, held: Sequence[Paused], needs: Req, view: View) -> str | None:
         """Those whose discard wastes less with the batch as it is now, the largest waste first.
 
         Waste is that of the last review: between two of them time alone changes no answer.
         """
-        batch, at = Batch.of(view), math.floor(view.now / self.review_s) * self.review_s
+        batch, at = Batch.of(view), last_review(view.now, self.review_s)
         lost = [p for p in held if not p.returned and self._should_go(p, at, batch, view)]
         if not lost:
             return None
@@ -117,11 +118,6 @@ class InferCept(Policy):
 
     def _least_waste(self, paused: Paused, batch: Batch, view: View) -> float:
         return min(preserve_waste(paused, view.now), self.discard_waste(paused, batch, view))
-
-    def _next_review(self, now: float) -> float:
-        """On a grid, so that all sessions are looked at at the same instants."""
-        at = (math.floor(now / self.review_s) + 1) * self.review_s
-        return at if at > now else at + self.review_s
 
 
 def preserve_waste(paused: Paused, at: float) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from backends.builders import FakeView, ended, gone, order, paused, req, running, submitted, told
 from marsbench_backends.oracle import Oracle
-from marsbench_backends.policy import Keep
+from marsbench_backends.policy import Keep, Swap
 from marsbench_backends.signals import Future, Signal
 
 
@@ -45,12 +47,40 @@ def test_a_sub_agent_stands_for_its_whole_task() -> None:
     assert order(policy, req("a.1"), req("b")) == ["b", "a.1"]
 
 
-def test_it_holds_until_a_shorter_rest_needs_the_memory() -> None:
-    policy = told(Oracle(), comes("long", 3_000), comes("short", 1_000), comes("x", 2_000))
-    assert policy.retain(paused("long"), FakeView()) == Keep()
-    held = [paused("long"), paused("short")]
-    assert policy.reclaim(held, req("x"), FakeView()) == "long"
-    assert policy.reclaim([paused("short")], req("x"), FakeView()) is None
+def test_what_is_on_the_gpu_goes_first() -> None:
+    policy = told(Oracle(), comes("long", 3_000), comes("short", 1_000))
+    view = FakeView(paused={"long": paused("long", held=True)})
+    assert order(policy, req("short"), req("long"), view=view) == ["long", "short"]
+
+
+def with_host(now: float, **facts: Any) -> FakeView:
+    known = {"host_free_blocks": 10, "link_free_at": 0.0, "waiting": [req("x")]}
+    return FakeView(now=now, **{**known, **facts})
+
+
+def test_it_is_swapped_when_both_copies_end_before_it_returns() -> None:
+    # Each copy of 160 tokens takes 0.016 s; the tool returns at 10 s.
+    policy = told(Oracle(), comes("a", 1_000, tool_s=10.0), ended("a", 0.0))
+    assert policy.retain(paused("a"), with_host(9.9)) == Swap()
+    assert policy.retain(paused("a"), with_host(9.97)) == Keep()
+    assert policy.retain(paused("a", returned=True), with_host(9.9)) == Keep()
+    assert Oracle(host_tokens=0).retain(paused("a"), with_host(0.0)) == Keep()
+
+
+@pytest.mark.parametrize(
+    "facts", [{"waiting": []}, {"host_free_blocks": 9}, {"link_free_at": 9.95}]
+)
+def test_it_stays_while_nobody_needs_room_or_there_is_no_way_out(facts: dict[str, Any]) -> None:
+    policy = told(Oracle(review_s=0.5), comes("a", 1_000, tool_s=20.0), ended("a", 0.0))
+    assert policy.retain(paused("a"), with_host(9.9, **facts)) == Keep(10.0)
+
+
+def test_a_parent_returns_when_its_sub_agent_has_done_all() -> None:
+    # 0.5 s to compute and 4 s of tools, where the call itself takes no time.
+    story = [comes("a", 1_000), ended("a"), comes("a.1", 500, tool_s=4.0, parent_id="a")]
+    policy = told(Oracle(), *story)
+    assert policy.returns_in_s(paused("a"), FakeView(now=3.0)) == pytest.approx(4.5)
+    assert told(policy, gone("a.1")).returns_in_s(paused("a"), FakeView(now=9.0)) == 0.0
 
 
 def test_a_context_that_comes_back_later_than_it_reloads_yields_to_anyone() -> None:
