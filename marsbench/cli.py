@@ -156,7 +156,7 @@ def main() -> None:
     except typer.TyperException as error:
         _fail(_asked_wrongly(error), UsageError.exit_code)
     if code == INTERRUPTED:
-        _fail("stopped; what was measured is kept in the run's folder.", INTERRUPTED)
+        _fail("stopped; a run that had begun keeps its folder.", INTERRUPTED)
     sys.exit(code)
 
 

@@ -68,4 +68,4 @@ def test_control_c_says_that_what_was_measured_is_kept(
     monkeypatch.setattr(run, "run", stopped)
     done = marsbench("run", "--backend", "fcfs")
     assert done.code == 130
-    assert done.sentence == "stopped; what was measured is kept in the run's folder."
+    assert done.sentence == "stopped; a run that had begun keeps its folder."
