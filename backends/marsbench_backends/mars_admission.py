@@ -45,7 +45,7 @@ class MarsAdmission(Admission):
     reserve: count the projected context of every session in flight as memory in use, whether it
         is filled yet or lies in the cache during a tool call: its first prompt, grown as those of
         ended sessions were [ours, policies.md section 5, item 26]. Off: what is free is free.
-    reserve_pause_s: but not through a longer pause, whose KV no hold keeps [ours: mars.hold_max_s].
+    reserve_pause_s: but not through a longer pause: it is a person's [code: tools time out then].
     pack_share: of the free blocks that packing may fill [code: its last phase].
     """
 
@@ -64,7 +64,7 @@ class MarsAdmission(Admission):
     queue_wait_high_s: float = 5.0
     ewma_weight: float = 0.2
     reserve: bool = True
-    reserve_pause_s: float = 30.0
+    reserve_pause_s: float = 300.0
     pack_share: float = 0.95
     window: int = field(init=False)
     cpu_over: bool = field(default=False, init=False)

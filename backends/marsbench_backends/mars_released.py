@@ -5,7 +5,7 @@ v1/core/sched/{scheduler,request_queue}.py, for the paper arXiv 2604.26963; fact
 1.3 to 1.6. Levels are of rounds, not of sessions as the paper describes them (`mars`).
 Differs: a round that was preempted while it decoded keeps no trace of it: its level is that of
 what it must recompute. Quanta above the step budget are not cut to it, so they never demote.
-Not modelled: nothing else that decides; the preview has no pins.
+Not modelled: the switches that the preview's launcher leaves off; it has no pins.
 """
 
 from __future__ import annotations

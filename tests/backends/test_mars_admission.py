@@ -118,10 +118,10 @@ def test_a_long_pause_gives_its_reservation_back() -> None:
     story = (submitted("i0", tokens=8_000), ToolStarted(10.0, "i0", "user"))
     controller = gate(*story, ToolStarted(12.0, "i0", "bash"))
     busy = inside(500)
-    assert controller.reserved_blocks(state(now=39.0, in_flight=busy)) == 500
-    assert controller.reserved_blocks(state(now=40.0, in_flight=busy)) == 0
-    controller.observe(submitted("i0", 50.0, number=1, tokens=8_160))
-    assert controller.reserved_blocks(state(now=50.0, in_flight=busy)) == 510
+    assert controller.reserved_blocks(state(now=309.0, in_flight=busy)) == 500
+    assert controller.reserved_blocks(state(now=310.0, in_flight=busy)) == 0
+    controller.observe(submitted("i0", 350.0, number=1, tokens=8_160))
+    assert controller.reserved_blocks(state(now=350.0, in_flight=busy)) == 510
 
 
 def test_an_empty_engine_takes_even_who_exceeds_the_budget() -> None:
