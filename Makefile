@@ -20,7 +20,7 @@ setup: ## install everything into .venv, at locked versions
 	@$(PYTHON) tools/bootstrap.py
 
 run: setup ## the main job: agent sessions through vLLM's scheduler, in virtual time
-	$(BIN)/marsbench run --backend fcfs --alpha 3 $(ARGS)
+	$(BIN)/marsbench run --backend mars --alpha 3 $(ARGS)
 
 test: setup ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
