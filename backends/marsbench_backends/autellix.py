@@ -1,6 +1,6 @@
 """Autellix: programs that have had the least service go first, in queues with quanta.
 
-Paper: arXiv 2502.13965, section 4.2, Algorithm 1. `Autellix` is PLAS: a call enters the queue of
+Paper: arXiv 2502.13965, Algorithm 1. `Autellix` is PLAS: a call enters the queue of
 the service that its program's finished calls have had; `AutellixAtlas` is ATLAS: of the longest
 critical path through them. A call that uses up its queue's quantum is demoted; one whose program
 has waited `beta` times its service starts again in the first queue. Batches are filled from the

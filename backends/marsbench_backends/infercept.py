@@ -1,13 +1,13 @@
 """InferCept: a paused session's KV is preserved, swapped or discarded, whatever wastes least.
 
-Paper: arXiv 2402.01869, sections 3.2 (waste), 4.1 (swap), 4.2 (chunked discard), 4.4 (the choice).
-Waste is GPU memory x time; memory is in tokens here, since bytes a token cancel. How long the tool
-will run is taken to be how long it has run, looked at again and again while it runs. Preserved
-sessions that are back go first, then all others, by the session's first arrival.
-Differs: re-evaluated on a grid of `review_s`, not at every iteration; a discarded context stays in
-vLLM's prefix cache until its blocks are needed; copies overlap with computing on their own link,
-so that swapping wastes the session's own memory for the two copies, not the batch's.
-Not modelled: what copies take of the GPU's memory bandwidth.
+Paper: arXiv 2402.01869, its waste equations, min-waste choice and swap budget. Waste is GPU memory
+x time; memory is in tokens here, since bytes a token cancel. How long the tool will run is taken
+to be how long it has run, looked at again and again while it runs. Preserved sessions that are
+back go first, then all others, by the session's first arrival.
+Differs: re-evaluated on a grid of `review_s`, not at every iteration; swapped only while a request
+waits (its public code: when room is needed); copies overlap with computing on a link of their own,
+so that the budget is the link's time; a discarded context stays in vLLM's prefix cache until its
+blocks are needed. Not modelled: what copies take of the GPU's memory bandwidth.
 """
 
 from __future__ import annotations
