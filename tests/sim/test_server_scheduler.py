@@ -1,0 +1,66 @@
+"""The class that `vllm serve --scheduler-cls` loads, driven as a server drives it.
+
+A server on a GPU schedules the next step before the last one's tokens are known (vLLM's engine
+core keeps two steps under way), on the real clock and with parameters from --additional-config.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pytest
+
+from marsbench.engine.settings import EngineSettings
+from marsbench.session import Round, Session
+from marsbench_backends import registry
+
+pytestmark = pytest.mark.vllm
+
+
+def served(backend: str, settings: dict[str, object], blocks: int) -> dict[str, int]:
+    """Requests to their number of tokens, two steps always under way."""
+    from vllm.v1.outputs import ModelRunnerOutput
+
+    from marsbench.engine.sim.hashes import SessionHashes, Writers
+    from marsbench.engine.sim.vllm_core import TOKEN, make_request, make_scheduler
+    from marsbench_backends.rounds import RoundInfo
+    from marsbench_backends.scheduler import MarsbenchScheduler
+
+    config = {"marsbench": {"backend": backend, "settings": settings}}
+    knobs = EngineSettings(256, max_num_seqs=16)
+    scheduler: Any = make_scheduler(MarsbenchScheduler, knobs, blocks, 4096, config)
+    writers, tokens = Writers(), {}
+    for number in range(6):
+        session = Session(f"s{number}", (Round(150 + number, 40),))
+        hashes = SessionHashes(session, writers, 16).upto(190 + number)
+        extra = RoundInfo(session.id, is_last=True).to_extra_args()
+        scheduler.add_request(
+            make_request(session.id, session.id, 150 + number, 40, hashes, float(number), extra)
+        )
+    under_way: deque[tuple[Any, ModelRunnerOutput]] = deque()
+    for _ in range(2_000):
+        if not scheduler.has_unfinished_requests() and not under_way:
+            return tokens
+        output = scheduler.schedule()
+        ids = list(output.num_scheduled_tokens)
+        if ids:
+            given = [[] if scheduler.requests[i].is_prefill_chunk else [TOKEN] for i in ids]
+            index = {name: place for place, name in enumerate(ids)}
+            under_way.append((output, ModelRunnerOutput(ids, index, given)))
+        if len(under_way) == 2 or (under_way and not ids):
+            for part in scheduler.update_from_output(*under_way.popleft()).values():
+                for done in part.outputs:
+                    new = len(done.new_token_ids)
+                    tokens[done.request_id] = tokens.get(done.request_id, 0) + new
+    raise AssertionError("the requests did not finish")
+
+
+@pytest.mark.parametrize("backend", registry.BACKENDS)
+def test_every_request_gets_its_tokens_under_memory_pressure(backend: str) -> None:
+    assert served(backend, {}, blocks=40) == {f"s{i}": 40 for i in range(6)}
+
+
+def test_parameters_reach_the_policy_and_a_wrong_one_is_refused() -> None:
+    with pytest.raises(registry.BackendError, match="Unknown parameter of mars 'aging'"):
+        served("mars", {"aging": 1}, blocks=40)
