@@ -124,3 +124,20 @@ def test_a_macro_step_really_merges() -> None:
     simulation.run([Session("a", (Round(100_000, 500),))])
     assert simulation.counters.steps == 512  # 13 chunks of 8,192, the last one makes a token
     assert simulation.counters.schedule_calls < 20
+
+
+def test_a_step_that_only_preempts_is_not_the_end() -> None:
+    """The one running request loses its blocks to holds; vLLM admits the others a step later."""
+    from marsbench.engine.sim.simulation import SimConfig, Simulation
+    from marsbench.session import Round, Session, ToolCall
+
+    pause = (ToolCall("t", floor_s=5.0),)
+    holder = Session("a", (Round(160, 2, pause), Round(10, 5)))
+    runner = Session("b", (Round(100, 300),), arrival_s=0.01)
+    events: list[Any] = []
+    backend = "tests.sim.worlds:Stubborn"
+    config = SimConfig(HARDWARE, EngineSettings(kv_blocks=26), backend=backend, check=True)
+    Simulation(config, events.append).run([holder, runner])
+    kinds = [(e.kind, e.session) for e in events if e.kind in ("preempted", "session_ended")]
+    assert ("preempted", "b") in kinds
+    assert {s for k, s in kinds if k == "session_ended"} == {"a", "b"}

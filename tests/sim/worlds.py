@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from marsbench.hardware.profile import load_hardware
 from marsbench.session import Cut, Round, Session, ToolCall
+from marsbench_backends.policy import Keep, Policy
 
 HARDWARE = load_hardware()
 GROUP_TOKENS = 100
@@ -86,3 +87,13 @@ def enough_blocks(workload: list[Session], block_size: int) -> int:
 
 def lines(events: list[Any]) -> list[str]:
     return [event.to_json() for event in events]
+
+
+class Stubborn(Policy):
+    """Holds every pause for ever, and yields to nobody."""
+
+    def retain(self, paused: Any, view: Any) -> Keep:
+        return Keep()
+
+    def reclaim(self, held: Any, needs: Any, view: Any) -> None:
+        return None

@@ -297,6 +297,8 @@ class Simulation:
         self._merger.forget_head()
         self._report_starts(output)
         self._report_evictions(None, [self._clock.now])
+        if output.preempted_req_ids:
+            return  # vLLM admits nobody in a step that preempted: the next one will try
         limit = self._limit()
         if not math.isfinite(limit):
             raise RunFailedError(self._stuck())
