@@ -131,8 +131,8 @@ def test_a_step_that_only_preempts_is_not_the_end() -> None:
     from marsbench.engine.sim.simulation import SimConfig, Simulation
     from marsbench.session import Round, Session, ToolCall
 
-    pause = (ToolCall("t", floor_s=5.0),)
-    holder = Session("a", (Round(160, 2, pause), Round(10, 5)))
+    pause = (ToolCall("t", floor_s=0.4),)
+    holder = Session("a", (Round(160, 2, pause), Round(200, 5)))
     runner = Session("b", (Round(100, 300),), arrival_s=0.01)
     events: list[Any] = []
     backend = "tests.sim.worlds:Stubborn"
