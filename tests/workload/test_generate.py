@@ -219,7 +219,9 @@ def test_a_load_is_a_rate_times_the_gpu_time_of_a_session() -> None:
 
 
 def test_the_recipes_own_load_counts_when_none_is_given() -> None:
-    assert make_workload(ILR_1, Knobs(sessions=2), lambda _: 11.5).meta["rate"] == pytest.approx(0.1)
+    assert make_workload(ILR_1, Knobs(sessions=2), lambda _: 11.5).meta["rate"] == pytest.approx(
+        0.1
+    )
 
 
 def test_meta_says_how_to_make_it_again() -> None:
