@@ -17,12 +17,15 @@ from marsbench.sweep.progress import clock
 from marsbench.sweep.run import sweep
 from sweep.fakes import fake_local, in_process, moody_local, plays, sweep_file
 
+# Ctrl-C is ignored by what a script starts in the background, and a test may be: so it is asked for.
 DRIVER = """
+import signal
 import sys
 from pathlib import Path
 from marsbench.sweep.run import sweep
 from sweep.fakes import fake_local
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sweep(sys.argv[1], Path(sys.argv[2]), 2, fake_local)
 """
 
