@@ -17,7 +17,7 @@ from marsbench.sweep.progress import clock
 from marsbench.sweep.run import sweep
 from sweep.fakes import fake_local, in_process, moody_local, plays, sweep_file
 
-# Ctrl-C is ignored by what a script starts in the background, and a test may be: so it is asked for.
+# What a script starts in the background ignores Ctrl-C, and a test may be that: so it is asked for.
 DRIVER = """
 import signal
 import sys
