@@ -59,6 +59,19 @@ def test_the_adapter_under_fcfs_gives_the_events_of_stock_vllm(
     assert ours == stock
 
 
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(workload=workloads(), extra=st.integers(0, 60))
+def test_macro_steps_of_several_prefills_give_the_events_of_single_steps(
+    workload: list[Any], extra: int
+) -> None:
+    """Chunks are small, so that sessions of one group compute their prefix side by side."""
+    settings_ = engine(extra, workload, reserve_full_prompt=False)
+    config = {"backend": "tests.sim.worlds:Sliced", "sample_s": 0.05}
+    assert played(workload, settings_, **config) == played(
+        workload, settings_, merge=False, fast=False, **config
+    )
+
+
 def decisions(cls: type, prompts: list[tuple[int, int, int]], blocks: int, budget: int) -> Any:
     """Step by step: tokens given, requests preempted, free blocks."""
     from marsbench.engine.sim.hashes import SessionHashes, Writers

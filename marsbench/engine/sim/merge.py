@@ -15,6 +15,7 @@ from typing import Any
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
+from marsbench.engine.sim.hashes import WRITER_BYTES
 from marsbench.engine.sim.vllm_core import TOKEN
 from marsbench_backends.scheduler import SimScheduler
 
@@ -92,7 +93,7 @@ class Merger:
         if self._asks_policy:
             scheduler.sort_running()
         found = self._predict()
-        if found.steps < 2:
+        if found.steps < 2 or self._write_the_same(found):
             return None
         left = self._budget - sum(found.tokens.values())
         waiting = scheduler.waiting
@@ -126,6 +127,20 @@ class Merger:
             most = min(most, steps)
         found.steps = max(0, min(most, self._fitting_steps(found.tokens)))
         return found
+
+    def _write_the_same(self, found: Pattern) -> bool:
+        """Whether two prefills compute one shared prefix: then it matters who is first, block by
+        block, and a macro step would let one of them finish all of its blocks before the other.
+        """
+        if len(found.prefills) < 2:
+            return False
+        writers = [
+            request.block_hashes[request.num_computed_tokens // self._block_size][:WRITER_BYTES]
+            for request in self._scheduler.running
+            if request.is_prefill_chunk
+            and request.num_computed_tokens // self._block_size < len(request.block_hashes)
+        ]
+        return len(set(writers)) < len(writers)
 
     def _chunk(self, request: Request, tokens: int) -> int:
         scheduler = self._scheduler
