@@ -25,8 +25,8 @@ run: setup ## the main job: agent sessions through vLLM's scheduler, in virtual 
 test: setup ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
-test-fast: setup ## the tests that need no vLLM
-	$(BIN)/python -m pytest -n $(JOBS) -m "not vllm" $(PYTEST_ARGS)
+test-fast: setup ## the tests that need neither vLLM nor processes of their own
+	$(BIN)/python -m pytest -n 2 -m "not vllm and not processes" $(PYTEST_ARGS)
 
 check: lint types test ## ruff, format, mypy, tests
 

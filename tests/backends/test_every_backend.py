@@ -173,7 +173,7 @@ def built(name: str) -> tuple[Policy, Any]:
 
 
 CHOICES = st.lists(st.integers(0, 400), max_size=80)
-few = settings(max_examples=25, deadline=None, derandomize=True)
+few = settings(max_examples=12, deadline=None, derandomize=True)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,7 @@ def our_modules() -> Iterator[tuple[str, Path]]:
         yield module_name(path, ROOT / "backends"), path
 
 
+@cache  # each arrow asks for all of them
 def our_imports() -> list[Import]:
     return [found for name, path in our_modules() for found in imports_of(name, path)]
 

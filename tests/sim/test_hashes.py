@@ -70,7 +70,7 @@ def test_an_evicted_block_names_its_owner() -> None:
     assert [writers.owner_of(h) for h in found] == ["prefix:g", "prefix:g", "a", "a"]
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(workload=workloads())
 def test_equal_hashes_mean_equal_tokens_up_to_there(workload: list[Session]) -> None:
     writers = Writers()

@@ -77,6 +77,7 @@ def test_cells_that_left_the_file_do_not_count(file, root, tmp_path):
     assert len(list(SweepFolder.open(root).results())) == 6
 
 
+@pytest.mark.processes
 def test_a_failing_cell_stops_no_other(file, root):
     report = sweep(file, root, 2, moody_local)
     why = dict(report.failures)
@@ -90,6 +91,7 @@ def test_a_failing_cell_stops_no_other(file, root):
     assert not kept.exists()
 
 
+@pytest.mark.processes
 def test_after_kill_9_nothing_is_redone_lost_or_counted_twice(file, root):
     with driver(file, root) as process:
         wait_until(lambda: len(complete(root)) >= 3)
@@ -106,6 +108,7 @@ def test_after_kill_9_nothing_is_redone_lost_or_counted_twice(file, root):
     assert [path.name for path in (root / ".drafts").iterdir()] == ["lock"]
 
 
+@pytest.mark.processes
 def test_ctrl_c_stops_it_and_keeps_what_is_complete(file, root):
     with driver(file, root) as process:
         wait_until(lambda: complete(root))
@@ -117,6 +120,7 @@ def test_ctrl_c_stops_it_and_keeps_what_is_complete(file, root):
     assert complete(root)
 
 
+@pytest.mark.processes
 def test_two_sweeps_do_not_write_into_one_folder(file, root):
     with driver(file, root) as process:
         wait_until(lambda: complete(root))
