@@ -62,11 +62,11 @@ def growing(case: Case) -> list[Any]:
 
 
 def short(case: Case) -> list[Any]:
-    """Three rounds of 4,000 tokens: many sessions at once, so that the count is what scales."""
+    """Three short rounds, one session in four seconds: as many at once, however many in all."""
     from marsbench.session import Round, Session, ToolCall
 
     rounds = (Round(4_000, 200, (ToolCall("tool", floor_s=5.0),)),) * 3
-    return [Session(f"s{n:04}", rounds, 1.0 * n) for n in range(case.sessions)]
+    return [Session(f"s{n:04}", rounds, 4.0 * n) for n in range(case.sessions)]
 
 
 def measure(case: Case, sessions: list[Any]) -> dict[str, float]:
