@@ -89,15 +89,15 @@ class HostConnector(KVConnectorBase_V1):
     # --- what only a worker would be asked
 
     def start_load_kv(self, forward_context: Any, **kwargs: Any) -> None:
-        raise NotImplementedError(NO_WORKER)
+        raise RuntimeError(NO_WORKER)
 
     def wait_for_layer_load(self, layer_name: str) -> None:
-        raise NotImplementedError(NO_WORKER)
+        raise RuntimeError(NO_WORKER)
 
     def save_kv_layer(
         self, layer_name: str, kv_layer: Any, attn_metadata: Any, **kwargs: Any
     ) -> None:
-        raise NotImplementedError(NO_WORKER)
+        raise RuntimeError(NO_WORKER)
 
     def wait_for_save(self) -> None:
-        raise NotImplementedError(NO_WORKER)
+        raise RuntimeError(NO_WORKER)
