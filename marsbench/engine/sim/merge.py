@@ -4,7 +4,7 @@ Nothing changes while the same requests decode and the same prefills continue by
 request finishes its prompt or ends (but in the last of the k steps), none is admitted or
 preempted, no event is due, no hold runs out and no policy answer may differ. Then k calls of
 `schedule()` allocate the same blocks, in the same order of the free list, as one call in which
-every request gets k times its tokens. tests/sim/test_macro_steps.py compares every event.
+every request gets k times its tokens. tests/sim/test_against_vllm.py compares every event.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ class Simulation:
         if not self.config.merge or limit - now <= 0.9 * self._last_duration:
             return None, 1, []
         pattern = self._merger.pattern()
-        if pattern is None or limit <= now:
+        if pattern is None:
             return None, 1, []
         durations = self._durations(pattern, limit - now)
         ends = []
