@@ -160,7 +160,7 @@ def set_up(wanted: str) -> None:
         make_venv()
     DONE.unlink(missing_ok=True)
     UNFINISHED.touch()
-    say("installing into .venv (a minute or two, 2.5 GB)")
+    say("installing into .venv (a minute or two, 3 GB)")
     install_uv()
     env = uv_env()
     install_torch(env)
