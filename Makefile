@@ -26,7 +26,7 @@ test: setup ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
 test-fast: setup ## the tests that need neither vLLM nor processes of their own
-	$(BIN)/python -m pytest -n $(JOBS) -m "not vllm and not processes" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not vllm and not processes and not live and not openhands" $(PYTEST_ARGS)
 
 check: lint types test ## ruff, format, mypy, tests
 
