@@ -22,11 +22,17 @@ def sweep(
     jobs: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Processes (one a core).")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Ray cluster: HOST:PORT, auto, or local."),
+    ] = None,
 ) -> None:
     """Play every combination in a file; taken up where it stopped, whatever stopped it."""
+    from marsbench.sweep.cluster import Cluster
+    from marsbench.sweep.run import local
     from marsbench.sweep.run import sweep as play
 
-    report = play(file, output, jobs)
+    report = play(file, output, jobs, local if ray is None else Cluster(ray))
     for name, why in report.failures[:SHOWN]:
         typer.echo(f"failed: {name}: {why}", err=True)
     if len(report.failures) > SHOWN:

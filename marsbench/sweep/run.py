@@ -19,7 +19,7 @@ from marsbench.sweep.workers import Outcome, play_all
 
 RESULTS = Path("results")
 
-Player = Callable[[Sequence[Sequence[Order]], int], Iterator[Outcome[Order]]]
+Player = Callable[[Sequence[Sequence[Order]], int | None], Iterator[Outcome[Order]]]
 """Plays groups of orders, so many at a time, and tells what came of each as it is known."""
 
 
@@ -33,9 +33,9 @@ class Report:
     failures: tuple[tuple[str, str], ...]
 
 
-def local(groups: Sequence[Sequence[Order]], jobs: int) -> Iterator[Outcome[Order]]:
-    """Played by processes of this machine."""
-    return play_all(groups, play, jobs)
+def local(groups: Sequence[Sequence[Order]], jobs: int | None) -> Iterator[Outcome[Order]]:
+    """Played by processes of this machine, one a core unless told otherwise."""
+    return play_all(groups, play, jobs or default_jobs())
 
 
 def sweep(
@@ -54,7 +54,7 @@ def sweep(
     with folder.locked():
         left = [cell for cell in cells if not folder.is_complete(cell.name, hashes[cell.name])]
         orders = [Order(root.absolute(), cell, hashes[cell.name]) for cell in left]
-        failures = _play(folder, orders, jobs or default_jobs(), player)
+        failures = _play(folder, orders, jobs, player)
     return Report(root, len(cells), len(left), (*failures, *_invalid(folder)))
 
 
@@ -72,7 +72,7 @@ def _resolved(file: Path, cell: Cell) -> str:
 
 
 def _play(
-    folder: SweepFolder, orders: Sequence[Order], jobs: int, player: Player
+    folder: SweepFolder, orders: Sequence[Order], jobs: int | None, player: Player
 ) -> list[tuple[str, str]]:
     failures = []
     with sweep_progress(len(orders)) as report:
