@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from marsbench import events
+from marsbench.engine.entrance import Entrance
 from marsbench.engine.sim.clock import Clock, Due
 from marsbench.engine.sim.tools import Tools
 from marsbench.session import Generate, Prompt, RunTools, Session, Step, ToolCall, play
@@ -58,11 +59,10 @@ class Sessions:
         self._admission = admission
         self._engine = engine
         self._emit = emit
+        self._entrance = Entrance(admission, self._state, self._admitted, self._next_tick)
         self._waiting: dict[str, LiveSession] = {}
-        self._in_flight: dict[str, Candidate] = {}
         self._lane_queue: deque[Session] = deque()
         self._to_arrive = 0
-        self._tick_set = False
 
     def schedule(self, sessions: Sequence[Session], lanes: int | None) -> None:
         """Set every arrival: at its own time, or when one of `lanes` is free."""
@@ -85,7 +85,7 @@ class Sessions:
     @property
     def unfinished(self) -> bool:
         """Whether a session has yet to arrive or to end."""
-        return bool(self._to_arrive or self._waiting or self._in_flight)
+        return bool(self._to_arrive or self._waiting or self._entrance.in_flight)
 
     # --- arrival and admission
 
@@ -93,7 +93,7 @@ class Sessions:
         self._to_arrive -= 1
         live = self._begin(session, None, self._next_in_lane)
         self._waiting[session.id] = live
-        self._admit()
+        self._entrance.arrive(live.candidate)
 
     def _begin(
         self, session: Session, parent: LiveSession | None, ended: Callable[[], None]
@@ -109,27 +109,20 @@ class Sessions:
         self._emit(events.RoundReady(now, session.id, 0))
         return live
 
-    def _admit(self) -> None:
-        if not self._waiting:
-            return
-        waiting = [live.candidate for live in self._waiting.values()]
-        for session_id in self._admission.admit(waiting, self._state()):
-            self._let_in(self._waiting.pop(session_id))
-        self._set_tick()
+    def _admitted(self, session_id: str) -> None:
+        self._let_in(self._waiting.pop(session_id))
 
     def _let_in(self, live: LiveSession) -> None:
         self._emit(events.SessionAdmitted(self._clock.now, live.session.id))
-        if live.parent is None:
-            self._in_flight[live.session.id] = live.candidate
         first, live.first_step = live.first_step, None
         assert first is not None
         self._generate(live, first)
 
-    def _state(self) -> EngineState:
+    def _state(self, in_flight: Sequence[Candidate]) -> EngineState:
         total, free, block_size = self._engine.kv_blocks()
         return EngineState(
             now=self._clock.now,
-            in_flight=tuple(self._in_flight.values()),
+            in_flight=in_flight,
             num_blocks=total,
             free_blocks=free,
             block_size=block_size,
@@ -138,17 +131,8 @@ class Sessions:
             arrivals_over=self._to_arrive == 0,
         )
 
-    def _set_tick(self) -> None:
-        """While sessions wait, the controller is asked again every control interval."""
-        tick_s = self._admission.tick_s
-        if self._waiting and not self._tick_set and tick_s < float("inf"):
-            self._tick_set = True
-            self._clock.at(self._clock.now + tick_s, Due.TICK, self._tick)
-
-    def _tick(self) -> None:
-        self._tick_set = False
-        self._admission.tick(self._state())
-        self._admit()
+    def _next_tick(self, tick_s: float, tick: Callable[[], None]) -> None:
+        self._clock.at(self._clock.now + tick_s, Due.TICK, tick)
 
     def _tell(self, signal: signals.Signal) -> None:
         self._engine.tell(signal)
@@ -229,7 +213,7 @@ class Sessions:
         self._admission.observe(
             signals.SessionEnded(self._clock.now, live.session.id, len(live.session.rounds))
         )
-        self._in_flight.pop(live.session.id, None)
+        self._entrance.leave(live.session.id)
         self._engine.forget(live.session)
         live.ended()
-        self._admit()
+        self._entrance.ask()
