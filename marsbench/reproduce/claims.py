@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from marsbench.reproduce.points import BASELINES, BOUND, CONTROL, MARS, Matrix, Place
-from marsbench.reproduce.ranking import GOODPUT, LATENCY
+from marsbench.compare.points import Matrix, Place
+from marsbench.compare.ranking import GOODPUT, LATENCY
+from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
 
 Verdict = Literal["reached", "partly", "not reached", "not measured", "ours alone"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from marsbench.compare.points import Matrix, points_of
+from marsbench.compare.ranking import held, varied
 from marsbench.errors import UsageError
 from marsbench.reproduce import tables
-from marsbench.reproduce.points import BASELINES, Matrix, points_of
-from marsbench.reproduce.ranking import held, varied
+from marsbench.reproduce.systems import BASELINES
 from marsbench.sweep.folder import Result, SweepFolder
 
 STORY = """\

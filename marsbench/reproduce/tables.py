@@ -8,10 +8,9 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from marsbench.reproduce.claims import CLAIMS, NEAR, Claim, contended, courses
-from marsbench.reproduce.figures import goodput_name
-from marsbench.reproduce.points import BASELINES, BOUND, CONTROL, MARS, Matrix, Place, Point, Spread
-from marsbench.reproduce.ranking import (
+from marsbench.compare.figures import goodput_name
+from marsbench.compare.points import Matrix, Place, Point, Spread
+from marsbench.compare.ranking import (
     LATENCY,
     LEVEL_GOODPUT,
     LEVEL_LATENCY,
@@ -19,6 +18,8 @@ from marsbench.reproduce.ranking import (
     ranking,
     standings,
 )
+from marsbench.reproduce.claims import CLAIMS, NEAR, Claim, contended, courses
+from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
 
 UNMEASURED = "–"
 ALPHAS = (1.5, 2.0, 3.0, 5.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marsbench.reproduce.points import Matrix, Place, Point, Spread
+from marsbench.compare.points import Matrix, Place, Point, Spread
 
 HERE = Place("ilr-1", 0.9, None, "h200", "paper", "base", "qwen3-coder-30b")
 

@@ -7,9 +7,9 @@ import io
 
 import pytest
 
+from marsbench.compare.points import Spread, points_of, spread
 from marsbench.reproduce.__main__ import main
 from marsbench.reproduce.documents import story
-from marsbench.reproduce.points import Spread, points_of, spread
 from marsbench.sweep.folder import SweepFolder
 from marsbench.sweep.run import sweep
 from sweep.fakes import in_process, sweep_file

@@ -7,14 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from marsbench.reproduce.figures import Figures, figures_of
+from marsbench.compare.figures import Figures, figures_of
 from marsbench.sweep.folder import Result
-
-MARS = "mars"
-CONTROL = "fcfs-cap"
-BOUND = "oracle"
-# What the paper compares with: the scheduler it started from and the three systems before it.
-BASELINES = ("fcfs", "autellix", "infercept", "infercept-static", "continuum", "continuum-static")
 
 
 class Place(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from marsbench.reproduce.figures import goodput_name
-from marsbench.reproduce.points import Matrix, Place
+from marsbench.compare.figures import goodput_name
+from marsbench.compare.points import Matrix, Place
 
 GOODPUT = goodput_name(3)
 LATENCY = "latency_mean_s"

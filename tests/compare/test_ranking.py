@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.reproduce.ranking import Standing, held, is_ahead, ranking, turned
+from marsbench.compare.ranking import Standing, held, is_ahead, ranking, turned
 from reproduce.builders import matrix, place, point
 
 

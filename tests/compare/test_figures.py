@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from marsbench.compare.figures import computed_tokens_per_s, figures_of
 from marsbench.events import Evicted
-from marsbench.reproduce.figures import computed_tokens_per_s, figures_of
 from marsbench.runs import RunConfig, RunFolder
 from marsbench.sweep.folder import Result
 from metrics.story import a_round, a_session, told
