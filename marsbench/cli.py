@@ -11,6 +11,7 @@ import typer
 from marsbench import __version__
 from marsbench import options as opt
 from marsbench.errors import MarsbenchError, UsageError
+from marsbench.gateway.cli import gateway
 from marsbench.hardware.cli import app as hardware_app
 from marsbench.hardware.cli import calibrate
 from marsbench.sweep.cli import sweep
@@ -27,6 +28,7 @@ app.add_typer(workload_app, name="workload")
 app.add_typer(hardware_app, name="hardware")
 app.command()(calibrate)
 app.command()(sweep)
+app.command()(gateway)
 
 
 @app.callback(invoke_without_command=True)

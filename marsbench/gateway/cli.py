@@ -1,0 +1,77 @@
+"""`marsbench gateway`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from marsbench import options as opt
+from marsbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from marsbench.engine.backends import Choice
+
+LIMITS = "Limits"
+
+
+def _option(metavar: str, about: str, panel: str | None = None, **bounds: Any) -> Any:
+    return typer.Option(
+        metavar=metavar, help=about, rich_help_panel=panel, show_default=False, **bounds
+    )
+
+
+def gateway(
+    backend: opt.BackendName,
+    upstream: Annotated[str, _option("URL", "The server, as http://127.0.0.1:8000")],
+    set_: opt.Settings = None,
+    host: Annotated[str, _option("HOST", "Where to listen (127.0.0.1)")] = "127.0.0.1",
+    port: Annotated[int, _option("P", "0 for any free one (8080)", min=0, max=65535)] = 8080,
+    kv_blocks: Annotated[
+        int | None, _option("N", "The server's KV blocks (what its metrics say)", min=1)
+    ] = None,
+    tool_cores: Annotated[int, _option("N", "Cores of the host that runs tools (8)", min=1)] = 8,
+    speed: Annotated[float, _option("X", "An emulated server's --speed (1)")] = 1.0,
+    session_timeout: Annotated[
+        float, _option("S", "Silence that ends a session (600)", LIMITS)
+    ] = 600.0,
+    timeout: Annotated[float, _option("S", "Silence of the server (3600)", LIMITS)] = 3600.0,
+    max_body: Annotated[int, _option("MIB", "Of a request's body (32)", LIMITS, min=1)] = 32,
+) -> None:
+    """Hold sessions back before a real server, as the backend's controller decides."""
+    import asyncio
+
+    from marsbench.engine.backends import choose
+    from marsbench.gateway.server import Config, serve
+    from marsbench.gateway.upstream import checked_url
+
+    seconds = {"--speed": speed, "--session-timeout": session_timeout, "--timeout": timeout}
+    for name, value in seconds.items():
+        if not 0 < value < float("inf"):
+            raise UsageError(f"{name} must be above 0, not {value:g}; for example {name} 60.")
+    choice = choose(backend, set_ or ())
+    _try_out(choice)
+    config = Config(
+        choice,
+        checked_url(upstream),
+        host=host,
+        port=port,
+        speed=speed,
+        kv_blocks=kv_blocks,
+        tool_cores=tool_cores,
+        session_timeout_s=session_timeout,
+        timeout_s=timeout,
+        max_body=max_body << 20,
+    )
+    asyncio.run(serve(config, lambda url: typer.echo(f"{url} → {config.upstream}, {backend}")))
+
+
+def _try_out(choice: Choice) -> None:
+    """A controller that cannot decide says so before the first client comes."""
+    from marsbench_backends.admission import EngineState
+
+    nobody = EngineState(0.0, (), None, None, 16, 0, 1, arrivals_over=False)
+    try:
+        choice.admission().admit((), nobody)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error

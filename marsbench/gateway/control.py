@@ -1,0 +1,105 @@
+"""The gateway's own routes: what clients tell it, and what it tells of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from marsbench.gateway.proxy import read_body, refusal
+from marsbench.gateway.sessions import Sessions
+from marsbench.gateway.telemetry import Telemetry
+from marsbench.gateway.upstream import Upstream, UpstreamError
+
+PROMETHEUS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+
+
+class Post(msgspec.Struct, forbid_unknown_fields=True):
+    """What a client posts of a session; `call` tells two calls of one name apart."""
+
+    session_id: str
+    name: str = "tool"
+    call: str | None = None
+    queued_s: float = 0.0
+
+
+_decoder = msgspec.json.Decoder(Post)
+
+
+class Control:
+    """Handlers. `about` says how the gateway was started."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        telemetry: Telemetry,
+        upstream: Upstream,
+        about: dict[str, Any],
+    ) -> None:
+        self._sessions = sessions
+        self._telemetry = telemetry
+        self._upstream = upstream
+        self._about = about
+
+    async def tool_start(self, request: web.Request) -> web.Response:
+        post = await _post(request)
+        known = self._sessions.start_tool(post.session_id, post.name, post.call)
+        return _done(known, f"session '{post.session_id}' is not known here")
+
+    async def tool_end(self, request: web.Request) -> web.Response:
+        post = await _post(request)
+        known = self._sessions.end_tool(post.session_id, post.name, post.call, post.queued_s)
+        return _done(known, f"session '{post.session_id}' runs no such call of '{post.name}'")
+
+    async def session_end(self, request: web.Request) -> web.Response:
+        post = await _post(request)
+        known = self._sessions.end_session(post.session_id)
+        return _done(known, f"session '{post.session_id}' is not known here")
+
+    async def info(self, _request: web.Request) -> web.Response:
+        """How it was started, and how many there are now."""
+        s = self._sessions
+        now = {
+            "sessions_waiting": s.num_waiting,
+            "sessions_in_flight": s.num_in_flight,
+            "rounds_in_flight": s.num_rounds,
+            "tools_in_flight": s.num_tools,
+        }
+        return web.json_response({**self._about, **now})
+
+    async def events(self, request: web.Request) -> web.Response:
+        """Lines of the information stream, from number `since` on; `X-Next` goes on there."""
+        text = request.query.get("since", "0")
+        if not text.isdecimal():
+            return refusal(400, f"since must be the number of an event, not '{text}'.")
+        found, following = self._telemetry.since(int(text))
+        lines = "".join(event.to_json() + "\n" for event in found)
+        return web.Response(
+            text=lines, content_type="application/jsonl", headers={"X-Next": str(following)}
+        )
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """The server's own page, if it has one, then the gateway's figures."""
+        try:
+            page = await self._upstream.get("/metrics")
+        except UpstreamError as error:
+            page = f"# the server tells no metrics: {error}\n".encode()
+        if page and not page.endswith(b"\n"):
+            page += b"\n"
+        return web.Response(body=page + self._telemetry.page(), headers=PROMETHEUS)
+
+
+async def _post(request: web.Request) -> Post:
+    try:
+        return _decoder.decode(await read_body(request))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableError(str(error)) from error
+
+
+class UnreadableError(Exception):
+    """A post that is not as it should be."""
+
+
+def _done(known: bool, why: str) -> web.Response:
+    return web.Response(status=204) if known else refusal(404, f"Nothing was done: {why}.")

@@ -1,0 +1,167 @@
+"""A request's way through the gateway: read, held until its session is in, passed on, relayed.
+
+What the server answers goes back byte for byte and as it comes. The gateway answers itself only
+where there is nothing to relay, and says so: 400, 408, 413 and 431 for what it cannot read, 502
+and 504 for a server that gives no answer, 503 while it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import httpx
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from marsbench import clock
+from marsbench.gateway import asked
+from marsbench.gateway.sessions import Outcome, Sessions
+from marsbench.gateway.telemetry import Telemetry
+from marsbench.gateway.upstream import Upstream, UpstreamError, chunks, drop, end_to_end
+
+log = logging.getLogger("marsbench.gateway")
+
+BODY_S = 60.0
+"""Seconds in which a request's body must have come."""
+
+
+class Held:
+    """A request that waits for its session's admission."""
+
+    def __init__(self) -> None:
+        self._passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def go(self) -> None:
+        if not self._passed.done():
+            self._passed.set_result(None)
+
+    def refuse(self, why: str) -> None:
+        if not self._passed.done():
+            self._passed.set_exception(RefusedError(why))
+
+    async def passed(self) -> None:
+        """Returns when the request may go on. Raises RefusedError when it never will."""
+        await self._passed
+
+
+class RefusedError(Exception):
+    """A request that was held and is not going to be let in."""
+
+
+class Proxy:
+    """The handlers of the routes that lead to the server."""
+
+    def __init__(self, upstream: Upstream, sessions: Sessions, telemetry: Telemetry) -> None:
+        self._upstream = upstream
+        self._sessions = sessions
+        self._telemetry = telemetry
+
+    async def pass_on(self, request: web.Request) -> web.StreamResponse:
+        """Any request that is no round of a session."""
+        return await self._uncontrolled(request, await read_body(request))
+
+    async def round(self, request: web.Request) -> web.StreamResponse:
+        """A completion: one round of the session that it names."""
+        content = await read_body(request)
+        try:
+            told = asked.read(request.headers, content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return refusal(400, f"The body is no request that can be read: {error}.")
+        if told.session_id is None:
+            return await self._uncontrolled(request, content)
+        held = Held()
+        round_ = self._sessions.ask(told.session_id, told, held)
+        outcome: Outcome = "left"
+        try:
+            await held.passed()
+            response, outcome = await self._relay(request, content)
+            return response
+        except RefusedError as why:
+            return refusal(503, f"The request was held and is not let in: {why}.")
+        except UpstreamError as error:
+            outcome = "failed"
+            return self._failure(error)
+        finally:
+            # Reached by a cancellation too: a client that went away frees its place here.
+            self._sessions.end(round_, outcome)
+            self._telemetry.requests.labels(outcome).inc()
+
+    async def _uncontrolled(self, request: web.Request, content: bytes) -> web.StreamResponse:
+        self._telemetry.requests.labels("passed on").inc()
+        try:
+            response, _ = await self._relay(request, content)
+        except UpstreamError as error:
+            return self._failure(error)
+        return response
+
+    async def _relay(
+        self, request: web.Request, content: bytes
+    ) -> tuple[web.StreamResponse, Outcome]:
+        """The server's answer, sent on. Raises UpstreamError while nothing of it was sent."""
+        begun_at = clock.monotonic()
+        answer = await self._upstream.open(
+            request.method, request.raw_path, request.raw_headers, content
+        )
+        try:
+            response, outcome = await self._send(request, answer)
+        finally:
+            await drop(answer)
+        seconds = clock.monotonic() - begun_at
+        # Neither headers nor queries are ever logged: both may carry credentials.
+        log.debug("%s %s %d %.3f s", request.method, request.path, answer.status_code, seconds)
+        return response, outcome
+
+    async def _send(
+        self, request: web.Request, answer: httpx.Response
+    ) -> tuple[web.StreamResponse, Outcome]:
+        response = web.StreamResponse(
+            status=answer.status_code, reason=answer.reason_phrase, headers=relayed(answer)
+        )
+        outcome: Outcome = "answered" if answer.is_success else "refused"
+        try:
+            await response.prepare(request)
+            async for chunk in chunks(answer):
+                await response.write(chunk)
+        except UpstreamError as error:
+            log.warning("%s broke off: %s", request.path, error)
+            _break_off(request)
+            outcome = "failed"
+        except ConnectionError:
+            outcome = "left"
+        return response, outcome
+
+    def _failure(self, error: UpstreamError) -> web.Response:
+        log.warning("no answer from %s: %s", self._upstream.url, error)
+        status = 504 if error.timed_out else 502
+        return refusal(status, f"The server at {self._upstream.url} gave no answer: {error}")
+
+
+def relayed(answer: httpx.Response) -> CIMultiDict[str]:
+    """The answer's headers as they came, for this connection."""
+    pairs = end_to_end(answer.headers.raw)
+    return CIMultiDict(
+        [(n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in pairs]
+    )
+
+
+def refusal(status: int, why: str) -> web.Response:
+    """An answer of the gateway's own, in the form of OpenAI's errors."""
+    error = {"message": why, "type": "marsbench_gateway", "code": status}
+    return web.json_response({"error": error}, status=status)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body; one that does not come ends in 408, one that is too large in 413."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout from error
+
+
+def _break_off(request: web.Request) -> None:
+    """Close without a proper end: what came is delivered, and nobody takes it for the whole."""
+    if request.transport is not None:
+        request.transport.close()

@@ -1,0 +1,215 @@
+"""The gateway as a process: its routes, its clock, and its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from marsbench import __version__, clock
+from marsbench.engine.backends import Choice
+from marsbench.errors import UsageError
+from marsbench.gateway import pressure
+from marsbench.gateway.control import Control, UnreadableError
+from marsbench.gateway.proxy import Proxy, refusal
+from marsbench.gateway.sessions import Pressure, Sessions
+from marsbench.gateway.telemetry import Telemetry
+from marsbench.gateway.upstream import Upstream, UpstreamError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+ROUNDS = ("/v1/chat/completions", "/v1/completions")
+PASSED_ON = ("/v1/{rest:.*}", "/health", "/version", "/tokenize", "/detokenize")
+MAX_HEADER_BYTES = 32 * 1024
+MAX_POLL_S = 1.0
+"""Seconds between two looks at the server's KV cache, at most."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """How a gateway is run.
+
+    speed: the controller's seconds go by so many times as fast as the wall's.
+    kv_blocks: the server's KV blocks, where its metrics do not say.
+    session_timeout_s: of the controller's seconds. timeout_s, connect_s, grace_s: wall seconds.
+    grace_s: how long streams may go on after a first Ctrl-C.
+    """
+
+    choice: Choice
+    upstream: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    speed: float = 1.0
+    kv_blocks: int | None = None
+    tool_cores: int = 8
+    session_timeout_s: float = 600.0
+    timeout_s: float = 3600.0
+    connect_s: float = 10.0
+    max_body: int = 32 * 1024 * 1024
+    grace_s: float = 5.0
+
+
+class WallClock:
+    """Seconds since the start, `speed` times as fast as the wall's."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._started_at = clock.monotonic()
+
+    @property
+    def now(self) -> float:
+        return (clock.monotonic() - self._started_at) * self._speed
+
+    def later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
+        return asyncio.get_running_loop().call_later(seconds / self._speed, action).cancel
+
+
+class Gateway:
+    """One gateway: its state, and the application that serves it. Made in a running loop."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.pressure = Pressure(config.kv_blocks)
+        self._admission = config.choice.admission()
+        self._upstream = Upstream(config.upstream, config.timeout_s, config.connect_s)
+        self.telemetry = Telemetry()
+        self.sessions = Sessions(
+            WallClock(config.speed),
+            self._admission,
+            lambda: self.pressure,
+            self.telemetry,
+            config.tool_cores,
+            config.session_timeout_s,
+        )
+        self.telemetry.follow(self.sessions, lambda: self.pressure)
+
+    def about(self) -> dict[str, Any]:
+        """How it was started."""
+        config = self.config
+        return {
+            "version": __version__,
+            "backend": config.choice.name,
+            "parameters": config.choice.params,
+            "upstream": config.upstream,
+            "speed": config.speed,
+            "tool_cores": config.tool_cores,
+            "session_timeout_s": config.session_timeout_s,
+        }
+
+    def application(self) -> web.Application:
+        proxy = Proxy(self._upstream, self.sessions, self.telemetry)
+        control = Control(self.sessions, self.telemetry, self._upstream, self.about())
+        app = web.Application(client_max_size=self.config.max_body, middlewares=[_own_answers])
+        for path in ROUNDS:
+            app.router.add_post(path, proxy.round)
+        for name in ("tool_start", "tool_end", "session_end"):
+            app.router.add_post(f"/marsbench/{name}", getattr(control, name))
+        for name in ("info", "events"):
+            app.router.add_get(f"/marsbench/{name}", getattr(control, name))
+        app.router.add_get("/metrics", control.metrics)
+        for path in PASSED_ON:
+            app.router.add_route("*", path, proxy.pass_on)
+        app.cleanup_ctx.append(self._life)
+        app.on_shutdown.append(self._refuse_waiting)
+        return app
+
+    async def _life(self, _app: web.Application) -> AsyncIterator[None]:
+        watching = asyncio.create_task(self._watch())
+        yield
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await self._upstream.close()
+
+    async def _refuse_waiting(self, _app: web.Application) -> None:
+        self.sessions.close("the gateway is stopping")
+
+    async def _watch(self) -> None:
+        """Look at the server's KV cache once a control interval."""
+        every = min(self._admission.tick_s / self.config.speed, MAX_POLL_S)
+        while True:
+            self.pressure = await self._look()
+            await asyncio.sleep(every)
+
+    async def _look(self) -> Pressure:
+        blocks = self.config.kv_blocks
+        try:
+            page = await self._upstream.get("/metrics")
+            return pressure.read(page.decode(), blocks)
+        except (UpstreamError, ValueError):
+            return Pressure(blocks)
+
+
+@web.middleware
+async def _own_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Bounds the headers, and gives every answer of the gateway's own the same form."""
+    size = sum(len(name) + len(value) for name, value in request.raw_headers)
+    if size > MAX_HEADER_BYTES:
+        return refusal(431, f"{size} bytes of headers; at most {MAX_HEADER_BYTES} are taken.")
+    try:
+        return await handler(request)
+    except UnreadableError as error:
+        return refusal(400, f"The body is not as it should be: {error}.")
+    except web.HTTPException as error:
+        return refusal(error.status, error.text or error.reason)
+
+
+def _without_content(record: logging.LogRecord) -> bool:
+    """What aiohttp could not parse may be a header with credentials: name the error alone."""
+    if (
+        record.exc_info
+        and record.exc_info[0]
+        and record.exc_info[0].__module__.startswith("aiohttp")
+    ):
+        record.msg = f"{record.msg}: {record.exc_info[0].__name__}"
+        record.exc_info = record.exc_text = None
+    return True
+
+
+async def start(gateway: Gateway) -> tuple[web.AppRunner, str]:
+    """Listen; the URL that clients use. Raises UsageError when the port cannot be had."""
+    config = gateway.config
+    logger = logging.getLogger("marsbench.gateway.http")
+    logger.addFilter(_without_content)
+    runner = web.AppRunner(
+        gateway.application(),
+        handler_cancellation=True,
+        shutdown_timeout=config.grace_s,
+        access_log=None,
+        logger=logger,
+        auto_decompress=False,
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=2 * MAX_HEADER_BYTES,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, config.host, config.port, backlog=4096).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise UsageError(
+            f"Port {config.port} of {config.host} cannot be had ({error.strerror}); choose "
+            "another with --port, or 0 for any free one."
+        ) from error
+    host, port = runner.addresses[0][:2]
+    return runner, f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def serve(config: Config, ready: Callable[[str], None]) -> None:
+    """Run until SIGINT or SIGTERM; `ready` is told the URL. A second signal cuts what runs."""
+    loop, signals = asyncio.get_running_loop(), asyncio.Queue[int]()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    runner, url = await start(Gateway(config))
+    ready(url)
+    await signals.get()
+    ending = asyncio.create_task(runner.cleanup())
+    again = asyncio.create_task(signals.get())
+    await asyncio.wait((ending, again), return_when=asyncio.FIRST_COMPLETED)
+    again.cancel()
+    # After a second signal this cancels the grace; asyncio.run cancels the streams themselves.
+    ending.cancel()
+    await asyncio.gather(ending, return_exceptions=True)

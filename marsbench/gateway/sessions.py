@@ -1,0 +1,321 @@
+"""Sessions as the gateway knows them: who waits, who is in flight, whose tools run.
+
+No I/O and no clock of its own, so a test plays it in the simulator's virtual time. It tells the
+admission controller what the simulator tells it, in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from marsbench import events
+from marsbench.engine.entrance import Entrance
+from marsbench.gateway.asked import Asked
+from marsbench_backends import signals
+from marsbench_backends.admission import Admission, Candidate, EngineState
+
+INFERRED = "tool"
+"""The name of a tool call that is only known as the gap between two rounds."""
+
+Outcome = Literal["answered", "refused", "failed", "left"]
+"""How a round ended: with its answer, with an error of the server's own, because the server
+failed, or because the client went away."""
+
+
+class Clock(Protocol):
+    """Seconds, and things to do later."""
+
+    @property
+    def now(self) -> float: ...
+    def later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
+        """Do it in so many seconds; what is returned takes that back."""
+        ...
+
+
+class Waiter(Protocol):
+    """A request that is held until its session is in."""
+
+    def go(self) -> None: ...
+    def refuse(self, why: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """The engine's KV cache; None is not measured."""
+
+    num_blocks: int | None = None
+    free_blocks: int | None = None
+    block_size: int = 16
+
+
+@dataclass(slots=True)
+class Call:
+    """A tool call that runs; `key` is the client's own name for it, None when it gave none."""
+
+    number: int
+    name: str
+    key: str | None
+    started_at: float
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A session that has asked for a round and has not ended.
+
+    num_calls: tool calls of the round that ended last.
+    tells_tools: its client posts its tool calls, so nothing is inferred any more.
+    disarm: stops the timer that ends the session as abandoned.
+    """
+
+    id: str
+    parent_id: str | None
+    admitted: bool = False
+    waiting: list[Round] = field(default_factory=list)
+    num_rounds: int = 0
+    num_active: int = 0
+    calls: list[Call] = field(default_factory=list)
+    num_calls: int = 0
+    tells_tools: bool = False
+    disarm: Callable[[], None] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Round:
+    """A request of a session, from its arrival to the end of its answer."""
+
+    session: Session
+    asked: Asked
+    waiter: Waiter
+
+
+class Sessions:
+    """All sessions between the clients and the server.
+
+    timeout_s: seconds of silence after which a session counts as abandoned.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        admission: Admission,
+        pressure: Callable[[], Pressure],
+        emit: Callable[[events.Event], None],
+        tool_cores: int,
+        timeout_s: float,
+    ) -> None:
+        self._clock = clock
+        self._admission = admission
+        self._pressure = pressure
+        self._emit = emit
+        self._tool_cores = tool_cores
+        self._timeout_s = timeout_s
+        self._entrance = Entrance(admission, self._state, self._let_in, clock.later)
+        self._known: dict[str, Session] = {}
+
+    # --- what can be read off
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._entrance.waiting)
+
+    @property
+    def num_in_flight(self) -> int:
+        """Sessions that hold a place; sub-agents share their parent's."""
+        return len(self._entrance.in_flight)
+
+    @property
+    def num_rounds(self) -> int:
+        """Rounds that the server is working on."""
+        return sum(session.num_active for session in self._known.values())
+
+    @property
+    def num_tools(self) -> int:
+        """Tool calls that run; a call that waits for a sub-agent takes no core."""
+        parents = {session.parent_id for session in self._known.values()}
+        return sum(len(s.calls) for s in self._known.values() if s.id not in parents)
+
+    # --- rounds
+
+    def ask(self, session_id: str, asked: Asked, waiter: Waiter) -> Round:
+        """A client asks for a round; `waiter` is told when it may go to the server."""
+        session = self._known.get(session_id)
+        if session is None:
+            return self._arrive(session_id, asked, waiter)
+        round_ = Round(session, asked, waiter)
+        if session.admitted:
+            self._submit(round_)
+        else:
+            session.waiting.append(round_)
+        return round_
+
+    def _arrive(self, session_id: str, asked: Asked, waiter: Waiter) -> Round:
+        now, parent = self._clock.now, self._known.get(asked.parent_id or "")
+        session = Session(session_id, parent.id if parent and parent.admitted else None)
+        round_ = Round(session, asked, waiter)
+        session.waiting.append(round_)
+        self._known[session_id] = session
+        self._emit(events.SessionArrived(now, session_id, parent=session.parent_id))
+        self._emit(events.RoundReady(now, session_id, 0))
+        if session.parent_id is None:
+            self._entrance.arrive(Candidate(session_id, now, asked.num_prompt_tokens))
+        else:
+            self._let_in(session_id)
+        return round_
+
+    def _let_in(self, session_id: str) -> None:
+        session = self._known[session_id]
+        session.admitted = True
+        self._emit(events.SessionAdmitted(self._clock.now, session_id))
+        waiting, session.waiting = session.waiting, []
+        for round_ in waiting:
+            self._submit(round_)
+
+    def _submit(self, round_: Round) -> None:
+        session, now = round_.session, self._clock.now
+        self._quiet(session)
+        for call in list(session.calls):  # a round is asked for when its tools have ended
+            self._end_call(session, call, 0.0)
+        number = session.num_rounds
+        if number:
+            self._emit(events.RoundReady(now, session.id, number))
+        session.num_rounds += 1
+        session.num_active += 1
+        session.num_calls = 0
+        tokens = round_.asked.num_prompt_tokens
+        self._admission.observe(
+            signals.RoundSubmitted(now, session.id, number, tokens, session.parent_id)
+        )
+        round_.waiter.go()
+
+    def end(self, round_: Round, outcome: Outcome) -> None:
+        """The round is over, however it was; asked twice or after its session's end, nothing."""
+        session = round_.session
+        if self._known.get(session.id) is not session:
+            return
+        if round_ in session.waiting:
+            session.waiting.remove(round_)
+        else:
+            session.num_active -= 1
+        if session.waiting or session.num_active:
+            return
+        if outcome in ("failed", "left"):
+            self._end(session, _WHY[outcome])
+        elif round_.asked.is_last:
+            self._end(session)
+        else:
+            self._pause(session, inferring=outcome == "answered" and not session.tells_tools)
+
+    def _pause(self, session: Session, inferring: bool) -> None:
+        if inferring:
+            self._start_call(session, INFERRED, None)
+        self._wait(session)
+
+    # --- tools
+
+    def start_tool(self, session_id: str, name: str, key: str | None = None) -> bool:
+        """The client says that a tool call began; False when the session is not known here."""
+        session = self._known.get(session_id)
+        if session is None:
+            return False
+        inferred = None if session.tells_tools else next(iter(session.calls), None)
+        session.tells_tools = True
+        self._wait(session)
+        if inferred is not None:  # the gap that was taken for a call is this call
+            inferred.name, inferred.key = name, key
+        else:
+            self._start_call(session, name, key)
+        return True
+
+    def end_tool(
+        self, session_id: str, name: str, key: str | None = None, queued_s: float = 0.0
+    ) -> bool:
+        """The client says that a tool call ended; False when no such call runs."""
+        session = self._known.get(session_id)
+        calls = session.calls if session else []
+        call = next((c for c in calls if c.key == key and c.name == name), None)
+        if session is None or call is None:
+            return False
+        session.tells_tools = True
+        self._wait(session)
+        self._end_call(session, call, queued_s)
+        return True
+
+    def _start_call(self, session: Session, name: str, key: str | None) -> None:
+        now = self._clock.now
+        call = Call(session.num_calls, name, key, now)
+        session.num_calls += 1
+        session.calls.append(call)
+        number = session.num_rounds - 1
+        self._emit(events.ToolStart(now, session.id, number, call.number, name))
+        self._admission.observe(signals.ToolStarted(now, session.id, name))
+
+    def _end_call(self, session: Session, call: Call, queued_s: float) -> None:
+        now = self._clock.now
+        session.calls.remove(call)
+        number, seconds = session.num_rounds - 1, now - call.started_at
+        self._emit(events.ToolEnd(now, session.id, number, call.number, call.name))
+        self._admission.observe(signals.ToolEnded(now, session.id, call.name, seconds, queued_s))
+
+    # --- ends
+
+    def end_session(self, session_id: str) -> bool:
+        """The client says that its session is over; False when it is not known here."""
+        session = self._known.get(session_id)
+        if session is None:
+            return False
+        self._end(session)
+        return True
+
+    def close(self, why: str) -> None:
+        """Refuse all that wait, and forget everybody."""
+        for session in list(self._known.values()):
+            for round_ in session.waiting:
+                round_.waiter.refuse(why)
+            self._quiet(session)
+        self._known.clear()
+
+    def _end(self, session: Session, why: str | None = None) -> None:
+        now = self._clock.now
+        self._quiet(session)
+        del self._known[session.id]
+        for round_ in session.waiting:
+            round_.waiter.refuse("its session was ended")
+        outcome: Literal["finished", "failed"] = "failed" if why else "finished"
+        self._emit(events.SessionEnded(now, session.id, outcome, why))
+        if session.admitted:  # of the others the controller was never told
+            self._admission.observe(signals.SessionEnded(now, session.id, session.num_rounds))
+        self._entrance.leave(session.id)
+        for child in [s for s in self._known.values() if s.parent_id == session.id]:
+            self._end(child, "its parent's session ended")
+        self._entrance.ask()
+
+    def _wait(self, session: Session) -> None:
+        """Count the session as abandoned unless something is heard of it in time."""
+        self._quiet(session)
+        if not session.num_active:
+            session.disarm = self._clock.later(
+                self._timeout_s, lambda: self._end(session, "abandoned")
+            )
+
+    def _quiet(self, session: Session) -> None:
+        if session.disarm is not None:
+            session.disarm()
+            session.disarm = None
+
+    def _state(self, in_flight: Sequence[Candidate]) -> EngineState:
+        kv = self._pressure()
+        return EngineState(
+            now=self._clock.now,
+            in_flight=in_flight,
+            num_blocks=kv.num_blocks,
+            free_blocks=kv.free_blocks,
+            block_size=kv.block_size,
+            tools_in_flight=self.num_tools,
+            tool_cores=self._tool_cores,
+            arrivals_over=False,  # nobody knows who will still come
+        )
+
+
+_WHY = {"failed": "the server failed", "left": "the client went away"}

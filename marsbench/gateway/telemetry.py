@@ -1,0 +1,81 @@
+"""The gateway's own figures, for /metrics, and its latest events, for /marsbench/events."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from marsbench import events
+from marsbench.gateway.sessions import Pressure, Sessions
+
+PREFIX = "marsbench_gateway_"
+KEPT = 100_000
+WAITS_S = (0.001, 0.01, 0.1, 1, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+
+class Telemetry:
+    """Counts requests and sessions, and keeps the last KEPT events with their numbers."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+        self.requests = Counter(
+            f"{PREFIX}requests", "Requests, by how they ended", ["outcome"], registry=registry
+        )
+        self._sessions = Counter(
+            f"{PREFIX}sessions", "Sessions, by how they ended", ["outcome"], registry=registry
+        )
+        self._wait = Histogram(
+            f"{PREFIX}admission_wait_seconds",
+            "From a session's arrival to its admission",
+            buckets=WAITS_S,
+            registry=registry,
+        )
+        self._events: deque[events.Event] = deque(maxlen=KEPT)
+        self._num_events = 0
+        self._arrived: dict[str, float] = {}
+
+    def follow(self, sessions: Sessions, pressure: Callable[[], Pressure]) -> None:
+        """Show these as they are at the moment they are asked for."""
+        self._gauge("sessions_waiting", "Sessions that wait to be let in", sessions, "num_waiting")
+        self._gauge("sessions_in_flight", "Sessions let in", sessions, "num_in_flight")
+        self._gauge("rounds_in_flight", "Rounds at the server", sessions, "num_rounds")
+        self._gauge("tools_in_flight", "Tool calls that run", sessions, "num_tools")
+        free = Gauge(
+            f"{PREFIX}kv_free_blocks",
+            "Free KV blocks; NaN is not measured",
+            registry=self._registry,
+        )
+        free.set_function(lambda: _or_nan(pressure().free_blocks))
+
+    def _gauge(self, name: str, about: str, source: Sessions, attribute: str) -> None:
+        gauge = Gauge(f"{PREFIX}{name}", about, registry=self._registry)
+        gauge.set_function(lambda: float(getattr(source, attribute)))
+
+    def __call__(self, event: events.Event) -> None:
+        self._events.append(event)
+        self._num_events += 1
+        match event:
+            case events.SessionArrived():
+                self._arrived[event.session] = event.at
+            case events.SessionAdmitted():
+                self._wait.observe(event.at - self._arrived.pop(event.session))
+            case events.SessionEnded():
+                self._arrived.pop(event.session, None)
+                self._sessions.labels(event.reason or event.outcome).inc()
+
+    def page(self) -> bytes:
+        """The figures as Prometheus reads them."""
+        return generate_latest(self._registry)
+
+    def since(self, number: int) -> tuple[list[events.Event], int]:
+        """The events from that number on, as far as they are kept, and the next one's number."""
+        first = self._num_events - len(self._events)
+        return list(islice(self._events, max(0, number - first), None)), self._num_events
+
+
+def _or_nan(value: int | None) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,151 @@
+"""The server behind the gateway: httpx's interface over aiohttp's connections.
+
+The transport is used without a client: a client would follow redirects, keep cookies, decode
+bodies and add headers, and a proxy must do none of that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from marsbench.errors import UsageError
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
+    b"transfer-encoding upgrade".split()
+)
+OURS = frozenset(b"host content-length expect".split())
+"""Set anew for the request to the server."""
+
+ADDED_BY_AIOHTTP = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+# vLLM's server drops an idle connection after five seconds: reuse none that it may be dropping.
+KEEPALIVE_S = 3.0
+SLICE = 1 << 16
+AT_ONCE = 1 << 20
+
+
+class UpstreamError(Exception):
+    """The server gave no whole answer; `timed_out` where it only was too slow."""
+
+    def __init__(self, reason: str, timed_out: bool) -> None:
+        super().__init__(reason)
+        self.timed_out = timed_out
+
+
+class Slices(httpx.AsyncByteStream):
+    """A large body, written piece by piece so that other streams go on meanwhile."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._content), SLICE):
+            yield self._content[start : start + SLICE]
+
+
+class Upstream:
+    """Sends requests to the server and hands its answers on as they come.
+
+    timeout_s: seconds of silence after which an answer counts as stalled.
+    """
+
+    def __init__(self, url: str, timeout_s: float, connect_s: float) -> None:
+        self.url = url
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=ADDED_BY_AIOHTTP,
+        )
+        self._transport = AiohttpTransport(client=session)
+        self._timeout = {"connect": connect_s, "read": timeout_s, "pool": None}
+
+    async def open(
+        self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], content: bytes
+    ) -> httpx.Response:
+        """The answer, its head read and its body not. Raises UpstreamError."""
+        kept, extensions = end_to_end(headers, OURS), {"timeout": self._timeout}
+        url = self.url + path
+        if len(content) > AT_ONCE:
+            kept.append((b"content-length", str(len(content)).encode()))
+            body = Slices(content)
+            request = httpx.Request(method, url, headers=kept, stream=body, extensions=extensions)
+        else:
+            request = httpx.Request(
+                method, url, headers=kept, content=content, extensions=extensions
+            )
+        try:
+            return await self._transport.handle_async_request(request)
+        except _FAILURES as error:
+            raise _upstream_error(error) from error
+
+    async def get(self, path: str) -> bytes:
+        """A small page of the server's own. Raises UpstreamError, also when it is not there."""
+        response = await self.open("GET", path, (), b"")
+        try:
+            content = b"".join([chunk async for chunk in chunks(response)])
+        finally:
+            await drop(response)
+        if response.status_code != httpx.codes.OK:
+            raise UpstreamError(f"{path} answered {response.status_code}", timed_out=False)
+        return content
+
+    async def close(self) -> None:
+        await self._transport.aclose()
+
+
+async def chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it arrives, as it is encoded. Raises UpstreamError when it breaks off."""
+    try:
+        async for chunk in response.aiter_raw():
+            yield chunk
+    except _FAILURES as error:
+        raise _upstream_error(error) from error
+
+
+async def drop(response: httpx.Response) -> None:
+    """Give the connection back, or close it where the body was not read to its end."""
+    with contextlib.suppress(*_FAILURES):
+        await response.aclose()
+
+
+def end_to_end(
+    headers: Iterable[tuple[bytes, bytes]], without: frozenset[bytes] = frozenset()
+) -> list[tuple[bytes, bytes]]:
+    """The headers that are meant for the other end, not for this connection."""
+    pairs = [(name.lower(), value) for name, value in headers]
+    named = b",".join(value for name, value in pairs if name == b"connection").lower().split(b",")
+    dropped = HOP_BY_HOP.union((name.strip() for name in named), without)
+    return [(name, value) for name, value in pairs if name not in dropped]
+
+
+def checked_url(text: str) -> str:
+    """The server's URL as requests are joined to it. Raises UsageError."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise UsageError(f"--upstream '{text}' is no URL: {error}.") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UsageError(
+            f"--upstream must be the URL of a server, not '{text}'; for example "
+            "http://127.0.0.1:8000."
+        )
+    if url.userinfo:
+        raise UsageError("--upstream takes no credentials; each client sends its own.")
+    return str(url).rstrip("/").removesuffix("/v1")
+
+
+_FAILURES = (httpx.HTTPError, aiohttp.ClientError, TimeoutError, OSError)
+
+
+def _upstream_error(error: Exception) -> UpstreamError:
+    """httpx's names for aiohttp's errors are rough: the cause says what happened."""
+    cause = error.__cause__ or error
+    timed_out = isinstance(error, httpx.TimeoutException) and isinstance(cause, TimeoutError)
+    return UpstreamError(f"{type(cause).__name__}: {cause}".rstrip(": "), timed_out)
