@@ -19,7 +19,7 @@ from marsbench.workload.cli import app as workload_app
 
 # What a verb needs is imported when it is called, so that --help answers at once.
 if TYPE_CHECKING:
-    from marsbench.engine.run import RunRequest
+    from marsbench.engine.request import RunRequest
 
 INTERRUPTED = 130
 
@@ -91,7 +91,7 @@ def run(
 def _request(given: dict[str, Any]) -> RunRequest:
     """The options of `run` as one value."""
     from marsbench.engine.backends import choose
-    from marsbench.engine.run import RunRequest
+    from marsbench.engine.request import RunRequest
     from marsbench.engine.settings import engine_settings
     from marsbench.hardware.profile import load_hardware
     from marsbench.workload.make import Knobs

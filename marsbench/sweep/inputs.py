@@ -13,7 +13,7 @@ from pathlib import Path
 
 import marsbench_backends
 from marsbench.engine.backends import Choice, choose
-from marsbench.engine.run import RunRequest
+from marsbench.engine.request import RunRequest
 from marsbench.engine.settings import EngineSettings, engine_settings
 from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.sweep.cells import Cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from marsbench.engine.run import Job, prepare, prepare_with, run_job
+from marsbench.engine.simulated import Job, prepare, prepare_with, run_job
 from marsbench.hardware.profile import Hardware
 from marsbench.sweep.cells import Cell
 from marsbench.sweep.folder import SweepFolder

@@ -126,14 +126,14 @@ def test_an_80_gb_h100_cannot_hold_one_ilr_2_session_in_bf16(marsbench: Marsbenc
 
 
 def test_the_cure_that_is_named_is_one(marsbench: Marsbench, monkeypatch) -> None:
-    from marsbench.engine import run
+    from marsbench.engine import job, simulated
 
-    def played(request: run.RunRequest) -> None:
-        workload = run._workload(request)
-        run.check_fits(workload, request.hardware, request.settings)
+    def played(request: simulated.RunRequest) -> None:
+        workload = job.resolve_workload(request)
+        job.check_fits(workload, request.hardware, request.settings)
         sys.exit(77)
 
-    monkeypatch.setattr(run, "prepare", played)
+    monkeypatch.setattr(simulated, "prepare", played)
     small = (*FCFS, "--rate", "1", "--kv-blocks")
     assert marsbench(*small, 8748).code == 2
     assert marsbench(*small, 8749).code == 77

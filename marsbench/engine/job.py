@@ -1,0 +1,141 @@
+"""What every engine needs of a request: its workload, times alone, and a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from marsbench.engine.backends import Choice
+from marsbench.engine.isolated import Isolated, cache_folder, isolated
+from marsbench.engine.progress import progress_bar, waiting_for
+from marsbench.engine.request import RESULTS, RunRequest
+from marsbench.engine.settings import EngineSettings
+from marsbench.errors import UsageError
+from marsbench.hardware.profile import Hardware
+from marsbench.runs import RunConfig, RunFolder, RunWriter
+from marsbench.session import Session
+from marsbench.workload.files import Workload, read_workload
+from marsbench.workload.make import make_workload
+from marsbench.workload.recipe import load_recipe, recipe_names
+
+
+def resolve_workload(request: RunRequest) -> Workload:
+    """A file is played as it is; a recipe is made into sessions.
+
+    Raises UsageError when the workload is not there, or not what it should be.
+    """
+    name, knobs = request.workload, request.knobs
+    path = Path(name)
+    if name in recipe_names() or path.suffix == ".toml":
+        recipe = load_recipe(name)
+
+        def gpu_s(bodies: Sequence[Session]) -> float:
+            return _gpu_s(request, Workload(name, tuple(bodies)))
+
+        return make_workload(recipe, knobs, gpu_s)
+    if not path.exists() and not path.suffix:
+        load_recipe(name)  # says which recipe was meant
+    workload = read_workload(path)
+    turned = [n for n, v in asdict(knobs).items() if v is not None]
+    if turned:
+        raise UsageError(
+            f"--{turned[0]} makes a workload from a recipe, but {name} is a file of sessions that "
+            "is played as it is; leave it out, or set it with `marsbench workload make`."
+        )
+    return workload
+
+
+def _gpu_s(request: RunRequest, bodies: Workload) -> float:
+    check_fits(bodies, request.hardware, request.settings)
+    return times_alone(request, bodies).mean_gpu_s
+
+
+def check_fits(workload: Workload, hardware: Hardware, settings: EngineSettings) -> None:
+    """Raises UsageError when the longest context fits the model or the KV cache not even alone."""
+    session = max(
+        (s for root in workload.sessions for s in root.walk()), key=lambda s: s.peak_tokens
+    )
+    peak, blocks = session.peak_tokens, settings.kv_blocks
+    if peak > hardware.max_model_len:
+        raise UsageError(
+            f"Session {session.id} grows to {peak:,} tokens, {peak - hardware.max_model_len:,} "
+            f"more than {hardware.model} can take ({hardware.max_model_len:,}); leave it out of "
+            "the workload (for traces: `marsbench workload import … --max-tokens N`)."
+        )
+    if blocks is None:
+        blocks = hardware.kv_blocks(settings.block_size, settings.memory_fraction)
+    room = blocks * settings.block_size
+    if peak > room:
+        needed = -(-peak // settings.block_size)
+        larger = "a larger --gpu, a smaller --precision"
+        cure = larger if settings.kv_blocks is None else f"--kv-blocks {needed} or more"
+        raise UsageError(
+            f"The longest context ({peak:,} tokens, session {session.id}) exceeds the KV cache of "
+            f"{hardware.id} ({room:,} tokens) by {peak - room:,}; use {cure}, "
+            "or a lighter workload."
+        )
+
+
+def times_alone(request: RunRequest, workload: Workload) -> Isolated:
+    sessions = workload.sessions
+    with waiting_for("starting vLLM's scheduler", request.show_progress):
+        import marsbench.engine.sim.simulation  # noqa: F401  (ten seconds, the first time)
+    with progress_bar("each session alone", len(sessions), request.show_progress) as done:
+        return isolated(sessions, request.hardware, request.settings, done, cache_folder())
+
+
+def run_folder(request: RunRequest, config: RunConfig) -> RunWriter:
+    """A fresh folder where the request wants it. Raises UsageError when none can be made."""
+    if request.output is None:
+        return RunFolder.create_in(RESULTS, config)
+    return RunFolder.create(request.output, config)
+
+
+def run_config(
+    request: RunRequest,
+    choice: Choice,
+    workload: Workload,
+    *,
+    kv_tokens: int | None,
+    mean_gpu_s: float | None,
+    settings: dict[str, Any],
+    **engine: Any,
+) -> RunConfig:
+    """What every run folder says of its inputs; `engine` are the fields that engines differ in.
+
+    kv_tokens: tokens that the KV cache holds. mean_gpu_s: of a session alone.
+    settings: the engine's own options.
+    """
+    hardware = request.hardware
+    seed = workload.meta.get("seed")
+    return RunConfig(
+        backend=choice.name,
+        params=choice.params,
+        engine=request.engine,
+        workload=workload.name,
+        workload_hash=workload.hash,
+        workload_meta=dict(workload.meta),
+        seed=seed if isinstance(seed, int) else None,
+        offered_sessions=len(workload.sessions),
+        hardware={
+            "id": hardware.id,
+            "model": hardware.model,
+            "gpu": hardware.gpu,
+            "precision": hardware.precision,
+            "tensor_parallel": hardware.tensor_parallel,
+            "hash": hardware.hash,
+            "kv_tokens": kv_tokens,
+            "step_times": hardware.source,
+            "mean_gpu_s": mean_gpu_s,
+        },
+        settings=settings,
+        alphas=request.alphas,
+        **engine,
+    )
+
+
+def peak_tokens(workload: Workload) -> int:
+    """The longest context of any session, sub-agents included."""
+    return max(s.peak_tokens for root in workload.sessions for s in root.walk())
