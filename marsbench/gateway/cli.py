@@ -36,6 +36,7 @@ def gateway(
         float, _option("S", "Silence that ends a session (600)", LIMITS)
     ] = 600.0,
     timeout: Annotated[float, _option("S", "Silence of the server (3600)", LIMITS)] = 3600.0,
+    grace: Annotated[float, _option("S", "For streams, after Ctrl-C (5)", LIMITS)] = 5.0,
     max_body: Annotated[int, _option("MIB", "Of a request's body (32)", LIMITS, min=1)] = 32,
 ) -> None:
     """Hold sessions back before a real server, as the backend's controller decides."""
@@ -45,10 +46,7 @@ def gateway(
     from marsbench.gateway.server import Config, serve
     from marsbench.gateway.upstream import checked_url
 
-    seconds = {"--speed": speed, "--session-timeout": session_timeout, "--timeout": timeout}
-    for name, value in seconds.items():
-        if not 0 < value < float("inf"):
-            raise UsageError(f"{name} must be above 0, not {value:g}; for example {name} 60.")
+    _check(speed=speed, session_timeout=session_timeout, timeout=timeout, grace=grace)
     choice = choose(backend, set_ or ())
     _try_out(choice)
     config = Config(
@@ -62,8 +60,16 @@ def gateway(
         session_timeout_s=session_timeout,
         timeout_s=timeout,
         max_body=max_body << 20,
+        grace_s=grace,
     )
     asyncio.run(serve(config, lambda url: typer.echo(f"{url} → {config.upstream}, {backend}")))
+
+
+def _check(**seconds: float) -> None:
+    for name, value in seconds.items():
+        if not 0 < value < float("inf"):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} must be above 0, not {value:g}; for example {option} 1.")
 
 
 def _try_out(choice: Choice) -> None:

@@ -1,0 +1,117 @@
+"""`marsbench gateway` as a process: it comes up, serves, and goes away when told."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+pytestmark = pytest.mark.live
+PATIENCE_S = 30
+
+
+@contextmanager
+def gateway(upstream: str, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A gateway of its own process and its URL; what is left of it is killed."""
+    command = [sys.executable, "-m", "marsbench", "gateway", "--backend", "fcfs", "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--upstream", upstream, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().split()[0]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def get(url: str) -> dict[str, object]:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+        found: dict[str, object] = json.load(answer)
+        return found
+
+
+@contextmanager
+def endless() -> Iterator[tuple[str, threading.Event]]:
+    """A server that begins an answer and never ends it; the event is set when it has begun."""
+    begun, stop = threading.Event(), threading.Event()
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            begun.set()
+            stop.wait(PATIENCE_S)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", begun
+        finally:
+            stop.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_it_cleanly(number: signal.Signals) -> None:
+    with gateway("http://127.0.0.1:9/v1/") as (process, url):
+        about = get(f"{url}/marsbench/info")
+        assert about["backend"] == "fcfs"
+        assert about["upstream"] == "http://127.0.0.1:9"
+        assert url.startswith("http://127.0.0.1:")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_second_signal_cuts_what_still_runs() -> None:
+    with endless() as (upstream, begun), gateway(upstream, "--grace", "600") as (process, url):
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as client:
+            client.sendall(
+                b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+            )
+            assert begun.wait(PATIENCE_S)
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(timeout=0.5)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=PATIENCE_S) == 0
+
+
+def test_a_port_that_is_taken_is_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "marsbench", "gateway", "--backend", "fcfs"]
+        done = subprocess.run(
+            [*command, "--upstream", "http://127.0.0.1:9", "--port", port],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"marsbench: Port {port} of 127.0.0.1 cannot be had")
+    assert done.stderr.count("\n") == 1
