@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from marsbench_backends.policy import Key, Policy, Req, View
 from marsbench_backends.program_calls import Call
 from marsbench_backends.program_table import UNITS, ProgramTable
-from marsbench_backends.signals import Signal
+from marsbench_backends.signals import Signal, StepEnded
 
 EDGES: dict[str, tuple[float, ...]] = {
     # K = 8, doubling from a short round to a whole session on an H200: our choice.
@@ -59,23 +59,21 @@ class Autellix(Policy):
         self._table = ProgramTable(self.service, edges, self.beta, self.finish)
 
     def waiting_key(self, req: Req, view: View) -> Key:
-        return (self._table.level(req.session_id, view.now), req.position)
+        return (self._table.level(req.session_id, view), req.position)
 
     def running_key(self, req: Req, view: View) -> Key:
-        return (self._table.level(req.session_id, view.now), req.position)
+        return (self._table.level(req.session_id, view), req.position)
 
     def victim(self, running: Sequence[Req], view: View) -> Req:
-        now = view.now
-
         def last(req: Req) -> Key:
-            return (self._table.level(req.session_id, now), req.num_blocks, req.submitted_at)
+            return (self._table.level(req.session_id, view), req.num_blocks, req.submitted_at)
 
         return max(running, key=last)
 
     def chunk(self, req: Req, num_tokens: int, view: View) -> int:
         if not self.chunk_quanta:
             return num_tokens
-        level = self._table.level(req.session_id, view.now)
+        level = self._table.level(req.session_id, view)
         return min(num_tokens, self.chunk_quanta[min(level, len(self.chunk_quanta) - 1)])
 
     def steady_tokens(self, req: Req, view: View) -> float:
@@ -86,6 +84,10 @@ class Autellix(Policy):
 
     def observe(self, signal: Signal) -> None:
         self._table.observe(signal)
+        self.version = self._table.version
+
+    def serve(self, step: StepEnded) -> None:
+        self._table.serve(step)
         self.version = self._table.version
 
     def finish(self, call: Call) -> None:

@@ -41,8 +41,6 @@ class Continuum(Policy):
     _delays: deque[float] = field(init=False, repr=False)
     _memory: Correlation = field(default_factory=Correlation, init=False, repr=False)
 
-    hears_service = False
-
     def __post_init__(self) -> None:
         if self.cold_mean_s <= 0:
             raise ValueError(f"cold_mean_s must be more than 0, not {self.cold_mean_s}")

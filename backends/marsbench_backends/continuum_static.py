@@ -27,8 +27,6 @@ class ContinuumStatic(Policy):
     _arrivals: Arrivals = field(default_factory=Arrivals, init=False, repr=False)
     _times: ToolTimes = field(default_factory=ToolTimes, init=False, repr=False)
 
-    hears_service = False
-
     def waiting_key(self, req: Req, view: View) -> Key:
         paused = view.paused.get(req.session_id)
         pinned = paused is not None and paused.held

@@ -51,8 +51,6 @@ class InferCept(Policy):
     host_tokens: int = 2_000_000
     _arrivals: Arrivals = field(default_factory=Arrivals, init=False, repr=False)
 
-    hears_service = False
-
     def __post_init__(self) -> None:
         if self.review_s <= 0:
             raise ValueError(f"review_s must be more than 0, not {self.review_s}")

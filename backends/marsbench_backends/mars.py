@@ -53,7 +53,6 @@ class Mars(Policy):
     """
 
     sorts_running: ClassVar[bool] = True
-    hears_service: ClassVar[bool] = False  # a request's computed tokens say as much
     controller: ClassVar[type[Admission]] = MarsAdmission
 
     coordinator: bool = True

@@ -27,7 +27,7 @@ from marsbench_backends.signals import (
     RoundSubmitted,
     SessionEnded,
     Signal,
-    TokensComputed,
+    StepEnded,
 )
 
 
@@ -144,8 +144,6 @@ class MarsReleased(Policy):
     def observe(self, signal: Signal) -> None:
         session_id = signal.session_id
         match signal:
-            case TokensComputed():
-                self._served(signal)
             case RoundSubmitted():
                 tokens = signal.num_prompt_tokens
                 self._rounds[session_id] = RoundState(tokens, tokens)
@@ -164,24 +162,25 @@ class MarsReleased(Policy):
         state.left = state.num_prompt_tokens + state.generated - num_cached_tokens
         self._running[session_id] = state
 
-    def _served(self, signal: TokensComputed) -> None:
-        state = self._rounds.get(signal.session_id)
-        if state is None:
-            return
-        if signal.at > self._stepped_at:
-            self._stepped_before, self._stepped_at = self._stepped_at, signal.at
+    def serve(self, step: StepEnded) -> None:
+        if step.at > self._stepped_at:
+            self._stepped_before, self._stepped_at = self._stepped_at, step.at
+        for session_id, tokens, _ in step.served:
+            if session_id in self._rounds:
+                self._served(self._rounds[session_id], tokens, step)
+
+    def _served(self, state: RoundState, tokens: int, step: StepEnded) -> None:
         # Once passed over, it went ahead of its level in this step and will not in the next.
         moved = state.served_at != self._stepped_before
         level = self.level(state)
-        self._charge(state, signal)
-        state.served_at = signal.at
+        self._charge(state, tokens, step.at - step.seconds)
+        state.served_at = step.at
         self.version += moved or level != self.level(state)
 
-    def _charge(self, state: RoundState, signal: TokensComputed) -> None:
+    def _charge(self, state: RoundState, tokens: int, began: float) -> None:
         """Prefill that used up its quantum demotes; decoding returns to the top (L486)."""
-        tokens = signal.num_tokens
         if tokens < state.left:
-            quantum = self.quanta[self.aged_level(state, signal.at - signal.seconds)]
+            quantum = self.quanta[self.aged_level(state, began)]
             state.left -= tokens
             if tokens >= quantum:
                 state.feedback = min(state.feedback + 1, len(self.quanta) - 1)

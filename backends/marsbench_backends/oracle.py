@@ -45,7 +45,6 @@ class Oracle(Policy):
     _work: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     clairvoyant = True
-    hears_service = False
     sorts_running = True
 
     def __post_init__(self) -> None:

@@ -1,8 +1,9 @@
 """What a scheduling policy decides, and nothing about how vLLM carries it out.
 
 A policy sees a read-only view and answers; it never acts. It has no clock, no I/O, no randomness
-and no vLLM in it. Asking twice gives the same answer: only `observe` changes its state. State is
-keyed by session and dropped at `SessionEnded`. Left alone, every answer is vLLM's own (FCFS).
+and no vLLM in it. Asking twice gives the same answer: only `observe` and `serve` change its state.
+State is keyed by session and dropped at `SessionEnded`. Left alone, every answer is vLLM's own
+(FCFS).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 from marsbench_backends.admission import Admission
-from marsbench_backends.signals import Signal
+from marsbench_backends.signals import Signal, StepEnded
 
 
 class Req(Protocol):
@@ -148,8 +149,6 @@ class Policy:
 
     sorts_running: ClassVar[bool] = False
     """Whether running requests are served in `running_key` order (else vLLM's own)."""
-    hears_service: ClassVar[bool] = True
-    """Whether `TokensComputed` is told: it is by far the most frequent signal."""
     clairvoyant: ClassVar[bool] = False
     """Whether `RoundSubmitted.future` is told."""
     host_tokens: int = 0
@@ -160,7 +159,8 @@ class Policy:
     max_running: int | None = None
     """Requests that may run at once, where that is fewer than the engine's own limit."""
     version: int = 0
-    """Raised in `observe` when keys of other requests than the signal's own may have changed."""
+    """Raised in `observe` when keys of other requests than the signal's own may have changed, and
+    in `serve` when keys of waiting ones may have."""
 
     def waiting_key(self, req: Req, view: View) -> Key:
         """Order of the waiting queue: the lowest key goes first; vLLM stops at the first misfit."""
@@ -205,6 +205,9 @@ class Policy:
 
     def observe(self, signal: Signal) -> None:
         """Learn from what happened; decide nothing here."""
+
+    def serve(self, step: StepEnded) -> None:
+        """Learn whom a step gave tokens; decide nothing here. Told to those who override it."""
 
     def changes_at(self, view: View) -> float:
         """When an answer may next change by the passing of time alone; inf if never."""

@@ -80,12 +80,13 @@ class Call:
         self.waits_since, self.promote_at = None, math.inf
         self._began = self._until = at
 
-    def serve_seconds(self, at: float, seconds: float) -> None:
-        """The steps that ended at `at` and took so long had it in their batch."""
-        if at - seconds > self._until + CONTIGUOUS_S:
+    def serve_seconds(self, began: float, at: float) -> float:
+        """The steps from `began` to `at` had it in their batch; what it has used by now."""
+        if began > self._until + CONTIGUOUS_S:
             self._settle()
-            self._began = at - seconds
+            self._began = began
         self._until = at
+        return self._used + (at - self._began)  # `used`, without asking
 
     def serve_tokens(self, tokens: int) -> None:
         self._used += tokens

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 
+from marsbench_backends.policy import View
 from marsbench_backends.program_calls import Call, Program
 from marsbench_backends.signals import (
     RoundEnded,
@@ -14,7 +15,7 @@ from marsbench_backends.signals import (
     RoundSubmitted,
     SessionEnded,
     Signal,
-    TokensComputed,
+    StepEnded,
 )
 
 UNITS = ("seconds", "tokens")
@@ -46,12 +47,14 @@ class ProgramTable:
     def __contains__(self, session_id: object) -> bool:
         return session_id in self._programs or session_id in self._calls
 
-    def level(self, session_id: str, now: float) -> int:
+    def level(self, session_id: str, view: View) -> int:
         """The queue of the session's call; 0 goes first, and a call not yet seen goes there."""
         call = self._calls.get(session_id)
-        if call is None or self._meter(now) >= call.promote_at:
+        if call is None:
             return 0
-        return call.level
+        # One that runs is asked for its level in every step, and no time promotes it.
+        waits = call.promote_at != math.inf
+        return 0 if waits and self._meter(view.now) >= call.promote_at else call.level
 
     def steady_tokens(self, session_id: str) -> float:
         """Tokens that the session's call can get before it or a waiting one changes its queue."""
@@ -76,8 +79,6 @@ class ProgramTable:
 
     def observe(self, signal: Signal) -> None:
         match signal:
-            case TokensComputed():
-                self._serve(signal)
             case RoundSubmitted():
                 self._submit(signal)
             case RoundStarted() if signal.session_id in self._calls:
@@ -89,6 +90,38 @@ class ProgramTable:
             case SessionEnded():
                 self._end(signal.session_id)
                 self._programs.pop(signal.session_id, None)
+
+    def serve(self, step: StepEnded) -> None:
+        if self._in_tokens:
+            self._serve_tokens(step)
+        else:
+            self._serve_seconds(step)
+
+    def _serve_seconds(self, step: StepEnded) -> None:
+        running, quanta, until = self._running, self._quanta, step.at
+        began = until - step.seconds
+        for session_id, _, _ in step.served:
+            call = running.get(session_id)
+            if call is not None and call.serve_seconds(began, until) >= quanta[call.level]:
+                self._demote(call)
+
+    def _serve_tokens(self, step: StepEnded) -> None:
+        for session_id, tokens, prefill in step.served:
+            self._advance(tokens)
+            call = self._running.get(session_id)
+            if call is not None:
+                call.prefilling = prefill
+                call.serve_tokens(tokens)
+                self._demote(call)
+
+    def _demote(self, call: Call) -> None:
+        while call.used >= self._quanta[call.level]:
+            call.demote(self._quanta[call.level])
+
+    def _advance(self, tokens: int) -> None:
+        if self._next_promotion(self._tokens) <= self._tokens + tokens:
+            self.version += 1
+        self._tokens += tokens
 
     def _meter(self, now: float) -> float:
         return self._tokens if self._in_tokens else now
@@ -116,22 +149,6 @@ class ProgramTable:
         self._stop_waiting(call)
         call.begin(self._meter(signal.at), signal.at)
         self._running[signal.session_id] = call
-
-    def _serve(self, signal: TokensComputed) -> None:
-        if self._in_tokens:
-            if self._next_promotion(self._tokens) <= self._tokens + signal.num_tokens:
-                self.version += 1
-            self._tokens += signal.num_tokens
-        call = self._running.get(signal.session_id)
-        if call is None:
-            return
-        call.prefilling = signal.prefill
-        if self._in_tokens:
-            call.serve_tokens(signal.num_tokens)
-        else:
-            call.serve_seconds(signal.at, signal.seconds)
-        while call.used >= self._quanta[call.level]:
-            call.demote(self._quanta[call.level])
 
     def _end(self, session_id: str) -> None:
         self._running.pop(session_id, None)

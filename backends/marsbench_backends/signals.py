@@ -5,7 +5,9 @@ Times are seconds of whatever clock the engine runs on (virtual in the simulator
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,6 @@ class RoundStarted(Signal):
     num_cached_tokens: int
     was_evicted: bool
     resumed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TokensComputed(Signal):
-    """A step (or several alike) gave the session `num_tokens` tokens of service in `seconds`.
-
-    seconds: the whole duration of the steps, which all requests of the batch shared.
-    """
-
-    round: int
-    num_tokens: int
-    seconds: float
-    prefill: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +98,19 @@ class SessionEnded(Signal):
     """The session's last round ended; its state is to be dropped."""
 
     num_rounds: int
+
+
+Service: TypeAlias = tuple[str, int, bool]
+"""A session, the tokens that a step computed for it, and whether its prompt was in the making."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """A step (or several alike) ended at `at`, `seconds` after it began, having `served` these.
+
+    No signal of one session: by far the most frequent thing there is, it is told once a step.
+    """
+
+    at: float
+    seconds: float
+    served: Sequence[Service]

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 class VllmReq:
     """A vLLM request as a policy sees it: read through, never written."""
 
-    __slots__ = ("_blocks", "_request", "info", "position", "started", "submitted_at")
+    __slots__ = ("_blocks", "_request", "info", "position", "session_id", "started", "submitted_at")
 
     def __init__(self, request: Request, blocks: Mapping[str, list[Any]], now: float) -> None:
         self._request = request
         self._blocks = blocks
         self.info = RoundInfo.of(request)
+        self.session_id = self.info.session_id
         self.submitted_at = now
         self.position = 0
         self.started = False
@@ -31,10 +32,6 @@ class VllmReq:
     @property
     def request_id(self) -> str:
         return self._request.request_id
-
-    @property
-    def session_id(self) -> str:
-        return self.info.session_id
 
     @property
     def round(self) -> int:

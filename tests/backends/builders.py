@@ -18,7 +18,7 @@ from marsbench_backends.signals import (
     RoundSubmitted,
     SessionEnded,
     Signal,
-    TokensComputed,
+    StepEnded,
 )
 
 BLOCK = 16
@@ -91,10 +91,13 @@ class FakeView:
         return self.swap_token_s * num_tokens
 
 
-def told(policy: AnyPolicy, *story: Signal) -> AnyPolicy:
-    """The policy after it has observed all this."""
-    for signal in story:
-        policy.observe(signal)
+def told(policy: AnyPolicy, *story: Signal | StepEnded) -> AnyPolicy:
+    """The policy after it has been told all this."""
+    for one in story:
+        if isinstance(one, StepEnded):
+            policy.serve(one)
+        else:
+            policy.observe(one)
     return policy
 
 
@@ -132,12 +135,11 @@ def computed(
     session: str = "a",
     at: float = 0.0,
     *,
-    number: int = 0,
     tokens: int = 1,
     seconds: float = 0.0,
     prefill: bool = False,
-) -> Signal:
-    return TokensComputed(at, session, number, tokens, seconds, prefill)
+) -> StepEnded:
+    return StepEnded(at, seconds, [(session, tokens, prefill)])
 
 
 def preempted(session: str = "a", at: float = 0.0, *, number: int = 0, tokens: int = 0) -> Signal:

@@ -93,7 +93,7 @@ def test_a_promotion_is_paid_with_the_wait() -> None:
     policy = told(Autellix(), *story)
     assert level(policy, now=15.0) == 0
     # Preempted after another second: T_p + T_c = 5 + 1, W_c was set to 0 by the promotion.
-    told(policy, computed("a", 16.0, seconds=1.0, number=1), preempted("a", 16.0, number=1))
+    told(policy, computed("a", 16.0, seconds=1.0), preempted("a", 16.0, number=1))
     assert policy.changes_at(FakeView(now=16.0)) == 16.0 + 2 * 6
 
 

@@ -22,7 +22,7 @@ from marsbench_backends.signals import (
     RoundSubmitted,
     SessionEnded,
     Signal,
-    TokensComputed,
+    StepEnded,
     ToolEnded,
     ToolStarted,
 )
@@ -42,7 +42,7 @@ class Life:
     at: float = 0.0
     preemptions: int = 0
 
-    def step(self, choice: int, now: float) -> Iterator[Signal]:
+    def step(self, choice: int, now: float) -> Iterator[Signal | StepEnded]:
         """The next thing that happens to it; `choice` decides where there are several."""
         since, self.at = self.at, now
         if self.state == "paused":
@@ -59,7 +59,7 @@ class Life:
         else:
             self.tokens += 7 * choice
             prefill = choice % 5 == 2
-            yield TokensComputed(now, self.name, self.round, 7 * choice, now - since, prefill)
+            yield StepEnded(now, now - since, [(self.name, 7 * choice, prefill)])
             yield FirstToken(now, self.name, self.round, 0.5)
 
     def _submit(self, choice: int, now: float, since: float) -> Iterator[Signal]:
@@ -101,8 +101,11 @@ class Story:
     def tell(self, policy: Any, choices: Sequence[int]) -> None:
         for choice in choices:
             self.now += 0.37 * (choice % 7)
-            for signal in self.lives[choice % 4].step(choice // 4, self.now):
-                policy.observe(signal)
+            for one in self.lives[choice % 4].step(choice // 4, self.now):
+                if not isinstance(one, StepEnded):
+                    policy.observe(one)
+                elif isinstance(policy, Policy):  # an admission controller is not told of steps
+                    policy.serve(one)
 
     def end(self, policy: Any) -> None:
         for life in reversed(self.lives):
