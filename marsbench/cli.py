@@ -14,6 +14,7 @@ from marsbench.errors import MarsbenchError, UsageError
 from marsbench.gateway.cli import gateway
 from marsbench.hardware.cli import app as hardware_app
 from marsbench.hardware.cli import calibrate
+from marsbench.serve.cli import serve
 from marsbench.sweep.cli import sweep
 from marsbench.workload.cli import app as workload_app
 
@@ -28,6 +29,7 @@ app.add_typer(workload_app, name="workload")
 app.add_typer(hardware_app, name="hardware")
 app.command()(calibrate)
 app.command()(sweep)
+app.command()(serve)
 app.command()(gateway)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class EngineCost(Protocol):
@@ -37,3 +39,16 @@ class QuadraticCost:
 
     def swap_s(self, num_tokens: int) -> float:
         return self.swap_token_s * num_tokens
+
+
+def engine_cost(config: Mapping[str, Any], step_budget: int) -> EngineCost:
+    """What `config["cost"]` says: parameters of QuadraticCost, or a function of both arguments.
+
+    A function is named by `module:name`: an emulated server has its own step-time model.
+    """
+    cost = config.get("cost", {})
+    if isinstance(cost, str):
+        module, _, name = cost.partition(":")
+        made: EngineCost = getattr(importlib.import_module(module), name)(config, step_budget)
+        return made
+    return QuadraticCost(**cost)

@@ -21,9 +21,10 @@ READERS = tuple(
 
 
 def loads_vllm(name: str) -> bool:
-    """The three places that may: the adapter, the simulator, vLLM's part of the hardware."""
+    """Those that may: the adapter, the simulator, vLLM's part of the hardware and of serving."""
     last = name.rpartition(".")[2]
-    if is_in(name, "marsbench_backends", "marsbench.hardware") and last.startswith("vllm_"):
+    rooms = ("marsbench_backends", "marsbench.hardware", "marsbench.serve")
+    if is_in(name, *rooms) and last.startswith("vllm_"):
         return True
     return is_in(name, "marsbench_backends.scheduler", "marsbench.engine.sim")
 
@@ -49,7 +50,7 @@ RULES: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {
         lambda name: is_in(name, "marsbench_backends"),
         lambda target: is_in(target, "marsbench"),
     ),
-    "vllm and torch are imported by the adapter, the simulator and hardware.vllm_* alone": (
+    "vllm and torch are imported by the adapter, the simulator and vllm_* alone": (
         lambda name: not loads_vllm(name),
         lambda target: is_in(target, *VLLM),
     ),

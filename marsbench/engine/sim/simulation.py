@@ -28,6 +28,8 @@ from marsbench.engine.sim.sessions import Emit, LiveSession, Sessions
 from marsbench.engine.sim.tools import Tools
 from marsbench.engine.sim.vllm_core import make_request, make_scheduler, sampled
 from marsbench.errors import RunFailedError
+from marsbench.hardware.batch import batch_seconds
+from marsbench.hardware.cost import HardwareCost
 from marsbench.hardware.host import ToolHost
 from marsbench.hardware.profile import Hardware
 from marsbench.session import Prompt, Session
@@ -278,18 +280,12 @@ class Simulation:
         return self._step_time.run_seconds(*batch, steps)
 
     def _duration(self, output: Any) -> float:
-        decodes, kv_tokens = 0, 0
-        prefills = []
         requests = self.scheduler.requests
-        for request_id, tokens in output.num_scheduled_tokens.items():
-            request = requests[request_id]
-            computed = request.num_computed_tokens
-            if tokens == 1 and not request.is_prefill_chunk:
-                decodes += 1
-                kv_tokens += computed
-            else:
-                prefills.append((tokens, computed - tokens))
-        return self._step_time.seconds(decodes, kv_tokens, prefills)
+        works = (
+            (tokens, requests[i].num_computed_tokens - tokens, not requests[i].is_prefill_chunk)
+            for i, tokens in output.num_scheduled_tokens.items()
+        )
+        return batch_seconds(self._step_time, works)
 
     def _stall(self, output: Any) -> None:
         """Nothing could run: wait for what may change that."""
@@ -420,17 +416,3 @@ class Simulation:
             waiting=len(self.scheduler.waiting),
             tools_in_flight=self._tools.in_flight,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class HardwareCost:
-    """The modelled hardware's speed, as policies may know it."""
-
-    hardware: Hardware
-    budget: int
-
-    def prefill_s(self, num_tokens: int, prefix_tokens: int) -> float:
-        return self.hardware.step_time.prefill_s(num_tokens, prefix_tokens, self.budget)
-
-    def swap_s(self, num_tokens: int) -> float:
-        return self.hardware.swap_s(num_tokens)

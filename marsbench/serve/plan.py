@@ -1,0 +1,166 @@
+"""What is asked of a server, and the command of vLLM that it comes to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from marsbench.engine.backends import Choice
+from marsbench.engine.settings import EngineSettings
+from marsbench.errors import UsageError
+from marsbench.hardware.profile import Hardware
+from marsbench.serve.emulated import check_speed, emulated_hardware
+
+LOOPBACK = "127.0.0.1"
+SCHEDULER = "marsbench_backends.scheduler.MarsbenchScheduler"
+EXECUTOR = "marsbench.serve.vllm_gpu.Gpu"
+OURS = {
+    "--additional-config": "--set",
+    "--host": "--host",
+    "--kv-events-config": "--no-kv-events",
+    "--port": "--port",
+    "--scheduler-cls": "--backend",
+}
+"""Flags of vLLM that `marsbench serve` sets itself, and what to give instead."""
+
+
+@dataclass(frozen=True)
+class ServeRequest:
+    """One server.
+
+    model: what vLLM is to load; None for an emulated GPU.
+    emulate: `GPU:MODEL`, or a hardware profile's file; its step times and its KV capacity.
+    speed: how many emulated seconds pass in a second.
+    settings: of an emulated server; a real one has vLLM's own, or those in `flags`.
+    port: 0 for any that is free.
+    flags: handed to vLLM as they are.
+    record: a file to write every scheduling decision to, for the fidelity test.
+    responses: `module:Class` of a script of replies (marsbench/serve/replies.py).
+    """
+
+    choice: Choice
+    model: str | None = None
+    emulate: str | None = None
+    speed: float = 1.0
+    settings: EngineSettings = field(default_factory=EngineSettings)
+    host: str = LOOPBACK
+    port: int = 0
+    flags: tuple[str, ...] = ()
+    record: Path | None = None
+    responses: str | None = None
+
+    def __post_init__(self) -> None:
+        check_speed(self.speed)
+        if (self.model is None) == (self.emulate is None):
+            raise UsageError(
+                "marsbench serve takes a MODEL for vLLM to load, or --emulate GPU:MODEL without "
+                "one; for example marsbench serve --backend mars --emulate h200:qwen3-coder-30b."
+            )
+        if self.emulate is None and self.speed != 1:
+            raise UsageError("--speed is for an emulated GPU; leave it out, or give --emulate.")
+        for flag in self.flags:
+            name = flag.partition("=")[0]
+            if name in OURS:
+                raise UsageError(f"{name} is set by marsbench serve; use {OURS[name]} before --.")
+
+    @property
+    def hardware(self) -> Hardware | None:
+        """What is emulated; None on a real GPU."""
+        return None if self.emulate is None else emulated_hardware(self.emulate)
+
+    @property
+    def served_name(self) -> str:
+        """The model's name in requests."""
+        return self.hardware.model if self.hardware is not None else str(self.model)
+
+    def marsbench_config(self) -> dict[str, Any]:
+        """What the server's processes are told: `additional_config["marsbench"]`."""
+        config: dict[str, Any] = {
+            "backend": self.choice.name,
+            "settings": dict(self.choice.settings),
+        }
+        if self.emulate is not None:
+            is_file = self.emulate.endswith(".toml")
+            config["emulate"] = str(Path(self.emulate).absolute()) if is_file else self.emulate
+            config["cost"] = "marsbench.serve.emulated:engine_cost"
+            config["speed"] = self.speed
+        if self.record is not None:
+            config["record"] = str(self.record.absolute())
+        if self.responses is not None:
+            config["responses"] = self.responses
+        return config
+
+
+def kv_blocks(request: ServeRequest, hardware: Hardware) -> int:
+    """KV blocks of an emulated server."""
+    settings = request.settings
+    return settings.kv_blocks or hardware.kv_blocks(settings.block_size, settings.memory_fraction)
+
+
+def max_model_len(request: ServeRequest, hardware: Hardware) -> int:
+    """The longest context: the model's, or what the KV blocks hold if that is less."""
+    return min(hardware.max_model_len, kv_blocks(request, hardware) * request.settings.block_size)
+
+
+def command(request: ServeRequest, port: int, model: str) -> list[str]:
+    """The arguments after `vllm`: ours, then the user's, which win."""
+    events = {"enable_kv_cache_events": True, "publisher": "zmq", "endpoint": "tcp://*:0"}
+    ours: dict[str, str | int | None] = {
+        "--host": request.host,
+        "--port": port,
+        "--served-model-name": request.served_name,
+        "--scheduler-cls": SCHEDULER,
+        "--additional-config": json.dumps({"marsbench": request.marsbench_config()}),
+        "--kv-events-config": json.dumps(events),
+        "--enable-prefix-caching": None,
+        "--enable-prompt-tokens-details": None,
+    }
+    hardware = request.hardware
+    if hardware is not None:
+        ours.update(_emulated_flags(request, hardware))
+    pairs = (part for name, value in ours.items() for part in (name, value) if part is not None)
+    return ["serve", model, *map(str, pairs), *request.flags]
+
+
+def _emulated_flags(request: ServeRequest, hardware: Hardware) -> dict[str, str | int | None]:
+    settings = request.settings
+    reserve = "" if settings.reserve_full_prompt else "no-"
+    return {
+        "--distributed-executor-backend": EXECUTOR,
+        "--load-format": "dummy",
+        "--enforce-eager": None,
+        "--dtype": "bfloat16",
+        "--max-model-len": max_model_len(request, hardware),
+        "--max-num-batched-tokens": settings.max_num_batched_tokens,
+        "--max-num-seqs": settings.max_num_seqs,
+        "--block-size": settings.block_size,
+        # vLLM sets one block aside; the simulator does not count it.
+        "--num-gpu-blocks-override": kv_blocks(request, hardware) + 1,
+        f"--{reserve}scheduler-reserve-full-isl": None,
+        "--enable-auto-tool-choice": None,
+        "--tool-call-parser": "hermes",
+        "--disable-uvicorn-access-log": None,
+    }
+
+
+def environment(request: ServeRequest, plugin: Path) -> Mapping[str, str]:
+    """Of the server's processes: nothing goes out, KV events bind to loopback."""
+    env = dict(os.environ)
+    env.setdefault("VLLM_HOST_IP", LOOPBACK)
+    env.setdefault("VLLM_LOOPBACK_IP", LOOPBACK)
+    env.setdefault("VLLM_NO_USAGE_STATS", "1")
+    env.setdefault("DO_NOT_TRACK", "1")
+    env.pop("VLLM_LOGGING_LEVEL", None)  # the simulator silences it; here the log is what explains
+    path = [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
+    if ":" in request.choice.name or ":" in (request.responses or ""):
+        path.append(str(Path.cwd()))
+    if request.emulate is not None:
+        path.insert(0, str(plugin))
+        env.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+        env.pop("VLLM_TARGET_DEVICE", None)  # it would keep vLLM from asking the plugin
+    env["PYTHONPATH"] = os.pathsep.join(path)
+    return env

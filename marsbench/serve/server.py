@@ -1,0 +1,184 @@
+"""A vLLM server as a child process: started, waited for, and ended with all that it started."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from marsbench.clock import monotonic
+from marsbench.engine.progress import waiting_for
+from marsbench.errors import RunFailedError, UsageError
+from marsbench.serve.log import reason
+from marsbench.serve.model_folder import write_model
+from marsbench.serve.plan import ServeRequest, command, environment, max_model_len
+from marsbench.serve.plugin import write_plugin
+
+START_S = 600.0
+GRACE_S = 10.0
+KILL_S = 2.0
+POLL_S = 0.2
+
+
+@dataclass
+class Server:
+    """A server that answers.
+
+    url: without the /v1 that OpenAI clients add.
+    kv_events: the ZMQ endpoint to subscribe to for KV events; None where they are off.
+    """
+
+    request: ServeRequest
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    kv_events: str | None = field(default=None)
+
+    @property
+    def url(self) -> str:
+        """Where it answers; a server that is bound to every address answers on loopback too."""
+        host = self.request.host
+        if host in ("0.0.0.0", "::", ""):  # noqa: S104 (compared, not bound)
+            host = "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def check_alive(self) -> None:
+        """Raises RunFailedError with the log's last word when it has ended."""
+        code = self.process.poll()
+        if code is not None:
+            raise RunFailedError(
+                f"The server ended with exit code {code}: {reason(self.log)} (its log: {self.log})"
+            )
+
+    def wait(self) -> None:
+        """Until it ends, which it does not do by itself: raises RunFailedError then."""
+        self.process.wait()
+        self.check_alive()
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """Ask it to end, then end it and everything in its process group."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        # A second Ctrl-C does not wait.
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            self.process.wait(grace_s)
+        _kill_group(self.process.pid)
+        self.process.wait(KILL_S)
+
+
+def _kill_group(group: int) -> None:
+    """End what is left of a process group, and wait until it is gone."""
+    deadline = monotonic() + KILL_S
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+        while monotonic() < deadline:
+            time.sleep(0.02)
+            os.killpg(group, 0)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the block, and that is no error."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, interrupt) for number in signals}
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def serving(
+    request: ServeRequest, start_s: float = START_S, show_progress: bool = False
+) -> Iterator[Server]:
+    """A server that is healthy, until the block ends; then none of its processes is left.
+
+    Raises UsageError where vLLM is not installed or the port is taken, RunFailedError when the
+    server does not come up or dies. Its log is kept then, and only then.
+    """
+    if importlib.util.find_spec("vllm") is None:
+        raise UsageError("marsbench serve needs vLLM: pip install 'marsbench[sim]'.")
+    folder = Path(tempfile.mkdtemp(prefix="marsbench-serve-"))
+    failed = False
+    server = _start(request, folder)
+    try:
+        with waiting_for(f"starting vLLM with {request.choice.name}", show_progress):
+            _await_health(server, start_s)
+        yield server
+    except RunFailedError:
+        failed = True
+        raise
+    finally:
+        server.stop()
+        if not failed:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(request: ServeRequest, folder: Path) -> Server:
+    port = _free_port(request)
+    model = str(request.model)
+    if request.hardware is not None:
+        model = str(folder / "model")
+        write_model(folder / "model", max_model_len(request, request.hardware))
+        write_plugin(folder / "plugin")
+    log = folder / "server.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(  # noqa: S603 (vLLM, with the flags that its user typed)
+            [sys.executable, "-m", "vllm.entrypoints.cli.main", *command(request, port, model)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment(request, folder / "plugin"),
+            start_new_session=True,  # a group of its own: Ctrl-C reaches us, and we end all of it
+        )
+    return Server(request, process, port, log)
+
+
+def _free_port(request: ServeRequest) -> int:
+    family = socket.AF_INET6 if ":" in request.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((request.host, request.port))
+        except OSError as error:
+            raise UsageError(
+                f"Nothing can listen on {request.host}:{request.port}: {error.strerror}; "
+                "give another --port, or 0 for any that is free."
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+def _await_health(server: Server, start_s: float) -> None:
+    import httpx
+
+    deadline = monotonic() + start_s
+    with httpx.Client(base_url=server.url, timeout=5.0, trust_env=False) as client:
+        while True:
+            server.check_alive()
+            with suppress(httpx.TransportError):
+                if client.get("/health").is_success:
+                    break
+            if monotonic() > deadline:
+                raise RunFailedError(
+                    f"The server did not answer within {start_s:.0f} s: {reason(server.log)} "
+                    f"(its log: {server.log})"
+                )
+            time.sleep(POLL_S)
+        sources = client.get("/kv_event_sources").json()
+    server.kv_events = next((s["endpoint"] for s in sources.values()), None)

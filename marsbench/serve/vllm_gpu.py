@@ -1,0 +1,170 @@
+"""An executor that runs no model: `--distributed-executor-backend marsbench.serve.vllm_gpu.Gpu`.
+
+Everything else is the real server: HTTP, engine core, scheduler, prefix cache, metrics, KV events.
+A step's tokens appear when the modelled GPU would have them, `speed` times as soon. Steps queue as
+kernels do: one that is launched while another computes begins when that one ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+import torch
+from vllm.v1.executor.abstract import Executor
+from vllm.v1.kv_cache_interface import FullAttentionSpec
+from vllm.v1.outputs import EMPTY_MODEL_RUNNER_OUTPUT, ModelRunnerOutput
+from vllm.v1.worker.worker_base import CompilationTimes
+
+from marsbench.clock import monotonic
+from marsbench.hardware.batch import Work, batch_seconds
+from marsbench.serve.emulated import emulated_hardware
+from marsbench.serve.replies import Asked, Reply, load_script
+
+LAYOUT = "LBHNC"  # of KV blocks that nobody lays out
+MEMORY_BYTES = 2**50  # never asked for: the number of blocks is given
+
+Launched = tuple[float, Future[Any], ModelRunnerOutput]
+
+
+class Gpu(Executor):
+    """One GPU that is not there."""
+
+    supports_pp = False
+
+    @classmethod
+    def supports_async_scheduling(cls) -> bool:
+        return True
+
+    def _init_executor(self) -> None:
+        config = self.vllm_config.additional_config["marsbench"]
+        self._step_time = emulated_hardware(config["emulate"]).step_time
+        self._speed = float(config.get("speed", 1.0))
+        self._script = load_script(config.get("responses"))
+        self._replies: dict[str, tuple[int, Reply]] = {}
+        self._busy_until = 0.0
+        self._computed: ModelRunnerOutput | None = None
+        self._launched: SimpleQueue[Launched] = SimpleQueue()
+        Thread(target=self._compute, daemon=True, name="emulated-gpu").start()
+
+    # --- steps
+
+    def execute_model(self, scheduler_output: Any, non_block: bool = False) -> Any:
+        """Launch a step; its tokens are asked for with `sample_tokens`."""
+        self._begin(scheduler_output)
+        if scheduler_output.total_num_scheduled_tokens == 0:
+            return _done(EMPTY_MODEL_RUNNER_OUTPUT) if non_block else EMPTY_MODEL_RUNNER_OUTPUT
+        shares = list(self._shares(scheduler_output))
+        works: list[Work] = [
+            (tokens, computed, computed + tokens >= known) for _, tokens, computed, known in shares
+        ]
+        seconds = batch_seconds(self._step_time, works) / self._speed
+        self._busy_until = max(self._busy_until, monotonic()) + seconds
+        self._computed = self._sample(shares)
+        return _done(None) if non_block else None
+
+    def sample_tokens(self, grammar_output: Any, non_block: bool = False) -> Any:
+        """The tokens of the step that was launched last, once it has been computed."""
+        assert self._computed is not None, "no step was launched"
+        tokens: Future[Any] = Future()
+        self._launched.put((self._busy_until, tokens, self._computed))
+        self._computed = None
+        return tokens if non_block else tokens.result()
+
+    def _compute(self) -> None:
+        while True:
+            until, tokens, output = self._launched.get()
+            time.sleep(max(0.0, until - monotonic()))
+            tokens.set_result(output)
+
+    def _begin(self, output: Any) -> None:
+        for request_id in output.finished_req_ids:
+            self._replies.pop(request_id, None)
+        for new in output.scheduled_new_reqs:
+            if new.req_id not in self._replies:  # else it was preempted and is back
+                self._replies[new.req_id] = (len(new.prompt_token_ids), self._reply(new))
+
+    def _reply(self, new: Any) -> Reply:
+        params, prompt = new.sampling_params, new.prompt_token_ids
+        asked = Asked(new.req_id, prompt, params.max_tokens, params.extra_args or {})
+        given = None if self._script is None else self._script.tokens(asked)
+        room = self.model_config.max_model_len - len(prompt)
+        return Reply(asked, given, limited=params.max_tokens < room or params.ignore_eos)
+
+    def _shares(self, output: Any) -> Iterator[tuple[str, int, int, int]]:
+        """Of each request: its tokens in this step, those computed before, and those known."""
+        given = output.num_scheduled_tokens
+        for new in output.scheduled_new_reqs:
+            known = len(new.prefill_token_ids or new.prompt_token_ids)
+            yield new.req_id, given[new.req_id], new.num_computed_tokens, known
+        cached = output.scheduled_cached_reqs
+        facts = (cached.req_ids, cached.num_computed_tokens, cached.num_output_tokens)
+        for request_id, computed, generated in zip(*facts, strict=True):
+            known = self._replies[request_id][0] + generated
+            yield request_id, given[request_id], computed, known
+
+    def _sample(self, shares: list[tuple[str, int, int, int]]) -> ModelRunnerOutput:
+        """One token for each request whose prefill is complete after this step."""
+        sampled = []
+        for request_id, tokens, computed, known in shares:
+            num_prompt_tokens, reply = self._replies[request_id]
+            complete = computed + tokens >= known
+            sampled.append([reply.token(known - num_prompt_tokens)] if complete else [])
+        ids = [share[0] for share in shares]
+        return ModelRunnerOutput(ids, {name: i for i, name in enumerate(ids)}, sampled)
+
+    # --- what vLLM asks of its workers
+
+    def collective_rpc(
+        self,
+        method: Any,
+        timeout: float | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        non_block: bool = False,
+        **_: Any,
+    ) -> Any:
+        answer = [self._answer(method if isinstance(method, str) else method.__name__)]
+        return _done(answer) if non_block else answer
+
+    def _answer(self, method: str) -> Any:
+        """What the one worker would say; None to all that would move memory or kernels."""
+        match method:
+            case "get_kv_cache_spec":
+                return {"layer": self._kv_spec()}
+            case "get_supported_kv_cache_layouts":
+                return [LAYOUT]
+            case "determine_available_memory":
+                return MEMORY_BYTES
+            case "compile_or_warm_up_model":
+                return CompilationTimes(language_model=0.0, encoder=0.0)
+            case "get_supported_tasks":
+                return ("generate",)
+        return None
+
+    def _kv_spec(self) -> FullAttentionSpec:
+        return FullAttentionSpec(
+            block_size=self.cache_config.block_size,
+            num_kv_heads=self.model_config.get_num_kv_heads(self.parallel_config),
+            head_size=self.model_config.get_head_size(),
+            dtype=torch.bfloat16,
+        )
+
+    def check_health(self) -> None:
+        """There is nothing that could break."""
+
+    def take_draft_token_ids(self) -> None:
+        """Nothing is drafted."""
+
+    def shutdown(self) -> None:
+        """Nothing to free; the thread ends with the process."""
+
+
+def _done(value: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future
