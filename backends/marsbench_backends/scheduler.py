@@ -40,9 +40,10 @@ from marsbench_backends.signals import (
     RoundPreempted,
     RoundStarted,
     RoundSubmitted,
+    Service,
     SessionEnded,
     Signal,
-    TokensComputed,
+    StepEnded,
 )
 from marsbench_backends.vllm_host import HostConnector
 from marsbench_backends.vllm_queue import PolicyQueue
@@ -98,6 +99,7 @@ class PolicyMixin(Scheduler):
         self._tracks = type(policy) is not FCFS
         self._unused_hit_blocks = 0
         self._listens = type(policy).observe is not Policy.observe
+        self._hears_service = type(policy).serve is not Policy.serve
         self._ages = type(policy).changes_at is not Policy.changes_at
         self._chunks = type(policy).chunk is not Policy.chunk
         self._shrinks = type(policy).shrink is not Policy.shrink
@@ -164,7 +166,8 @@ class PolicyMixin(Scheduler):
         """Put the running requests in the policy's order, as the next step will serve them."""
         policy, view = self.marsbench_policy, self.view
         if policy.sorts_running:
-            self.running.sort(key=lambda r: policy.running_key(self.req(r), view))
+            reqs = self.reqs
+            self.running.sort(key=lambda r: policy.running_key(reqs[r.request_id], view))
 
     def _tell_of_starts(self, output: SchedulerOutput, now: float) -> None:
         for request_id in output.preempted_req_ids or ():
@@ -195,9 +198,9 @@ class PolicyMixin(Scheduler):
     def _reserve_prefill_lookahead(
         self, request: Request, num_computed_tokens: int, num_new_tokens: int
     ) -> int:
-        tokens = super()._reserve_prefill_lookahead(request, num_computed_tokens, num_new_tokens)
         if request.num_tokens - num_computed_tokens <= 1:
-            return tokens  # a decode: one token, never cut
+            return max(0, num_new_tokens)  # a decode is never cut, by vLLM's own rule either
+        tokens = super()._reserve_prefill_lookahead(request, num_computed_tokens, num_new_tokens)
         req = self.req(request)
         if self._chunks:
             tokens = min(tokens, self.marsbench_policy.chunk(req, tokens, self.view))
@@ -268,7 +271,7 @@ class PolicyMixin(Scheduler):
     # --- rounds end, sessions pause
 
     def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
-        if self._listens:
+        if self._listens or self._hears_service:
             self._tell_of_service(scheduler_output)
         outputs = super().update_from_output(scheduler_output, model_runner_output)
         for req in self._first_tokens:
@@ -279,20 +282,19 @@ class PolicyMixin(Scheduler):
         return outputs
 
     def _tell_of_service(self, output: SchedulerOutput) -> None:
-        now = self.clock()
-        seconds = now - self._step_began
-        hears_service = self.marsbench_policy.hears_service
+        served: list[Service] = []
         for request_id, tokens in output.num_scheduled_tokens.items():
-            request = self.requests.get(request_id)
-            if request is None:
+            req = self.reqs.get(request_id)
+            if req is None:
                 continue
-            req = self.reqs[request_id]
-            generated = request.num_output_tokens > 0
-            if hears_service:
-                facts = (req.round, tokens, seconds, not generated)
-                self.tell(TokensComputed(now, req.session_id, *facts))
-            if not generated and not request.is_prefill_chunk:
+            request = self.requests[request_id]
+            prefill = request.num_output_tokens == 0
+            served.append((req.session_id, tokens, prefill))
+            if prefill and not request.is_prefill_chunk:
                 self._first_tokens.append(req)
+        if self._hears_service:
+            now = self.clock()
+            self.marsbench_policy.serve(StepEnded(now, now - self._step_began, served))
 
     def _free_blocks(self, request: Request) -> None:
         req = self.reqs.pop(request.request_id)
