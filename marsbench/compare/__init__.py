@@ -6,7 +6,7 @@
     over_time = traces(found)   # evictions, KV usage and tools in flight over time
 
 values    what a comparison says: rows, and the value that holds them
-compare   the way from folders to that value
+assemble  the way from folders to that value
 read      run folders, sweep folders and capacity searches into runs at places
 figures   what is taken from a run: one number a figure
 points    runs of one place, their seeds put together
@@ -17,3 +17,67 @@ traces    what happened over time
 Reads run folders and nothing else. docs/compare.md defines what docs/metrics.md does not.
 """
 
+from marsbench.compare.alike import ACROSS
+from marsbench.compare.assemble import compare
+from marsbench.compare.figures import FIGURES, Figure, figure_of, goodput_name
+from marsbench.compare.points import Matrix, Place, Point, Spread
+from marsbench.compare.ranking import Held
+from marsbench.compare.traces import TRACE_POINTS, traces
+from marsbench.compare.values import (
+    Area,
+    Capacity,
+    CdfPoint,
+    Comparison,
+    CurvePoint,
+    Difference,
+    Estimate,
+    EvictionPoint,
+    Fairness,
+    Interval,
+    KvPoint,
+    OfOracle,
+    Ranking,
+    RoundRow,
+    SizeRow,
+    Source,
+    TenantRow,
+    ToolsPoint,
+    Traces,
+    frame,
+)
+
+__all__ = [
+    "ACROSS",
+    "FIGURES",
+    "TRACE_POINTS",
+    "Area",
+    "Capacity",
+    "CdfPoint",
+    "Comparison",
+    "CurvePoint",
+    "Difference",
+    "Estimate",
+    "EvictionPoint",
+    "Fairness",
+    "Figure",
+    "Held",
+    "Interval",
+    "KvPoint",
+    "Matrix",
+    "OfOracle",
+    "Place",
+    "Point",
+    "Ranking",
+    "RoundRow",
+    "SizeRow",
+    "Source",
+    "Spread",
+    "TenantRow",
+    "ToolsPoint",
+    "Traces",
+    "compare",
+    "figure_of",
+    "frame",
+    "goodput_name",
+    "traces",
+]

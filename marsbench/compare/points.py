@@ -55,16 +55,22 @@ class Point:
 
 def points_of(results: Iterable[Result]) -> list[Point]:
     """One point for each backend at each place, in the order of the sweep."""
+    return gathered((place_of(r), str(r.place["backend"]), figures_of(r)) for r in results)
+
+
+def gathered(runs: Iterable[tuple[Place, str, Figures]]) -> list[Point]:
+    """The runs of each place and backend as one point, in the order in which they first come."""
     groups: defaultdict[tuple[Place, str], list[Figures]] = defaultdict(list)
-    for result in results:
-        groups[_place(result), result.place["backend"]].append(figures_of(result))
+    for place, backend, figures in runs:
+        groups[place, backend].append(figures)
     return [
         Point(place, backend, len(runs), _together(runs))
         for (place, backend), runs in groups.items()
     ]
 
 
-def _place(result: Result) -> Place:
+def place_of(result: Result) -> Place:
+    """Where a run stands, its backend and seed apart."""
     own = result.place
     return Place(
         workload=own["workload"],

@@ -22,11 +22,11 @@ class Standing(NamedTuple):
     latency_s: float
 
 
-def standings(matrix: Matrix, place: Place) -> dict[str, Standing]:
-    """Every backend of a place that has both figures."""
+def standings(matrix: Matrix, place: Place, good: str = GOODPUT) -> dict[str, Standing]:
+    """Every backend of a place that has both figures; `good` names the goodput that ranks."""
     found = {}
     for point in matrix.here(place):
-        goodput, latency = point.mean(GOODPUT), point.mean(LATENCY)
+        goodput, latency = point.mean(good), point.mean(LATENCY)
         if goodput is not None and latency is not None:
             found[point.backend] = Standing(goodput, latency)
     return found
@@ -73,14 +73,14 @@ class Held(NamedTuple):
         return "turned" if any(winner in pair for pair in self.turned) else "winner held"
 
 
-def held(matrix: Matrix, dimension: str) -> list[Held]:
+def held(matrix: Matrix, dimension: str, good: str = GOODPUT) -> list[Held]:
     """Each place against the one that has the dimension's first value and is else the same."""
     first: Any = _values(matrix.places, dimension)[0]
     rows = []
     for place in matrix.places:
         base = place._replace(**{dimension: first})
         if place != base and base in matrix.places:
-            own, others = standings(matrix, base), standings(matrix, place)
+            own, others = standings(matrix, base, good), standings(matrix, place, good)
             pairs = turned(own, others)
             rows.append(Held(base, place, ranking(own), ranking(others), pairs))
     return rows

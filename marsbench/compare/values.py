@@ -279,7 +279,7 @@ class KvPoint(NamedTuple):
     seed: int | None
     at_s: float
     used_share: float
-    held_share: float
+    held_share: float | None
 
 
 class ToolsPoint(NamedTuple):
