@@ -68,6 +68,11 @@ def write_workload(workload: Workload, path: Path) -> None:
     _write_part(path, _lines(workload), keep=True)
 
 
+def write_lines(lines: Iterator[str], path: Path) -> None:
+    """Write a file of lines as a workload's is written. Raises UsageError."""
+    _write_part(path, lines, keep=True)
+
+
 def require_writable(path: Path) -> None:
     """Raises UsageError when a workload cannot be written there; before the work, not after."""
     _write_part(path, iter(()), keep=False)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from marsbench.session import Cut, Session, ToolCall
-from marsbench.workload.weka import ImportResult, import_weka
+from marsbench.workload.formats.reading import ImportResult
+from marsbench.workload.formats.weka import import_weka
 from workload.builders import request, subagent, trace, write_trace
 
 REAL = Path(__file__).parents[3] / "shared" / "traces" / "weka"
@@ -200,7 +201,7 @@ def test_files_that_cannot_be_read_leave_the_others(tmp_path: Path) -> None:
     said = [problem.removeprefix(f"{tmp_path}") for problem in result.problems]
     assert said == [
         "/missing.json: no such file or directory",
-        "/twin.json: id: 't1' was already imported from another file",
+        "/twin.json: id: 't1' was already imported",
         "/damaged.json.gz: is cut short or damaged, unpack it to see",
         "/binary.json: is not text but binary",
         ": is a directory",

@@ -6,67 +6,51 @@ is assumed, is in docs/workloads.md, "Recorded sessions".
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
 from marsbench.session import Cut, Round, Session, ToolCall
+from marsbench.workload.formats.history import grown_by_hashes
+from marsbench.workload.formats.reading import (
+    ImportResult,
+    ReadError,
+    Reading,
+    Record,
+    Source,
+    TrackSources,
+    gather,
+    json_of,
+    record_of,
+    text_of,
+)
 from marsbench.workload.generate import USER
-from marsbench.workload.problems import first_problem
 from marsbench.workload.recipe import SUBAGENT
 
 CLIENT_GAP = "client_gap"
 """The name of a tool call that is all the time between two requests: tools, approvals, client."""
 
-Track = Callable[[Sequence[Path]], Iterable[Path]]
 
-
-@dataclass(frozen=True, slots=True)
-class ImportResult:
-    """What was imported, and for each file that was left out a sentence that says why.
-
-    unawaited: sub-agents that no request of their parent came after; they are left out too.
-    """
-
-    sessions: tuple[Session, ...]
-    problems: tuple[str, ...]
-    unawaited: int = 0
-
-
-class _TraceError(Exception):
-    """A file that is no trace; the message names the line or field."""
-
-
-def import_weka(paths: Sequence[Path], track: Track | None = None) -> ImportResult:
+def import_weka(paths: Sequence[Path], track: TrackSources | None = None) -> ImportResult:
     """The sessions of these files, in their order; a bad file leaves the others as they are."""
-    sessions: dict[str, Session] = {}
-    problems: list[str] = []
-    unawaited = 0
-    for path in track(paths) if track else paths:
-        try:
-            trace = _read(path)
-            if trace.id in sessions:
-                raise _TraceError(f"id: {trace.id!r} was already imported from another file")
-            sessions[trace.id] = _session(trace.id, trace, trace.block_size, 0.0)
-            unawaited += _unawaited(trace.requests)
-        except _TraceError as error:
-            problems.append(f"{path}: {error}")
-    return ImportResult(tuple(sessions.values()), tuple(problems), unawaited)
+    return gather([Source(str(path), partial(_reading, path)) for path in paths], track)
+
+
+def _reading(path: Path) -> Reading:
+    trace = _read(path)
+    session = _session(trace.id, trace, trace.block_size, 0.0)
+    return Reading(session, unawaited=_unawaited(trace.requests))
 
 
 _Tokens = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Record(BaseModel):
-    # Their format may grow; what we read of it must be as we know it.
-    model_config = ConfigDict(extra="ignore", strict=True)
+class _Record(Record):
+    model_config = ConfigDict(strict=True)
 
 
 class _Request(_Record):
@@ -119,30 +103,10 @@ _TAGS = ("n", "s", "subagent")
 
 
 def _read(path: Path) -> _Trace:
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode("utf-8")
-        trace = _Trace.model_validate(_json(text))
-    except ValidationError as error:
-        raise _TraceError(first_problem(error, _TAGS)) from error
-    except OSError as error:
-        raise _TraceError((error.strerror or str(error)).lower()) from error
-    except (EOFError, zlib.error) as error:
-        raise _TraceError("is cut short or damaged, unpack it to see") from error
-    except UnicodeDecodeError as error:
-        raise _TraceError("is not text but binary") from error
+    trace = record_of(_Trace, json_of(text_of(path)), _TAGS)
     if not any(isinstance(entry, _Request) for entry in trace.requests):
-        raise _TraceError("requests: holds no request of the session itself")
+        raise ReadError("requests: holds no request of the session itself")
     return trace
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise _TraceError(f"line {error.lineno}: {error.msg}, column {error.colno}") from error
-    except RecursionError as error:
-        raise _TraceError("is nested too deeply") from error
 
 
 def _session(name: str, talk: _Conversation, block: int, arrival_s: float) -> Session:
@@ -163,29 +127,11 @@ def _session(name: str, talk: _Conversation, block: int, arrival_s: float) -> Se
 def _grown(before: _Request | None, request: _Request, block: int) -> tuple[Cut | None, int]:
     """How the context came to be this request's prompt: a cut, if any, and what was appended.
 
-    Either way the prompt is exactly as long as recorded.
+    The last tokens of a prompt (the turn marker) often differ in the next one; where they just
+    reach into a block of their own, that block alone breaks. It is no cut.
     """
-    if before is None:
-        return None, request.prompt
-    shared = _shared_blocks(before.hash_ids, request.hash_ids)
-    whole = len(before.hash_ids)
-    # The last tokens of a prompt (the turn marker) often differ in the next one; where they just
-    # reach into a block of their own, that block alone breaks. It is no cut.
-    goes_on = shared >= min(whole, max(whole - 1, 1))
-    grown = request.prompt - before.prompt - before.output
-    if goes_on and grown >= 0:
-        return None, grown
-    # Where the history went on but is shorter, output was dropped (thinking), history kept.
-    history = before.prompt if goes_on and request.prompt >= before.prompt else shared * block
-    kept = min(history, request.prompt)
-    return Cut(kept, kept), request.prompt - kept
-
-
-def _shared_blocks(before: Sequence[int], after: Sequence[int]) -> int:
-    for number, (one, other) in enumerate(zip(before, after, strict=False)):
-        if one != other:
-            return number
-    return min(len(before), len(after))
+    whole = len(before.hash_ids) if before else 0
+    return grown_by_hashes(before, request, block, needed=min(whole, max(whole - 1, 1)))
 
 
 def _pauses(name: str, entries: Sequence[_Entry], block: int) -> Iterator[tuple[ToolCall, ...]]:
