@@ -10,17 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from marsbench_backends.signals import Signal
+from marsbench_backends.signals import Future, Signal
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A session that waits to be let in."""
+    """A session that waits to be let in. `future` is told to a clairvoyant controller only."""
 
     session_id: str
     arrived_at: float
     num_prompt_tokens: int
+    future: Future | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class EngineState:
 
 class Admission:
     """The decisions of an admission controller. The default lets everyone in at once."""
+
+    clairvoyant: ClassVar[bool] = False
+    """Whether candidates come with their future; of no use on a server."""
 
     tick_s: float = math.inf
     """Seconds between two askings while sessions wait; arrivals and ends always ask."""

@@ -5,6 +5,7 @@ without memory, and greedy here. No paper: SRPT (Schrage 1968) on rounds, with r
 return times in the manner of Belady, and InferCept's host memory. What it knows no server can:
 rounds, tokens and tool seconds to come (`Future`), as they are on an idle tool host.
 Among the waiting, those whose KV is on the GPU go first: running them needs no new memory.
+Its admission is in oracle_admission.py.
 Not modelled: planning ahead; it neither waits for a better moment nor foresees contention.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from marsbench_backends.oracle_admission import OracleAdmission
 from marsbench_backends.policy import Keep, Key, Paused, Policy, Req, Retention, Swap, View
 from marsbench_backends.review import next_review
 from marsbench_backends.signals import Future, RoundEnded, RoundSubmitted, SessionEnded, Signal
@@ -45,6 +47,7 @@ class Oracle(Policy):
     _work: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     clairvoyant = True
+    controller = OracleAdmission
     sorts_running = True
 
     def __post_init__(self) -> None:

@@ -1,13 +1,13 @@
 """What a request says of its session: the id, the round, what follows it.
 
-It travels with the request as `vllm_xargs` (`SamplingParams.extra_args["marsbench"]`), as MARS and
-Continuum send theirs. A client that sends none is known by vLLM's own `session_id`, and every
-request of it is taken for a round that is not the last.
+It travels in `SamplingParams.extra_args["marsbench"]`. The simulator puts it there; on a server the
+scheduler does, from what the client said and what it counted itself (session_table.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from marsbench_backends.signals import Future
@@ -32,9 +32,14 @@ class RoundInfo:
         extra = (params.extra_args if params is not None else None) or {}
         sent = extra.get("marsbench") or {}
         session_id = request.session_id or sent.get("session") or request.request_id
+        return cls.of_facts({**sent, "session": session_id})
+
+    @classmethod
+    def of_facts(cls, sent: Mapping[str, Any]) -> RoundInfo:
+        """The facts as `to_extra_args` writes them, the session's id among them."""
         future = sent.get("future")
         return cls(
-            session_id,
+            sent["session"],
             int(sent.get("round", 0)),
             tuple(sent.get("tools", ())),
             bool(sent.get("last", False)),
@@ -45,7 +50,6 @@ class RoundInfo:
 
     def to_extra_args(self) -> dict[str, Any]:
         """What a client sends so that `of` reads the same facts back."""
-        f = self.future
         return {
             "marsbench": {
                 "session": self.session_id,
@@ -54,8 +58,6 @@ class RoundInfo:
                 "last": self.is_last,
                 "parent": self.parent,
                 "reusable": self.reusable_tokens,
-                "future": None
-                if f is None
-                else [f.rounds, f.prompt_tokens, f.output_tokens, f.tool_s, f.next_tool_s],
+                "future": None if self.future is None else list(astuple(self.future)),
             }
         }

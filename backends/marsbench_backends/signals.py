@@ -12,13 +12,17 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Future:
-    """What only a clairvoyant policy is told: the rest of the session, this round included."""
+    """What only the clairvoyant are told: the rest of the session, this round included.
+
+    peak_tokens: the longest context of any of its rounds, those that are over included.
+    """
 
     rounds: int
     prompt_tokens: int
     output_tokens: int
     tool_s: float
     next_tool_s: float
+    peak_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Life:
         if self.round >= 0:
             yield ToolEnded(now, self.name, TOOLS[choice % 3], now - since)
         self.round, self.state, self.preemptions = self.round + 1, "waiting", 0
-        future = Future(3, self.tokens, 30, 5.0, float(choice))
+        future = Future(3, self.tokens, 30, 5.0, float(choice), self.tokens + 30)
         yield RoundSubmitted(now, self.name, self.round, self.tokens, self.parent, future)
 
     def _pause(self, choice: int, now: float) -> Iterator[Signal]:

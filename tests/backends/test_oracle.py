@@ -22,7 +22,7 @@ def comes(
     parent_id: str | None = None,
 ) -> Signal:
     """A round of a session with so many tokens still to come, this round's included."""
-    future = Future(2, prompt, output, tool_s, tool_s)
+    future = Future(2, prompt, output, tool_s, tool_s, prompt + output)
     return submitted(session, tokens=context, future=future, parent_id=parent_id)
 
 

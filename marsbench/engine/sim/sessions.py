@@ -14,6 +14,7 @@ from typing import Protocol
 from marsbench import events
 from marsbench.engine.entrance import Entrance
 from marsbench.engine.sim.clock import Clock, Due
+from marsbench.engine.sim.future import future_of
 from marsbench.engine.sim.tools import Tools
 from marsbench.session import Generate, Prompt, RunTools, Session, Step, ToolCall, play
 from marsbench_backends import signals
@@ -102,7 +103,8 @@ class Sessions:
         steps = play(session)
         first = next(steps)
         assert isinstance(first, Generate)
-        candidate = Candidate(session.id, now, first.prompt.num_tokens)
+        future = future_of(session, 0) if self._admission.clairvoyant else None
+        candidate = Candidate(session.id, now, first.prompt.num_tokens, future)
         live = LiveSession(session, parent, ended, steps, candidate, first_step=first)
         parent_id = None if parent is None else parent.session.id
         self._emit(events.SessionArrived(now, session.id, session.tenant, parent_id))
