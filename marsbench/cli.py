@@ -77,6 +77,16 @@ def run(
     tool_workers: opt.ToolWorkers = None,
     step_time_scale: opt.StepTimeScale = 1.0,
     check: opt.Check = False,
+    url: opt.Url = None,
+    served_model: opt.ServedModel = None,
+    prompts: opt.Prompts = None,
+    tools_as: opt.ToolsAs = None,
+    speed: opt.Speed = None,
+    warm_up: opt.WarmUp = None,
+    cool_down: opt.CoolDown = None,
+    timeout: opt.Timeout = None,
+    isolated: opt.IsolatedBy = None,
+    kv_events: opt.KvEvents = None,
 ) -> None:
     """Play agent sessions through a scheduler and say which stay on track."""
     given = locals()
@@ -93,6 +103,7 @@ def run(
 def _request(given: dict[str, Any]) -> RunRequest:
     """The options of `run` as one value."""
     from marsbench.engine.backends import choose
+    from marsbench.engine.live.options import live_options
     from marsbench.engine.request import RunRequest
     from marsbench.engine.settings import engine_settings
     from marsbench.hardware.profile import load_hardware
@@ -108,6 +119,8 @@ def _request(given: dict[str, Any]) -> RunRequest:
         raise UsageError(f"--step-time-scale must be above 0, not {scale:g}; for example 1.2.")
     return RunRequest(
         choice=choose(given["backend"], given["set_"] or ()),
+        engine=given["engine"],
+        live=live_options(given),
         workload=given["workload"],
         knobs=Knobs(**{name: given[name] for name in knobs}),
         hardware=hardware if scale == 1 else hardware.with_scale(step=scale),

@@ -107,6 +107,20 @@ class GpuFirstToken(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PromptCached(Event):
+    """What a server told of a round's prompt when it had answered; its start nobody saw.
+
+    The tokens are those of GpuStart.
+    """
+
+    kind: ClassVar[str] = "prompt_cached"
+    session: str
+    round: int
+    cached_tokens: int | None
+    reusable_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class GpuEnd(Event):
     """The round's last output token exists."""
 
@@ -194,11 +208,29 @@ class KvUsage(Event):
     tools_in_flight: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class PreemptionCount(Event):
+    """How many preemptions a server has counted since it started, of whomever."""
+
+    kind: ClassVar[str] = "preemption_count"
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured(Event):
+    """Events of the kind `what` were missed, so that their number is not known."""
+
+    kind: ClassVar[str] = "unmeasured"
+    what: str
+    reason: str
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
         SessionArrived, SessionAdmitted, SessionEnded, RoundReady, GpuSubmit, GpuStart,
         GpuFirstToken, GpuEnd, ToolStart, ToolEnd, Preempted, Evicted, Held, Unheld, KvUsage,
+        PromptCached, PreemptionCount, Unmeasured,
     )
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 WORKLOAD, ENGINE, ADVANCED = "Workload", "Hardware and engine", "Advanced"
+LIVE = "With --engine live"
 
 
 def _option(*names: str, metavar: str, about: str, panel: str | None = None) -> Any:
@@ -32,7 +33,9 @@ Settings = Annotated[
     list[str] | None,
     _option("--set", metavar="NAME.PARAM=VALUE", about="A parameter of the backend; repeatable"),
 ]
-EngineName = Annotated[Literal["sim"], _option(metavar="sim", about="What plays it (sim)")]
+EngineName = Annotated[
+    Literal["sim", "live"], _option(metavar="sim|live", about="What plays it (sim)")
+]
 Output = Annotated[
     Path | None, _option("-o", "--output", metavar="DIR", about="The run's folder (results/…)")
 ]
@@ -99,3 +102,31 @@ StepTimeScale = Annotated[
     float, _option(metavar="X", about="Scale every step time (1)", panel=ADVANCED)
 ]
 Check = Annotated[bool, _flag("--check", "Test invariants at every step", ADVANCED)]
+
+Url = Annotated[str | None, _option(metavar="URL", about="Of the server or gateway", panel=LIVE)]
+ServedModel = Annotated[
+    str | None, _option(metavar="NAME", about="Its model (the only one it lists)", panel=LIVE)
+]
+Prompts = Annotated[
+    str | None, _option(metavar="KIND", about="ids, text, text:TOKENIZER.json (ids)", panel=LIVE)
+]
+ToolsAs = Annotated[
+    str | None, _option(metavar="WHAT", about="sleep, cpu, or both by kind (sleep)", panel=LIVE)
+]
+Speed = Annotated[float | None, _option(metavar="X", about="Of an emulated server (1)", panel=LIVE)]
+WarmUp = Annotated[
+    float | None, _option(metavar="S", about="Arrivals not measured at first (0)", panel=LIVE)
+]
+CoolDown = Annotated[
+    float | None, _option(metavar="S", about="Arrivals not measured at last (0)", panel=LIVE)
+]
+Timeout = Annotated[
+    float | None, _option(metavar="S", about="Silence that fails a request (600)", panel=LIVE)
+]
+IsolatedBy = Annotated[
+    str | None,
+    _option("--isolated", metavar="HOW", about="profile, measure:N, none (profile)", panel=LIVE),
+]
+KvEvents = Annotated[
+    str | None, _option(metavar="TCP", about="Endpoint of vLLM's KV events", panel=LIVE)
+]

@@ -12,6 +12,7 @@ from marsbench.metrics.stream import Stream
 from marsbench.metrics.window import Window
 
 PREFIX_OWNER = "prefix:"
+OTHER_OWNER = "other"  # of blocks that were in a server's cache before the run
 SERIES_STEP_S = 1.0
 
 
@@ -93,8 +94,10 @@ def evictions(
     block_size: tokens a block, for recomputed_blocks.
     unmeasured: event kinds that the engine cannot see; without "evicted" no count is 0.
     """
-    lost = _sum_or_none([r.recomputed_tokens for r in rounds if r.started_at is not None])
-    again = _sum_or_none([r.preempt_recomputed_tokens for r in rounds if r.started_at is not None])
+    # A server hides its starts; that a round had one, its first token shows.
+    started = [r for r in rounds if r.started_at is not None or r.first_token_at is not None]
+    lost = _sum_or_none([r.recomputed_tokens for r in started])
+    again = _sum_or_none([r.preempt_recomputed_tokens for r in started])
     blocks_lost = None if lost is None or block_size is None else -(-lost // block_size)
     blind = Evicted.kind in unmeasured
     owners = _by_owner(stream, sessions)
@@ -130,6 +133,8 @@ def _by_owner(stream: Stream, sessions: Sequence[SessionRecord]) -> dict[str, in
 def _fate(event: Evicted, ended_at: Mapping[str, float | None]) -> str:
     if event.owner.startswith(PREFIX_OWNER):
         return "prefix"
+    if event.owner == OTHER_OWNER:
+        return "ended"
     end = ended_at.get(event.owner)
     return "ended" if end is not None and end <= event.at else "live"
 

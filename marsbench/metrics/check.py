@@ -15,6 +15,8 @@ from marsbench.events import (
     Held,
     KvUsage,
     Preempted,
+    PreemptionCount,
+    PromptCached,
     RoundReady,
     SessionAdmitted,
     SessionArrived,
@@ -22,8 +24,9 @@ from marsbench.events import (
     ToolEnd,
     ToolStart,
     Unheld,
+    Unmeasured,
 )
-from marsbench.metrics.cache import PREFIX_OWNER
+from marsbench.metrics.cache import OTHER_OWNER, PREFIX_OWNER
 
 
 def check_stream(events: Iterable[Event], total_blocks: int | None = None) -> list[str]:
@@ -71,9 +74,10 @@ _BEFORE = {
     GpuFirstToken.kind: GpuSubmit.kind,
     GpuEnd.kind: GpuFirstToken.kind,
     Preempted.kind: GpuStart.kind,
+    PromptCached.kind: GpuFirstToken.kind,
 }
 
-_RoundEvent = GpuSubmit | GpuStart | GpuFirstToken | GpuEnd | Preempted
+_RoundEvent = GpuSubmit | GpuStart | GpuFirstToken | GpuEnd | Preempted | PromptCached
 
 
 class Checker:
@@ -100,6 +104,9 @@ class Checker:
             Held: self._held,
             Unheld: self._unheld,
             KvUsage: self._usage,
+            PromptCached: self._round,
+            PreemptionCount: lambda _: None,
+            Unmeasured: lambda _: None,
         }
 
     def watch(self, events: Iterable[Event]) -> Iterator[Event]:
@@ -207,7 +214,8 @@ class Checker:
             self._say(event, f"the sub-agent of call {event.call} of {event.session} goes on")
 
     def _evicted(self, event: Evicted) -> None:
-        if not event.owner.startswith(PREFIX_OWNER) and event.owner not in self._sessions:
+        known = event.owner in self._sessions or event.owner == OTHER_OWNER
+        if not event.owner.startswith(PREFIX_OWNER) and not known:
             self._say(event, f"owner {event.owner} has not arrived")
         if event.blocks < 1:
             self._say(event, f"{event.blocks} blocks were evicted")

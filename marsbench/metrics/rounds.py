@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from marsbench.events import GpuEnd, GpuFirstToken, GpuStart, GpuSubmit, Preempted, RoundReady
+from marsbench.events import (
+    GpuEnd,
+    GpuFirstToken,
+    GpuStart,
+    GpuSubmit,
+    Preempted,
+    PromptCached,
+    RoundReady,
+)
 from marsbench.metrics.percentiles import Distribution, describe, percentile
 from marsbench.metrics.stream import Stream
 
@@ -46,13 +54,20 @@ def rounds_of(stream: Stream) -> tuple[RoundRecord, ...]:
     submits = {(e.session, e.round): e for e in stream.of(GpuSubmit)}
     firsts = {(e.session, e.round): e for e in stream.of(GpuFirstToken)}
     ends = {(e.session, e.round): e for e in stream.of(GpuEnd)}
+    told = {(e.session, e.round): e for e in stream.of(PromptCached)}
     preemptions = Counter((e.session, e.round) for e in stream.of(Preempted))
     starts: defaultdict[tuple[str, int], list[GpuStart]] = defaultdict(list)
     for event in stream.of(GpuStart):
         starts[event.session, event.round].append(event)
     return tuple(
         _record(
-            ready, submits.get(key), starts[key], firsts.get(key), ends.get(key), preemptions[key]
+            ready,
+            submits.get(key),
+            starts[key],
+            firsts.get(key),
+            ends.get(key),
+            told.get(key),
+            preemptions[key],
         )
         for ready in stream.of(RoundReady)
         for key in [(ready.session, ready.round)]
@@ -65,9 +80,11 @@ def _record(
     starts: Sequence[GpuStart],
     first: GpuFirstToken | None,
     end: GpuEnd | None,
+    told: PromptCached | None,
     preemptions: int,
 ) -> RoundRecord:
     start = starts[0] if starts else None
+    cache = start or told
     return RoundRecord(
         session=ready.session,
         round=ready.round,
@@ -81,9 +98,9 @@ def _record(
         tpot_s=_tpot_s(first, end),
         prompt_tokens=submit.prompt_tokens if submit else None,
         output_tokens=end.output_tokens if end else None,
-        cached_tokens=start.cached_tokens if start else None,
-        reusable_tokens=start.reusable_tokens if start else None,
-        recomputed_tokens=_total_lost(starts[:1]) if starts else None,
+        cached_tokens=cache.cached_tokens if cache else None,
+        reusable_tokens=cache.reusable_tokens if cache else None,
+        recomputed_tokens=_total_lost([cache]) if cache else None,
         preempt_recomputed_tokens=_total_lost(starts[1:]) if starts else None,
         preemptions=preemptions,
     )
@@ -96,7 +113,7 @@ def _tpot_s(first: GpuFirstToken | None, end: GpuEnd | None) -> float | None:
     return (end.at - first.at) / (end.output_tokens - 1)
 
 
-def _total_lost(starts: Sequence[GpuStart]) -> int | None:
+def _total_lost(starts: Sequence[GpuStart | PromptCached]) -> int | None:
     """Tokens that these starts had to compute again; None when one of them does not know.
 
     The shared prefix of another session can make `cached` the larger: nothing was lost then.

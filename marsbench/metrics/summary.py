@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from marsbench.events import Event, Preempted
+from marsbench.events import Event, Preempted, PreemptionCount, Unmeasured
 from marsbench.metrics.cache import (
     EvictionCell,
     Evictions,
@@ -143,13 +143,14 @@ def _figures(
     scale: Scale,
 ) -> Summary:
     fates = _fates(sessions, run, scale.alphas)
+    unmeasured = {*scale.unmeasured, *(event.what for event in stream.of(Unmeasured))}
     lost = evictions(
         stream,
         sessions,
         rounds,
         run,
         block_size=scale.block_size,
-        unmeasured=scale.unmeasured,
+        unmeasured=unmeasured,
     )
     return {
         "sessions": fates["sessions"],
@@ -163,7 +164,7 @@ def _figures(
         "tpot": describe(r.tpot_s for r in rounds),
         "throughput": throughput(sessions, rounds, run),
         "steady": steady_figures(sessions, rounds),
-        "preemptions": _preemptions(stream, scale.unmeasured),
+        "preemptions": _preemptions(stream, unmeasured),
         "evictions": lost,
         "prefix_hit_rate": hit_rate(rounds),
         "kv_usage": kv_usage(stream, scale.total_blocks),
@@ -174,7 +175,11 @@ def _figures(
 
 
 def _preemptions(stream: Stream, unmeasured: Collection[str]) -> int | None:
-    return None if Preempted.kind in unmeasured else len(stream.of(Preempted))
+    """Those that were seen; or, where a server only counts them, what it counted in the run."""
+    if Preempted.kind not in unmeasured:
+        return len(stream.of(Preempted))
+    totals = [event.total for event in stream.of(PreemptionCount)]
+    return totals[-1] - totals[0] if len(totals) > 1 else None
 
 
 def _fates(

@@ -1,0 +1,1 @@
+"""Live runs: sessions played on the wall clock against an OpenAI-compatible server."""

@@ -1,0 +1,304 @@
+"""A live run: probe what answers, play sessions on it, and write down how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from marsbench import events
+from marsbench.engine.isolated import UNCONTENDED_CORES, Isolated
+from marsbench.engine.job import resolve_workload, run_config, run_folder, times_alone
+from marsbench.engine.live.alone import Ideals, apart, sample, with_rest
+from marsbench.engine.live.client import Rounds, ServerDiedError, Tally
+from marsbench.engine.live.clock import WallClock
+from marsbench.engine.live.gateway import Gateway, NoGateway
+from marsbench.engine.live.kv_events import KvEvents
+from marsbench.engine.live.options import LiveOptions
+from marsbench.engine.live.prompts import Context, TokenContext
+from marsbench.engine.live.recorder import TICK_S, Recorder
+from marsbench.engine.live.server import Server, check_backend, probe
+from marsbench.engine.live.sessions import Player
+from marsbench.engine.live.text import TextContext, file_tokenizer, server_tokenizer
+from marsbench.engine.live.tools import Tools
+from marsbench.engine.live.verdict import Findings, cautions
+from marsbench.engine.live.watch import MetricsWatch, repeat
+from marsbench.engine.progress import progress_bar
+from marsbench.engine.request import RunRequest
+from marsbench.errors import RunFailedError, UsageError
+from marsbench.runs import RunConfig, RunSummary, RunWriter
+from marsbench.session import Session
+from marsbench.workload.files import Workload
+
+TOKENS, CLIENT = "tokens.parquet", "client.json"
+JOIN_S = 0.3  # a ZMQ subscriber hears nothing before its connection stands
+# What no server shows a client from outside.
+HIDDEN = (events.GpuStart, events.Preempted, events.Held, events.Unheld)
+
+
+@dataclass(frozen=True)
+class LiveJob:
+    """A request that can be played: the server that answers, and what is to be asked of it."""
+
+    request: RunRequest
+    options: LiveOptions
+    server: Server
+    workload: Workload
+    simulated: Isolated | None
+    context: Callable[[Session], Context]
+
+
+def run(request: RunRequest) -> tuple[Path, RunSummary]:
+    """Play the request; returns the run's folder and its summary.
+
+    Raises UsageError before anything is written when the request cannot be.
+    """
+    job = prepare(request)
+    writer = run_folder(request, _config(job))
+    with writer:
+        return writer.path, Run(job, writer).play()
+
+
+def prepare(request: RunRequest) -> LiveJob:
+    """Ask the server what it is, then make the workload; no request is sent yet."""
+    options = request.live
+    assert options is not None, "a live run is asked for with its options"
+    server = probe(options.root, options.served_model)
+    check_backend(request.choice, server)
+    workload = resolve_workload(request)
+    _check_fits(workload, server)
+    simulated = times_alone(request, workload) if _simulates(options, workload) else None
+    return LiveJob(request, options, server, workload, simulated, _contexts(options, server))
+
+
+def _simulates(options: LiveOptions, workload: Workload) -> bool:
+    if options.sample_size is not None:
+        return options.sample_size < len(workload.sessions)
+    return options.isolated == "profile"
+
+
+def _check_fits(workload: Workload, server: Server) -> None:
+    longest = max((s for r in workload.sessions for s in r.walk()), key=lambda s: s.peak_tokens)
+    if server.max_model_len is not None and longest.peak_tokens > server.max_model_len:
+        raise UsageError(
+            f"Session {longest.id} grows to {longest.peak_tokens:,} tokens, more than the server "
+            f"takes ({server.max_model_len:,}); serve with a larger --max-model-len, or give a "
+            "lighter workload."
+        )
+
+
+def _contexts(options: LiveOptions, server: Server) -> Callable[[Session], Context]:
+    if options.prompts == "ids":
+        return TokenContext
+    _, _, file = options.prompts.partition(":")
+    tokenizer = file_tokenizer(Path(file)) if file else server_tokenizer(server)
+    return lambda session: TextContext(session, tokenizer)
+
+
+def _config(job: LiveJob) -> RunConfig:
+    request, server = job.request, job.server
+    scrape = server.scrape
+    blocks = None if scrape is None else scrape.num_blocks
+    size = None if scrape is None else scrape.block_size
+    options = asdict(job.options)
+    del options["url"]  # where a server was says nothing of what was measured
+    options["kv_events"] = options["kv_events"] is not None
+    settings = {
+        **options,
+        "tool_cores": request.tool_cores,
+        "tool_workers": request.tool_workers,
+        "lanes": job.workload.lanes,
+        "server": server.facts,
+    }
+    hidden = [kind.kind for kind in HIDDEN]
+    if job.options.kv_events is None:
+        hidden.append(events.Evicted.kind)
+    return run_config(
+        request,
+        request.choice,
+        job.workload,
+        kv_tokens=None if blocks is None or size is None else blocks * size,
+        mean_gpu_s=None if job.simulated is None else job.simulated.mean_gpu_s,
+        settings=settings,
+        block_size=size,
+        total_blocks=blocks,
+        unmeasured=tuple(hidden),
+        cautions=tuple(cautions(job.options, server)),
+    )
+
+
+class Run:
+    """One live run, from the first session alone to the summary."""
+
+    def __init__(self, job: LiveJob, writer: RunWriter) -> None:
+        self._job = job
+        self._writer = writer
+        self._stage: Stage | None = None
+        self._how: dict[str, Any] | None = None
+
+    def play(self) -> RunSummary:
+        """Play it. A server that dies ends it early; what was measured is kept and not valid."""
+        died: str | None = None
+        try:
+            in_loop(self._play())
+        except ServerDiedError as error:
+            died = str(error)
+        finally:
+            found = self._keep()
+        return self._writer.finish(reasons=found.reasons(died), cautions=found.cautions())
+
+    async def _play(self) -> None:
+        ideals = await self._alone()
+        self._how = ideals.how
+        if ideals.seconds:
+            self._writer.save_ideal(ideals.seconds)
+        job = self._job
+        own = {session.id for session in job.workload.sessions}
+        label = f"{job.request.choice.name} on {job.workload.name}, live"
+        with progress_bar(label, len(own), job.request.show_progress) as done:
+            ended = 0
+
+            def watched(event: events.Event) -> None:
+                nonlocal ended
+                self._writer.emit(event)
+                if isinstance(event, events.SessionEnded) and event.session in own:
+                    ended += 1
+                    done(ended)
+
+            self._stage = Stage(job, watched)
+            await self._stage.play(job.workload.sessions, job.workload.lanes)
+
+    async def _alone(self) -> Ideals:
+        job = self._job
+        simulated = None if job.simulated is None else job.simulated.ideal_s
+        if job.options.sample_size is None:
+            return Ideals(simulated or {}, {"how": "none" if simulated is None else "simulated"})
+        chosen = sample(job.workload.sessions, job.options.sample_size)
+        with progress_bar("sessions alone", len(chosen), job.request.show_progress) as done:
+            found = {}
+            for session in chosen:
+                found[session.id] = await seconds_alone(job, session)
+                done(len(found))
+        return with_rest(found, simulated)
+
+    def _keep(self) -> Findings:
+        """What the client knows of itself, beside what happened; written however the run ended."""
+        rounds = None if self._stage is None else self._stage.rounds
+        if rounds is None:
+            return Findings(Tally(), self._job.options, self._how)
+        rounds.token_times.write(self._writer.path / TOKENS)
+        found = Findings(rounds.tally, self._job.options, self._how)
+        text = json.dumps(found.record(), indent=2) + "\n"
+        (self._writer.path / CLIENT).write_text(text, encoding="utf-8")
+        return found
+
+
+async def seconds_alone(job: LiveJob, session: Session) -> float:
+    """How long a session takes on the idle server. Raises RunFailedError when it fails there."""
+    seen: list[events.Event] = []
+    alone = apart(replace(session, arrival_s=0.0))
+    await Stage(job, seen.append, is_alone=True).play([alone], None)
+    arrived = next(e.at for e in seen if isinstance(e, events.SessionArrived))
+    for event in seen:
+        if isinstance(event, events.SessionEnded) and event.session == alone.id:
+            if event.outcome == "finished":
+                return event.at - arrived
+            raise RunFailedError(f"Session {session.id} failed alone: {event.reason}.")
+    raise RunFailedError(f"Session {session.id} did not end alone.")
+
+
+class Stage:
+    """Sessions played once on the server, and all that goes on beside them.
+
+    is_alone: an idle server is measured, so nobody watches it, and tools have cores for all.
+    """
+
+    def __init__(
+        self, job: LiveJob, emit: Callable[[events.Event], None], is_alone: bool = False
+    ) -> None:
+        self._job = job
+        self._is_alone = is_alone
+        self._clock = WallClock(job.options.speed)
+        self._record = Recorder(emit, self._clock)
+        self.rounds: Rounds | None = None
+
+    async def play(self, sessions: Sequence[Session], lanes: int | None) -> None:
+        """All sessions to their ends. Raises ServerDiedError."""
+        job, clock, record = self._job, self._clock, self._record
+        cores = UNCONTENDED_CORES if self._is_alone else job.request.tool_cores
+        async with AsyncExitStack() as stack:
+            stack.callback(record.close)
+            rounds = Rounds(job.server, clock, record, job.options.timeout_s)
+            self.rounds = await stack.enter_async_context(rounds)
+            tools = await stack.enter_async_context(
+                Tools(clock, job.options.tools_as, cores, job.request.tool_workers)
+            )
+            gateway = await self._gateway(stack, rounds)
+            if not self._is_alone:
+                await self._watch(stack, rounds, tools)
+            size = None if job.server.scrape is None else job.server.scrape.block_size
+            policy: Any = job.request.choice.backend.policy
+            player = Player(
+                clock, rounds, tools, record, job.context, size, gateway, policy.clairvoyant
+            )
+            clock.start()
+            self._beside(stack, repeat(TICK_S, record.tick))
+            await player.play(sessions, lanes)
+
+    async def _gateway(self, stack: AsyncExitStack, rounds: Rounds) -> NoGateway:
+        server = self._job.server
+        if server.gateway is None:
+            return NoGateway(self._record)
+        gateway = Gateway(self._record, rounds.wire, server.root)
+        await gateway.look()
+        stack.push_async_callback(gateway.close)
+        self._beside(stack, gateway.follow())
+        return gateway
+
+    async def _watch(self, stack: AsyncExitStack, rounds: Rounds, tools: Tools) -> None:
+        job = self._job
+        if job.server.scrape is not None:
+            metrics = MetricsWatch(
+                f"{job.server.root}/metrics", self._clock, rounds, tools, self._record
+            )
+            await metrics.sample()
+            stack.push_async_callback(metrics.sample)
+            self._beside(stack, metrics.follow())
+        if job.options.kv_events is not None:
+            sessions = {s.id: s for root in job.workload.sessions for s in root.walk()}
+            kv = KvEvents(job.options.kv_events, self._clock, self._record, sessions)
+            stack.callback(kv.close)
+            self._beside(stack, kv.follow())
+            await asyncio.sleep(JOIN_S)
+
+    def _beside(self, stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+        """Let it go on until the sessions have ended."""
+        task = asyncio.create_task(work)
+
+        async def stop() -> None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+        stack.push_async_callback(stop)
+
+
+def in_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run it on uvloop where that is installed, else on asyncio's own loop.
+
+    A first Ctrl-C cancels it, a second ends it at once.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(work)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

@@ -1,0 +1,132 @@
+"""An answer's server-sent events: which tokens came, when their bytes began, and what it cost."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import msgspec
+
+DONE = b"[DONE]"
+_lines = re.compile(rb"[^\r\n]+")
+_FIELDS = (b":", b"event:", b"id:", b"retry:")  # of server-sent events, and of no use here
+
+
+class AnswerError(Exception):
+    """An answer that is not one: why."""
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+
+class _Choice(msgspec.Struct):
+    text: str = ""
+    finish_reason: str | None = None
+    token_ids: list[int] | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: msgspec.Raw | None = None
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a completion's stream held.
+
+    offsets: where in the body each event with tokens begins. counts: tokens in each; None where
+        the server does not say and one an event does not add up to its total.
+    token_ids: the tokens, where the server returns them.
+    """
+
+    offsets: list[int] = field(default_factory=list)
+    counts: list[int] | None = field(default_factory=list)
+    token_ids: list[int] | None = None
+    texts: list[str] = field(default_factory=list)
+    output_tokens: int = 0
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+def read_answer(body: bytes) -> Answer:
+    """The whole stream. Raises AnswerError when it is malformed, an error, or was cut short."""
+    answer, done = Answer(), False
+    ids: list[int] = []
+    usage: _Usage | None = None
+    for line in _lines.finditer(body):
+        payload = _payload(line.group())
+        if payload is None:
+            continue
+        if payload == DONE:
+            done = True
+            continue
+        chunk = _chunk(payload)
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            _add(answer, ids, choice, line.start())
+    if not done:
+        raise AnswerError("the stream closed before its end")
+    _settle(answer, ids, usage)
+    return answer
+
+
+def _payload(line: bytes) -> bytes | None:
+    if line.startswith(b"data:"):
+        return line[5:].strip()
+    if line.startswith(_FIELDS):
+        return None
+    raise AnswerError(f"a line of the stream is no event: {_shown(line)}")
+
+
+def _chunk(payload: bytes) -> _Chunk:
+    try:
+        chunk = _decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise AnswerError(f"an event of the stream is malformed: {_shown(payload)}") from error
+    if chunk.error is not None:
+        raise AnswerError(f"the server gave up: {_shown(bytes(chunk.error))}")
+    return chunk
+
+
+def _add(answer: Answer, ids: list[int], choice: _Choice, offset: int) -> None:
+    assert answer.counts is not None
+    if choice.token_ids is not None:
+        ids += choice.token_ids
+        number = len(choice.token_ids)
+    else:  # the last event often holds nothing but the reason of the end
+        number = int(bool(choice.text) or choice.finish_reason is None)
+    if number:
+        answer.offsets.append(offset)
+        answer.counts.append(number)
+        answer.texts.append(choice.text)
+
+
+def _settle(answer: Answer, ids: list[int], usage: _Usage | None) -> None:
+    assert answer.counts is not None
+    seen = sum(answer.counts)
+    if usage is not None:
+        answer.prompt_tokens = usage.prompt_tokens
+        details = usage.prompt_tokens_details
+        answer.cached_tokens = None if details is None else details.cached_tokens
+    told = None if usage is None else usage.completion_tokens
+    answer.output_tokens = seen if told is None else told
+    answer.token_ids = ids or None
+    if answer.output_tokens != seen:
+        answer.counts = None
+    if not answer.offsets:
+        raise AnswerError("the stream held no token")
+
+
+def _shown(raw: bytes) -> str:
+    return raw[:120].decode(errors="replace")

@@ -1,0 +1,139 @@
+"""Prompts as text of an exact number of tokens: words that are one token each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from marsbench.engine.live.prompts import Writers, stream
+from marsbench.engine.live.server import ANSWER_S, Server, headers
+from marsbench.errors import UsageError
+from marsbench.session import Prompt, Session
+
+Count = Callable[[str], int]
+# Common enough to be one token, with the space before it, in about every vocabulary; those that
+# are not are left out.
+WORDS = (Path(__file__).parent / "words.txt").read_text(encoding="utf-8").split()
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+FEWEST_UNITS = 16
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Counts tokens, and knows pieces of text of one token each."""
+
+    count: Count
+    units: Sequence[str]
+
+
+def server_tokenizer(server: Server) -> Tokenizer:
+    """The server's own, by its /tokenize. Raises UsageError when it has none."""
+    client = httpx.Client(
+        base_url=server.root, timeout=ANSWER_S, headers=headers(), trust_env=False
+    )
+
+    def count(text: str) -> int:
+        body = {"model": server.model, "prompt": text, "add_special_tokens": False}
+        answer = client.post("/tokenize", json=body)
+        answer.raise_for_status()
+        return int(answer.json()["count"])
+
+    try:
+        return Tokenizer(count, units(count))
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"{server.root} cannot count tokens (no /tokenize), so text of an exact length cannot "
+            "be made; give its tokenizer with --prompts text:tokenizer.json, or use --prompts ids."
+        ) from error
+
+
+def file_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer.json, read by Hugging Face's tokenizers. Raises UsageError when it cannot be."""
+    try:
+        from tokenizers import Tokenizer as Read
+    except ImportError as error:
+        raise UsageError("--prompts text:FILE needs `pip install tokenizers`.") from error
+    try:
+        read = Read.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise UsageError(f"{path} is not a tokenizer.json: {error}") from error
+
+    def count(text: str) -> int:
+        return len(read.encode(text, add_special_tokens=False).ids)
+
+    return Tokenizer(count, units(count))
+
+
+def units(count: Count) -> list[str]:
+    """Pieces of text that are one token each, however many stand in a row.
+
+    Common words after a space; or, where the tokens are bytes, letters.
+    """
+    for candidates in ([f" {word}" for word in WORDS], list(LETTERS)):
+        found = candidates
+        if count("".join(candidates)) != len(candidates):
+            found = [unit for unit in candidates if count(unit * 4) == 4]
+        if len(found) >= FEWEST_UNITS and count("".join(found)) == len(found):
+            return found
+    raise UsageError(
+        "The tokenizer has hardly a common word of one token, so text of an exact length "
+        "cannot be made; use --prompts ids."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of a context; `units` are its tokens as text, where they are known."""
+
+    tokens: int
+    text: str
+    units: list[str] | None = None
+
+
+class TextContext:
+    """A context as pieces of known length: units of the writers' streams, and answers."""
+
+    def __init__(self, session: Session, tokenizer: Tokenizer) -> None:
+        self._writers = Writers(session)
+        self._tokenizer = tokenizer
+        self._pieces: list[_Piece] = []
+        self._length = 0
+        self._epoch = 0
+
+    def prompt(self, prompt: Prompt) -> bytes:
+        if prompt.epoch != self._epoch:
+            self._cut(prompt.edges[-1][0] if prompt.edges else 0)
+            self._epoch = prompt.epoch
+        self._cut(prompt.num_tokens)  # an answer may be longer as text than it was as tokens
+        for writer, begin, end in self._writers.parts(
+            self._length, prompt.num_tokens, prompt.epoch
+        ):
+            units = self._tokenizer.units
+            chosen = stream(writer, begin, end) % np.uint64(len(units))
+            self._add_units([units[int(number)] for number in chosen])
+        return json.dumps("".join(piece.text for piece in self._pieces)).encode()
+
+    def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
+        """Takes the answer as it was written, with the length that it has as part of a prompt."""
+        if text:
+            self._add(_Piece(self._tokenizer.count(text), text))
+
+    def _add_units(self, units: list[str]) -> None:
+        self._add(_Piece(len(units), "".join(units), units))
+
+    def _add(self, piece: _Piece) -> None:
+        self._pieces.append(piece)
+        self._length += piece.tokens
+
+    def _cut(self, kept: int) -> None:
+        """Keeps whole pieces, and of the last one the units that fit; half an answer is none."""
+        while self._length > kept:
+            piece = self._pieces.pop()
+            self._length -= piece.tokens
+            if piece.units is not None and self._length < kept:
+                self._add_units(piece.units[: kept - self._length])

@@ -1,0 +1,78 @@
+"""The server's own figures, read at intervals into the information stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from marsbench import events
+from marsbench.engine.live.client import NO_ANSWER, Rounds
+from marsbench.engine.live.clock import WallClock
+from marsbench.engine.live.scrape import Scrape, read_metrics
+from marsbench.engine.live.tools import Tools
+
+SAMPLE_S = 1.0
+LEAST_WALL_S = 0.2
+ANSWER_S = 5.0
+
+
+class MetricsWatch:
+    """Samples a server's /metrics: KV usage, who runs and waits, preemptions since its start."""
+
+    def __init__(
+        self,
+        url: str,
+        clock: WallClock,
+        rounds: Rounds,
+        tools: Tools,
+        record: Callable[[events.Event], None],
+    ) -> None:
+        self._url = url
+        self._clock = clock
+        self._rounds = rounds
+        self._tools = tools
+        self._record = record
+
+    async def follow(self) -> None:
+        """Sample for ever, every second of the run or a few times a second of the wall."""
+        step = max(SAMPLE_S, LEAST_WALL_S * self._clock.speed)
+        at = self._clock.now
+        while True:
+            await self.sample()
+            at = await self._clock.until(max(at + step, self._clock.now))
+
+    async def sample(self) -> None:
+        """One reading; none that fails is made up for."""
+        try:
+            answer = await self._rounds.wire.client.get(self._url, timeout=ANSWER_S)
+        except (TimeoutError, *NO_ANSWER):
+            return
+        if answer.status_code == 200:
+            self._write(read_metrics(answer.text))
+
+    def _write(self, found: Scrape) -> None:
+        at, tools = self._clock.now, self._tools.in_flight
+        if found.preemptions is not None:
+            self._record(events.PreemptionCount(at, found.preemptions))
+        if not (tools or self._rounds.tally.in_flight):
+            return
+        used, total = found.used_blocks, found.num_blocks
+        free = None if used is None or total is None else total - used
+        self._record(
+            events.KvUsage(
+                at,
+                used_blocks=used,
+                held_blocks=None,
+                free_blocks=free,
+                running=found.running,
+                waiting=found.waiting,
+                tools_in_flight=tools,
+            )
+        )
+
+
+async def repeat(seconds: float, action: Callable[[], None]) -> None:
+    """Do it every so many wall seconds, for ever."""
+    while True:
+        await asyncio.sleep(seconds)
+        action()
