@@ -11,6 +11,7 @@ import typer
 from marsbench import __version__
 from marsbench import options as opt
 from marsbench.errors import MarsbenchError, UsageError
+from marsbench.export.cli import export
 from marsbench.gateway.cli import gateway
 from marsbench.hardware.cli import app as hardware_app
 from marsbench.hardware.cli import calibrate
@@ -29,6 +30,7 @@ app.add_typer(workload_app, name="workload")
 app.add_typer(hardware_app, name="hardware")
 app.command()(calibrate)
 app.command()(sweep)
+app.command()(export)
 app.command()(serve)
 app.command()(gateway)
 

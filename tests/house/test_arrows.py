@@ -14,7 +14,7 @@ ENGINES = ("marsbench.engine", "marsbench.hardware", "marsbench_backends", *VLLM
 READERS = tuple(
     f"marsbench.{room}"
     for room in (
-        *("metrics", "runs", "tables", "compare", "gate", "report", "reproduce"),
+        *("metrics", "runs", "tables", "compare", "gate", "report", "reproduce", "export"),
         "sweep.folder",
     )
 )
