@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +22,14 @@ from marsbench.workload.recipe import load_recipe
 
 # The rooms that move a number. What reads results does not.
 ROOMS = ("engine", "hardware", "metrics", "runs", "workload", "session.py", "events.py")
+# Within them, what plays in real time, reads and writes formats of others, or prints.
+ELSEWHERE = (
+    "engine/live",
+    "engine/openhands",
+    "workload/formats",
+    *(f"workload/{name}.py" for name in ("check", "cli", "cli_shared", "plot", "show")),
+)
+SERVER_FILES = ("record.py", "session_table.py", "vllm_server.py")  # of marsbench_backends
 
 
 def request_of(cell: Cell) -> RunRequest:
@@ -114,13 +122,18 @@ def code_hash() -> str:
 
 
 def _files() -> Iterator[Path]:
-    package = Path(__file__).parents[1]
-    own = [package / "sweep" / f"{name}.py" for name in ("inputs", "play", "scaling")]
+    package, backends = Path(__file__).parents[1], Path(marsbench_backends.__path__[0])
+    yield from (package / "sweep" / f"{name}.py" for name in ("inputs", "play", "scaling"))
     for room in ROOMS:
-        place = package / room
-        own += sorted(place.rglob("*.py")) if place.is_dir() else [place]
-    yield from own
-    yield from sorted(Path(marsbench_backends.__path__[0]).rglob("*.py"))
+        yield from deciding_files(package / room, [package / place for place in ELSEWHERE])
+    yield from deciding_files(backends, [backends / name for name in SERVER_FILES])
+
+
+def deciding_files(room: Path, elsewhere: Collection[Path]) -> Iterator[Path]:
+    """The Python files of a room, in order, but for those in one of the places `elsewhere`."""
+    for file in sorted(room.rglob("*.py")) if room.is_dir() else [room]:
+        if not any(file.is_relative_to(place) for place in elsewhere):
+            yield file
 
 
 def _vllm() -> str:
