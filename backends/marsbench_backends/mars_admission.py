@@ -22,10 +22,13 @@ from marsbench_backends.signals import RoundSubmitted, SessionEnded, Signal, Too
 
 @dataclass(slots=True)
 class Footprint:
-    """A session's tokens of context, at first and now; since when its tools run (inf: not)."""
+    """A session's tokens of context, at first, now and at most; `paused_at`: since when its tools
+    run (inf: not).
+    """
 
     first_tokens: int
     tokens: int
+    peak_tokens: int
     is_agent: bool
     paused_at: float = math.inf
 
@@ -44,7 +47,8 @@ class MarsAdmission(Admission):
     ewma_weight: of a new sample of any signal [code].
     reserve: count the projected context of every session in flight as memory in use, whether it
         is filled yet or lies in the cache during a tool call: its first prompt, grown as those of
-        ended sessions were [ours, policies.md section 5, item 26]. Off: what is free is free.
+        ended sessions were at their peak [ours, policies.md section 5, item 26]. Off: what is
+        free is free.
     reserve_pause_s: but not through a longer pause: it is a person's [code: tools time out then].
     pack_share: of the free blocks that packing may fill [code: its last phase].
     """
@@ -159,13 +163,15 @@ class MarsAdmission(Admission):
                 known = self._footprints[signal.session_id]
                 known.paused_at = min(known.paused_at, signal.at)
             case RoundSubmitted(_, session_id, _, tokens, parent_id):
-                new = Footprint(tokens, tokens, parent_id is not None)
+                new = Footprint(tokens, tokens, tokens, parent_id is not None)
                 known = self._footprints.setdefault(session_id, new)
                 known.tokens, known.paused_at = tokens, math.inf
+                # A context that is compacted must fit before that: the peak is what it needs.
+                known.peak_tokens = max(known.peak_tokens, tokens)
             case SessionEnded() if signal.session_id in self._footprints:
                 known = self._footprints.pop(signal.session_id)
                 if not known.is_agent:
-                    self._growth.add(max(1.0, known.tokens / known.first_tokens))
+                    self._growth.add(known.peak_tokens / known.first_tokens)
 
     def _intervals(self, now: float) -> int:
         before, self._ticked_at = self._ticked_at, now

@@ -114,6 +114,13 @@ def test_ended_sessions_teach_how_much_they_grow() -> None:
     assert controller.cost_blocks(queue(100)[0], state()) == 140  # 0.8 · 1.5 + 0.2 · 1
 
 
+def test_a_context_that_was_compacted_teaches_its_peak() -> None:
+    """From 100 blocks to 400, compacted to 120, grown to 200: it needed 400."""
+    prompts = (1_600, 6_400, 1_920, 3_200)
+    story = [submitted("x", number=n, tokens=tokens) for n, tokens in enumerate(prompts)]
+    assert gate(*story, gone("x")).cost_blocks(queue(100)[0], state()) == 400
+
+
 def test_a_long_pause_gives_its_reservation_back() -> None:
     story = (submitted("i0", tokens=8_000), ToolStarted(10.0, "i0", "user"))
     controller = gate(*story, ToolStarted(12.0, "i0", "bash"))
