@@ -15,6 +15,7 @@ from marsbench.compare.sessions import Sessions, area, sessions_in, share_within
 from marsbench.compare.values import Capacity, Source
 from marsbench.errors import UsageError
 from marsbench.runs import RunFolder, RunSummary
+from marsbench.runs.folder import CONFIG
 from marsbench.sweep.folder import CELL, PLAN, Result, SweepFolder
 
 CAPACITY = "capacity.json"
@@ -69,12 +70,21 @@ def read(folders: Sequence[Path], alphas: Sequence[float]) -> Given:
 
 
 def _results(folder: Path) -> Iterator[Result]:
-    """The complete runs of a folder; of a capacity search none, for it is one number."""
+    """The complete runs of a folder; of a capacity search none, for it is one number.
+
+    A folder of run folders stands for all of them.
+    """
     if (folder / CAPACITY).is_file():
         return
     if (folder / PLAN).is_file():
         yield from SweepFolder.open(folder).results()
         return
+    inside = sorted(file.parent for file in folder.glob(f"*/{CONFIG}"))
+    for path in inside if inside and not (folder / CONFIG).is_file() else [folder]:
+        yield _result(path)
+
+
+def _result(folder: Path) -> Result:
     run = RunFolder.open(folder)
     if not run.complete:
         raise UsageError(
@@ -83,7 +93,7 @@ def _results(folder: Path) -> Iterator[Result]:
         )
     cell = folder / CELL
     place = json.loads(cell.read_text("utf-8")) if cell.is_file() else place_of_config(run)
-    yield Result(place, run, run.summary())
+    return Result(place, run, run.summary())
 
 
 def _planned(folder: Path) -> int:
@@ -141,7 +151,7 @@ def _source(result: Result) -> Source:
         path=str(result.run.path),
         place=place_of(result),
         backend=str(result.place["backend"]),
-        seed=config.seed,
+        seed=result.place["seed"],
         name=config.backend,
         params=config.params,
         engine=config.engine,
@@ -249,6 +259,7 @@ def _moved(run: Run, fields: Sequence[str], many: Sequence[str]) -> Run:
     whole = run.place
     told = [whole.title if "workload" in fields else "", *(
         str(getattr(whole, f)) for f in many if f not in ("workload", "load", "rate"))]  # fmt: skip
-    place = whole._replace(**{f: None if f in ("load", "rate") else "several" for f in fields})
+    unsaid: dict[str, Any] = {f: None if f in ("load", "rate") else "several" for f in fields}
+    place = whole._replace(**unsaid)
     label = f"{run.backend} on {', '.join(filter(None, told))}"
     return replace(run, source=replace(run.source, place=place, backend=label))

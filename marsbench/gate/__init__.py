@@ -1,0 +1,33 @@
+"""The regression gate: is the candidate as good as the baseline, worse, or can nobody tell yet?
+
+values      rules, checks and the report; what a margin may be
+rules       rules from the command line and from a TOML file
+pairs       two folders as paired runs, or a refusal
+paired      the interval of a paired change, and how sure it is
+judge       three verdicts, and one for all
+exact       the simulator's case: nothing at all may have changed
+junit, markdown, show    the report for CI, for a pull request and on a screen
+calibration how often it is wrong (reports/gate-calibration.md)
+
+Reads run folders and nothing else. docs/gate.md says how to use it.
+"""
+
+from marsbench.gate.exact import gate_exact
+from marsbench.gate.judge import gate
+from marsbench.gate.rules import parse_margin, read_rules, rule_of
+from marsbench.gate.values import Check, GateError, GateReport, Margin, Rule, Rules, Verdict
+
+__all__ = [
+    "Check",
+    "GateError",
+    "GateReport",
+    "Margin",
+    "Rule",
+    "Rules",
+    "Verdict",
+    "gate",
+    "gate_exact",
+    "parse_margin",
+    "read_rules",
+    "rule_of",
+]
