@@ -1,0 +1,39 @@
+"""`marsbench report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS…", help="Folders of runs, sweeps.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help=".pdf, .html or .md; a figure: .svg, .pdf, .png."
+        ),
+    ],
+    figure: Annotated[
+        str | None, typer.Option(metavar="NAME", help="This figure alone: latency, …")
+    ] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="The report's title.")] = None,
+    across: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIM", help="May differ: workload, hardware, engine; repeatable."),
+    ] = None,
+    figures: Annotated[
+        bool, typer.Option("--figures/--no-figures", help="Beside Markdown, in FILE_files/.")
+    ] = True,
+) -> None:
+    """Write a paper-style report of runs: figures, tables, cautions, and the commands."""
+    from marsbench.report.build import build, build_figure
+
+    if figure is not None:
+        written = build_figure(runs, output, figure, across or ())
+    else:
+        written = build(runs, output, title=title, across=across or (), figures=figures)
+    for path in written:
+        typer.echo(path)

@@ -1,0 +1,88 @@
+"""What a report is made of, whatever it is printed as."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from marsbench.report.canvas import COLUMN
+from marsbench.report.figures import Drawing
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph. In all text, `code` stands between backticks; there is no other markup."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A list."""
+
+    kind: ClassVar[str] = "points"
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Commands, one a line."""
+
+    kind: ClassVar[str] = "code"
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text under a head; columns from `right` on are numbers, in wide ones too."""
+
+    kind: ClassVar[str] = "table"
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: int = 1
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """A figure with its name (its file's too) and the commands that make it again."""
+
+    kind: ClassVar[str] = "plate"
+    name: str
+    drawing: Drawing
+    commands: tuple[str, ...]
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes both columns."""
+        return self.drawing.figure.get_figwidth() > COLUMN + 0.01
+
+
+Block = Text | Points | Code | Table | Plate
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what stands under it. An appendix comes last, in one column."""
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+    appendix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A report."""
+
+    title: str
+    byline: str
+    abstract: str
+    sections: tuple[Section, ...]
+
+    def plates(self) -> Sequence[Plate]:
+        """All figures, in order."""
+        return [b for section in self.sections for b in section.blocks if isinstance(b, Plate)]

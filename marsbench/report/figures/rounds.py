@@ -1,0 +1,59 @@
+"""P99 TTFT by round: does a session wait longer as it ages?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from marsbench.compare.points import Place
+from marsbench.compare.values import RoundRow
+from marsbench.report.axes import log_scale
+from marsbench.report.canvas import handles, legend, lines, page_or_column, panels, tidy
+from marsbench.report.figures.drawing import Drawing
+from marsbench.report.material import Absent, Material, sheets
+
+FEWEST = 10
+"""Rounds behind a P99 that is drawn: below it the figure would be of single sessions."""
+WAYS = (("ready_p99_s", "from ready (s)"), ("submit_p99_s", "from submit (s)"))
+
+
+def ttft_by_round(material: Material) -> Iterator[Drawing]:
+    """From ready above, from submit below, at each regime's highest load."""
+    rows = _rows(material)
+    if not rows:
+        raise Absent(f"no round was reached by {FEWEST} sessions or more")
+    caption = (
+        "P99 over the rounds with one index, seeds pooled, at each regime's highest load; from "
+        "when the round was ready (what the user feels, admission included) and from engine "
+        f"submit (as the paper measures it). Rounds that fewer than {FEWEST} sessions reached are "
+        "left out; below 100 sessions a P99 is all but the maximum."
+    )
+    for regimes in sheets(material.regimes):
+        width = page_or_column(len(regimes))
+        figure, axes = panels(
+            2, len(regimes), width=width, row_height=1.35, sharex="col", sharey=True
+        )
+        for column, regime in enumerate(regimes):
+            axes[0, column].set_title(material.matrix.title(regime.heaviest).replace(", ", "\n"))
+            for number, (way, _) in enumerate(WAYS):
+                own = {
+                    name: [(row.round + 1, seconds) for row in rows[regime.heaviest, name]
+                           if (seconds := getattr(row, way))]
+                    for name in material.contenders
+                }  # fmt: skip
+                lines(axes[number, column], own, material.contenders)
+                axes[1, column].set_xlabel("round")
+        for number, (_, label) in enumerate(WAYS):
+            axes[number, 0].set_ylabel(f"P99 TTFT\n{label}")
+        log_scale(axes[0, 0].yaxis)
+        legend(figure, handles(material.contenders))
+        tidy(figure)
+        yield Drawing(figure, "P99 time to first token by round.", caption)
+
+
+def _rows(material: Material) -> dict[tuple[Place, str], list[RoundRow]]:
+    rows: defaultdict[tuple[Place, str], list[RoundRow]] = defaultdict(list)
+    for row in material.comparison.ttft_by_round:
+        if row.rounds >= FEWEST:
+            rows[row.place, row.backend].append(row)
+    return rows

@@ -1,0 +1,153 @@
+"""A document as PDF, HTML or Markdown: the same bytes for the same runs."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from marsbench.report.canvas import to_bytes
+from marsbench.report.document import Document, Plate, Table
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_CODE = re.compile(r"`([^`]*)`")
+_ID = re.compile(r'(\bid="|href="#|url\(#)')
+CREATED = 0
+"""The time of day that a PDF says it was made at: no page may depend on it."""
+
+
+def as_markdown(report: Document, files: str | None) -> str:
+    """Markdown that shows figures from the folder `files` beside it, or none."""
+    text = _environment().get_template("report.md.j2").render(report=report, files=files)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def as_html(report: Document) -> str:
+    """One file that refers to no other, with figures as SVG in it."""
+    return _environment().get_template("report.html.j2").render(report=report)
+
+
+def as_pdf(report: Document) -> bytes:
+    """Two columns, fonts embedded, set by typst with the fonts that come with it and matplotlib."""
+    pages = typeset(report, "pdf")
+    return pages[0]
+
+
+def typeset(
+    report: Document, form: Literal["pdf", "png"], dots_per_inch: float = 144
+) -> list[bytes]:
+    """The document by typst as "pdf" (one part) or "png" (a part a page)."""
+    import typst
+
+    source = _environment().get_template("report.typ.j2").render(report=report)
+    with tempfile.TemporaryDirectory(prefix="marsbench-report-") as place:
+        folder = Path(place)
+        for plate in report.plates():
+            # The text stays text: typst has the font, so it can be searched and copied.
+            svg = to_bytes(plate.drawing.figure, "svg", text=True)
+            (folder / f"{plate.name}.svg").write_bytes(svg)
+        main = folder / "report.typ"
+        main.write_text(source, encoding="utf-8")
+        made = typst.compile(
+            str(main), format=form, font_paths=[_fonts()], ignore_system_fonts=True,
+            timestamp=CREATED, ppi=dots_per_inch,
+        )  # fmt: skip
+    return list(made) if isinstance(made, list) else [bytes(made or b"")]
+
+
+def _fonts() -> str:
+    """Where matplotlib keeps DejaVu, in which figures are set."""
+    import matplotlib as mpl
+
+    return str(Path(mpl.get_data_path()) / "fonts" / "ttf")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    found = Environment(
+        loader=PackageLoader("marsbench.report"),
+        autoescape=select_autoescape(("html.j2",), default=False),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    found.filters.update(_FILTERS)
+    return found
+
+
+def typst_text(text: str) -> str:
+    """Text for typst's markup: literal strings, so that nothing in it is markup."""
+    parts = _CODE.split(text)
+    return "".join(
+        f"#raw({typst_string(part)})" if number % 2 else f"#{typst_string(part)}"
+        for number, part in enumerate(parts)
+        if part
+    )
+
+
+def typst_string(text: str) -> str:
+    """A string of typst's own: its escapes are JSON's but for characters beyond ASCII."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def html_text(text: str) -> Any:
+    """Text for HTML, code in its own element."""
+    from markupsafe import Markup
+
+    return Markup(_CODE.sub(r"<code>\1</code>", html.escape(text, quote=False)))  # noqa: S704
+
+
+def inline_svg(plate: Plate) -> Any:
+    """The figure as an element of HTML: ids of its own, no prologue, no namespace to look up."""
+    from markupsafe import Markup
+
+    text = to_bytes(plate.drawing.figure, "svg").decode()
+    text = text[text.index("<svg") :].replace("xlink:href", "href")
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
+    text = _ID.sub(rf"\g<1>{plate.name}-", text)
+    label = html.escape(f"{plate.drawing.headline} {plate.drawing.caption}")
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))  # noqa: S704
+
+
+def markdown_table(table: Table) -> str:
+    """A table for Markdown; numbers to the right."""
+    rule = ["---"] * min(table.right, len(table.head))
+    rule += ["--:"] * (len(table.head) - len(rule))
+    rows = [table.head, rule, *table.rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '∣') for cell in row)} |" for row in rows)
+
+
+def typst_cell(text: str, table: Table, column: int) -> str:
+    """A cell for typst: a name beside numbers stays on one line."""
+    whole = column < table.right < len(table.head) and "`" not in text
+    return f"#box({typst_string(text)})" if whole else typst_text(text)
+
+
+def typst_columns(table: Table) -> str:
+    """Widths for typst: the text of a column of words may break, numbers may not."""
+    if table.right < len(table.head):
+        return f"({', '.join(['auto'] * len(table.head))},)"
+    widest = [
+        max(len(row[i]) for row in table.rows or (table.head,)) for i in range(len(table.head))
+    ]
+    return f"({', '.join('auto' if width < 22 else f'{min(width, 90)}fr' for width in widest)},)"
+
+
+_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "typst": typst_text,
+    "string": typst_string,
+    "html": html_text,
+    "inline_svg": inline_svg,
+    "markdown_table": markdown_table,
+    "typst_cell": typst_cell,
+    "typst_columns": typst_columns,
+}
