@@ -13,6 +13,7 @@ reaches S0 + cpu_s, so a change in the number of calls moves no entry of the hea
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Hashable, Iterator
 from typing import NamedTuple
@@ -160,7 +161,12 @@ class ToolHost:
 
     def _move_clock(self, now: float) -> None:
         if self._busy:
-            self._service += (now - self._now) * self._rate(len(self._busy))
+            service = self._service + (now - self._now) * self._rate(len(self._busy))
+            if service == self._service and now > self._now:
+                # Too little time for the sum to change: without this, the last of a call's
+                # seconds would never be had, and the clock would creep towards its end for ever.
+                service = math.nextafter(service, math.inf)
+            self._service = service
         else:
             self._service = 0.0  # from zero again, so that its float error never accumulates
         self._now = now

@@ -175,3 +175,13 @@ def test_it_always_comes_to_an_end_far_from_zero(jobs, cores, base):
         host.pop_ended(now)
         polls += 1
         assert polls <= 3 * len(calls)
+
+
+def test_the_clock_does_not_creep_when_what_is_left_is_less_than_a_sum_can_hold():
+    host = ToolHost(2)
+    for key in range(9):
+        host.start(key, 1.11 + key, 0.0, 0.0)
+    host._now, host._service = 2.719, math.nextafter(1.11, 0.0)
+    # Looked at so often, each look adds a ninth of two hairs: nothing, were it only summed.
+    looks = (host.pop_ended(math.nextafter(host._now, math.inf)) for _ in range(10))
+    assert [key for ended in looks for key in ended] == [0]
