@@ -10,6 +10,7 @@ import typer
 
 from marsbench import __version__
 from marsbench import options as opt
+from marsbench.cli_judge import compare, gate
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.export.cli import export
 from marsbench.gateway.cli import gateway
@@ -30,6 +31,8 @@ app.add_typer(workload_app, name="workload")
 app.add_typer(hardware_app, name="hardware")
 app.command()(calibrate)
 app.command()(sweep)
+app.command()(compare)
+app.command()(gate)
 app.command()(export)
 app.command()(serve)
 app.command()(gateway)
@@ -173,7 +176,7 @@ def main() -> None:
             raise
         _fail(str(error), error.exit_code)
     except typer.TyperException as error:
-        _fail(_asked_wrongly(error), UsageError.exit_code)
+        _fail(_asked_wrongly(error), _code_of(error))
     if code == INTERRUPTED:
         _fail("stopped; a run that had begun keeps its folder.", INTERRUPTED)
     sys.exit(code)
@@ -185,6 +188,13 @@ def _asked_wrongly(error: typer.TyperException) -> str:
     verb = context.command_path if context else "marsbench"
     what = error.format_message().replace("Value error, ", "").rstrip(".")
     return f"{what or 'Missing command'} (`{verb} --help` says what can be given)."
+
+
+def _code_of(error: typer.TyperException) -> int:
+    """Of a command typed wrongly. For a gate that is 3: its 2 says inconclusive."""
+    context = getattr(error, "ctx", None)
+    gated = context is not None and context.info_name == "gate"
+    return MarsbenchError.exit_code if gated else UsageError.exit_code
 
 
 def _fail(sentence: str, code: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""`marsbench compare`."""
+"""`marsbench compare` and `marsbench gate`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+Folder = Annotated[Path, typer.Argument(help="A run, a sweep, or a folder of runs.")]
 
 
 def compare(
@@ -48,3 +50,38 @@ def compare(
         typer.echo(one_line(found), nl=False)
     else:
         render(found, names, Console())
+
+
+def gate(
+    baseline: Folder,
+    candidate: Folder,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="goodput, latency, latency_p95_s, …; repeatable"),
+    ] = None,
+    alpha: Annotated[float, typer.Option(metavar="A", help="Goodput's α (3)")] = 3.0,
+    margin: Annotated[
+        str, typer.Option(metavar="M", help="How much worse still passes: 5% or 0.02")
+    ] = "5%",
+    confidence: Annotated[
+        float, typer.Option(metavar="C", help="Of a verdict, one-sided (0.95)")
+    ] = 0.95,
+    rules: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Several metrics and margins (TOML)")
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", metavar=" ", help="Nothing at all may differ (simulator)")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar=" ", help="Print one JSON object")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a summary")] = None,
+) -> None:
+    """Pass (0), fail (1) or inconclusive (2): is CANDIDATE as good as BASELINE? 3 is an error."""
+    from marsbench.gate.command import Asked, decide, show
+
+    asked = Asked(tuple(metric or ()), alpha, margin, confidence, rules, exact)
+    report = decide(baseline, candidate, asked, junit, markdown)
+    show(report, as_json)
+    raise typer.Exit(report.exit_code)

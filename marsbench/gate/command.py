@@ -1,0 +1,83 @@
+"""What `marsbench gate` does: judge, write for CI, show."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from marsbench.errors import MarsbenchError
+from marsbench.gate.documents import as_json, as_junit, as_markdown, junit_of_error
+from marsbench.gate.exact import gate_exact
+from marsbench.gate.judge import gate
+from marsbench.gate.rules import checked, read_rules, rule_of
+from marsbench.gate.show import render
+from marsbench.gate.values import GateError, GateReport, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of a gate that say what is judged."""
+
+    metrics: tuple[str, ...]
+    alpha: float
+    margin: str
+    confidence: float
+    file: Path | None
+    exact: bool
+
+
+def decide(
+    baseline: Path, candidate: Path, asked: Asked, junit: Path | None, markdown: Path | None
+) -> GateReport:
+    """The report, written where it is wanted; of an error too, which CI is to see as one.
+
+    Raises GateError for everything that keeps it from a verdict.
+    """
+    try:
+        report = judge(baseline, candidate, asked)
+    except MarsbenchError as error:
+        _write(junit, junit_of_error(str(error)))
+        raise GateError(str(error)) from error
+    _write(junit, as_junit(report))
+    _write(markdown, as_markdown(report))
+    return report
+
+
+def judge(baseline: Path, candidate: Path, asked: Asked) -> GateReport:
+    """The verdict that was asked for. Raises MarsbenchError."""
+    if not asked.exact:
+        return gate(baseline, candidate, _rules(asked))
+    if asked.metrics or asked.file:
+        raise GateError("--exact compares everything; leave out --metric and --rules.")
+    return gate_exact(baseline, candidate)
+
+
+def _rules(asked: Asked) -> Rules:
+    if asked.file is not None:
+        if asked.metrics:
+            raise GateError("Give --metric or --rules, not both: a rules file names its metrics.")
+        return read_rules(asked.file)
+    names = asked.metrics or ("goodput",)
+    rules = tuple(rule_of(name, asked.margin, asked.alpha) for name in names)
+    return checked(Rules(rules, asked.confidence))
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise GateError(f"Cannot write {path}: {error.strerror}; give another path.") from error
+
+
+def show(report: GateReport, as_one_line: bool) -> None:
+    """Prints it: one JSON object, or a table."""
+    if as_one_line:
+        sys.stdout.write(as_json(report))
+    else:
+        render(report, Console())
