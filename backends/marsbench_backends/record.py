@@ -7,7 +7,8 @@ The lines, by `event`; `at` is the scheduler's clock, `step` counts calls of `sc
 - `scheduled`: step; tokens of each request; started: tokens found computed, of requests that began
   or resumed; preempted; free blocks
 - `computed`: step; its tokens are known, and requests may end
-- `aborted`: requests
+- `aborted`: requests, ended from outside
+- `abandoned`: session, round; taken to have ended, since nothing was heard of it
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Recorder:
 
     def told(self, signal: Signal) -> None:
         """The policy was told of a tool call."""
-        facts = asdict(signal)  # type: ignore[call-overload]
+        facts = asdict(signal)
         self._write("told", facts.pop("at"), signal=type(signal).__name__, **facts)
 
     def scheduled(self, at: float, output: Any, free_blocks: int) -> None:
@@ -61,6 +62,10 @@ class Recorder:
         """The next step's tokens are known: vLLM takes outputs in the order of their steps."""
         self._write("computed", at, step=self._computed)
         self._computed += 1
+
+    def abandoned(self, at: float, info: RoundInfo) -> None:
+        """A session was silent for too long, and is taken to have ended."""
+        self._write("abandoned", at, session=info.session_id, round=info.round)
 
     def aborted(self, at: float, request_ids: list[str]) -> None:
         """Requests were ended from outside."""

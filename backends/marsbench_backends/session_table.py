@@ -25,7 +25,7 @@ FACTS = {
     "marsbench_tools": "names of the tools that run after this round: a list, or a,b",
     "marsbench_parent": "id of the session that waits for this one (a sub-agent's)",
     "marsbench_reusable": "prompt tokens that the session had computed before and still has",
-    "marsbench_future": "[rounds, prompt tokens, output tokens, tool s, next tool s], for oracle",
+    "marsbench_future": "for oracle: the six numbers of signals.Future, in its order",
 }
 """What a client may send as `vllm_xargs`. One that is malformed counts as not sent."""
 
@@ -152,7 +152,7 @@ def _future(value: object) -> Future | None:
     if not isinstance(value, Sequence) or isinstance(value, str):
         return None
     numbers = [n for n in map(_number, value) if n is not None]
-    if len(numbers) != 5 or len(value) != 5:
+    if len(numbers) != 6 or len(value) != 6:
         return None
-    rounds, prompt, output, tool_s, next_tool_s = numbers
-    return Future(int(rounds), int(prompt), int(output), tool_s, next_tool_s)
+    rounds, prompt, output, tool_s, next_tool_s, peak = numbers
+    return Future(int(rounds), int(prompt), int(output), tool_s, next_tool_s, int(peak))

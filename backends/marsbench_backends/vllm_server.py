@@ -19,6 +19,7 @@ from vllm.v1.request import Request, RequestStatus
 
 from marsbench_backends.record import Recorder
 from marsbench_backends.session_table import IDLE_S, SessionTable
+from marsbench_backends.signals import Signal
 
 if TYPE_CHECKING:
     from marsbench_backends.scheduler import PolicyMixin
@@ -57,6 +58,7 @@ class ServerMixin(PolicyMixin):
         self.sessions = SessionTable(float(config.get("idle_s", IDLE_S)))
         path = config.get("record")
         self._recorder = None if path is None else Recorder(Path(path))
+        self._begun: list[Signal] = []  # tool calls that begin with the end of this step
 
     def add_request(self, request: Request) -> None:
         now = self._standing.read()
@@ -70,8 +72,7 @@ class ServerMixin(PolicyMixin):
         sent = params.extra_args or {}
         facts = (request.request_id, request.session_id, sent, request.num_prompt_tokens, now)
         info, ended = self.sessions.submitted(*facts)
-        for signal in ended:
-            self._tell_too(signal)
+        self._tell_all(ended)
         params.extra_args = {**sent, **info.to_extra_args()}
         if self._recorder is not None:
             tokens = (request.num_prompt_tokens, params.max_tokens)
@@ -81,6 +82,8 @@ class ServerMixin(PolicyMixin):
         now = self._standing.read()
         for info in self.sessions.abandoned(now):
             self._end_session(info)
+            if self._recorder is not None:
+                self._recorder.abandoned(now, info)
         output = super().schedule(throttle_prefills)
         if self._recorder is not None:
             free = self.kv_cache_manager.block_pool.get_num_free_blocks()
@@ -91,11 +94,14 @@ class ServerMixin(PolicyMixin):
         now = self._standing.read()
         if self._recorder is not None:
             self._recorder.computed(now)
-        return super().update_from_output(scheduler_output, model_runner_output)
+        outputs = super().update_from_output(scheduler_output, model_runner_output)
+        self._tell_all(self._begun)
+        return outputs
 
     def finish_requests(self, *args: Any, **kwargs: Any) -> Any:
         now = self._standing.read()
         ended = super().finish_requests(*args, **kwargs)
+        self._begun.clear()  # who ends a request from outside takes it for the session's end
         if self._recorder is not None and ended:
             self._recorder.aborted(now, [request.request_id for request in ended])
         return ended
@@ -106,13 +112,15 @@ class ServerMixin(PolicyMixin):
         # The last output token is sampled but never computed.
         computed = max(request.num_prompt_tokens, request.num_tokens - 1)
         aborted = request.status == RequestStatus.FINISHED_ABORTED
-        for signal in self.sessions.round_ended(info, computed, now, aborted):
-            self._tell_too(signal)
+        self._begun += self.sessions.round_ended(info, computed, now, aborted)
 
-    def _tell_too(self, signal: Any) -> None:
-        self.tell(signal)
-        if self._recorder is not None:
-            self._recorder.told(signal)
+    def _tell_all(self, signals: list[Signal]) -> None:
+        """Tell the policy of tool calls, and write that down."""
+        for signal in signals:
+            self.tell(signal)
+            if self._recorder is not None:
+                self._recorder.told(signal)
+        signals.clear()
 
     def shutdown(self) -> None:
         super().shutdown()

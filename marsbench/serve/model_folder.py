@@ -13,33 +13,36 @@ SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool
 END_OF_TURN = SPECIAL.index("<|im_end|>")
 FIRST_BYTE = 8
 """The id of byte 0; the id of byte b is FIRST_BYTE + b."""
-VOCABULARY = FIRST_BYTE + 256
+VOCABULARY = 1024
+"""Ids beyond the bytes are never made from text; a client that draws prompts may send them."""
 LETTERS = tuple(FIRST_BYTE + b for b in b"etaoin shrdlu cmfwypvbgkjqxz ")
 
+# Transformers drops the newline after a block, so one that is meant is written as a string.
 TEMPLATE = """\
-{%- set first = messages[0] -%}
-{%- set opening = first.content if first.role == 'system' else '' -%}
-{%- if opening or tools %}<|im_start|>system
-{{ opening }}
-{%- if tools %}
-You may call these tools:
-{%- for tool in tools %}
-{{ tool | tojson }}
-{%- endfor %}
-Call one as <tool_call>{"name": ..., "arguments": ...}</tool_call>.
-{%- endif %}<|im_end|>
-{% endif -%}
-{%- for message in messages %}
-{%- if not (loop.first and message.role == 'system') %}<|im_start|>{{ message.role }}
-{{ message.content or '' }}
-{%- for call in message.tool_calls or [] %}
-<tool_call>{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson \
-if call.function.arguments is not string else call.function.arguments }}}</tool_call>
-{%- endfor %}<|im_end|>
-{% endif -%}
-{% endfor -%}
-{% if add_generation_prompt %}<|im_start|>assistant
-{% endif %}"""
+{%- set opening = messages[0].content if messages[0].role == 'system' else '' -%}
+{%- if opening or tools -%}
+{{- '<|im_start|>system\\n' ~ opening -}}
+{%- if tools -%}
+{{- '\\nYou may call these tools:\\n' -}}
+{%- for tool in tools -%}{{- tool | tojson ~ '\\n' -}}{%- endfor -%}
+{{- 'Call one as <tool_call>{"name": ..., "arguments": ...}</tool_call>.' -}}
+{%- endif -%}
+{{- '<|im_end|>\\n' -}}
+{%- endif -%}
+{%- for message in messages -%}
+{%- if not (loop.first and message.role == 'system') -%}
+{{- '<|im_start|>' ~ message.role ~ '\\n' ~ (message.content or '') -}}
+{%- for call in message.tool_calls or [] -%}
+{%- set given = call.function.arguments -%}
+{%- set arguments = given if given is string else given | tojson -%}
+{{- '\\n<tool_call>{"name": ' ~ call.function.name | tojson -}}
+{{- ', "arguments": ' ~ arguments ~ '}</tool_call>' -}}
+{%- endfor -%}
+{{- '<|im_end|>\\n' -}}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+"""
 
 
 def write_model(folder: Path, max_model_len: int) -> None:
@@ -91,7 +94,9 @@ def _tokenizer_config(max_model_len: int) -> dict[str, object]:
 def _tokenizer() -> dict[str, object]:
     """A byte-level BPE without a single merge."""
     spare = [f"<|spare_{i}|>" for i in range(len(SPECIAL), FIRST_BYTE)]
-    vocabulary = {name: i for i, name in enumerate([*SPECIAL, *spare, *_byte_names()])}
+    unused = [f"<{i}>" for i in range(FIRST_BYTE + 256, VOCABULARY)]
+    names = [*SPECIAL, *spare, *_byte_names(), *unused]
+    vocabulary = {name: i for i, name in enumerate(names)}
     level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {
