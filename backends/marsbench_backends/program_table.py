@@ -19,6 +19,7 @@ from marsbench_backends.signals import (
 )
 
 UNITS = ("seconds", "tokens")
+NEVER = math.inf
 
 
 class ProgramTable:
@@ -52,9 +53,9 @@ class ProgramTable:
         call = self._calls.get(session_id)
         if call is None:
             return 0
-        # One that runs is asked for its level in every step, and no time promotes it.
-        waits = call.promote_at != math.inf
-        return 0 if waits and self._meter(view.now) >= call.promote_at else call.level
+        if call.promote_at == NEVER:  # as one that runs, which is asked in every step
+            return call.level
+        return 0 if self._meter(view.now) >= call.promote_at else call.level
 
     def steady_tokens(self, session_id: str) -> float:
         """Tokens that the session's call can get before it or a waiting one changes its queue."""

@@ -166,8 +166,8 @@ class PolicyMixin(Scheduler):
         """Put the running requests in the policy's order, as the next step will serve them."""
         policy, view = self.marsbench_policy, self.view
         if policy.sorts_running:
-            reqs = self.reqs
-            self.running.sort(key=lambda r: policy.running_key(reqs[r.request_id], view))
+            reqs, key = self.reqs, policy.running_key
+            self.running.sort(key=lambda r: key(reqs[r.request_id], view))
 
     def _tell_of_starts(self, output: SchedulerOutput, now: float) -> None:
         for request_id in output.preempted_req_ids or ():
@@ -282,12 +282,13 @@ class PolicyMixin(Scheduler):
         return outputs
 
     def _tell_of_service(self, output: SchedulerOutput) -> None:
+        reqs, requests = self.reqs, self.requests
         served: list[Service] = []
         for request_id, tokens in output.num_scheduled_tokens.items():
-            req = self.reqs.get(request_id)
+            req = reqs.get(request_id)
             if req is None:
                 continue
-            request = self.requests[request_id]
+            request = requests[request_id]
             prefill = request.num_output_tokens == 0
             served.append((req.session_id, tokens, prefill))
             if prefill and not request.is_prefill_chunk:
