@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from marsbench.session import Round, Session, ToolCall
@@ -20,6 +20,7 @@ class Call:
     appended: texts that joined the context since the call before; generated: what this one said.
     tools: what ran before the next call.
     kept: texts of the old context that are still in this prompt, when it is known to be cut.
+    anew: it is known to be cut, and of the old context only what all sessions share is left.
     """
 
     prompt: int | None = None
@@ -28,6 +29,7 @@ class Call:
     generated: str = ""
     tools: tuple[ToolCall, ...] = ()
     kept: Sequence[str] | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,20 @@ def session_of_calls(name: str, calls: Sequence[Call], stated: Stated, prefix: s
     rounds: list[Round] = []
     before = None
     for call, length in zip(calls, lengths, strict=True):
-        kept = None if call.kept is None else _count(call.kept, stated, "a cut context")
-        cut, append = grown_by_lengths(before, length, kept, shared)
+        cut, append = grown_by_lengths(before, length, _kept(call, stated, shared), shared)
         rounds.append(Round(append, length.output, call.tools, cut))
         before = length
     group = f"{_digest(prefix)}" if shared else None
     return Session(name, _without_last_tools(rounds), prefix_group=group, prefix_tokens=shared)
+
+
+def unseen(recorded: Set[str], used: Set[str]) -> tuple[str, ...]:
+    """A note on the responses that were recorded and that no event came of, if any."""
+    lost = len(recorded - used)
+    if not lost:
+        return ()
+    is_left = "is left" if lost == 1 else "are left"
+    return (f"{lost} of {len(recorded)} calls of a model led to no event, and {is_left} out",)
 
 
 def _lengths(calls: Sequence[Call], stated: Stated) -> list[_Lengths]:
@@ -74,9 +84,18 @@ def _lengths(calls: Sequence[Call], stated: Stated) -> list[_Lengths]:
 
 
 def _kept_before(call: Call, found: Sequence[_Lengths], stated: Stated) -> int:
+    if call.anew:
+        raise ReadError("a call after a condensation has no recorded token count")
     if call.kept is not None:
         return _count(call.kept, stated, "a cut context")
     return found[-1].prompt + found[-1].output if found else 0
+
+
+def _kept(call: Call, stated: Stated, shared: int) -> int | None:
+    """Tokens that a cut kept; None where nobody knows of a cut."""
+    if call.anew:
+        return shared
+    return None if call.kept is None else _count(call.kept, stated, "a cut context")
 
 
 def _count(texts: Sequence[str], stated: Stated, of: str) -> int:

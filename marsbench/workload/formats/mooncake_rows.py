@@ -32,7 +32,7 @@ class ToolEvent(Record):
 class Row(Record):
     """One request. A row waits for `wait_for`, then `delay` and `tool_wait_ms`."""
 
-    prompt: int = Field(ge=1, validation_alias=AliasChoices("input_length", "input_tokens"))
+    prompt: int = Field(ge=0, validation_alias=AliasChoices("input_length", "input_tokens"))
     recorded_output: int = Field(
         ge=0, validation_alias=AliasChoices("output_length", "output_tokens")
     )

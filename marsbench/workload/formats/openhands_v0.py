@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from marsbench.session import ToolCall
-from marsbench.workload.formats.calls import Call, session_of_calls
+from marsbench.workload.formats.calls import Call, session_of_calls, unseen
 from marsbench.workload.formats.reading import ReadError, Reading, Record, record_of
 from marsbench.workload.formats.stated import Stated
 from marsbench.workload.generate import USER
@@ -94,14 +94,8 @@ def v0_session(record: Any, stated: Stated) -> Reading:
     calls = _calls(row.history, groups, usages, stated)
     prefix = next((e.text for e in row.history if e.action == "system"), "")
     timed = {latency.response_id for latency in metrics.response_latencies}
-    unseen = len((timed | usages.keys()) - groups.keys())
-    notes = (f"{row.instance_id}: {_calls_of(unseen)} left out",) if unseen else ()
+    notes = unseen(timed | usages.keys(), groups.keys())
     return Reading(session_of_calls(row.instance_id, calls, stated, prefix), notes)
-
-
-def _calls_of(number: int) -> str:
-    one = "1 call of a model that led to no action is"
-    return one if number == 1 else f"{number} calls of a model that led to no action are"
 
 
 def _groups(history: Sequence[_Entry], order: Sequence[str]) -> dict[str, list[int]]:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field
 
 from marsbench.session import ToolCall
-from marsbench.workload.formats.calls import Call, session_of_calls
+from marsbench.workload.formats.calls import Call, session_of_calls, unseen
 from marsbench.workload.formats.messages import text_of_message
 from marsbench.workload.formats.reading import (
     ReadError,
@@ -30,6 +30,7 @@ from marsbench.workload.formats.stated import Stated
 from marsbench.workload.generate import USER
 
 STATE = "base_state.json"
+CONDENSATION = "Condensation"
 ANSWERS = ("ObservationEvent", "UserRejectObservation", "AgentErrorEvent")
 
 
@@ -101,8 +102,7 @@ def v1_session(folder: Path, stated: Stated) -> Reading:
     groups = _groups(events)
     calls = _calls(events, groups, usages, stated)
     prefix = next((event.text for event in events if event.kind == "SystemPromptEvent"), "")
-    unseen = len(usages.keys() - groups.keys())
-    notes = (f"{unseen} calls of a model have no event and are left out",) if unseen else ()
+    notes = unseen(usages.keys(), groups.keys())
     return Reading(session_of_calls(state.id or folder.name, calls, stated, prefix), notes)
 
 
@@ -143,7 +143,7 @@ def _calls(
     written = {place for places in groups.values() for place in places}
     starts = [places[0] for places in groups.values()]
     calls: list[Call] = []
-    begin = 0
+    begin, condensed = 0, False
     for number, (response, places) in enumerate(groups.items()):
         usage = usages.get(response)
         own = [events[place] for place in places]
@@ -155,9 +155,12 @@ def _calls(
                 appended=[events[p].text for p in range(begin, starts[number]) if p not in written],
                 generated="\n".join(event.text for event in own),
                 tools=() if until is None else _pause(own, events, until, stated),
+                # A condenser has a prompt of its own; the agent goes on with what it left.
+                kept=() if own[0].kind == CONDENSATION else None,
+                anew=condensed,
             )
         )
-        begin = starts[number]
+        begin, condensed = starts[number], own[0].kind == CONDENSATION
     return calls
 
 

@@ -1,0 +1,326 @@
+"""Mooncake files: lengths and arrivals as recorded, equal blocks as prefix groups, and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from marsbench.session import Cut, Round, Session, ToolCall
+from marsbench.workload.files import Workload
+from marsbench.workload.formats.mooncake import import_mooncake
+from marsbench.workload.formats.mooncake_ours import mooncake_lines
+from marsbench.workload.formats.sharing import Shared, share
+from marsbench.workload.formats.stated import Stated
+from workload.builders import session, workload
+from workload.trajectories import NOTHING, jsonl
+
+REAL = Path(__file__).parents[3] / "shared" / "traces" / "mooncake"
+
+
+def row(prompt: int, output: int, hashes: list[int] | None = None, **fields: Any) -> dict[str, Any]:
+    hashed = {} if hashes is None else {"hash_ids": hashes}
+    return {"input_length": prompt, "output_length": output, **hashed, **fields}
+
+
+def imported(folder: Path, *rows: dict[str, Any] | str, stated: Stated = NOTHING) -> list[Session]:
+    result = import_mooncake([jsonl(folder / "trace.jsonl", *rows)], stated)
+    assert result.problems == ()
+    return list(result.sessions)
+
+
+def lengths(one: Session) -> list[tuple[int, int]]:
+    return [(prompt.num_tokens, prompt.output_tokens) for prompt in one.prompts()]
+
+
+def test_a_plain_row_is_a_session_of_one_round(tmp_path: Path) -> None:
+    found = imported(tmp_path, row(600, 20, timestamp=0), row(700, 0, timestamp=2500))
+    assert found == [
+        Session("trace-1", (Round(600, 20),), 0.0),
+        Session("trace-2", (Round(700, 1),), 2.5),
+    ]
+
+
+def test_equal_first_blocks_are_a_prefix_group(tmp_path: Path) -> None:
+    found = imported(
+        tmp_path,
+        row(1500, 9, [1, 2, 3], timestamp=0),
+        row(2000, 9, [1, 2, 7, 8], timestamp=0),
+        row(900, 9, [5, 6], timestamp=0),
+    )
+    assert [one.prefix_tokens for one in found] == [1024, 1024, 0]
+    assert found[0].prefix_group == found[1].prefix_group != found[2].prefix_group
+
+
+def test_rows_of_one_session_are_its_rounds(tmp_path: Path) -> None:
+    (one,) = imported(
+        tmp_path,
+        row(600, 20, [1, 2], session_id="s", timestamp=1000),
+        row(1200, 30, [1, 3, 4], session_id="s", delay=1500),
+    )
+    assert one.arrival_s == 1.0
+    assert lengths(one) == [(600, 20), (1200, 30)]
+    # The first prompt's second block was not full, so that it changed is no cut.
+    assert one.rounds[1].cut is None
+    assert one.rounds[0].tools == (ToolCall("wait", "wait", floor_s=1.5),)
+
+
+def test_a_broken_full_block_is_a_cut(tmp_path: Path) -> None:
+    (one,) = imported(
+        tmp_path,
+        row(1100, 20, [1, 2, 3], session_id="s"),
+        row(1300, 30, [1, 8, 9], session_id="s", delay=0),
+    )
+    assert one.rounds[1].cut == Cut(512, 512)
+
+
+def test_without_hashes_a_reset_or_a_shorter_prompt_is_a_cut(tmp_path: Path) -> None:
+    (one,) = imported(
+        tmp_path,
+        row(1000, 20, session_id="s"),
+        row(1500, 20, session_id="s", delay=0, prefix_reset=True),
+        row(700, 20, session_id="s", delay=0),
+        row(705, 20, session_id="s", delay=0),
+    )
+    assert [rnd.cut for rnd in one.rounds] == [None, Cut(0, 0), Cut(0, 0), Cut(700, 700)]
+
+
+def test_time_stamps_of_later_rows_say_no_pause(tmp_path: Path) -> None:
+    rows = [row(600, 20, session_id="s", timestamp=t) for t in (0, 9000)]
+    rows[1] |= {"input_length": 700}
+    (problem,) = import_mooncake([jsonl(tmp_path / "t.jsonl", *rows)], NOTHING).problems
+    assert "no delay has no recorded tool time, give --tool-time" in problem
+    (one,) = imported(tmp_path, *rows, stated=Stated(tool_s=4.0))
+    assert one.rounds[0].tools == (ToolCall("wait", "wait", floor_s=4.0),)
+
+
+def agentic(request: str, name: str, prompt: int, *waits: str, **fields: Any) -> dict[str, Any]:
+    return row(prompt, 10, request_id=request, session_id=name, wait_for=list(waits), **fields)
+
+
+def test_tool_events_are_the_tools_of_the_round_before(tmp_path: Path) -> None:
+    spans = [
+        {"tool_class": "shell", "started_at_unix_ms": 100.0, "ended_at_unix_ms": 600.0},
+        {"tool_class": "read", "started_at_unix_ms": 600.0, "ended_at_unix_ms": 900.0},
+    ]
+    (one,) = imported(
+        tmp_path,
+        agentic("a", "p", 100, timestamp=500),
+        agentic("b", "p", 200, "a", delay=1000, tool_wait_ms=800, tool_events=spans),
+        agentic("c", "p", 300, "b", tool_wait_ms=5000, tool_events=spans),
+    )
+    assert one.rounds[0].tools == (
+        ToolCall("shell", "wait", floor_s=1.5),
+        ToolCall("read", "wait", floor_s=1.8),
+    )
+    # Spans that do not add up to the wait do not tell it.
+    assert one.rounds[1].tools == (ToolCall("wait", "wait", floor_s=5.0),)
+
+
+def test_a_session_that_another_waits_for_is_its_sub_agent(tmp_path: Path) -> None:
+    (one,) = imported(
+        tmp_path,
+        agentic("a", "p", 100, timestamp=0, branches=["x"]),
+        agentic("x", "q", 50, "a", delay=250),
+        agentic("y", "q", 80, "x", tool_wait_ms=2000),
+        agentic("b", "p", 200, "a", "y"),
+    )
+    (call,) = one.rounds[0].tools
+    assert (call.name, call.kind) == ("subagent", "agent")
+    assert call.child is not None
+    assert (call.child.id, call.child.arrival_s) == ("q", 0.25)
+    assert lengths(call.child) == [(50, 10), (80, 10)]
+
+
+def test_a_sub_agent_that_nothing_waits_for_is_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [
+        agentic("a", "p", 100, timestamp=0),
+        agentic("x", "q", 50, "a"),
+        agentic("b", "p", 200, "a"),
+    ]
+    result = import_mooncake([jsonl(tmp_path / "t.jsonl", *rows)], NOTHING)
+    assert [one.id for one in result.sessions] == ["p"]
+    assert result.unawaited == 1
+
+
+def test_rows_without_a_session_go_on_what_they_wait_for(tmp_path: Path) -> None:
+    rows = [agentic("a", "", 100), agentic("b", "", 200, "a")]
+    for one in rows:
+        del one["session_id"]
+    (found,) = imported(tmp_path, *rows)
+    assert lengths(found) == [(100, 10), (200, 10)]
+
+
+def test_aliases_and_a_header_line_are_understood(tmp_path: Path) -> None:
+    header = {"schema": "agentic-mooncake", "version": 1}
+    alias = {"input_tokens": 5, "output_tokens": 2, "created_time": 3000}
+    (one,) = imported(tmp_path, header, alias)
+    assert (lengths(one), one.arrival_s) == ([(5, 2)], 3.0)
+
+
+def test_rows_that_are_none_are_named_by_line(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "t.jsonl", row(5, 1), "[]", row(0, 1), {"input_length": 3})
+    result = import_mooncake([path, tmp_path / "missing"], NOTHING)
+    assert [problem.removeprefix(str(tmp_path)) for problem in result.problems] == [
+        "/t.jsonl:2: expected object, got list",
+        "/t.jsonl:4: output_length: is missing",
+        "/missing: no such file or directory",
+        "/t.jsonl:3: session 't-3': the first round appends 0 tokens, less than its shared "
+        "prefix of 0, or none",
+    ]
+    assert len(result.sessions) == 1
+
+
+def test_sessions_that_begin_after_each_other_are_refused(tmp_path: Path) -> None:
+    rows = [agentic("a", "p", 9, "x"), agentic("x", "q", 9, "a")]
+    (problem,) = import_mooncake([jsonl(tmp_path / "t.jsonl", *rows)], NOTHING).problems
+    assert "waits for itself to begin" in problem
+
+
+PROMPTS = st.lists(st.lists(st.integers(0, 3), max_size=6), max_size=8)
+
+
+@given(PROMPTS)
+def test_sharing_is_never_overstated(prompts: list[list[int]]) -> None:
+    found = share(prompts)
+    for one, mine in zip(prompts, found, strict=True):
+        for other, theirs in zip(prompts, found, strict=True):
+            if mine.group is not None and mine.group == theirs.group:
+                both = min(mine.blocks, theirs.blocks)
+                assert one[:both] == other[:both]
+
+
+def test_sharing_follows_a_chain_to_its_end() -> None:
+    # Three turns of one conversation, and another one that only begins alike.
+    found = share([[1], [1, 2, 3], [1, 2, 3, 4, 5], [1, 9], [7]])
+    assert found == [Shared(0, 1), Shared(0, 3), Shared(0, 3), Shared(0, 1), Shared(None, 0)]
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the recorded traces are not beside the repository")
+def test_the_real_trace_keeps_nearly_all_of_its_sharing() -> None:
+    result = import_mooncake([REAL / "synthetic_trace.jsonl.gz"], NOTHING)
+    assert (len(result.sessions), result.problems) == (3993, ())
+    best: dict[str, int] = {}
+    hit = 0
+    for one in result.sessions:
+        if one.prefix_group is not None:
+            shared = -(-one.prefix_tokens // 512)
+            hit += min(best.get(one.prefix_group, 0), shared)
+            best[one.prefix_group] = max(best.get(one.prefix_group, 0), shared)
+    total = sum(-(-one.rounds[0].append_tokens // 512) for one in result.sessions)
+    # An infinite cache hits 64.0 % of this trace's blocks.
+    assert hit / total == pytest.approx(0.638, abs=0.001)
+
+
+# Export and back.
+
+
+def there_and_back(before: Workload, folder: Path) -> Workload:
+    result = import_mooncake([jsonl(folder / "out.jsonl", *mooncake_lines(before))], NOTHING)
+    assert result.problems == ()
+    assert result.header is not None
+    header = result.header
+    return Workload(header.name, result.sessions, header.lanes, header.meta)
+
+
+SECONDS = st.floats(0, 1e5, allow_nan=False)
+TOKENS = st.integers(0, 3000)
+
+
+@st.composite
+def tools(draw: st.DrawFn, depth: int) -> ToolCall:
+    kind = draw(st.sampled_from(["cpu", "wait", "agent"] if depth else ["cpu", "wait"]))
+    name = draw(st.text(max_size=4))
+    if kind == "cpu":
+        return ToolCall(name, "cpu", draw(SECONDS), draw(SECONDS))
+    child = draw(sessions(depth - 1)) if kind == "agent" else None
+    return ToolCall(name, kind, floor_s=draw(SECONDS), child=child)
+
+
+@st.composite
+def sessions(draw: st.DrawFn, depth: int = 2) -> Session:
+    first = draw(st.integers(1, 3000))
+    calls = st.lists(tools(depth), max_size=2).map(tuple)
+    rounds = [Round(first, draw(st.integers(1, 500)), draw(calls))]
+    for _ in range(draw(st.integers(0, 3))):
+        kept = draw(TOKENS)
+        cut = Cut(kept + draw(TOKENS), kept) if draw(st.booleans()) else None
+        rounds.append(Round(draw(TOKENS), draw(st.integers(1, 500)), draw(calls), cut))
+    group, prefix = draw(st.none() | st.text(max_size=3)), draw(st.integers(0, first))
+    return Session("?", tuple(rounds), draw(SECONDS), draw(st.text(max_size=3)), group, prefix)
+
+
+def numbered(one: Session, numbers: count[int]) -> Session:
+    rounds = tuple(
+        replace(
+            rnd,
+            tools=tuple(
+                call if call.child is None else replace(call, child=numbered(call.child, numbers))
+                for call in rnd.tools
+            ),
+        )
+        for rnd in one.rounds
+    )
+    return replace(one, id=f"s{next(numbers)}", rounds=rounds)
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> Workload:
+    numbers = count()
+    drawn = draw(st.lists(sessions(), min_size=1, max_size=3))
+    meta = draw(st.dictionaries(st.text(max_size=3), st.none() | st.integers() | st.text()))
+    lanes = draw(st.none() | st.integers(1, 9))
+    return Workload("w", tuple(numbered(one, numbers) for one in drawn), lanes, meta)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(workloads())
+def test_an_export_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, before: Workload
+) -> None:
+    after = there_and_back(before, tmp_path_factory.getbasetemp())
+    assert after == before
+    assert after.hash == before.hash
+
+
+def test_others_read_the_same_prompts_from_an_export(tmp_path: Path) -> None:
+    child = session("c", Round(700, 20), Round(100, 5), arrival_s=0.5)
+    calls = (ToolCall("agent", "agent", child=child),)
+    before = workload(
+        session("a", Round(2000, 30, calls), Round(600, 9, (ToolCall("x", "cpu", 2.0),)),
+                Round(100, 5, cut=Cut(900, 600)), prefix_group="g", prefix_tokens=1100),
+        session("b", Round(1500, 30), arrival_s=3.0, prefix_group="g", prefix_tokens=1100),
+    )  # fmt: skip
+    rows = [json.loads(line) for line in mooncake_lines(before)]
+    for one in rows:
+        del one["marsbench"]
+    first, second = imported(tmp_path, *rows)
+    assert lengths(first) == lengths(before.sessions[0])
+    assert lengths(first.children[0]) == lengths(child)
+    assert first.children[0].arrival_s == 0.5
+    assert first.rounds[1].tools == (ToolCall("x", "wait", floor_s=2.0),)
+    assert first.rounds[2].cut == Cut(512, 512)  # whole blocks of what was kept
+    assert (second.arrival_s, second.prefix_tokens) == (3.0, 1024)
+    assert first.prefix_group == second.prefix_group
+
+
+def test_a_row_says_what_it_waits_for(tmp_path: Path) -> None:
+    before = workload(
+        session("a", Round(100, 5, (ToolCall("x", "wait", floor_s=2.0),)), Round(50, 5),
+                arrival_s=1.5)
+    )  # fmt: skip
+    first, second = (json.loads(line) for line in mooncake_lines(before))
+    assert (first["request_id"], first["timestamp"]) == ("a#0", 1500.0)
+    assert "wait_for" not in first
+    assert (second["wait_for"], second["tool_wait_ms"], second["input_length"]) == (
+        ["a#0"], 2000.0, 155,
+    )  # fmt: skip
+    assert second["tool_events"][0] | {"tool_call_id": ""} == {
+        "tool_call_id": "", "tool_class": "x", "status": "succeeded", "duration_ms": 2000.0,
+    }  # fmt: skip
