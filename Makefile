@@ -11,7 +11,7 @@ JOBS ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast check lint types format golden bench lock clean distclean
-.PHONY: reproduce reproduce-full reproduce-check
+.PHONY: reproduce reproduce-full reproduce-check report report-mars
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -50,6 +50,10 @@ bench: setup ## measure speed and memory
 SWEEP = $(BIN)/marsbench sweep
 WRITE = $(BIN)/python -m marsbench.reproduce
 
+REPORT = $(BIN)/marsbench report
+REFERENCE = "marsbench: the reference results"
+MARS = "MARS and its baselines under coding agents, simulated"
+
 reproduce: setup ## the paper's comparison, into reports/reproduction.md
 	$(SWEEP) reproduce $(ARGS)
 	$(SWEEP) reproduce-gpt-oss $(ARGS)
@@ -64,6 +68,13 @@ reproduce-check: setup ## whether block size, engine profile and step times chan
 		$(SWEEP) $$name $(ARGS); \
 		$(WRITE) along results/$$name -o reports/$$name.md; \
 	done
+
+report: setup ## reports/reference.pdf and .md from the committed results
+	$(REPORT) results/reference -o reports/reference.pdf --title $(REFERENCE)
+	$(REPORT) results/reference -o reports/reference.md --title $(REFERENCE)
+
+report-mars: setup ## reports/mars.pdf from the runs of `make reproduce`
+	$(REPORT) results/reproduce results/reproduce-gpt-oss -o reports/mars.pdf --title $(MARS)
 
 lock: setup ## resolve the newest versions, write requirements/lock.txt, install them
 	@$(PYTHON) tools/bootstrap.py --lock

@@ -16,6 +16,7 @@ from marsbench.export.cli import export
 from marsbench.gateway.cli import gateway
 from marsbench.hardware.cli import app as hardware_app
 from marsbench.hardware.cli import calibrate
+from marsbench.report.cli import report
 from marsbench.serve.cli import serve
 from marsbench.sweep.cli import sweep
 from marsbench.workload.cli import app as workload_app
@@ -33,6 +34,7 @@ app.command()(calibrate)
 app.command()(sweep)
 app.command()(compare)
 app.command()(gate)
+app.command()(report)
 app.command()(export)
 app.command()(serve)
 app.command()(gateway)

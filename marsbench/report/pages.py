@@ -126,20 +126,20 @@ def markdown_table(table: Table) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '∣') for cell in row)} |" for row in rows)
 
 
-def typst_cell(text: str, table: Table, column: int) -> str:
-    """A cell for typst: a name beside numbers stays on one line."""
-    whole = column < table.right < len(table.head) and "`" not in text
-    return f"#box({typst_string(text)})" if whole else typst_text(text)
+def typst_columns(table: Table, *, even: bool = False) -> str:
+    """Widths for typst: columns of words share what is left, names and numbers stay whole.
 
-
-def typst_columns(table: Table) -> str:
-    """Widths for typst: the text of a column of words may break, numbers may not."""
-    if table.right < len(table.head):
-        return f"({', '.join(['auto'] * len(table.head))},)"
-    widest = [
-        max(len(row[i]) for row in table.rows or (table.head,)) for i in range(len(table.head))
-    ]
-    return f"({', '.join('auto' if width < 22 else f'{min(width, 90)}fr' for width in widest)},)"
+    even: columns of numbers are all alike, and their heads break.
+    """
+    columns = list(zip(table.head, *table.rows, strict=True))
+    widest = [max(map(len, column)) for column in columns]
+    if table.right >= len(table.head):
+        widths = ["auto" if width < 22 else f"{min(width, 90)}fr" for width in widest]
+    else:
+        # Half an em is more than a letter takes on average, and typst would break at hyphens.
+        names = [f"{0.5 * width + 0.8:.1f}em" for width in widest[: table.right]]
+        widths = [*names, *(["1fr" if even else "auto"] * (len(columns) - len(names)))]
+    return f"({', '.join(widths)},)"
 
 
 _FILTERS: Mapping[str, Callable[..., Any]] = {
@@ -148,6 +148,5 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "html": html_text,
     "inline_svg": inline_svg,
     "markdown_table": markdown_table,
-    "typst_cell": typst_cell,
     "typst_columns": typst_columns,
 }

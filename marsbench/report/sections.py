@@ -39,7 +39,7 @@ def document(material: Material, title: str | None, step: Step) -> Document:
 
 
 def _title(material: Material) -> str:
-    names = each([source.place.workload for source in material.comparison.sources])
+    names = sorted({source.place.workload for source in material.comparison.sources})
     return f"Schedulers under coding agents: {listed(names)}"
 
 
@@ -62,15 +62,18 @@ def _abstract(material: Material) -> str:
     )
     if MARS not in comparison.backends:
         return text
-    verdicts = [claim.judge(material.matrix).verdict for claim in CLAIMS]
+    found = [claim.judge(material.matrix).verdict for claim in CLAIMS if claim.paper != OURS]
+    verdicts = [verdict for verdict in found if verdict != "ours alone"]
     told = [
         f"{verdicts.count(verdict)} {verdict}"
         for verdict in ("reached", "partly", "not reached", "not measured")
         if verdict in verdicts
     ]
-    return f"{text} Of {len(verdicts)} published or own claims, {listed(told)} (“{PUBLISHED}”)."
+    return f"{text} Of {len(verdicts)} numbers that the MARS paper reports: {listed(told)}."
 
 
+OURS = "–"
+"""Where the paper has no number."""
 PUBLISHED = "Side by side with the published numbers"
 
 

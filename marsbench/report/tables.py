@@ -23,7 +23,7 @@ def setup(material: Material) -> Table:
     sources = material.comparison.sources
     facts = {
         "runs": _runs(material),
-        "workloads": listed(each([s.place.workload for s in sources])),
+        "workloads": listed(sorted({s.place.workload for s in sources})),
         "sessions a run": _each_of(s.sessions for s in sources),
         "arrivals": _each_of(s.workload_meta.get("arrivals") for s in sources),
         "tools": _each_of(s.workload_meta.get("tools") for s in sources),

@@ -25,7 +25,7 @@ def strips(names: Sequence[str], titles: Sequence[str], width: float) -> tuple[F
     figure.set_figheight(len(names) * STRIP + 0.55)
     figure.set_layout_engine("constrained", hspace=0.0, h_pad=0.015)
     for column, title in enumerate(titles):
-        axes[0, column].set_title(title.replace(", ", "\n"))
+        axes[0, column].set_title(title.replace(", ", "\n"), pad=9)
     return figure, axes
 
 
@@ -66,7 +66,5 @@ def fill(axes: Axes, at_s: Course, edge_s: float, look: Look, **more: Any) -> No
 
 
 def _goes_on(axes: Axes, end_s: float) -> None:
-    axes.text(
-        0.985, 0.9, f"to {end_s / 60:,.0f} min →", transform=axes.transAxes, ha="right", va="top",
-        fontsize=6, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
-    )  # fmt: skip
+    text = f"→ {end_s / 60:,.0f} min"
+    axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=5.5)
