@@ -93,10 +93,9 @@ def test_a_condensation_is_a_call_and_cuts_the_context(tmp_path: Path) -> None:
 
 
 def test_usage_without_an_event_is_noted(tmp_path: Path) -> None:
-    result = import_openhands(
-        [conversation(tmp_path / "c", TALK, {**USAGE, "r9": (1, 1)})], NOTHING
-    )
-    assert "1 calls of a model have no event" in result.notes[0]
+    path = conversation(tmp_path / "c", TALK, {**USAGE, "r9": (1, 1)})
+    result = import_openhands([path], NOTHING)
+    assert result.notes == (f"{path}: 1 of 4 calls of a model led to no event, and is left out",)
 
 
 def test_a_length_that_was_not_recorded_is_never_guessed(tmp_path: Path) -> None:
