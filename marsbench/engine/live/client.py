@@ -95,6 +95,7 @@ class Rounds:
 
     async def __aenter__(self) -> Rounds:
         self._watching = asyncio.create_task(self._watch())
+        await self.wire.warm(f"{self._server.root}/v1/models")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -192,21 +193,22 @@ class Rounds:
     def _answered(self, ask: Ask, answer: Answer, exchange: Exchange) -> None:
         session, prompt = ask.session, ask.prompt
         ask.context.answered(answer.token_ids, "".join(answer.texts), prompt)
-        times = array("d", [self._clock.of(exchange.at(n)) for n in answer.offsets])
+        times = self._clock.of(exchange.at(answer.offsets))
+        first, last = float(times[0]), float(times[-1])
         self.token_times.add(session, prompt.round, times, answer.counts)
         tally = self.tally
         tally.rounds += 1
         tally.other_output_length += answer.output_tokens != prompt.output_tokens
         tally.other_prompt_length += answer.prompt_tokens not in (None, prompt.num_tokens)
         if not exchange.answered:  # the first token's event was cut in two on its way
-            self._record(events.GpuFirstToken(times[0], session, prompt.round))
+            self._record(events.GpuFirstToken(first, session, prompt.round))
         if answer.cached_tokens is not None:
             self._record(
                 events.PromptCached(
-                    times[-1], session, prompt.round, answer.cached_tokens, ask.reusable_tokens
+                    last, session, prompt.round, answer.cached_tokens, ask.reusable_tokens
                 )
             )
-        self._record(events.GpuEnd(times[-1], session, prompt.round, answer.output_tokens))
+        self._record(events.GpuEnd(last, session, prompt.round, answer.output_tokens))
 
     # --- silence and death
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from marsbench.clock import monotonic
+
+Seconds = TypeVar("Seconds", float, NDArray[np.float64])
 
 # Event loops round timers to milliseconds; half of one more, and none fires before its time.
 ROUNDING_S = 0.0005
@@ -26,8 +32,8 @@ class WallClock:
         """The run's seconds now."""
         return self.of(monotonic())
 
-    def of(self, wall: float) -> float:
-        """The run's seconds at a reading of `marsbench.clock.monotonic`."""
+    def of(self, wall: Seconds) -> Seconds:
+        """The run's seconds at readings of `marsbench.clock.monotonic`."""
         return (wall - self._start) * self.speed
 
     async def until(self, at: float) -> float:

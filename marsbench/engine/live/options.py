@@ -107,6 +107,8 @@ def live_options(given: Mapping[str, Any]) -> LiveOptions | None:
     Raises UsageError for one that the engine cannot use, or that is missing.
     """
     typed = {name: given[name] for name in GIVEN if given[name] is not None}
+    if given["engine"] == "openhands":
+        return None  # which takes some of them, and says so of the others
     if given["engine"] != "live":
         for name in typed:
             option = name.replace("_", "-")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
-from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from marsbench.engine.live.clock import WallClock
 from marsbench.events import Event
@@ -61,17 +63,17 @@ class TokenTimes:
     def __init__(self) -> None:
         self._sessions: list[str] = []
         self._rounds: list[int] = []
-        self._at: list[array[float]] = []
-        self._counts: list[Sequence[int] | None] = []
+        self._at: list[NDArray[np.float64]] = []
+        self._counts: list[NDArray[np.int32] | None] = []
 
     def add(
-        self, session: str, number: int, at: array[float], counts: Sequence[int] | None
+        self, session: str, number: int, at: NDArray[np.float64], counts: Sequence[int] | None
     ) -> None:
         """The times (the run's seconds) of a round's events, and tokens in each if known."""
         self._sessions.append(session)
         self._rounds.append(number)
         self._at.append(at)
-        self._counts.append(None if counts is None else array("i", counts))
+        self._counts.append(None if counts is None else np.array(counts, np.int32))
 
     def write(self, path: Path) -> None:
         """Columns session, round, at (list of seconds), tokens (list, as long; null if unknown)."""

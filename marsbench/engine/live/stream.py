@@ -35,7 +35,7 @@ class _Choice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
@@ -94,7 +94,7 @@ def _chunk(payload: bytes) -> _Chunk:
         chunk = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AnswerError(f"an event of the stream is malformed: {_shown(payload)}") from error
-    if chunk.error is not None:
+    if bytes(chunk.error) not in (b"", b"null"):
         raise AnswerError(f"the server gave up: {_shown(bytes(chunk.error))}")
     return chunk
 

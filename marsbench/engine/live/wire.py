@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
 import httpx
+import numpy as np
 from aiohttp.client_proto import ResponseHandler
 from httpx_aiohttp import AiohttpTransport
+from numpy.typing import NDArray
 
 from marsbench.clock import monotonic
 
@@ -63,13 +66,9 @@ class Exchange:
             self.answered = True
             self.on_first(at)
 
-    def at(self, offset: int) -> float:
-        """When the body's byte at `offset` came."""
-        low, high = 0, len(self.sizes) - 1
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.sizes[middle] > offset else (middle + 1, high)
-        return self.times[low]
+    def at(self, offsets: Sequence[int]) -> NDArray[np.float64]:
+        """When the body's bytes at these offsets came."""
+        return np.array(self.times)[np.searchsorted(self.sizes, offsets, side="right")]
 
 
 _exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
@@ -90,8 +89,13 @@ class StampedConnection(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         at = monotonic()
         super().data_received(data)
-        if self.exchange is not None:
+        if self.exchange is not None and data:
             self.exchange.received(at, data, self._payload)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Asked for after every chunk that is read, which costs as much as the chunk itself."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
 
 class Wire:
@@ -105,6 +109,11 @@ class Wire:
 
     async def __aenter__(self) -> Wire:
         return self
+
+    async def warm(self, url: str) -> None:
+        """One request whose answer does not matter: the first one loads half of two libraries."""
+        with suppress(httpx.HTTPError, aiohttp.ClientError, OSError):
+            await self.client.get(url)
 
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
