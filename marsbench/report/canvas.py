@@ -188,8 +188,13 @@ def legend(figure: Figure, entries: Sequence[Any], columns: int | None = None) -
     )
 
 
-def tidy(figure: Figure) -> None:
-    """Without the frame's upper and right sides."""
+def finished(figure: Figure) -> None:
+    """Without the frame's upper and right sides, and laid out for good.
+
+    A layout done anew at every save would move things by a hair, and so change the bytes.
+    """
     import seaborn as sns
 
     sns.despine(fig=figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")

@@ -15,6 +15,7 @@ Marker = str | tuple[int, int, int]
 """As matplotlib names them; (points, 1, angle) is a star. All are shapes that can be filled."""
 
 SOLID: Dash = ()
+LONG: Dash = (8, 1.5)
 DASHED: Dash = (3.5, 1.2)
 DOTTED: Dash = (1, 1.1)
 DASHDOT: Dash = (4, 1.2, 1, 1.2)
@@ -33,7 +34,7 @@ class Look:
 
 LOOKS = {
     "fcfs": Look("#000000", "o"),
-    "autellix": Look("#56B4E9", "^"),
+    "autellix": Look("#56B4E9", "^", LONG),
     "autellix-atlas": Look("#2F86B7", "<", DASHED, hollow=True),
     "infercept": Look("#E69F00", "D"),
     "infercept-static": Look("#9A6A00", "d", DASHED, hollow=True),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from marsbench.report.axes import log_scale
-from marsbench.report.canvas import GREY, legend, page_or_column, tidy
+from marsbench.report.canvas import GREY, finished, legend, page_or_column
 from marsbench.report.figures.dots import at_one, dot, dots
 from marsbench.report.figures.drawing import Drawing
 from marsbench.report.material import Absent, Material, sheets
@@ -46,7 +46,7 @@ def fairness(material: Material) -> Iterator[Drawing]:
             log_scale(axes[0, column].xaxis)
             axes[0, column].set_xlabel("mean slowdown")
         _key(figure)
-        tidy(figure)
+        finished(figure)
         yield Drawing(figure, "Slowdown by size of session.", caption)
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from marsbench.compare.figures import goodput_name, goodput_rate_name
 from marsbench.compare.points import Place, Point
 from marsbench.report.axes import log_scale, percent_scale, thousands
-from marsbench.report.canvas import handles, legend, lines, page_or_column, panels, tidy, whiskers
+from marsbench.report.canvas import (
+    finished,
+    handles,
+    legend,
+    lines,
+    page_or_column,
+    panels,
+    whiskers,
+)
 from marsbench.report.figures.drawing import Drawing
 from marsbench.report.material import Material, Regime, sheets
 
@@ -88,7 +96,7 @@ def _against_load(
         _scale(axes[number, 0], row)
     figure.align_ylabels(axes[:, 0])
     legend(figure, handles(material.contenders))
-    tidy(figure)
+    finished(figure)
     return Drawing(figure, headline, caption)
 
 

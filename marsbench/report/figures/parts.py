@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from marsbench.compare.points import Place
 from marsbench.compare.values import Interval
 from marsbench.report.axes import log_scale, number
-from marsbench.report.canvas import PAGE, page_or_column, tidy
+from marsbench.report.canvas import PAGE, finished, page_or_column
 from marsbench.report.figures.dots import at_one, dot, dots, span
 from marsbench.report.figures.drawing import Drawing
 from marsbench.report.looks import Look
@@ -38,7 +38,7 @@ def ablations(material: Material) -> Iterator[Drawing]:
         at_one(axes[0, column])
         axes[0, column].set_xlabel(f"÷ {base}")
     _same_log_scale(list(axes[0]))
-    tidy(figure)
+    finished(figure)
     caption = (
         f"Mean latency of {base} without one of its parts over that of {base}; right of the line, "
         f"the part helps. Bars: {material.comparison.confidence:.0%} intervals, paired by seed. "
@@ -67,7 +67,7 @@ def light_load(material: Material) -> Iterator[Drawing]:
             at_one(axes[0, column])
             _around_one(axes[0, column])
             axes[0, column].set_xlabel(f"÷ {base}")
-        tidy(figure)
+        finished(figure)
         yield Drawing(figure, "Light load.", caption)
 
 

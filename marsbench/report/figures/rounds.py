@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from marsbench.compare.points import Place
 from marsbench.compare.values import RoundRow
 from marsbench.report.axes import log_scale
-from marsbench.report.canvas import handles, legend, lines, page_or_column, panels, tidy
+from marsbench.report.canvas import finished, handles, legend, lines, page_or_column, panels
 from marsbench.report.figures.drawing import Drawing
 from marsbench.report.material import Absent, Material, sheets
 
@@ -47,7 +47,7 @@ def ttft_by_round(material: Material) -> Iterator[Drawing]:
             axes[number, 0].set_ylabel(f"P99 TTFT\n{label}")
         log_scale(axes[0, 0].yaxis)
         legend(figure, handles(material.contenders))
-        tidy(figure)
+        finished(figure)
         yield Drawing(figure, "P99 time to first token by round.", caption)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from marsbench.compare.points import Place
 from marsbench.report.axes import log_scale, percent_scale
-from marsbench.report.canvas import handles, legend, lines, page_or_column, panels, tidy
+from marsbench.report.canvas import finished, handles, legend, lines, page_or_column, panels
 from marsbench.report.figures.drawing import Drawing
 from marsbench.report.material import Absent, Material, Regime, sheets
 
@@ -58,7 +58,7 @@ def _curves(
             axes[0, column].set_xlabel(x)
         axes[0, 0].set_ylabel(y)
         legend(figure, handles(material.contenders))
-        tidy(figure)
+        finished(figure)
         yield Drawing(figure, headline, caption)
 
 

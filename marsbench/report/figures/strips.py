@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from marsbench.report.axes import minutes
-from marsbench.report.canvas import Course, panels, tidy
+from marsbench.report.canvas import Course, finished, panels
 from marsbench.report.looks import Look
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def finish(figure: Figure, axes: Any) -> None:
             own.tick_params(bottom=False)
         axes[-1, column].set_xlabel("minutes")
         minutes(axes[-1, column])
-    tidy(figure)
+    finished(figure)
 
 
 def fill(axes: Axes, at_s: Course, edge_s: float, look: Look, **more: Any) -> None:
