@@ -1,4 +1,4 @@
-"""`marsbench compare` and `marsbench gate`."""
+"""`marsbench compare`, `marsbench gate` and `marsbench capacity`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from marsbench import options as opt
 
 Folder = Annotated[Path, typer.Argument(help="A run, a sweep, or a folder of runs.")]
 
@@ -85,3 +87,33 @@ def gate(
     report = decide(baseline, candidate, asked, junit, markdown)
     show(report, as_json)
     raise typer.Exit(report.exit_code)
+
+
+def capacity(
+    backend: opt.BackendName,
+    workload: opt.WorkloadName = "ilr-1",
+    alpha: Annotated[float, typer.Option(metavar="A", help="Times as long as alone (3)")] = 3.0,
+    share: Annotated[float, typer.Option(metavar="S", help="Of the sessions (0.9)")] = 0.9,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Seeds 1 to N (3)")] = 3,
+    tolerance: Annotated[float, typer.Option(metavar="T", help="Of the rate (0.05)")] = 0.05,
+    sessions: opt.Sessions = None,
+    set_: opt.Settings = None,
+    gpu: opt.Gpu = "h200",
+    model: opt.Model = "qwen3-coder-30b",
+    engine_profile: opt.EngineProfile = "default",
+    block_size: opt.BlockSize = None,
+    tool_cores: opt.ToolCores = 8,
+    jobs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes (1: this one, all seeds in turn)")
+    ] = 1,
+    output: opt.Output = None,
+    as_json: opt.AsJson = False,
+) -> None:
+    """The highest rate at which a share of the sessions stays within α, by bisection."""
+    given = locals()
+    from marsbench.sweep.asked import search_of, told
+    from marsbench.sweep.capacity import capacity as searched
+
+    path, answer = searched(search_of(given), output)
+    typer.echo(told(answer, as_json))
+    typer.echo(f"search folder: {path}", err=True)

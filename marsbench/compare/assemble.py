@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from marsbench.compare.alike import check_alike, check_dimensions
-from marsbench.compare.cautions import cautions_on
+from marsbench.compare.cautions import ENOUGH_SEEDS, cautions_on
 from marsbench.compare.curves import area_of, cdf_of, curve_of, rounds_at
 from marsbench.compare.fairness import fairness, size_rows, sizes, tenant_rows
 from marsbench.compare.figures import figure_of, goodput_name
@@ -239,7 +239,7 @@ class Rows:
                 figure,
                 apart,
                 interval(ratio(own[figure], theirs[figure]), self.terms.confidence),
-                standing(figure, apart),
+                "unclear" if 1 < len(seeds) < ENOUGH_SEEDS else standing(figure, apart),
                 unit,
                 units,
             )
@@ -263,8 +263,3 @@ def standing(figure: str, apart: Interval) -> Standing:
     if side is None or apart.low is None or apart.high is None or apart.low <= 0 <= apart.high:
         return "unclear"
     return "better" if (apart.low > 0) == (side == "higher") else "worse"
-
-
-def backends_of(rows: Iterable[Estimate]) -> list[str]:
-    """The labels in rows, in their order."""
-    return list(dict.fromkeys(row.backend for row in rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,11 +106,14 @@ def over_sessions(run: Run, alphas: Sequence[float], resamples: int) -> dict[str
         return {}
     taken = picks(len(sessions.names), resamples)
     latency, slowdown = sessions.latency_s[taken], sessions.slowdown[taken]
-    return {
-        name: Drawn(run.figures[name], of(latency, slowdown))
-        for name, of in statistics(alphas).items()
-        if run.figures.get(name) is not None
-    }
+    with warnings.catch_warnings():
+        # A draw in which nobody finished has no latency: NaN, and so no interval.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return {
+            name: Drawn(run.figures[name], of(latency, slowdown))
+            for name, of in statistics(alphas).items()
+            if run.figures.get(name) is not None
+        }
 
 
 def same_sessions(a: Group, b: Group) -> bool:

@@ -20,7 +20,7 @@ Unit = Literal["seed", "session"]
 """What was resampled: seeds, or the sessions of the one seed that there is."""
 
 Standing = Literal["better", "worse", "unclear"]
-"""Against the baseline: the whole interval of the difference lies on one side of 0, or not."""
+"""Against the baseline: all of the interval lies on one side of 0, and seeds are enough, or not."""
 
 
 class Interval(NamedTuple):

@@ -1,0 +1,242 @@
+"""From folders to one comparison, with numbers done by hand; and what is not compared."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from compare.builders import HARDWARE, seeds, write_run, write_sweep
+from marsbench.compare import compare, frame, traces
+from marsbench.compare.documents import record
+from marsbench.errors import UsageError
+from marsbench.sweep.folder import write_json
+
+FAST, SLOW = {"a": 10.0, "b": 20.0}, {"a": 20.0, "b": 40.0}
+TWO = {"fcfs": seeds(SLOW, {"a": 40.0, "b": 60.0}), "mars": seeds(FAST, {"a": 10.0, "b": 30.0})}
+
+
+def row(rows, backend, figure=None):
+    (found,) = [r for r in rows if r.backend == backend and getattr(r, "figure", None) == figure]
+    return found
+
+
+@pytest.fixture
+def found(tmp_path):
+    return compare([write_sweep(tmp_path / "sweep", TWO)], alphas=(3.0, 1.0))
+
+
+def test_a_figure_is_the_mean_over_seeds(found):
+    latency = row(found.estimates, "fcfs", "latency_mean_s")
+    assert (latency.mean, latency.lowest, latency.highest, latency.seeds) == (40.0, 30.0, 50.0, 2)
+    assert (latency.low, latency.high) == (30.0, 50.0)
+    assert row(found.estimates, "fcfs", "goodput_3").mean == 0.25
+    assert row(found.estimates, "mars", "goodput_1").mean == 0.5
+
+
+def test_backends_are_ranked_by_each_figure(found):
+    assert row(found.estimates, "mars", "latency_mean_s").rank == 1
+    assert row(found.estimates, "fcfs", "goodput_3").rank == 2
+    assert found.rankings[0].order == ("mars", "fcfs")
+
+
+def test_differences_and_ratios_are_paired_by_seed(found):
+    apart = row(found.differences, "mars", "latency_mean_s")
+    assert apart.difference == (-22.5, -30.0, -15.0)
+    assert apart.ratio.value == pytest.approx(17.5 / 40)
+    assert apart.ratio.low == pytest.approx(20 / 50)
+    assert apart.ratio.high == pytest.approx(15 / 30)
+    assert (apart.unit, apart.units, apart.baseline) == ("seed", 2, "fcfs")
+
+
+def test_too_few_seeds_settle_nothing(found, tmp_path):
+    assert row(found.differences, "mars", "latency_mean_s").standing == "unclear"
+    six = {"fcfs": seeds(*[SLOW] * 6), "mars": seeds(*[FAST] * 6)}
+    many = compare([write_sweep(tmp_path / "six", six)])
+    assert row(many.differences, "mars", "latency_mean_s").standing == "better"
+    assert row(many.differences, "mars", "goodput_3").standing == "better"
+    assert row(compare([tmp_path / "six"], baseline="mars").differences, "fcfs",
+               "latency_mean_s").standing == "worse"  # fmt: skip
+
+
+def test_the_curve_the_area_and_the_distribution(found):
+    curve = {p.alpha: p.share for p in found.curves if p.backend == "mars"}
+    assert (curve[1.0], curve[2.0], curve[3.0], curve[10.0]) == (0.5, 0.75, 1.0, 1.0)
+    by_hand = (1 + 8 / 9 + 1 + 7 / 9) / 4
+    assert row(found.areas, "mars").area.value == pytest.approx(by_hand)
+    steps = [(p.slowdown, p.share) for p in found.cdf if p.backend == "mars"]
+    assert steps == [(1.0, 0.5), (2.0, 0.75), (3.0, 1.0)]
+
+
+def test_ttft_by_round_pools_the_seeds(found):
+    first = row(found.ttft_by_round, "fcfs")
+    assert (first.round, first.rounds, first.ready_p99_s) == (0, 4, 1.0)
+
+
+def test_one_seed_is_drawn_by_sessions_with_a_caution(tmp_path):
+    one = {"fcfs": seeds(SLOW), "mars": seeds(FAST)}
+    found = compare([write_sweep(tmp_path / "one", one)])
+    apart = row(found.differences, "mars", "latency_mean_s")
+    assert apart.difference == (-15.0, -20.0, -10.0)
+    assert (apart.unit, apart.units) == ("session", 2)
+    assert row(found.differences, "mars", "makespan_s").difference == (-20.0, None, None)
+    assert "sessions of one seed" in found.cautions[0]
+
+
+def test_the_oracles_share(tmp_path):
+    runs = {"fcfs": seeds(SLOW, SLOW), "oracle": seeds(FAST, FAST)}
+    found = compare([write_sweep(tmp_path / "o", runs)])
+    assert row(found.of_oracle, "fcfs").share == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_rankings_along_a_variation(tmp_path):
+    folders = [
+        write_sweep(tmp_path / "base", {"fcfs": seeds(SLOW), "mars": seeds(FAST)}),
+        write_sweep(tmp_path / "s", {"fcfs": seeds(FAST), "mars": seeds(SLOW)}, variation="slower"),
+    ]
+    (held,) = compare(folders).held["variation"]
+    assert (held.verdict, held.base_ranking) == ("turned", ["mars", "fcfs"])
+
+
+def test_loose_runs_meet_at_one_place(tmp_path):
+    runs = [
+        write_run(tmp_path / f"{name}{seed}", name, SLOW, seed=seed)
+        for name in ("fcfs", "mars")
+        for seed in (1, 2)
+    ]
+    found = compare(runs)
+    assert found.backends == ("fcfs", "mars")
+    assert len(found.places) == 1
+    assert row(found.differences, "mars", "latency_mean_s").difference == (0.0, 0.0, 0.0)
+
+
+def test_a_folder_of_runs_stands_for_all_of_them(tmp_path):
+    for seed in (1, 2, 3):
+        write_run(tmp_path / "runs" / str(seed), "mars", seed=seed)
+    assert compare([tmp_path / "runs"]).estimates[0].seeds == 3
+
+
+def test_one_backend_with_other_parameters_is_told_apart(tmp_path):
+    a = write_run(tmp_path / "a", "mars", FAST, params={"cap": 3, "aging_s": 1})
+    b = write_run(tmp_path / "b", "mars", SLOW, params={"cap": 5, "aging_s": 1})
+    assert compare([a, b]).backends == ("mars (cap=3)", "mars (cap=5)")
+
+
+def test_the_same_backend_twice_goes_by_its_folder(tmp_path):
+    a = write_sweep(tmp_path / "before", {"mars": seeds(SLOW)})
+    b = write_sweep(tmp_path / "after", {"mars": seeds(FAST)})
+    assert compare([a, b]).backends == ("mars in before", "mars in after")
+
+
+def test_a_run_given_twice_is_refused(tmp_path):
+    run = write_run(tmp_path / "run")
+    with pytest.raises(UsageError, match="given twice"):
+        compare([run, run])
+
+
+UNLIKE = {
+    "workload": ({"workload_hash": "07fe"}, "different workloads (ilr-1 at load 0.9 91c2-1"),
+    "hardware": ({"hardware": {**HARDWARE, "hash": "0000"}}, "hardware (hash fd5e, 0000)"),
+    "engine": ({"settings": {"tool_cores": 4}}, "different engines (tool_cores 8, 4)"),
+}
+
+
+@pytest.mark.parametrize("dimension", UNLIKE)
+def test_what_is_not_alike_is_refused_by_name_unless_told(dimension, tmp_path):
+    fields, told = UNLIKE[dimension]
+    a, b = write_run(tmp_path / "a", "fcfs"), write_run(tmp_path / "b", "mars", **fields)
+    with pytest.raises(UsageError) as refused:
+        compare([a, b])
+    assert told in str(refused.value)
+    assert f"--across {dimension}" in str(refused.value)
+    assert refused.value.exit_code == 2
+    assert set(compare([a, b], across=[dimension]).backends) == {"fcfs", "mars"}
+
+
+def test_another_recipe_is_another_workload(tmp_path):
+    a, b = write_run(tmp_path / "a"), write_run(tmp_path / "b", workload="ilr-4")
+    with pytest.raises(UsageError, match="different workloads"):
+        compare([a, b])
+    labels = compare([a, b], across=["workload,hardware"]).backends
+    assert labels == ("fcfs on ilr-1 at load 0.9", "fcfs on ilr-4 at load 0.9")
+
+
+def test_another_gpu_is_other_hardware(tmp_path):
+    a = write_run(tmp_path / "a")
+    b = write_run(tmp_path / "b", hardware={**HARDWARE, "gpu": "h100", "hash": "1"})
+    with pytest.raises(UsageError, match="different hardware"):
+        compare([a, b])
+    assert compare([a, b], across=["hardware"]).backends == ("fcfs on h200", "fcfs on h100")
+
+
+def test_sweeps_that_compare_something_each_stand_side_by_side(tmp_path):
+    a = write_sweep(tmp_path / "a", TWO)
+    b = write_sweep(tmp_path / "b", TWO, hardware="h100")
+    assert len(compare([a, b]).places) == 2
+
+
+def test_backends_without_a_common_seed_are_refused(tmp_path):
+    a, b = write_run(tmp_path / "a", seed=1), write_run(tmp_path / "b", "mars", seed=2)
+    with pytest.raises(UsageError, match="no seed in common"):
+        compare([a, b])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"baseline": "fcsf"}, "Did you mean 'fcfs'"),
+        ({"alphas": (0.5,)}, "alpha=0.5"),
+        ({"across": ["weather"]}, "Unknown dimension"),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments, told, tmp_path):
+    with pytest.raises(UsageError, match=told):
+        compare([write_run(tmp_path / "a")], **arguments)
+
+
+def test_a_folder_of_nothing_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="not a run folder"):
+        compare([tmp_path])
+
+
+def test_missing_and_invalid_runs_are_told(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", TWO, planned=("mars_seed9",))
+    late = write_run(tmp_path / "late", "late", unfinished=("b",), seed=1)
+    cautions = compare([sweep, late], across=["engine"]).cautions
+    assert "are not valid" in cautions[0]
+    assert "1 planned runs" in cautions[1]
+
+
+def test_an_unfinished_session_is_never_good(tmp_path):
+    run = write_run(tmp_path / "run", latencies=FAST, unfinished=("b",))
+    found = compare([run])
+    assert row(found.estimates, "fcfs", "goodput_3").mean == 0.5
+    assert row(found.fairness, "fcfs").starved == 1
+
+
+def test_a_capacity_search_is_one_number(tmp_path):
+    answer = {
+        "backend": "mars", "workload": "ilr-1", "hardware": "h200", "alpha": 3.0, "share": 0.9,
+        "seeds": 3, "rate": 0.02, "above": 0.021, "probes": 7, "tried": [],
+    }  # fmt: skip
+    (tmp_path / "capacity").mkdir()
+    write_json(tmp_path / "capacity" / "capacity.json", answer)
+    (capacity,) = compare([tmp_path / "capacity"]).capacities
+    assert (capacity.rate, capacity.above, capacity.probes) == (0.02, 0.021, 7)
+    (tmp_path / "capacity" / "capacity.json").write_text("{}")
+    with pytest.raises(UsageError, match="capacity search"):
+        compare([tmp_path / "capacity"])
+
+
+def test_rows_become_a_table_and_json(found):
+    table = frame(found.differences)
+    assert {"title", "load", "difference", "difference_low", "ratio_high"} <= set(table.columns)
+    text = json.dumps(record(found), allow_nan=False)
+    assert json.loads(text)["places"][0]["title"] == "ilr-1 at load 0.9"
+
+
+def test_traces_hold_what_happened_over_time(found):
+    over_time = traces(found)
+    assert {p.backend for p in over_time.evictions} == {"fcfs", "mars"}
+    assert all(p.blocks_per_s == 0 for p in over_time.evictions)
+    assert over_time.kv == ()
