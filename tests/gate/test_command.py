@@ -1,0 +1,133 @@
+"""The verb: exit codes, and what CI is given to read."""
+
+from __future__ import annotations
+
+import json
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from compare.builders import seeds, write_sweep
+from marsbench import cli
+
+BASE = [{"a": 20.0, "b": 40.0 + n} for n in range(6)]
+
+
+def times(factor, jitter=0.0):
+    return [
+        {name: s * (factor + jitter * (-1) ** n) for name, s in sessions.items()}
+        for n, sessions in enumerate(BASE)
+    ]
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    cases = {"base": BASE, "same": BASE, "slow": times(1.2), "noisy": times(1.05, 0.05)}
+    for name, candidate in cases.items():
+        write_sweep(tmp_path / name, {"mars": seeds(*candidate)})
+    return tmp_path
+
+
+@pytest.fixture
+def marsbench(folders, monkeypatch, capsys):
+    def typed(*arguments):
+        monkeypatch.setattr(sys, "argv", ["marsbench", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code or 0, *capsys.readouterr()
+
+    return typed
+
+
+def gate(marsbench, *arguments):
+    return marsbench("gate", "base", *arguments, "--metric", "latency")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "code"), [("same", 0), ("slow", 1), ("noisy", 2), ("none", 3)]
+)
+def test_the_exit_code_is_the_verdict(candidate, code, marsbench):
+    assert gate(marsbench, candidate)[0] == code
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("same", "--margin", "much"),
+        ("same", "--metric", "godput"),
+        ("same", "--rules", "none.toml"),
+        ("same", "--exact"),
+        ("same", "--confidence", "1"),
+        ("same", "--no-such-option"),
+        (),
+    ],
+)
+def test_what_was_asked_wrongly_is_an_error_and_not_inconclusive(arguments, marsbench):
+    code, out, err = gate(marsbench, *arguments)
+    assert (code, out) == (3, "")
+    assert err.startswith("marsbench: ")
+    assert err.count("\n") == 1
+
+
+def test_the_table_ends_with_the_verdict(marsbench):
+    code, out, _ = gate(marsbench, "slow")
+    assert code == 1
+    assert "+20.0%" in out
+    assert out.endswith("fail: 0 of 1 checks pass\n")
+
+
+def test_goodput_at_three_is_what_is_judged_by_default(marsbench):
+    code, out, _ = marsbench("gate", "base", "same", "--json")
+    (check,) = json.loads(out)["checks"]
+    assert (code, check["figure"], check["margin"]) == (0, "goodput_3", "5%")
+
+
+def test_junit_has_a_case_for_every_check(marsbench, folders):
+    (folders / "rules.toml").write_text(
+        '[[rules]]\nmetric = "latency"\n[[rules]]\nmetric = "goodput_area"\nmargin = "50%"\n'
+    )
+    marsbench("gate", "base", "slow", "--rules", "rules.toml", "--junit", "out/gate.xml")
+    (suite,) = ET.parse(folders / "out" / "gate.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
+    failed, passed = suite
+    assert failed.get("name") == "mean latency"
+    assert failed.get("classname") == "mars on ilr-1 at load 0.9"
+    assert "+20.0%" in failed.find("failure").get("message")
+    assert passed.find("failure") is None
+    gate(marsbench, "noisy", "--junit", "gate.xml")
+    (suite,) = ET.parse(folders / "gate.xml").getroot()
+    assert suite[0].find("skipped").get("message").startswith("inconclusive")
+
+
+def test_junit_of_an_error_is_an_error(marsbench, folders):
+    gate(marsbench, "none", "--junit", "gate.xml")
+    (suite,) = ET.parse(folders / "gate.xml").getroot()
+    assert suite.get("errors") == "1"
+    assert "none" in suite[0].find("error").get("message")
+
+
+def test_the_summary_for_a_pull_request(marsbench, folders):
+    gate(marsbench, "slow", "--markdown", "gate.md")
+    text = (folders / "gate.md").read_text()
+    assert text.startswith("### marsbench gate: **fail**\n")
+    assert "| mars on ilr-1 at load 0.9 | mean latency | 31.25 | 37.5 | +20.0%" in text
+    assert "surely higher by more than 5%" in text
+
+
+def test_exactly_the_same_or_not(marsbench):
+    assert marsbench("gate", "base", "same", "--exact")[0] == 0
+    code, out, _ = marsbench("gate", "base", "slow", "--exact")
+    assert code == 1
+    assert "events.jsonl line" in out
+
+
+def test_compare_prints_and_refuses(marsbench):
+    code, out, _ = marsbench("compare", "base", "slow", "--baseline", "mars in base")
+    assert code == 0
+    assert "mars in slow" in out
+    assert marsbench("compare", "none")[0] == 2
+    code, out, _ = marsbench("compare", "base", "--json")
+    assert json.loads(out)["marsbench_compare"] == 1

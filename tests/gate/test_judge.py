@@ -1,0 +1,190 @@
+"""Verdicts: three for a check, the worst for all, and errors where there is nothing to judge."""
+
+from __future__ import annotations
+
+import pytest
+
+from compare.builders import HARDWARE, seeds, write_run, write_sweep
+from marsbench.gate import GateError, Rules, gate, rule_of
+from marsbench.gate.judge import holm, verdict_of, worst
+
+BASE = [{"a": 20.0, "b": 40.0 + n} for n in range(6)]
+LATENCY = Rules((rule_of("latency", "5%"),))
+
+
+def times(factor, jitter=0.0):
+    return [
+        {name: s * (factor + jitter * (-1) ** n) for name, s in sessions.items()}
+        for n, sessions in enumerate(BASE)
+    ]
+
+
+def sides(tmp_path, candidate, backend="mars"):
+    return (
+        write_sweep(tmp_path / "base", {"mars": seeds(*BASE)}),
+        write_sweep(tmp_path / "candidate", {backend: seeds(*candidate)}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("candidate", "verdict", "code"),
+    [
+        (BASE, "pass", 0),
+        (times(1.02), "pass", 0),
+        (times(0.8), "pass", 0),
+        (times(1.2), "fail", 1),
+        (times(1.05, jitter=0.05), "inconclusive", 2),
+        (times(1.2, jitter=0.3), "inconclusive", 2),
+    ],
+)
+def test_the_interval_against_the_margin_decides(candidate, verdict, code, tmp_path):
+    report = gate(*sides(tmp_path, candidate), LATENCY)
+    assert (report.verdict, report.exit_code) == (verdict, code)
+
+
+def test_identical_runs_have_changed_by_exactly_nothing(tmp_path):
+    (check,) = gate(*sides(tmp_path, BASE), LATENCY).checks
+    assert check.change == (0.0, 0.0, 0.0)
+    assert (check.unit, check.units) == ("seed", 6)
+
+
+def test_identical_runs_pass_without_a_margin(tmp_path):
+    rules = Rules((rule_of("latency", "0%"), rule_of("goodput", "0"), rule_of("makespan_s", 0)))
+    assert gate(*sides(tmp_path, BASE), rules).verdict == "pass"
+
+
+def test_goodput_is_better_when_higher(tmp_path):
+    # Good are those within 3 × 10 s: one of two, then none.
+    folders = sides(tmp_path, times(2.0))
+    (check,) = gate(*folders, Rules((rule_of("goodput", "5%", 3.0),))).checks
+    assert (check.baseline, check.candidate, check.verdict) == (0.5, 0.0, "fail")
+    assert check.change.value == -1.0
+    assert gate(*reversed(folders), Rules((rule_of("goodput", "0.1"),))).verdict == "pass"
+
+
+def test_an_absolute_margin_is_in_the_figures_unit(tmp_path):
+    folders = sides(tmp_path, times(1.2))
+    (check,) = gate(*folders, Rules((rule_of("latency", "7"),))).checks
+    assert check.change.value == pytest.approx(0.2 * 31.25)
+    assert check.verdict == "pass"
+    assert gate(*folders, Rules((rule_of("latency", "6"),))).verdict == "fail"
+
+
+def test_another_backend_is_matched_by_place(tmp_path):
+    report = gate(*sides(tmp_path, BASE, backend="fcfs"), LATENCY)
+    assert (report.verdict, report.checks[0].backend) == ("pass", "fcfs")
+
+
+def test_of_several_backends_each_meets_its_like(tmp_path):
+    a = write_sweep(tmp_path / "a", {"mars": seeds(*BASE), "fcfs": seeds(*times(3.0))})
+    b = write_sweep(tmp_path / "b", {"mars": seeds(*times(2.0)), "fcfs": seeds(*times(3.0))})
+    report = gate(a, b, LATENCY)
+    assert {check.backend: check.verdict for check in report.checks} == {
+        "mars": "fail",
+        "fcfs": "pass",
+    }
+    assert report.verdict == "fail"
+
+
+def test_a_share_of_nothing_is_no_margin(tmp_path):
+    folders = sides(tmp_path, BASE)
+    same = gate(*folders, Rules((rule_of("evicted_per_s"),)))
+    assert same.verdict == "pass"
+    assert verdict_of([0.0, 0.0], [1.0, 2.0], rule_of("evicted_per_s"), 0.95) == "inconclusive"
+    assert verdict_of([0.0, 0.0], [1.0, 1.1], rule_of("evicted_per_s", "0.5"), 0.95) == "fail"
+
+
+def test_one_seed_is_judged_by_its_sessions_with_a_caution(tmp_path):
+    many = {f"s{n}": 20.0 + n for n in range(30)}
+    slow = {name: 1.2 * s for name, s in many.items()}
+    a, b = write_run(tmp_path / "a", "mars", many), write_run(tmp_path / "b", "mars", slow)
+    report = gate(a, b, LATENCY)
+    assert (report.verdict, report.checks[0].unit, report.checks[0].units) == (
+        "fail",
+        "session",
+        30,
+    )
+    assert "one seed" in report.cautions[0]
+
+
+def test_one_seed_cannot_judge_what_is_no_mean_of_sessions(tmp_path):
+    a, b = (write_run(tmp_path / name, "mars", BASE[i]) for i, name in enumerate(("a", "b")))
+    (check,) = gate(a, b, Rules((rule_of("latency_p95_s"),))).checks
+    assert check.verdict == "inconclusive"
+    assert "run several seeds" in check.why
+
+
+def test_seeds_that_only_one_side_has_are_left_out(tmp_path):
+    a = write_sweep(tmp_path / "a", {"mars": seeds(*BASE)})
+    b = write_sweep(tmp_path / "b", {"mars": seeds(*BASE[:4])})
+    assert gate(a, b, LATENCY).checks[0].units == 4
+
+
+def test_holm_by_hand():
+    # 0.01 ≤ 0.05/3, 0.02 ≤ 0.05/2, 0.06 > 0.05.
+    assert holm([0.06, 0.01, 0.02], 0.05) == [False, True, True]
+    # 0.03 > 0.05/2 stops it, although 0.04 ≤ 0.05.
+    assert holm([0.03, 0.04], 0.05) == [False, False]
+    assert holm([], 0.05) == []
+
+
+def test_many_checks_need_a_surer_fail(tmp_path):
+    folders = sides(tmp_path, times(1.2, jitter=0.16))
+    assert gate(*folders, LATENCY).verdict == "fail"
+    calm = tuple(rule_of("unfinished", margin) for margin in ("1", "2", "3", "4"))
+    report = gate(*folders, Rules((*LATENCY.rules, *calm)))
+    assert report.checks[0].verdict == "inconclusive"
+
+
+def test_the_worst_verdict_is_that_of_all():
+    assert worst(["pass", "inconclusive", "pass"]) == "inconclusive"
+    assert worst(["inconclusive", "fail", "pass"]) == "fail"
+    assert worst(["pass"]) == "pass"
+    with pytest.raises(GateError):
+        worst([])
+
+
+def invalid(tmp_path):
+    return write_run(tmp_path / "bad", "mars", BASE[0], unfinished=("b",))
+
+
+ERRORS = {
+    "a run that is not valid": (invalid, "not valid"),
+    "a folder of nothing": (lambda tmp_path: tmp_path, "not a run folder"),
+    "other sessions": (
+        lambda tmp_path: write_run(tmp_path / "x", "mars", BASE[0], workload_hash="07fe"),
+        "different workloads",
+    ),
+    "other hardware": (
+        lambda tmp_path: write_run(
+            tmp_path / "x", "mars", BASE[0], hardware={**HARDWARE, "kv_tokens": 1}
+        ),
+        "different hardware",
+    ),
+    "other settings": (
+        lambda tmp_path: write_run(tmp_path / "x", "mars", BASE[0], settings={"tool_cores": 4}),
+        "different engines",
+    ),
+    "other seeds": (
+        lambda tmp_path: write_run(tmp_path / "x", "mars", BASE[0], seed=9),
+        "no seed in common",
+    ),
+    "another place": (
+        lambda tmp_path: write_run(tmp_path / "x", "mars", BASE[0], workload="ilr-4"),
+        "no run of mars on ilr-1",
+    ),
+    "a sweep that is not whole": (
+        lambda tmp_path: write_sweep(tmp_path / "x", {"mars": seeds(BASE[0])}, planned=("y",)),
+        "1 planned runs",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ERRORS)
+def test_nothing_can_be_judged_by(what, tmp_path):
+    make, told = ERRORS[what]
+    (tmp_path / "c").mkdir()
+    base, candidate = write_run(tmp_path / "base", "mars", BASE[0]), make(tmp_path / "c")
+    with pytest.raises(GateError, match=told) as refused:
+        gate(base, candidate, LATENCY)
+    assert refused.value.exit_code == 3
