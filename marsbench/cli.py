@@ -19,6 +19,7 @@ from marsbench.hardware.cli import calibrate
 from marsbench.report.cli import report
 from marsbench.serve.cli import serve
 from marsbench.sweep.cli import sweep
+from marsbench.terminal.cli import show
 from marsbench.workload.cli import app as workload_app
 
 # What a verb needs is imported when it is called, so that --help answers at once.
@@ -36,6 +37,7 @@ app.command()(compare)
 app.command()(gate)
 app.command()(report)
 app.command()(export)
+app.command()(show)
 app.command()(serve)
 app.command()(gateway)
 
@@ -146,16 +148,6 @@ def _request(given: dict[str, Any]) -> RunRequest:
         check=given["check"],
         output=given["output"],
     )
-
-
-@app.command()
-def show(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")], as_json: opt.AsJson = False
-) -> None:
-    """Print a run again, even one that was cut short."""
-    from marsbench.tables import show_run
-
-    show_run(run, as_json)
 
 
 @app.command()

@@ -1,0 +1,47 @@
+"""`marsbench show`: a run's table and charts, or how far a sweep is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from marsbench import options as opt
+
+
+def show(
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN|SWEEP", help="The folder of a run or sweep.")
+    ],
+    as_json: opt.AsJson = False,
+    follow: Annotated[
+        bool, typer.Option("--watch", metavar=" ", help="Follow a sweep until it ends.")
+    ] = False,
+) -> None:
+    """Print a run again, even one that was cut short, with small charts; or a sweep.
+
+    A sweep is shown as far as it is; --watch follows it, from any terminal.
+    """
+    from rich.console import Console
+
+    from marsbench.errors import UsageError
+    from marsbench.runs import RunFolder
+    from marsbench.tables import show_run
+    from marsbench.terminal.charts import show_charts
+    from marsbench.terminal.watch import show_sweep, watch
+
+    console = Console()
+    is_sweep = (path / "sweep.json").is_file()
+    if follow:
+        if as_json:
+            raise UsageError("--watch and --json do not go together; leave one out.")
+        watch(path, console)
+    elif is_sweep and not as_json:
+        show_sweep(path, console)
+    elif is_sweep:
+        raise UsageError(f"{path} is a sweep; --json is of a run, one of the folders in it.")
+    else:
+        show_run(path, as_json)
+        if not as_json:
+            show_charts(RunFolder.open(path), console)
