@@ -10,7 +10,7 @@ import typer
 
 from marsbench import __version__
 from marsbench import options as opt
-from marsbench.cli_judge import compare, gate
+from marsbench.cli_judge import capacity, compare, gate
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.export.cli import export
 from marsbench.gateway.cli import gateway
@@ -35,6 +35,7 @@ app.command()(calibrate)
 app.command()(sweep)
 app.command()(compare)
 app.command()(gate)
+app.command()(capacity)
 app.command()(report)
 app.command()(export)
 app.command()(show)

@@ -11,19 +11,24 @@ from pydantic import ValidationError
 
 from marsbench.engine.backends import choose
 from marsbench.errors import UsageError
+from marsbench.metrics.goodput import check_alpha
 from marsbench.sweep.capacity import Search
 from marsbench.sweep.spec import SweepFile
 from marsbench.workload.problems import first_problem
+from marsbench.workload.recipe import load_recipe, recipe_names
 
 
 def search_of(given: Mapping[str, Any]) -> Search:
     """The options of `capacity` as one value. Raises UsageError for what cannot be."""
-    choice = choose(given["backend"], given["set_"] or ())
+    choice, workload = choose(given["backend"], given["set_"] or ()), given["workload"]
+    check_alpha(given["alpha"])
+    if workload not in recipe_names() and not Path(workload).suffix:
+        load_recipe(workload)  # says which recipe was meant
     try:
         file = SweepFile.model_validate(
             {
                 "backends": [{"name": given["backend"], "set": dict(choice.settings)}],
-                "workloads": [given["workload"]],
+                "workloads": [workload],
                 "seeds": list(range(1, given["seeds"] + 1)),
                 "sessions": given["sessions"],
                 "alphas": [given["alpha"]],

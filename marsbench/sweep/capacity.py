@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.engine.progress import progress_bar
-from marsbench.engine.run import prepare
+from marsbench.engine.simulated import prepare
 from marsbench.errors import MarsbenchError, RunFailedError, UsageError
-from marsbench.metrics.goodput import alpha_key, check_alpha
+from marsbench.metrics.goodput import alpha_key
 from marsbench.sweep.bisect import highest_rate
 from marsbench.sweep.cells import Cell, cells_of
 from marsbench.sweep.folder import PLAN, SweepFolder, write_json
@@ -66,30 +66,25 @@ def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str
     _check_folder(root, search)
     probes = Probes(root, search)
     bracket = highest_rate(probes.reaches, _start(search), search.tolerance)
-    (backend,), (workload,), (hardware,) = (
-        search.file.backends,
-        search.file.workloads,
-        search.file.hardware,
-    )
+    (first, *_), shares = search.cells(1.0), sorted(probes.shares.items())
     answer = {
         "marsbench_capacity": FORMAT,
-        "backend": backend.key,
-        "workload": workload.key,
-        "hardware": hardware.key,
+        "backend": first.backend.key,
+        "workload": first.workload.key,
+        "hardware": first.hardware.key,
         "alpha": search.alpha,
         "share": search.share,
         "seeds": len(search.file.seeds),
         "rate": bracket.reached,
         "above": bracket.missed,
-        "probes": len(probes.shares),
-        "tried": [{"rate": r, "share": s} for r, s in sorted(probes.shares.items())],
+        "probes": len(shares),
+        "tried": [{"rate": rate, "share": share} for rate, share in shares],
     }
     write_json(root / ANSWER, answer)
     return root, answer
 
 
 def _check(search: Search) -> None:
-    check_alpha(search.alpha)
     if not 0 < search.share <= 1:
         raise UsageError(
             f"--share must be above 0 and at most 1, not {search.share:g}; for example 0.9."
