@@ -26,7 +26,7 @@ from marsbench.serve.plugin import write_plugin
 
 START_S = 600.0
 GRACE_S = 10.0
-KILL_S = 2.0
+KILL_S = 1.0
 POLL_S = 0.2
 
 
@@ -119,7 +119,7 @@ def serving(
     server = _start(request, folder)
     try:
         with waiting_for(f"starting vLLM with {request.choice.name}", show_progress):
-            _await_health(server, start_s)
+            await_health(server, start_s)
         yield server
     except RunFailedError:
         failed = True
@@ -164,7 +164,8 @@ def _free_port(request: ServeRequest) -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_health(server: Server, start_s: float) -> None:
+def await_health(server: Server, start_s: float) -> None:
+    """Until it answers. Raises RunFailedError when it dies first, or takes longer."""
     import httpx
 
     deadline = monotonic() + start_s

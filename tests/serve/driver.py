@@ -29,7 +29,7 @@ def _session(name: str, number: int, rng: np.random.Generator) -> Session:
         )
         first = PREFIX_TOKENS if index == 0 else 0
         cut = Cut(700, kept_tokens=600) if number % 5 == 4 and index == 2 else None
-        append, output = int(rng.integers(200, 3000)), int(rng.integers(4, 40))
+        append, output = int(rng.integers(100, 1200)), int(rng.integers(8, 120))
         rounds.append(Round(first + append, output, tools, cut))
     arrival = round(float(rng.uniform(0, 4)), 3)
     return Session(name, tuple(rounds), arrival, prefix_group="g", prefix_tokens=PREFIX_TOKENS)

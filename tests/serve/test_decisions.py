@@ -1,0 +1,113 @@
+"""What a real server decided, the simulator's scheduler decides again: step for step the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marsbench.engine.backends import choose
+from marsbench.engine.settings import EngineSettings
+from marsbench.serve.plan import ServeRequest
+from marsbench.serve.server import serving
+from marsbench.session import Session
+from tests.serve.driver import drive, sessions
+
+pytestmark = [pytest.mark.live, pytest.mark.vllm]
+
+WORKLOAD = sessions(24, seed=3)
+SETTINGS = EngineSettings(kv_blocks=400, max_num_batched_tokens=2048)
+SPEED = 5.0
+START_S = 120.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """A workload that a server has served, and what it recorded."""
+
+    backend: str
+    asynchronous: bool
+    lines: list[dict[str, Any]]
+    usages: list[dict[str, Any]]
+    hardware: Any
+
+    def world(self, workload: list[Session] = WORKLOAD) -> Any:
+        from marsbench.engine.sim.replay import World
+
+        return World(workload, self.backend, {}, SETTINGS, self.hardware, self.asynchronous)
+
+
+@pytest.fixture(scope="module", params=["fcfs-sync", "mars-async"])
+def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    from marsbench.engine.sim.replay import read_record
+
+    backend, _, mode = request.param.partition("-")
+    record: Path = tmp_path_factory.mktemp("record") / "decisions.jsonl"
+    asked = ServeRequest(
+        choose(backend),
+        emulate="h200:qwen3-coder-30b",
+        speed=SPEED,
+        settings=SETTINGS,
+        record=record,
+        flags=("--no-async-scheduling",) if mode == "sync" else (),
+    )
+    with serving(asked, START_S) as server:
+        usages = drive(server.url, asked.served_name, WORKLOAD, SPEED)
+    return Served(backend, mode == "async", read_record(record), usages, asked.hardware)
+
+
+def test_every_step_is_the_same(served: Served) -> None:
+    from marsbench.engine.sim.replay import replay
+
+    found = replay(served.lines, served.world())
+    assert found.differences == ()
+    assert found.steps == sum(line["event"] == "scheduled" for line in served.lines)
+    assert found.requests == sum(len(session.rounds) for session in WORKLOAD)
+
+
+def test_the_workload_was_under_memory_pressure(served: Served) -> None:
+    """Or equal decisions would say little."""
+    from marsbench.engine.sim.replay import replay
+
+    found = replay(served.lines, served.world())
+    assert found.preemptions >= 1
+    assert found.evicted_blocks >= SETTINGS.kv_blocks
+    waited = [line for line in served.lines if line["event"] == "scheduled" and line["free"] < 40]
+    assert waited
+
+
+def test_steps_overlap_when_scheduled_asynchronously(served: Served) -> None:
+    ahead = most = 0
+    for line in served.lines:
+        ahead += {"scheduled": 1, "computed": -1}.get(line["event"], 0)
+        most = max(most, ahead)
+    assert most == (2 if served.asynchronous else 1)
+
+
+def test_one_block_less_is_noticed(served: Served) -> None:
+    from marsbench.engine.sim.replay import replay
+
+    world = served.world()
+    smaller = replace(SETTINGS, kv_blocks=SETTINGS.kv_blocks - 1)
+    found = replay(served.lines, replace(world, settings=smaller))
+    assert [(d.step, d.what) for d in found.differences] == [(0, "free")]
+
+
+def test_another_policy_is_noticed(served: Served) -> None:
+    from marsbench.engine.sim.replay import replay
+
+    other = replace(served.world(), backend="mars" if served.backend == "fcfs" else "fcfs")
+    assert replay(served.lines, other).differences
+
+
+def test_the_clients_usage_agrees_with_the_record(served: Served) -> None:
+    cached = [usage["prompt_tokens_details"]["cached_tokens"] for usage in served.usages]
+    resumed: set[str] = set()
+    found = 0
+    for line in served.lines:
+        if line["event"] == "scheduled":
+            found += sum(n for name, n in line["started"].items() if name not in resumed)
+            resumed |= set(line["started"])
+    assert sum(cached) == found > 0

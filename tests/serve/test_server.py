@@ -1,0 +1,150 @@
+"""`marsbench serve` as a user starts it: what it prints, what answers, and that it ends."""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+psutil = pytest.importorskip("psutil")
+pytestmark = [pytest.mark.live, pytest.mark.vllm]
+
+START_S = 120.0
+STOP_S = 30.0
+SERVE = [sys.executable, "-m", "marsbench", "serve", "--backend", "mars", "--port", "0"]
+MODEL = "qwen3-coder-30b"
+
+
+@dataclass
+class Started:
+    """The command, what it printed, and every process below it."""
+
+    command: subprocess.Popen[str]
+    facts: dict[str, Any]
+    processes: list[Any]
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Started]:
+    emulate = ["--emulate", f"h200:{MODEL}", "--speed", "20", "--kv-blocks", "4000", "--json"]
+    command = subprocess.Popen(
+        [*SERVE, *emulate], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert command.stdout is not None
+        ready, _, _ = select.select([command.stdout], [], [], START_S)
+        assert ready, "it printed nothing"
+        line = command.stdout.readline()
+        assert line, command.stderr.read() if command.stderr else ""
+        below = psutil.Process(command.pid).children(recursive=True)
+        yield Started(command, json.loads(line), below)
+    finally:
+        command.terminate()
+        command.communicate(timeout=STOP_S)
+
+
+@pytest.fixture(scope="module")
+def client(started: Started) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=started.facts["url"], timeout=30, trust_env=False) as found:
+        yield found
+
+
+def completion(client: httpx.Client, prompt: Any, **fields: Any) -> dict[str, Any]:
+    body = {"model": MODEL, "prompt": prompt, "ignore_eos": True, **fields}
+    reply = client.post("/v1/completions", json=body)
+    assert reply.status_code == 200, reply.text
+    found: dict[str, Any] = reply.json()
+    return found
+
+
+def test_it_says_where_it_is(started: Started) -> None:
+    facts = started.facts
+    assert facts["url"].startswith("http://127.0.0.1:")
+    assert facts["kv_events"].startswith("tcp://127.0.0.1:")
+    assert (facts["model"], facts["backend"], facts["speed"]) == (MODEL, "mars", 20.0)
+    assert psutil.pid_exists(facts["pid"])
+
+
+def test_it_listens_on_loopback_alone(started: Started) -> None:
+    listening = [
+        connection.laddr.ip
+        for process in started.processes
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_a_reply_has_the_tokens_that_were_asked_for(client: httpx.Client) -> None:
+    found = completion(client, [100] * 500, max_tokens=40, return_token_ids=True)
+    assert found["usage"]["completion_tokens"] == len(found["choices"][0]["token_ids"]) == 40
+
+
+def test_the_same_prompt_has_the_same_reply_and_its_prefix_is_cached(client: httpx.Client) -> None:
+    first, second = (completion(client, [200] * 100, max_tokens=20) for _ in range(2))
+    assert first["choices"][0]["text"] == second["choices"][0]["text"]
+    assert first["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
+    assert second["usage"]["prompt_tokens_details"]["cached_tokens"] == 96
+
+
+def test_a_character_is_a_token(client: httpx.Client) -> None:
+    assert completion(client, "x" * 77, max_tokens=1)["usage"]["prompt_tokens"] == 77
+
+
+def test_a_chat_without_a_limit_ends_its_turn(client: httpx.Client) -> None:
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+    messages = [{"role": "user", "content": "hello"}]
+    body = {"model": MODEL, "messages": messages, "tools": tools}
+    reply = client.post("/v1/chat/completions", json=body).json()
+    assert reply["choices"][0]["finish_reason"] == "stop"
+
+
+def test_malformed_facts_of_a_session_do_no_harm(client: httpx.Client) -> None:
+    facts = {"marsbench_round": "many", "marsbench_tools": 7, "marsbench_future": [1]}
+    for _ in range(2):
+        completion(client, [150] * 40, max_tokens=2, session_id="odd", vllm_xargs=facts)
+
+
+def test_metrics_and_kv_events_are_on(client: httpx.Client, started: Started) -> None:
+    assert "vllm:num_preemptions" in client.get("/metrics").text
+    sources = client.get("/kv_event_sources").json()
+    assert [source["endpoint"] for source in sources.values()] == [started.facts["kv_events"]]
+
+
+def test_kv_events_reach_a_subscriber(client: httpx.Client, started: Started) -> None:
+    import zmq
+
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RCVTIMEO, 1_000)
+        socket.setsockopt_string(zmq.SUBSCRIBE, "")
+        socket.connect(started.facts["kv_events"])
+        for attempt in range(10):  # who has just connected may miss the first
+            completion(client, [300 + attempt] * 64, max_tokens=1)
+            try:
+                assert b"BlockStored" in socket.recv_multipart()[-1]
+            except zmq.Again:
+                continue
+            return
+    pytest.fail("no event came")
+
+
+def test_control_c_ends_it_and_all_its_processes(started: Started) -> None:
+    """The last of this file: the server is gone after it."""
+    assert len(started.processes) >= 2  # the HTTP server and the engine
+    started.command.send_signal(signal.SIGINT)
+    started.command.communicate(timeout=STOP_S)
+    assert started.command.returncode == 0
+    _, alive = psutil.wait_procs(started.processes, timeout=5)
+    assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
+    assert not Path(started.facts["log"]).parent.exists()
