@@ -25,6 +25,10 @@ class Stream:
             self._groups[type(event)].append(event)
             self.end_s = max(self.end_s, event.at)
 
+    def between(self, from_s: float, to_s: float) -> Stream:
+        """The events from one instant to another, both included."""
+        return Stream(e for group in self._groups.values() for e in group if from_s <= e.at <= to_s)
+
     def of(self, kind: type[E]) -> Sequence[E]:
         """All events of exactly this type."""
         return self._groups.get(kind, [])

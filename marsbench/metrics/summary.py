@@ -33,6 +33,8 @@ from marsbench.metrics.window import (
     Throughput,
     Window,
     arrivals,
+    arrived_in,
+    measured_arrivals,
     steady_figures,
     throughput,
     whole_run,
@@ -93,6 +95,7 @@ class Scale:
     ideal_s: seconds that each session takes alone. alphas: where goodput is taken.
     block_size: tokens a block. total_blocks: blocks of the KV cache.
     unmeasured: event kinds that the engine cannot see, so that none of them means nothing.
+    warm_up_s, cool_down_s: arrivals that are played and not measured, at the first and at the last.
     """
 
     ideal_s: Mapping[str, float] | None = None
@@ -100,6 +103,8 @@ class Scale:
     block_size: int | None = None
     total_blocks: int | None = None
     unmeasured: Collection[str] = ()
+    warm_up_s: float = 0.0
+    cool_down_s: float = 0.0
 
 
 def summarise(
@@ -142,35 +147,41 @@ def _figures(
     run: Window | None,
     scale: Scale,
 ) -> Summary:
-    fates = _fates(sessions, run, scale.alphas)
+    window = measured_arrivals(sessions, scale.warm_up_s, scale.cool_down_s)
+    kept = arrived_in(sessions, window)
+    names = {session.session for session in kept}
+    own = [r for r in rounds if r.session in names]
+    marked = window or run
+    seen = stream if window is None else stream.between(window.from_s, window.to_s)
+    fates = _fates(kept, marked, scale.alphas)
     unmeasured = {*scale.unmeasured, *(event.what for event in stream.of(Unmeasured))}
     lost = evictions(
-        stream,
+        seen,
         sessions,
-        rounds,
-        run,
+        own,
+        marked,
         block_size=scale.block_size,
         unmeasured=unmeasured,
     )
     return {
-        "sessions": fates["sessions"],
+        "sessions": count(sessions),
         "makespan_s": run.length_s if run else None,
         "goodput": fates["goodput"],
         "latency": fates["latency"],
         "slowdown": fates["slowdown"],
-        "admission_wait": describe(s.admission_wait_s for s in roots(sessions)),
-        "ttft": ttft(rounds),
-        "ttft_by_round": ttft_by_round(rounds),
-        "tpot": describe(r.tpot_s for r in rounds),
-        "throughput": throughput(sessions, rounds, run),
+        "admission_wait": describe(s.admission_wait_s for s in roots(kept)),
+        "ttft": ttft(own),
+        "ttft_by_round": ttft_by_round(own),
+        "tpot": describe(r.tpot_s for r in own),
+        "throughput": throughput(sessions, rounds, marked),
         "steady": steady_figures(sessions, rounds),
-        "preemptions": _preemptions(stream, unmeasured),
+        "preemptions": _preemptions(seen, unmeasured),
         "evictions": lost,
-        "prefix_hit_rate": hit_rate(rounds),
-        "kv_usage": kv_usage(stream, scale.total_blocks),
-        "tools_in_flight": tools_in_flight(stream, run),
-        "waiting": waiting(rounds, run, arrivals(sessions)),
-        "tenants": _tenants(sessions, run, scale.alphas),
+        "prefix_hit_rate": hit_rate(own),
+        "kv_usage": kv_usage(seen, scale.total_blocks),
+        "tools_in_flight": tools_in_flight(stream, marked),
+        "waiting": waiting(rounds, marked, window or arrivals(sessions)),
+        "tenants": _tenants(kept, marked, scale.alphas),
     }
 
 

@@ -64,6 +64,32 @@ def steady(sessions: Sequence[SessionRecord]) -> Window | None:
     return _proper(min(ends), max(s.arrived_at for s in own))
 
 
+def measured_arrivals(
+    sessions: Sequence[SessionRecord], warm_up_s: float, cool_down_s: float
+) -> Window | None:
+    """The arrivals less the warm-up at their beginning and the cool-down at their end.
+
+    None when neither is asked for, or when nothing is left between them.
+    """
+    whole = arrivals(sessions)
+    if whole is None or not (warm_up_s or cool_down_s):
+        return None
+    return _proper(whole.from_s + warm_up_s, whole.to_s - cool_down_s)
+
+
+def arrived_in(
+    sessions: Sequence[SessionRecord], window: Window | None
+) -> tuple[SessionRecord, ...]:
+    """The sessions that arrived in the window, with their sub-agents; all of them without one."""
+    if window is None:
+        return tuple(sessions)
+    kept: dict[str, SessionRecord] = {}
+    for session in sessions:  # a parent comes before its sub-agents
+        if window.holds(session.arrived_at) if session.parent is None else session.parent in kept:
+            kept[session.session] = session
+    return tuple(kept.values())
+
+
 def _proper(from_s: float, to_s: float) -> Window | None:
     return Window(from_s, to_s) if to_s - from_s >= SHORTEST_S else None
 
