@@ -14,7 +14,7 @@ from marsbench.errors import UsageError
 
 
 def test_no_server_there_is_said_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No server answers at http://127.0.0.1:1 .*--url"):
+    with pytest.raises(UsageError, match=r"No server answers at http://127\.0\.0\.1:1 .*--url"):
         play(tmp_path, "http://127.0.0.1:1")
     assert not (tmp_path / "run").exists()
 
@@ -197,4 +197,3 @@ def test_a_controller_without_its_gateway_is_refused(tmp_path: Path) -> None:
 def test_a_context_longer_than_the_server_takes_is_refused(tmp_path: Path) -> None:
     with serving() as server, pytest.raises(UsageError, match=r"s grows to .* \(4,096\)"):
         play(tmp_path, server.url, [a_session("s", rounds=120)])
-

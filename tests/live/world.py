@@ -249,9 +249,7 @@ class Done:
         return found
 
 
-def play(
-    folder: Path, url: str, played: Sequence[Session] = (), **given: Any
-) -> Done:
+def play(folder: Path, url: str, played: Sequence[Session] = (), **given: Any) -> Done:
     return Done(*run(a_request(folder, url, played, **given)))
 
 

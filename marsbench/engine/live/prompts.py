@@ -8,6 +8,8 @@ model answered stands in the next prompt as it was answered, where the server te
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +17,27 @@ from numpy.typing import NDArray
 
 from marsbench.session import Prompt, Session
 
-# Three digits a token keep a prompt short on the wire; every vocabulary has these, down to one of
-# bytes. Two sessions share a block of 16 by chance once in 156**16.
-FIRST_ID, LAST_ID = 100, 255
-_TEXT = np.array([f"{number}," for number in range(LAST_ID + 1)], dtype="S4")
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The token ids that prompts are made of: from first to last, all with as many digits."""
+
+    first: int
+    last: int
+
+    @cached_property
+    def texts(self) -> NDArray[np.bytes_]:
+        """Each id as it stands in a JSON list, its comma included."""
+        return np.array([f"{token},".encode() for token in range(self.first, self.last + 1)])
+
+    def write(self, numbers: NDArray[np.uint64]) -> bytes:
+        """Numbers of a stream as ids in a JSON list."""
+        return self.texts[numbers % np.uint64(len(self.texts))].tobytes()
+
+
+# Three digits keep a prompt short on the wire, and every vocabulary has these ids, down to one of
+# bytes. Two writers fill a block of 16 alike by chance once in 156**16, its last token in 156.
+ANY = Vocabulary(100, 255)
 
 
 def stream(writer: str, begin: int, end: int) -> NDArray[np.uint64]:
@@ -66,8 +85,9 @@ class Writers:
 class TokenContext:
     """Token ids, kept as the text that goes on the wire: growing costs what is new."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, vocabulary: Vocabulary = ANY) -> None:
         self._writers = Writers(session)
+        self._vocabulary = vocabulary
         self._text = bytearray()
         self._length = 0
         self._epoch = 0
@@ -79,8 +99,7 @@ class TokenContext:
         for writer, begin, end in self._writers.parts(
             self._length, prompt.num_tokens, prompt.epoch
         ):
-            numbers = stream(writer, begin, end) % np.uint64(LAST_ID - FIRST_ID + 1)
-            self._text += _TEXT[numbers + np.uint64(FIRST_ID)].tobytes()
+            self._text += self._vocabulary.write(stream(writer, begin, end))
         self._length = prompt.num_tokens
         return b"[" + self._text[:-1] + b"]"
 

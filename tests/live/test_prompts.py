@@ -1,0 +1,153 @@
+"""Prompts are as long as the workload says, and share what the simulator's block hashes share."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from live.world import a_session
+from marsbench.engine.live.prompts import Context, TokenContext, Vocabulary
+from marsbench.engine.live.text import TextContext, Tokenizer, units
+from marsbench.engine.sim.hashes import SessionHashes, Writers
+from marsbench.errors import UsageError
+from marsbench.session import Cut, Prompt, Round, Session
+
+BLOCK = 4
+MANY = Vocabulary(10_000, 99_999)  # so many that no two writers agree by chance
+
+
+def prompts(session: Session) -> list[list[int]]:
+    context = TokenContext(session)
+    return [json.loads(context.prompt(prompt)) for prompt in session.prompts()]
+
+
+@st.composite
+def a_cut(draw: st.DrawFn) -> Cut | None:
+    to = draw(st.integers(0, 30))
+    return draw(st.sampled_from([None, Cut(to, draw(st.integers(0, to)))]))
+
+
+rounds = st.builds(Round, st.integers(0, 12), st.integers(1, 6), cut=a_cut())
+sessions = st.builds(
+    lambda name, group, prefix, first, later: Session(
+        name,
+        (Round(prefix + first, 3), *later),
+        prefix_group=group,
+        prefix_tokens=prefix,
+    ),
+    st.sampled_from(["a", "b"]),
+    st.sampled_from([None, "g", "h"]),
+    st.integers(0, 14),
+    st.integers(1, 9),
+    st.lists(rounds, max_size=4),
+)
+
+
+@given(st.lists(sessions, min_size=2, max_size=2, unique_by=lambda session: session.id))
+def test_two_blocks_are_alike_exactly_where_their_hashes_are(pair: list[Session]) -> None:
+    """A block of vLLM's is its tokens and all before them."""
+    tokens: dict[tuple[int, ...], bytes] = {}
+    hashes: dict[bytes, tuple[int, ...]] = {}
+    writers = Writers()
+    for session in pair:
+        hashed, context = SessionHashes(session, writers, BLOCK), TokenContext(session, MANY)
+        for prompt in session.prompts():
+            hashed.start_round(prompt)
+            ids = json.loads(context.prompt(prompt))
+            for number, block in enumerate(hashed.upto(prompt.num_tokens)):
+                upto = tuple(ids[: (number + 1) * BLOCK])
+                assert tokens.setdefault(upto, block) == block
+                assert hashes.setdefault(block, upto) == upto
+
+
+@given(sessions)
+def test_every_prompt_has_its_length(session: Session) -> None:
+    assert [len(p) for p in prompts(session)] == [p.num_tokens for p in session.prompts()]
+
+
+def test_the_same_session_has_the_same_tokens_in_every_run() -> None:
+    session = Session("s", (Round(6, 1),), prefix_group="g", prefix_tokens=3)
+    assert prompts(session) == [[255, 103, 136, 235, 105, 200]]
+
+
+def test_what_the_model_answered_is_part_of_the_next_prompt() -> None:
+    session = a_session("s", rounds=2, output=4)
+    context = TokenContext(session)
+    first, second = session.prompts()
+    before = json.loads(context.prompt(first))
+    context.answered([7, 70000, 8, 9], "", first)
+    after = json.loads(context.prompt(second))
+    assert after[: len(before) + 4] == [*before, 7, 70000, 8, 9]
+    assert len(after) == second.num_tokens
+
+
+@pytest.mark.parametrize("answer", [[1, 2], [1, 2, 3, 4, 5, 6, 7], None])
+def test_an_answer_of_another_length_changes_no_prompts_length(answer: list[int] | None) -> None:
+    session = a_session("s", rounds=2, output=4)
+    context = TokenContext(session)
+    first, second = session.prompts()
+    context.prompt(first)
+    context.answered(answer, "", first)
+    assert len(json.loads(context.prompt(second))) == second.num_tokens
+
+
+def test_a_cut_keeps_answers_of_any_width() -> None:
+    session = Session("s", (Round(4, 3), Round(2, 1, cut=Cut(6, 6))))
+    context = TokenContext(session)
+    first, second = session.prompts()
+    before = json.loads(context.prompt(first))
+    context.answered([5, 151000, 42], "", first)
+    assert json.loads(context.prompt(second))[:6] == [*before, 5, 151000]
+
+
+# --- text
+
+BYTES = Tokenizer(len, units(len))
+WORDS = Tokenizer(lambda text: len(text.split()), units(lambda text: len(text.split())))
+
+
+def test_units_are_words_where_those_are_tokens_and_letters_where_bytes_are() -> None:
+    assert " the" in WORDS.units
+    assert set(BYTES.units) == set("abcdefghijklmnopqrstuvwxyz")
+
+
+def test_a_tokenizer_without_either_is_refused() -> None:
+    with pytest.raises(UsageError, match="--prompts ids"):
+        units(lambda text: 2 * len(text))
+
+
+def text_of(context: Context, prompt: Prompt) -> str:
+    found: str = json.loads(context.prompt(prompt))
+    return found
+
+
+@pytest.mark.parametrize("tokenizer", [BYTES, WORDS])
+@settings(max_examples=25)
+@given(sessions)
+def test_every_text_has_its_length(tokenizer: Tokenizer, session: Session) -> None:
+    context = TextContext(session, tokenizer)
+    for prompt in session.prompts():
+        assert tokenizer.count(text_of(context, prompt)) == prompt.num_tokens
+        context.answered(None, " and so" * 4, prompt)  # often longer than was asked for
+
+
+def test_text_grows_at_its_end_and_holds_the_answer() -> None:
+    session = a_session("s", rounds=3, output=4)
+    context = TextContext(session, BYTES)
+    texts = []
+    for prompt in session.prompts():
+        texts.append(text_of(context, prompt))
+        context.answered(None, "ANSW", prompt)
+    for before, after in pairwise(texts):
+        assert after.startswith(before + "ANSW")
+
+
+def test_sessions_of_a_group_begin_with_the_same_text() -> None:
+    a, b = (Session(n, (Round(40, 1),), prefix_group="g", prefix_tokens=30) for n in "ab")
+    texts = [text_of(TextContext(s, BYTES), next(s.prompts())) for s in (a, b)]
+    assert texts[0][:30] == texts[1][:30]
+    assert texts[0][30:] != texts[1][30:]
