@@ -11,7 +11,7 @@ JOBS ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast check lint types format golden bench lock clean distclean
-.PHONY: reproduce reproduce-full reproduce-check report report-mars
+.PHONY: reproduce reproduce-full reproduce-check reference reference-check report report-mars
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -75,6 +75,16 @@ report: setup ## reports/reference.pdf and .md from the committed results
 
 report-mars: setup ## reports/mars.pdf from the runs of `make reproduce`
 	$(REPORT) results/reproduce results/reproduce-gpt-oss -o reports/mars.pdf --title $(MARS)
+
+REFERENCE_RUNS = build/reference
+
+reference: setup ## play the reference results anew and keep them, where they changed on purpose
+	$(SWEEP) reference -o $(REFERENCE_RUNS)
+	$(BIN)/python tools/keep_reference.py $(REFERENCE_RUNS) results/reference
+
+reference-check: setup ## whether the code still gives the reference results, to the byte
+	$(SWEEP) reference -o $(REFERENCE_RUNS)
+	$(BIN)/marsbench gate results/reference $(REFERENCE_RUNS) --exact
 
 lock: setup ## resolve the newest versions, write requirements/lock.txt, install them
 	@$(PYTHON) tools/bootstrap.py --lock

@@ -84,11 +84,13 @@ class RunFolder:
     def open(path: Path) -> RunFolder:
         """A run to read, whether it went to its end or was killed.
 
+        Of a complete one the summary is enough: a reference is kept without its events.
         Raises UsageError naming what is missing when the path is no run folder.
         """
         if not path.is_dir():
             raise UsageError(f"{path} is not a folder; give the folder of a run.")
-        missing = [name for name in (CONFIG, EVENTS) if not (path / name).is_file()]
+        heart = (CONFIG,) if (path / SUMMARY).is_file() else (CONFIG, EVENTS)
+        missing = [name for name in heart if not (path / name).is_file()]
         if missing:
             raise UsageError(
                 f"{path} is not a run folder: it has no {' and no '.join(missing)}; "
@@ -103,7 +105,14 @@ class RunFolder:
         return (self.path / SUMMARY).is_file()
 
     def events(self) -> Iterator[Event]:
-        """What happened, in order. Raises UsageError naming a line that is no event."""
+        """What happened, in order.
+
+        Raises UsageError naming a line that is no event, or a run that was kept without them.
+        """
+        if not (self.path / EVENTS).is_file():
+            raise UsageError(
+                f"{self.path} was kept without its events; play it again to see what happened."
+            )
         return read_events(self.path / EVENTS)
 
     def ideal_s(self) -> Mapping[str, float] | None:
@@ -119,6 +128,8 @@ class RunFolder:
             block_size=self.config.block_size,
             total_blocks=self.config.total_blocks,
             unmeasured=self.config.unmeasured,
+            warm_up_s=self.config.settings.get("warm_up_s", 0.0),
+            cool_down_s=self.config.settings.get("cool_down_s", 0.0),
         )
         events = self.events()
         return measure(checker.watch(events) if checker else events, scale)
@@ -179,7 +190,7 @@ class RunWriter(RunFolder):
         cautions: beside those of the configuration and of the figures.
         """
         self._close()
-        checker = Checker(self.config.total_blocks)
+        checker = Checker(self.config.total_blocks, self.config.unmeasured)
         measured = self.measure(checker)
         why = [*reasons, *_say(checker.violations)]
         summary = run_summary(self.config, measured.summary, why, cautions)

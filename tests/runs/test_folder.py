@@ -213,9 +213,19 @@ def test_without_ideal_times_goodput_is_unknown(tmp_path, config):
 
 @pytest.mark.parametrize(("gone", "said"), [("run.json", "no run.json"), ("events.jsonl", "no ev")])
 def test_a_folder_of_something_else_says_what_is_missing(finished, gone, said):
+    (finished.path / "summary.json").unlink()
     (finished.path / gone).unlink()
     with pytest.raises(UsageError, match=said):
         RunFolder.open(finished.path)
+
+
+def test_a_complete_run_may_be_kept_without_its_events(finished):
+    whole = finished.summary()
+    (finished.path / "events.jsonl").unlink()
+    kept = RunFolder.open(finished.path)
+    assert kept.summary() == whole
+    with pytest.raises(UsageError, match="kept without its events"):
+        list(kept.events())
 
 
 def test_a_path_that_is_no_folder_is_refused(tmp_path):
