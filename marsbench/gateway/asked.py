@@ -50,11 +50,12 @@ def read(headers: Mapping[str, str], content: bytes) -> Asked:
     body = _decoder.decode(content)
     xargs = body.vllm_xargs or {}
     named = (body.session_id, *map(headers.get, SESSION_HEADERS), body.prompt_cache_key)
-    session_id = next((str(name) for name in (*named, xargs.get("session_id")) if name), None)
+    named += (xargs.get("session_id"), xargs.get("marsbench_session"))
+    session_id = next((str(name) for name in named if name), None)
     return Asked(
         session_id,
         num_tokens(body),
-        bool(xargs.get("marsbench_last", False)),
+        xargs.get("marsbench_last") in (1, "1"),
         _parent(body, xargs, session_id),
     )
 

@@ -40,10 +40,8 @@ def gateway(
     max_body: Annotated[int, _option("MIB", "Of a request's body (32)", LIMITS, min=1)] = 32,
 ) -> None:
     """Hold sessions back before a real server, as the backend's controller decides."""
-    import asyncio
-
     from marsbench.engine.backends import choose
-    from marsbench.gateway.server import Config, serve
+    from marsbench.gateway.server import Config, run
     from marsbench.gateway.upstream import checked_url
 
     _check(speed=speed, session_timeout=session_timeout, timeout=timeout, grace=grace)
@@ -62,7 +60,7 @@ def gateway(
         max_body=max_body << 20,
         grace_s=grace,
     )
-    asyncio.run(serve(config, lambda url: typer.echo(f"{url} → {config.upstream}, {backend}")))
+    run(config, lambda url: typer.echo(f"{url} → {config.upstream}, {backend}"))
 
 
 def _check(**seconds: float) -> None:

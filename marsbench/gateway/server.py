@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,6 +27,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ROUNDS = ("/v1/chat/completions", "/v1/completions")
 PASSED_ON = ("/v1/{rest:.*}", "/health", "/version", "/tokenize", "/detokenize")
 MAX_HEADER_BYTES = 32 * 1024
+GARBAGE = 100_000
+"""Objects made and not freed before Python searches for garbage (700 by default)."""
 MAX_POLL_S = 1.0
 """Seconds between two looks at the server's KV cache, at most."""
 
@@ -198,6 +201,28 @@ async def start(gateway: Gateway) -> tuple[web.AppRunner, str]:
     return runner, f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def run(config: Config, ready: Callable[[str], None]) -> None:
+    """Serve until told to stop; on uvloop where that is installed.
+
+    What is loaded by now is never searched for garbage, and the rest seldom: a search stops every
+    stream for 2 to 6 ms, and nearly all that a request leaves behind is freed without one.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(serve(config, ready))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop takes a fifth of CPU time less; it comes with vLLM."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
 async def serve(config: Config, ready: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM; `ready` is told the URL. A second signal cuts what runs."""
     loop, signals = asyncio.get_running_loop(), asyncio.Queue[int]()
@@ -210,6 +235,6 @@ async def serve(config: Config, ready: Callable[[str], None]) -> None:
     again = asyncio.create_task(signals.get())
     await asyncio.wait((ending, again), return_when=asyncio.FIRST_COMPLETED)
     again.cancel()
-    # After a second signal this cancels the grace; asyncio.run cancels the streams themselves.
+    # After a second signal this cancels the grace; the end of the loop cancels the streams.
     ending.cancel()
     await asyncio.gather(ending, return_exceptions=True)

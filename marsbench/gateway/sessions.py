@@ -52,12 +52,17 @@ class Pressure:
 
 @dataclass(slots=True)
 class Call:
-    """A tool call that runs; `key` is the client's own name for it, None when it gave none."""
+    """A tool call that runs.
+
+    key: the client's own name for it, None when it gave none.
+    is_agent: a sub-agent runs in it, so it takes no core.
+    """
 
     number: int
     name: str
     key: str | None
     started_at: float
+    is_agent: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -132,9 +137,8 @@ class Sessions:
 
     @property
     def num_tools(self) -> int:
-        """Tool calls that run; a call that waits for a sub-agent takes no core."""
-        parents = {session.parent_id for session in self._known.values()}
-        return sum(len(s.calls) for s in self._known.values() if s.id not in parents)
+        """Tool calls that run; one that waits for a sub-agent is not counted."""
+        return sum(not call.is_agent for s in self._known.values() for call in s.calls)
 
     # --- rounds
 
@@ -151,8 +155,8 @@ class Sessions:
         return round_
 
     def _arrive(self, session_id: str, asked: Asked, waiter: Waiter) -> Round:
-        now, parent = self._clock.now, self._known.get(asked.parent_id or "")
-        session = Session(session_id, parent.id if parent and parent.admitted else None)
+        now, parent = self._clock.now, self._parent(asked)
+        session = Session(session_id, parent.id if parent else None)
         round_ = Round(session, asked, waiter)
         session.waiting.append(round_)
         self._known[session_id] = session
@@ -163,6 +167,16 @@ class Sessions:
         else:
             self._let_in(session_id)
         return round_
+
+    def _parent(self, asked: Asked) -> Session | None:
+        """The session in whose tool call this sub-agent runs, if it is known here."""
+        parent = self._known.get(asked.parent_id or "")
+        if parent is None or not parent.admitted:
+            return None
+        call = next((c for c in reversed(parent.calls) if not c.is_agent), None)
+        if call is not None:
+            call.is_agent = True
+        return parent
 
     def _let_in(self, session_id: str) -> None:
         session = self._known[session_id]

@@ -102,8 +102,10 @@ class Upstream:
 
 async def chunks(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body as it arrives, as it is encoded. Raises UpstreamError when it breaks off."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
     try:
-        async for chunk in response.aiter_raw():
+        # Not `aiter_raw`: its two generators more cost a tenth of the gateway's time.
+        async for chunk in response.stream:
             yield chunk
     except _FAILURES as error:
         raise _upstream_error(error) from error

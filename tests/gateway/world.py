@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from marsbench.engine.backends import choose
-from marsbench.gateway.server import Config, Gateway, start
+from marsbench.gateway.server import Config, Gateway, loop_factory, start
 
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CHAT = "/v1/chat/completions"
@@ -107,10 +107,11 @@ async def world(
 
 
 def play(story: Awaitable[None]) -> None:
-    """Run a test's story; it never hangs."""
+    """Run a test's story on the loop that the gateway runs on; it never hangs."""
 
     async def bounded() -> None:
         async with asyncio.timeout(4 * PATIENCE_S):
             await story
 
-    asyncio.run(bounded())
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(bounded())
