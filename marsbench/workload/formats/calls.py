@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 
 from marsbench.session import Round, Session, ToolCall
 from marsbench.workload.formats.history import grown_by_lengths
 from marsbench.workload.formats.reading import ReadError
 from marsbench.workload.formats.stated import Stated
+from marsbench.workload.generate import USER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,34 @@ def session_of_calls(name: str, calls: Sequence[Call], stated: Stated, prefix: s
         before = length
     group = f"{_digest(prefix)}" if shared else None
     return Session(name, _without_last_tools(rounds), prefix_group=group, prefix_tokens=shared)
+
+
+def timed_call(
+    name: str, begin: datetime, end: datetime | None, stated: Stated, of: str
+) -> ToolCall:
+    """A tool call between two time stamps, or as long as stated where it has no end.
+
+    Raises ReadError when it has neither, or ended before it began.
+    """
+    seconds = stated.tool_time(of) if end is None else _seconds(begin, end, name)
+    return ToolCall(name, "wait", floor_s=seconds)
+
+
+def user_pause(begin: datetime, said: Sequence[datetime]) -> tuple[ToolCall, ...]:
+    """The user's pause until the last thing said before the next call, if anything was."""
+    if not said:
+        return ()
+    return (ToolCall(USER, "wait", floor_s=_seconds(begin, said[-1], USER)),)
+
+
+def _seconds(begin: datetime, end: datetime, what: str) -> float:
+    try:
+        seconds = (end - begin).total_seconds()
+    except TypeError as error:
+        raise ReadError(f"{what}: only some time stamps have a time zone") from error
+    if seconds < 0:
+        raise ReadError(f"{what}: ended {-seconds:g} s before it was asked for")
+    return seconds
 
 
 def unseen(recorded: Set[str], used: Set[str]) -> tuple[str, ...]:

@@ -7,14 +7,21 @@ that starts it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pydantic import Field
-
-from marsbench.session import Cut, Round, Session, ToolCall, ToolKind
+from marsbench.session import Round, Session
 from marsbench.workload.files import Workload
+from marsbench.workload.formats.ours import (
+    CutRecord,
+    ToolRecord,
+    calls_of,
+    cut_json,
+    cut_of,
+    header_json,
+    tools_json,
+)
 from marsbench.workload.formats.reading import (
     Header,
     ReadError,
@@ -29,24 +36,11 @@ MARK = "marsbench_session"
 """The column that tells our own table: 1 in every row."""
 
 
-class _Cut(Record):
-    to_tokens: int
-    kept_tokens: int
-
-
-class _Tool(Record):
-    name: str
-    kind: ToolKind
-    cpu_s: float
-    floor_s: float
-    child: str | None = None
-
-
 class _Round(Record):
     append_tokens: int
     output_tokens: int
-    cut: _Cut | None = None
-    tools: list[_Tool] | None = None
+    cut: CutRecord | None = None
+    tools: list[ToolRecord] | None = None
 
 
 class _Row(Record):
@@ -56,13 +50,12 @@ class _Row(Record):
     prefix_group: str | None = None
     prefix_tokens: int
     rounds: list[_Round]
-    workload: str | None = Field(None)
+    workload: str | None = None
 
 
 def rows_of(workload: Workload) -> list[dict[str, Any]]:
     """A row for every session and sub-agent; all have the same columns."""
-    header = {"name": workload.name, "lanes": workload.lanes, "meta": dict(workload.meta)}
-    text = json.dumps(header, allow_nan=False)
+    text = json.dumps(header_json(workload), allow_nan=False)
     return [_row(member, text) for top in workload.sessions for member in top.walk()]
 
 
@@ -80,22 +73,11 @@ def _row(session: Session, header: str) -> dict[str, Any]:
 
 
 def _round(rnd: Round) -> dict[str, Any]:
-    cut = rnd.cut
     return {
         "append_tokens": rnd.append_tokens,
         "output_tokens": rnd.output_tokens,
-        "cut": cut and {"to_tokens": cut.to_tokens, "kept_tokens": cut.kept_tokens},
-        "tools": [_tool(call) for call in rnd.tools],
-    }
-
-
-def _tool(call: ToolCall) -> dict[str, Any]:
-    return {
-        "name": call.name,
-        "kind": call.kind,
-        "cpu_s": float(call.cpu_s),
-        "floor_s": float(call.floor_s),
-        "child": call.child.id if call.child else None,
+        "cut": cut_json(rnd),
+        "tools": tools_json(rnd),
     }
 
 
@@ -116,29 +98,21 @@ def read_rows_of_ours(
 
 
 def _read(row: _Row, by_id: Mapping[str, _Row]) -> Reading:
-    return Reading(_session(row, by_id, frozenset()))
+    return Reading(_session(row.id, by_id, frozenset()))
 
 
-def _session(row: _Row, by_id: Mapping[str, _Row], above: frozenset[str]) -> Session:
+def _session(name: str, by_id: Mapping[str, _Row], above: frozenset[str]) -> Session:
+    if name not in by_id or name in above:
+        raise ReadError(f"sub-agent {name!r} has no row, or is its own parent")
+    row = by_id[name]
+    child = partial(_session, by_id=by_id, above=above | {name})
     rounds = tuple(
         Round(
             rnd.append_tokens,
             rnd.output_tokens,
-            tuple(_calls(rnd.tools or (), by_id, above | {row.id})),
-            None if rnd.cut is None else Cut(rnd.cut.to_tokens, rnd.cut.kept_tokens),
+            calls_of(rnd.tools or (), child),
+            cut_of(rnd.cut),
         )
         for rnd in row.rounds
     )
-    return Session(row.id, rounds, row.arrival_s, row.tenant, row.prefix_group, row.prefix_tokens)
-
-
-def _calls(
-    tools: Sequence[_Tool], by_id: Mapping[str, _Row], above: frozenset[str]
-) -> Iterator[ToolCall]:
-    for tool in tools:
-        child = None
-        if tool.child is not None:
-            if tool.child not in by_id or tool.child in above:
-                raise ReadError(f"sub-agent {tool.child!r} has no row, or is its own parent")
-            child = _session(by_id[tool.child], by_id, above)
-        yield ToolCall(tool.name, tool.kind, tool.cpu_s, tool.floor_s, child)
+    return Session(name, rounds, row.arrival_s, row.tenant, row.prefix_group, row.prefix_tokens)

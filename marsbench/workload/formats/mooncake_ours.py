@@ -14,24 +14,20 @@ from typing import Any
 
 from pydantic import Field
 
-from marsbench.session import Cut, Prompt, Round, Session, ToolCall, ToolKind
+from marsbench.session import Prompt, Round, Session
 from marsbench.workload.check import alone_s
 from marsbench.workload.files import Workload
 from marsbench.workload.formats.mooncake_rows import BLOCK, EXTRA, Placed
+from marsbench.workload.formats.ours import (
+    CutRecord,
+    ToolRecord,
+    calls_of,
+    cut_json,
+    cut_of,
+    header_json,
+    tools_json,
+)
 from marsbench.workload.formats.reading import Header, ReadError, Reading, Record, Source, record_of
-
-
-class _Cut(Record):
-    to_tokens: int
-    kept_tokens: int
-
-
-class _Tool(Record):
-    name: str
-    kind: ToolKind
-    cpu_s: float
-    floor_s: float
-    child: str | None = None
 
 
 class _Session(Record):
@@ -44,8 +40,8 @@ class _Session(Record):
 class _Extra(Record):
     """What a row says beyond the format; `session` and `workload` on a first row alone."""
 
-    cut: _Cut | None = None
-    tools: list[_Tool] = Field(default_factory=list)
+    cut: CutRecord | None = None
+    tools: list[ToolRecord] = Field(default_factory=list)
     session: _Session | None = None
     workload: Header | None = None
 
@@ -53,11 +49,7 @@ class _Extra(Record):
 def mooncake_lines(workload: Workload) -> Iterator[str]:
     """The workload as agentic Mooncake, a request a line."""
     blocks = _Blocks()
-    header: dict[str, Any] | None = {
-        "name": workload.name,
-        "lanes": workload.lanes,
-        "meta": dict(workload.meta),
-    }
+    header: dict[str, Any] | None = header_json(workload)
     for session in workload.sessions:
         for row in _rows(session, blocks, None):
             if header is not None:
@@ -123,9 +115,9 @@ def _extra(session: Session, number: int) -> dict[str, Any]:
     rnd = session.rounds[number]
     extra: dict[str, Any] = {}
     if rnd.cut is not None:
-        extra["cut"] = {"to_tokens": rnd.cut.to_tokens, "kept_tokens": rnd.cut.kept_tokens}
+        extra["cut"] = cut_json(rnd)
     if rnd.tools:
-        extra["tools"] = [_tool(call) for call in rnd.tools]
+        extra["tools"] = tools_json(rnd)
     if number == 0:
         extra["session"] = {
             "arrival_s": session.arrival_s,
@@ -134,17 +126,6 @@ def _extra(session: Session, number: int) -> dict[str, Any]:
             "prefix_tokens": session.prefix_tokens,
         }
     return extra
-
-
-def _tool(call: ToolCall) -> dict[str, Any]:
-    child = {"child": call.child.id} if call.child else {}
-    return {
-        "name": call.name,
-        "kind": call.kind,
-        "cpu_s": call.cpu_s,
-        "floor_s": call.floor_s,
-        **child,
-    }
 
 
 class _Blocks:
@@ -216,12 +197,12 @@ def _session(
 ) -> Session:
     if name not in sessions or name in above:
         raise ReadError(f"{EXTRA}: sub-agent {name!r} is not in the file, or is its own parent")
+    child = partial(_session, sessions=sessions, extras=extras, above=above | {name})
     rounds, context = [], 0
     for placed, extra in zip(sessions[name], extras[name], strict=True):
-        cut = None if extra.cut is None else Cut(extra.cut.to_tokens, extra.cut.kept_tokens)
+        cut, row = cut_of(extra.cut), placed.row
         context = context if cut is None else cut.to_tokens
-        tools = tuple(_call(tool, sessions, extras, above | {name}) for tool in extra.tools)
-        row = placed.row
+        tools = calls_of(extra.tools, child)
         rounds.append(Round(row.prompt - context, row.recorded_output, tools, cut))
         context = row.prompt + row.recorded_output
     own = extras[name][0].session
@@ -230,13 +211,3 @@ def _session(
     return Session(
         name, tuple(rounds), own.arrival_s, own.tenant, own.prefix_group, own.prefix_tokens
     )
-
-
-def _call(
-    tool: _Tool,
-    sessions: Mapping[str, Sequence[Placed]],
-    extras: Mapping[str, Sequence[_Extra]],
-    above: frozenset[str],
-) -> ToolCall:
-    child = None if tool.child is None else _session(tool.child, sessions, extras, above)
-    return ToolCall(tool.name, tool.kind, tool.cpu_s, tool.floor_s, child)

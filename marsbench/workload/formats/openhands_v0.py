@@ -14,10 +14,15 @@ from typing import Any
 from pydantic import Field
 
 from marsbench.session import ToolCall
-from marsbench.workload.formats.calls import Call, session_of_calls, unseen
-from marsbench.workload.formats.reading import ReadError, Reading, Record, record_of
+from marsbench.workload.formats.calls import (
+    Call,
+    session_of_calls,
+    timed_call,
+    unseen,
+    user_pause,
+)
+from marsbench.workload.formats.reading import Reading, Record, record_of
 from marsbench.workload.formats.stated import Stated
-from marsbench.workload.generate import USER
 
 
 class _Response(Record):
@@ -152,7 +157,7 @@ def _pause(
     if actions:
         return tuple(_tool(action, asked_at, until_next, stated) for action in actions)
     said = [entry.timestamp for entry in until_next if entry.source == "user"]
-    return (ToolCall(USER, "wait", floor_s=_between(asked_at, said[-1], USER)),) if said else ()
+    return user_pause(asked_at, said)
 
 
 def _tool(
@@ -161,13 +166,4 @@ def _tool(
     metadata = action.tool_call_metadata
     name = (metadata.function_name if metadata else None) or action.action or "tool"
     ends = (e.timestamp for e in until_next if e.observation and e.cause == action.id)
-    end = next(ends, None)
-    seconds = _between(asked_at, end, name) if end else stated.tool_time(f"action {action.id}")
-    return ToolCall(name, "wait", floor_s=seconds)
-
-
-def _between(begin: datetime, end: datetime, what: str) -> float:
-    seconds = (end - begin).total_seconds()
-    if seconds < 0:
-        raise ReadError(f"{what}: ended {-seconds:g} s before it was asked for")
-    return seconds
+    return timed_call(name, asked_at, next(ends, None), stated, f"action {action.id}")

@@ -16,7 +16,13 @@ from typing import Any
 from pydantic import Field
 
 from marsbench.session import ToolCall
-from marsbench.workload.formats.calls import Call, session_of_calls, unseen
+from marsbench.workload.formats.calls import (
+    Call,
+    session_of_calls,
+    timed_call,
+    unseen,
+    user_pause,
+)
 from marsbench.workload.formats.messages import text_of_message
 from marsbench.workload.formats.reading import (
     ReadError,
@@ -27,7 +33,6 @@ from marsbench.workload.formats.reading import (
     text_of,
 )
 from marsbench.workload.formats.stated import Stated
-from marsbench.workload.generate import USER
 
 STATE = "base_state.json"
 CONDENSATION = "Condensation"
@@ -174,31 +179,19 @@ def _pause(
         return tuple(_tool(action, asked_at, events, stated) for action in actions)
     place = events.index(own[-1])
     said = [e.timestamp for e in events[place:until] if e.source == "user"]
-    return (ToolCall(USER, "wait", floor_s=_between(asked_at, said[-1], USER)),) if said else ()
+    return user_pause(asked_at, said)
 
 
 def _tool(action: _Event, asked_at: datetime, events: Sequence[_Event], stated: Stated) -> ToolCall:
     name = action.tool_name or "tool"
     ends = (e.timestamp for e in events if e.kind in ANSWERS and _answers(e, action))
-    end = next(ends, None)
-    seconds = _between(asked_at, end, name) if end else stated.tool_time(f"event {action.id}")
-    return ToolCall(name, "wait", floor_s=seconds)
+    return timed_call(name, asked_at, next(ends, None), stated, f"event {action.id}")
 
 
 def _answers(event: _Event, action: _Event) -> bool:
     if event.action_id is not None:
         return event.action_id == action.id
     return event.tool_call_id is not None and event.tool_call_id == action.tool_call_id
-
-
-def _between(begin: datetime, end: datetime, what: str) -> float:
-    try:
-        seconds = (end - begin).total_seconds()
-    except TypeError as error:
-        raise ReadError(f"{what}: only some time stamps have a time zone") from error
-    if seconds < 0:
-        raise ReadError(f"{what}: ended {-seconds:g} s before it was asked for")
-    return seconds
 
 
 def _content(value: Any) -> str:
