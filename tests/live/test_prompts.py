@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 
 from live.world import a_session
 from marsbench.engine.live.prompts import Context, TokenContext, Vocabulary
-from marsbench.engine.live.text import TextContext, Tokenizer, units
+from marsbench.engine.live.text import Count, TextContext, Tokenizer, units
 from marsbench.engine.sim.hashes import SessionHashes, Writers
 from marsbench.errors import UsageError
 from marsbench.session import Cut, Prompt, Round, Session
@@ -79,7 +80,7 @@ def test_what_the_model_answered_is_part_of_the_next_prompt() -> None:
     context = TokenContext(session)
     first, second = session.prompts()
     before = json.loads(context.prompt(first))
-    context.answered([7, 70000, 8, 9], "", first)
+    asyncio.run(context.answered([7, 70000, 8, 9], "", first))
     after = json.loads(context.prompt(second))
     assert after[: len(before) + 4] == [*before, 7, 70000, 8, 9]
     assert len(after) == second.num_tokens
@@ -91,7 +92,7 @@ def test_an_answer_of_another_length_changes_no_prompts_length(answer: list[int]
     context = TokenContext(session)
     first, second = session.prompts()
     context.prompt(first)
-    context.answered(answer, "", first)
+    asyncio.run(context.answered(answer, "", first))
     assert len(json.loads(context.prompt(second))) == second.num_tokens
 
 
@@ -100,14 +101,25 @@ def test_a_cut_keeps_answers_of_any_width() -> None:
     context = TokenContext(session)
     first, second = session.prompts()
     before = json.loads(context.prompt(first))
-    context.answered([5, 151000, 42], "", first)
+    asyncio.run(context.answered([5, 151000, 42], "", first))
     assert json.loads(context.prompt(second))[:6] == [*before, 5, 151000]
 
 
 # --- text
 
-BYTES = Tokenizer(len, units(len))
-WORDS = Tokenizer(lambda text: len(text.split()), units(lambda text: len(text.split())))
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def tokenizer(count: Count) -> Tokenizer:
+    async def later(text: str) -> int:
+        return count(text)
+
+    return Tokenizer(later, units(count))
+
+
+BYTES, WORDS = tokenizer(len), tokenizer(words)
 
 
 def test_units_are_words_where_those_are_tokens_and_letters_where_bytes_are() -> None:
@@ -125,14 +137,16 @@ def text_of(context: Context, prompt: Prompt) -> str:
     return found
 
 
-@pytest.mark.parametrize("tokenizer", [BYTES, WORDS])
+@pytest.mark.parametrize("count", [len, words])
 @settings(max_examples=25)
 @given(sessions)
-def test_every_text_has_its_length(tokenizer: Tokenizer, session: Session) -> None:
-    context = TextContext(session, tokenizer)
+def test_every_text_has_its_length(count: Count, session: Session) -> None:
+    context = TextContext(session, tokenizer(count))
     for prompt in session.prompts():
-        assert tokenizer.count(text_of(context, prompt)) == prompt.num_tokens
-        context.answered(None, " and so" * 4, prompt)  # often longer than was asked for
+        assert count(text_of(context, prompt)) == prompt.num_tokens
+        asyncio.run(
+            context.answered(None, " and so" * 4, prompt)
+        )  # often longer than was asked for
 
 
 def test_text_grows_at_its_end_and_holds_the_answer() -> None:
@@ -141,7 +155,7 @@ def test_text_grows_at_its_end_and_holds_the_answer() -> None:
     texts = []
     for prompt in session.prompts():
         texts.append(text_of(context, prompt))
-        context.answered(None, "ANSW", prompt)
+        asyncio.run(context.answered(None, "ANSW", prompt))
     for before, after in pairwise(texts):
         assert after.startswith(before + "ANSW")
 

@@ -122,6 +122,7 @@ class Rounds:
         except AnswerError as error:
             raise RoundFailedError(str(error), at) from error
         self._answered(ask, answer, exchange)
+        await self._remember(ask, answer, at)
         return at
 
     async def _post(self, ask: Ask, content: bytes, exchange: Exchange) -> tuple[int, bytes]:
@@ -192,7 +193,6 @@ class Rounds:
 
     def _answered(self, ask: Ask, answer: Answer, exchange: Exchange) -> None:
         session, prompt = ask.session, ask.prompt
-        ask.context.answered(answer.token_ids, "".join(answer.texts), prompt)
         times = self._clock.of(exchange.at(answer.offsets))
         first, last = float(times[0]), float(times[-1])
         self.token_times.add(session, prompt.round, times, answer.counts)
@@ -209,6 +209,13 @@ class Rounds:
                 )
             )
         self._record(events.GpuEnd(last, session, prompt.round, answer.output_tokens))
+
+    async def _remember(self, ask: Ask, answer: Answer, at: float) -> None:
+        """The answer is part of the next prompt; text may have to be counted by the server."""
+        try:
+            await ask.context.answered(answer.token_ids, "".join(answer.texts), ask.prompt)
+        except NO_ANSWER as error:
+            raise await self._failed(_why(error), at, True) from error
 
     # --- silence and death
 

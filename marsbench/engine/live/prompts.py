@@ -32,7 +32,8 @@ class Vocabulary:
 
     def write(self, numbers: NDArray[np.uint64]) -> bytes:
         """Numbers of a stream as ids in a JSON list."""
-        return self.texts[numbers % np.uint64(len(self.texts))].tobytes()
+        chosen: NDArray[np.bytes_] = self.texts[numbers % np.uint64(len(self.texts))]
+        return chosen.tobytes()
 
 
 # Three digits keep a prompt short on the wire, and every vocabulary has these ids, down to one of
@@ -59,7 +60,7 @@ class Context(Protocol):
         """The JSON value of a round's prompt."""
         ...
 
-    def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
+    async def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
         """The model answered the prompt with this."""
         ...
 
@@ -103,7 +104,7 @@ class TokenContext:
         self._length = prompt.num_tokens
         return b"[" + self._text[:-1] + b"]"
 
-    def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
+    async def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
         """Takes the model's tokens; without them the writer's stream goes on in their place."""
         kept = (token_ids or [])[: prompt.output_tokens]
         self._text += "".join(f"{token}," for token in kept).encode()

@@ -24,10 +24,17 @@ from marsbench.engine.live.prompts import Context, TokenContext
 from marsbench.engine.live.recorder import TICK_S, Recorder
 from marsbench.engine.live.server import Server, check_backend, probe
 from marsbench.engine.live.sessions import Player
-from marsbench.engine.live.text import TextContext, file_tokenizer, server_tokenizer
+from marsbench.engine.live.text import (
+    TextContext,
+    Tokenizer,
+    file_tokenizer,
+    server_count,
+    server_units,
+)
 from marsbench.engine.live.tools import Tools
 from marsbench.engine.live.verdict import Findings, cautions
 from marsbench.engine.live.watch import MetricsWatch, repeat
+from marsbench.engine.live.wire import Wire
 from marsbench.engine.progress import progress_bar
 from marsbench.engine.request import RunRequest
 from marsbench.errors import RunFailedError, UsageError
@@ -41,6 +48,10 @@ JOIN_S = 0.3  # a ZMQ subscriber hears nothing before its connection stands
 HIDDEN = (events.GpuStart, events.Preempted, events.Held, events.Unheld)
 
 
+# A fresh context of a session, which may ask the server over the run's own connections.
+Contexts = Callable[[Session, Wire], Context]
+
+
 @dataclass(frozen=True)
 class LiveJob:
     """A request that can be played: the server that answers, and what is to be asked of it."""
@@ -50,7 +61,7 @@ class LiveJob:
     server: Server
     workload: Workload
     simulated: Isolated | None
-    context: Callable[[Session], Context]
+    context: Contexts
 
 
 def run(request: RunRequest) -> tuple[Path, RunSummary]:
@@ -92,12 +103,17 @@ def _check_fits(workload: Workload, server: Server) -> None:
         )
 
 
-def _contexts(options: LiveOptions, server: Server) -> Callable[[Session], Context]:
+def _contexts(options: LiveOptions, server: Server) -> Contexts:
     if options.prompts == "ids":
-        return TokenContext
+        return lambda session, _: TokenContext(session)
     _, _, file = options.prompts.partition(":")
-    tokenizer = file_tokenizer(Path(file)) if file else server_tokenizer(server)
-    return lambda session: TextContext(session, tokenizer)
+    if file:
+        tokenizer = file_tokenizer(Path(file))
+        return lambda session, _: TextContext(session, tokenizer)
+    found = server_units(server)
+    return lambda session, wire: TextContext(
+        session, Tokenizer(server_count(server, wire.client), found)
+    )
 
 
 def _config(job: LiveJob) -> RunConfig:
@@ -244,12 +260,16 @@ class Stage:
             size = None if job.server.scrape is None else job.server.scrape.block_size
             policy: Any = job.request.choice.backend.policy
             player = Player(
-                clock, rounds, tools, record, job.context, size, gateway, policy.clairvoyant
+                clock, rounds, tools, record, self._context, size, gateway, policy.clairvoyant
             )
             stack.enter_context(without_old_garbage())
             clock.start()
             self._beside(stack, repeat(TICK_S, record.tick))
             await player.play(sessions, lanes)
+
+    def _context(self, session: Session) -> Context:
+        assert self.rounds is not None
+        return self._job.context(session, self.rounds.wire)
 
     async def _gateway(self, stack: AsyncExitStack, rounds: Rounds) -> NoGateway:
         server = self._job.server

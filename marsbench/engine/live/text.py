@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,40 +16,58 @@ from marsbench.errors import UsageError
 from marsbench.session import Prompt, Session
 
 Count = Callable[[str], int]
+CountLater = Callable[[str], Awaitable[int]]
 # Common enough to be one token, with the space before it, in about every vocabulary; those that
 # are not are left out.
 WORDS = (Path(__file__).parent / "words.txt").read_text(encoding="utf-8").split()
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FEWEST_UNITS = 16
+JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
 class Tokenizer:
     """Counts tokens, and knows pieces of text of one token each."""
 
-    count: Count
+    count: CountLater
     units: Sequence[str]
 
 
-def server_tokenizer(server: Server) -> Tokenizer:
-    """The server's own, by its /tokenize. Raises UsageError when it has none."""
-    client = httpx.Client(
-        base_url=server.root, timeout=ANSWER_S, headers=headers(), trust_env=False
-    )
-
-    def count(text: str) -> int:
-        body = {"model": server.model, "prompt": text, "add_special_tokens": False}
-        answer = client.post("/tokenize", json=body)
-        answer.raise_for_status()
-        return int(answer.json()["count"])
-
+def server_units(server: Server) -> list[str]:
+    """Units of the server's tokenizer, by its /tokenize. Raises UsageError when it has none."""
     try:
-        return Tokenizer(count, units(count))
+        with httpx.Client(timeout=ANSWER_S, headers=headers(), trust_env=False) as client:
+            return units(lambda text: _counted(_post(client, server, text)))
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise UsageError(
             f"{server.root} cannot count tokens (no /tokenize), so text of an exact length cannot "
             "be made; give its tokenizer with --prompts text:tokenizer.json, or use --prompts ids."
         ) from error
+
+
+def server_count(server: Server, client: httpx.AsyncClient) -> CountLater:
+    """Counts by asking the server."""
+
+    async def count(text: str) -> int:
+        url, body = _asked(server, text)
+        return _counted(await client.post(url, content=body, headers=headers()))
+
+    return count
+
+
+def _post(client: httpx.Client, server: Server, text: str) -> httpx.Response:
+    url, body = _asked(server, text)
+    return client.post(url, content=body, headers=JSON)
+
+
+def _asked(server: Server, text: str) -> tuple[str, bytes]:
+    body = {"model": server.model, "prompt": text, "add_special_tokens": False}
+    return f"{server.root}/tokenize", json.dumps(body).encode()
+
+
+def _counted(answer: httpx.Response) -> int:
+    answer.raise_for_status()
+    return int(answer.json()["count"])
 
 
 def file_tokenizer(path: Path) -> Tokenizer:
@@ -66,7 +84,10 @@ def file_tokenizer(path: Path) -> Tokenizer:
     def count(text: str) -> int:
         return len(read.encode(text, add_special_tokens=False).ids)
 
-    return Tokenizer(count, units(count))
+    async def count_later(text: str) -> int:
+        return count(text)
+
+    return Tokenizer(count_later, units(count))
 
 
 def units(count: Count) -> list[str]:
@@ -118,10 +139,10 @@ class TextContext:
             self._add_units([units[int(number)] for number in chosen])
         return json.dumps("".join(piece.text for piece in self._pieces)).encode()
 
-    def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
+    async def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
         """Takes the answer as it was written, with the length that it has as part of a prompt."""
         if text:
-            self._add(_Piece(self._tokenizer.count(text), text))
+            self._add(_Piece(await self._tokenizer.count(text), text))
 
     def _add_units(self, units: list[str]) -> None:
         self._add(_Piece(len(units), "".join(units), units))
