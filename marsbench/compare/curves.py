@@ -59,9 +59,11 @@ def cdf_of(group: Group, sessions: Sessions) -> Iterator[CdfPoint]:
 
 
 def rounds_at(group: Group) -> Iterator[RoundRow]:
-    """P99 TTFT for every round index, over the rounds of all seeds."""
+    """P99 TTFT for every round index, over the rounds of all seeds; nothing without a table."""
     import pandas as pd
 
+    if not all(run.folder.has_table("rounds") for run in group.runs.values()):
+        return
     columns = ["round", "ttft_ready_s", "ttft_submit_s"]
     tables = [run.folder.table("rounds")[columns] for run in group.runs.values()]
     for index, rows in pd.concat(tables).groupby("round"):

@@ -183,6 +183,8 @@ def _evictions(result: Result) -> dict[str, float | None]:
 
 
 def _quarters(result: Result, scale: float) -> dict[str, float | None]:
+    if not result.run.has_table("evictions"):
+        return {}
     cells = result.run.table("evictions")["live_blocks"].tolist()
     edges = [len(cells) * quarter // 4 for quarter in range(5)]
     return {

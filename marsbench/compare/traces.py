@@ -31,7 +31,10 @@ TRACE_POINTS = 240
 
 
 def traces(found: Comparison) -> Traces:
-    """The first run of every backend at every place, from its events: a tenth of a second each."""
+    """The first run of every backend at every place, from its events: a tenth of a second each.
+
+    A run that was kept without its events has none.
+    """
     firsts: dict[tuple[object, str], Source] = {}
     for source in found.sources:
         firsts.setdefault((source.place, source.backend), source)
@@ -40,6 +43,8 @@ def traces(found: Comparison) -> Traces:
     tools: list[ToolsPoint] = []
     for source in firsts.values():
         run = RunFolder.open(Path(source.path))
+        if not run.has_events:
+            continue
         stream = Stream(run.events())
         evictions += _evictions(source, run)
         kv += _kv(source, stream, run.config.total_blocks)

@@ -109,7 +109,7 @@ class RunFolder:
 
         Raises UsageError naming a line that is no event, or a run that was kept without them.
         """
-        if not (self.path / EVENTS).is_file():
+        if not self.has_events:
             raise UsageError(
                 f"{self.path} was kept without its events; play it again to see what happened."
             )
@@ -148,6 +148,15 @@ class RunFolder:
                 "remove it, and the run is summarised again from its events."
             )
         return cast("RunSummary", summary)
+
+    @property
+    def has_events(self) -> bool:
+        """Whether what happened was kept: of a reference only its figures are."""
+        return (self.path / EVENTS).is_file()
+
+    def has_table(self, name: str) -> bool:
+        """Whether this table was kept."""
+        return (self.path / f"{name}.parquet").is_file()
 
     def table(self, name: str) -> pd.DataFrame:
         """The rows of "rounds", "sessions" or "evictions". Raises UsageError without a table."""
