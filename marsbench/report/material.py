@@ -128,6 +128,8 @@ def _versions(run: Path) -> str:
 
 
 def sheets(regimes: Sequence[Regime]) -> Iterator[Sequence[Regime]]:
-    """The regimes in groups that fit side by side."""
-    for first in range(0, len(regimes), SHEET):
-        yield regimes[first : first + SHEET]
+    """The regimes in groups that fit side by side, about equally many in each."""
+    number = -(-len(regimes) // SHEET)
+    size = -(-len(regimes) // number)
+    for first in range(0, len(regimes), size):
+        yield regimes[first : first + size]

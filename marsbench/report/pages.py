@@ -6,7 +6,7 @@ import html
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CODE = re.compile(r"`([^`]*)`")
 _ID = re.compile(r'(\bid="|href="#|url\(#)')
+ABREAST = 2
 CREATED = 0
 """The time of day that a PDF says it was made at: no page may depend on it."""
 
@@ -34,6 +35,28 @@ def as_html(report: Document) -> str:
     return _environment().get_template("report.html.j2").render(report=report)
 
 
+def floats_of(report: Document) -> Mapping[str, Sequence[Sequence[Plate]]]:
+    """By section: its figures as rows of a page, a wide one or two of one column.
+
+    The second of a pair may belong to a later section, and the pair then stands there. A figure
+    in a column of its own could meet a wide one on its page, and typst would let them overlap.
+    """
+    rows: dict[str, list[tuple[Plate, ...]]] = {section.id: [] for section in report.sections}
+    waiting: tuple[Plate, ...] = ()
+    for section in report.sections:
+        for plate in (block for block in section.blocks if isinstance(block, Plate)):
+            if plate.wide:
+                rows[section.id].append((plate,))
+                continue
+            waiting = (*waiting, plate)
+            if len(waiting) == ABREAST:
+                rows[section.id].append(waiting)
+                waiting = ()
+    if waiting:
+        rows[report.sections[-1].id].append(waiting)
+    return rows
+
+
 def as_pdf(report: Document) -> bytes:
     """Two columns, fonts embedded, set by typst with the fonts that come with it and matplotlib."""
     pages = typeset(report, "pdf")
@@ -46,7 +69,9 @@ def typeset(
     """The document by typst as "pdf" (one part) or "png" (a part a page)."""
     import typst
 
-    source = _environment().get_template("report.typ.j2").render(report=report)
+    source = (
+        _environment().get_template("report.typ.j2").render(report=report, floats=floats_of(report))
+    )
     with tempfile.TemporaryDirectory(prefix="marsbench-report-") as place:
         folder = Path(place)
         for plate in report.plates():
@@ -137,7 +162,7 @@ def typst_columns(table: Table, *, even: bool = False) -> str:
         widths = ["auto" if width < 22 else f"{min(width, 90)}fr" for width in widest]
     else:
         # Half an em is more than a letter takes on average, and typst would break at hyphens.
-        names = [f"{0.5 * width + 0.8:.1f}em" for width in widest[: table.right]]
+        names = [f"{0.48 * width + 0.8:.1f}em" for width in widest[: table.right]]
         widths = [*names, *(["1fr" if even else "auto"] * (len(columns) - len(names)))]
     return f"({', '.join(widths)},)"
 

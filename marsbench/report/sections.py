@@ -193,9 +193,11 @@ def _others(material: Material) -> Iterator[Section]:
     """What only some runs have."""
     comparison = material.comparison
     if any(comparison.held.values()):
-        yield Section("held", "Whether the ranking holds", (tables.held(material),))
+        text = Text("The same backends where the runs differ in more than workload and load.")
+        yield Section("held", "Whether the ranking holds", (text, tables.held(material)))
     if comparison.capacities:
-        yield Section("capacity", "Capacity", (tables.capacities(material),))
+        text = Text("The highest rate at which enough sessions are served well, by bisection.")
+        yield Section("capacity", "Capacity", (text, tables.capacities(material)))
     yield Section("published", PUBLISHED, tuple(_published(material)))
 
 

@@ -16,6 +16,7 @@ from marsbench.reproduce.claims import CLAIMS
 from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
 
 LATENCY = "latency_mean_s"
+HARD = "\N{NO-BREAK SPACE}"
 
 
 def setup(material: Material) -> Table:
@@ -151,9 +152,9 @@ def _ratio(row: Difference | None) -> str:
     if row is None:
         return UNMEASURED
     value, low, high = row.ratio
-    return (
-        times(value) if low is None or high is None else f"{times(value)} [{low:.2f}, {high:.2f}]"
-    )
+    if low is None or high is None:
+        return times(value)
+    return f"{times(value)}{HARD}[{low:.2f},{HARD}{high:.2f}]"
 
 
 def _differences(material: Material, figure: str) -> Iterator[Difference]:

@@ -83,4 +83,4 @@ def test_many_regimes_go_onto_several_sheets(material):
     many.__dict__["regimes"] = list(copies)
     with our_style():
         widths = [len(d.figure.axes) for d in FIGURES["slowdown-cdf"](many)]
-    assert widths == [5, 2]
+    assert widths == [4, 3]

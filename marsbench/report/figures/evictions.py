@@ -10,7 +10,7 @@ from marsbench.compare.points import Place
 from marsbench.compare.values import EvictionPoint
 from marsbench.report.canvas import GREY, legend, page_or_column
 from marsbench.report.figures.drawing import Drawing
-from marsbench.report.figures.strips import edge_of, fill, finish, name_rows, strips
+from marsbench.report.figures.strips import blank, edge_of, fill, finish, name_rows, strips
 from marsbench.report.looks import Look
 from marsbench.report.material import Absent, Material, sheets
 
@@ -41,6 +41,9 @@ def evictions(material: Material) -> Iterator[Drawing]:
             place = regime.heaviest
             edge = edge_of([own[-1].at_s for name in names if (own := points[place, name])])
             for row, (name, look) in enumerate(material.contenders.items()):
+                if not points[place, name]:
+                    blank(axes[row, column])
+                    continue
                 _strip(axes[row, column], points[place, name], edge, look)
                 _scale(axes[row, column], top)
                 axes[row, column].tick_params(labelleft=not column)

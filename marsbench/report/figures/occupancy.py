@@ -10,7 +10,7 @@ from marsbench.compare.points import Place
 from marsbench.compare.values import KvPoint, ToolsPoint
 from marsbench.report.canvas import GREY, PAGE, legend
 from marsbench.report.figures.drawing import Drawing
-from marsbench.report.figures.strips import edge_of, fill, finish, name_rows, strips
+from marsbench.report.figures.strips import blank, edge_of, fill, finish, name_rows, strips
 from marsbench.report.looks import Look
 from marsbench.report.material import Absent, Material
 
@@ -47,9 +47,9 @@ def occupancy(material: Material) -> Iterator[Drawing]:
         for column, place in enumerate(places):
             edge = edge_of([own[-1].at_s for name in names if (own := kv[place, name])])
             for row, (name, look) in enumerate(material.contenders.items()):
-                _cache(axes[row, 2 * column], kv[place, name], edge, look)
-                calls = [(point.at_s, point.in_flight) for point in tools[place, name]]
-                fill(axes[row, 2 * column + 1], calls, edge, look)
+                left, right = axes[row, 2 * column : 2 * column + 2]
+                _cache(left, kv[place, name], edge, look)
+                _calls(right, tools[place, name], edge, look)
         _alike(axes, len(places))
         name_rows(axes, names)
         _key(figure)
@@ -58,6 +58,9 @@ def occupancy(material: Material) -> Iterator[Drawing]:
 
 
 def _cache(axes: Axes, points: Sequence[KvPoint], edge_s: float, look: Look) -> None:
+    if not points:
+        blank(axes)
+        return
     both = [
         (point.at_s, point.used_share + point.held_share)
         for point in points
@@ -67,6 +70,12 @@ def _cache(axes: Axes, points: Sequence[KvPoint], edge_s: float, look: Look) -> 
     fill(axes, [(point.at_s, point.used_share) for point in points], edge_s, look)
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 1], ["0", "100%"])
+
+
+def _calls(axes: Axes, points: Sequence[ToolsPoint], edge_s: float, look: Look) -> None:
+    if not points:
+        blank(axes)
+    fill(axes, [(point.at_s, point.in_flight) for point in points], edge_s, look)
 
 
 def _alike(axes: Any, places: int) -> None:

@@ -19,6 +19,8 @@ WAYS = (("ready_p99_s", "from ready (s)"), ("submit_p99_s", "from submit (s)"))
 
 def ttft_by_round(material: Material) -> Iterator[Drawing]:
     """From ready above, from submit below, at each regime's highest load."""
+    if not material.comparison.ttft_by_round:
+        raise Absent("no run given has kept its rounds")
     rows = _rows(material)
     if not rows:
         raise Absent(f"no round was reached by {FEWEST} sessions or more")
@@ -31,7 +33,7 @@ def ttft_by_round(material: Material) -> Iterator[Drawing]:
     for regimes in sheets(material.regimes):
         width = page_or_column(len(regimes))
         figure, axes = panels(
-            2, len(regimes), width=width, row_height=1.35, sharex="col", sharey=True
+            2, len(regimes), width=width, row_height=1.6, sharex="col", sharey=True
         )
         for column, regime in enumerate(regimes):
             axes[0, column].set_title(material.matrix.title(regime.heaviest).replace(", ", "\n"))

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from marsbench.report.axes import minutes
-from marsbench.report.canvas import Course, finished, panels
+from marsbench.report.canvas import GREY, Course, finished, panels
 from marsbench.report.looks import Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STRIP = 0.37
+STRIP = 0.335
 """Inches of one row."""
 SHOWN = 3.0
 """How many times the shortest run's length is shown: the longest may take twenty times as long."""
@@ -63,6 +63,12 @@ def fill(axes: Axes, at_s: Course, edge_s: float, look: Look, **more: Any) -> No
     axes.stairs([value for _, value in shown], edges, **(options | more))
     if len(shown) < len(at_s):
         _goes_on(axes, at_s[-1][0])
+
+
+def blank(axes: Axes) -> None:
+    """The place of a backend that was not run there."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
 def _goes_on(axes: Axes, end_s: float) -> None:
