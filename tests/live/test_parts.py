@@ -1,0 +1,369 @@
+"""The parts of the live engine, each by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import httpx
+import msgspec
+import pytest
+
+from live.world import METRICS, Call, serving
+from marsbench import events
+from marsbench.clock import monotonic
+from marsbench.engine.backends import choose
+from marsbench.engine.live.alone import apart, sample, with_rest
+from marsbench.engine.live.clock import WallClock
+from marsbench.engine.live.kv_events import BlockRemoved, BlockStored, KvEvents
+from marsbench.engine.live.options import LiveOptions, live_options
+from marsbench.engine.live.recorder import Recorder
+from marsbench.engine.live.scrape import Scrape, read_metrics
+from marsbench.engine.live.server import Server, check_backend
+from marsbench.engine.live.stream import AnswerError, read_answer
+from marsbench.engine.live.tools import Tools
+from marsbench.engine.live.wire import Exchange, StampedConnection, Wire
+from marsbench.errors import UsageError
+from marsbench.events import Event, SessionArrived
+from marsbench.session import Round, Session, ToolCall
+
+# --- what a server answers
+
+
+def test_an_answer_says_which_events_hold_tokens_and_how_many() -> None:
+    body = (
+        b': ping\n\ndata: {"choices":[{"text":"a","token_ids":[5]}]}\n\n'
+        b'data: {"choices":[{"text":"bc","token_ids":[6,7]}]}\r\n\r\n'
+        b'data:{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,'
+        b'"prompt_tokens_details":{"cached_tokens":8}}}\n\ndata: [DONE]\n\n'
+    )
+    answer = read_answer(body)
+    assert [body[offset : offset + 7] for offset in answer.offsets] == [b"data: {"] * 2
+    assert (answer.counts, answer.token_ids, answer.output_tokens) == ([1, 2], [5, 6, 7], 3)
+    assert (answer.prompt_tokens, answer.cached_tokens, answer.texts) == (9, 8, ["a", "bc"])
+
+
+def test_without_ids_one_token_an_event_is_believed_only_if_it_adds_up() -> None:
+    event = b'data: {"choices":[{"text":"a","finish_reason":null}]}\n\n'
+    end = b'data: {"choices":[{"text":"","finish_reason":"stop"}],"usage":{"completion_tokens":%d}}'
+    right = read_answer(event * 2 + end % 2 + b"\n\ndata: [DONE]\n\n")
+    assert (right.counts, right.output_tokens, right.cached_tokens) == ([1, 1], 2, None)
+    wrong = read_answer(event * 2 + end % 5 + b"\n\ndata: [DONE]\n\n")
+    assert (wrong.counts, wrong.output_tokens, len(wrong.offsets)) == (None, 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "closed before its end"),
+        (b"data: [DONE]\n\n", "no token"),
+        (b"oops\n\n", "no event: oops"),
+        (b"data: {\n\n", "malformed"),
+        (b'data: {"choices":"no"}\n\n', "malformed"),
+        (b'data: {"error":{"message":"x"}}\n\n', "gave up"),
+    ],
+)
+def test_what_is_no_answer_is_named(body: bytes, why: str) -> None:
+    with pytest.raises(AnswerError, match=why):
+        read_answer(body)
+
+
+def test_metrics_are_read_and_what_is_not_there_is_none() -> None:
+    assert read_metrics(METRICS) == Scrape(0.25, 3, 2, 7, 400, 16)
+    assert read_metrics(METRICS).used_blocks == 100
+    assert read_metrics("# nothing\n") == Scrape()
+    assert read_metrics("").used_blocks is None
+
+
+# --- the wire
+
+
+def test_aiohttps_connections_are_made_where_we_put_ours_in() -> None:
+    """The seam: a connector makes its protocols by `_factory`."""
+
+    async def found() -> object:
+        async with aiohttp.TCPConnector() as connector:
+            return connector._factory
+
+    factory = asyncio.run(found())
+    assert isinstance(factory, functools.partial)
+    assert factory.func is StampedConnection.__base__
+
+
+def test_bytes_are_stamped_as_they_arrive_though_they_are_read_at_the_end() -> None:
+    sent: list[float] = []
+    first: list[float] = []
+
+    async def script(call: Call) -> object:
+        response = await call.begin()
+        for number in range(3):
+            await asyncio.sleep(0.1)
+            await call.token(response, number)
+        return await call.end(response, 3)
+
+    async def main(url: str) -> tuple[Exchange, bytes]:
+        exchange = Exchange(sent.append, first.append)
+        async with Wire() as wire:
+            await wire.warm(f"{url}/v1/models")
+            head = {"Content-Type": "application/json", "X-Session-ID": "s"}
+            content = b'{"prompt":[1],"max_tokens":3}'
+            status, body = await wire.post(
+                httpx.URL(f"{url}/v1/completions"), head, content, exchange
+            )
+        assert status == 200
+        return exchange, body
+
+    with serving(script) as server:  # type: ignore[arg-type]
+        exchange, body = asyncio.run(main(server.url))
+    times = exchange.at(read_answer(body).offsets)
+    assert sent == [exchange.sent_at]
+    assert first == [times[0]]
+    assert times[0] - sent[0] >= 0.1
+    assert all(0.08 < gap < 1 for gap in times[1:] - times[:-1])
+
+
+def test_connections_are_used_again() -> None:
+    async def script(call: Call) -> object:
+        return await call.answer()
+
+    async def main(url: str) -> None:
+        async with Wire() as wire:
+            for _ in range(5):
+                exchange = Exchange(lambda _: None, lambda _: None)
+                head = {"Content-Type": "application/json", "X-Session-ID": "s"}
+                content = b'{"prompt":[1],"max_tokens":3}'
+                await wire.post(httpx.URL(f"{url}/v1/completions"), head, content, exchange)
+
+    with serving(script) as server:  # type: ignore[arg-type]
+        asyncio.run(main(server.url))
+    assert len({call.request._transport_peername for call in server.calls}) == 1
+
+
+# --- order
+
+
+def recorded(*batches: list[float]) -> list[float]:
+    written: list[Event] = []
+    clock = WallClock()
+    recorder = Recorder(written.append, clock)
+    for batch in batches:
+        for at in batch:
+            recorder(SessionArrived(at, f"s{at}"))
+        recorder.tick()
+    recorder.close()
+    return [event.at for event in written]
+
+
+def test_events_are_written_by_time_however_they_are_learnt() -> None:
+    assert recorded([3.0, 1.0, 2.0]) == [1.0, 2.0, 3.0]
+
+
+def test_time_never_goes_back_even_for_what_is_learnt_too_late() -> None:
+    times = recorded([0.0], [], [], [0.0, -5.0])
+    assert times == sorted(times)
+    assert len(times) == 3
+
+
+# --- tools
+
+
+@asynccontextmanager
+async def tools(
+    how: str, cores: int = 1, speed: float = 1.0
+) -> AsyncIterator[tuple[Tools, WallClock]]:
+    clock = WallClock(speed)
+    async with Tools(clock, how, cores, None) as found:  # type: ignore[arg-type]
+        clock.start()
+        yield found, clock
+
+
+BURNS, WAITS = ToolCall("test", "cpu", cpu_s=0.2), ToolCall("fetch", floor_s=0.1)
+
+
+async def ends(how: str, *calls: ToolCall, speed: float = 1.0) -> list[float]:
+    async with tools(how, speed) as host:
+        return await asyncio.gather(*(host.run(call, 0.0) for call in calls))
+
+
+def test_asleep_two_calls_share_the_modelled_core_to_the_microsecond() -> None:
+    assert asyncio.run(ends("sleep", BURNS, BURNS, WAITS)) == pytest.approx([0.4, 0.4, 0.1])
+
+
+def test_asleep_at_speed_they_take_the_same_seconds_of_the_run() -> None:
+    began = monotonic()
+    assert asyncio.run(ends("sleep", BURNS, BURNS, speed=4.0)) == pytest.approx([0.4, 0.4])
+    assert 0.1 <= monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("how", "call"), [("both", BURNS), ("cpu", BURNS), ("cpu", WAITS)])
+def test_awake_a_call_burns_its_cpu_seconds(how: str, call: ToolCall) -> None:
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    (end,) = asyncio.run(ends(how, call))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = max(call.cpu_s, call.floor_s)
+    assert end >= seconds
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime >= seconds * 0.9
+
+
+def test_by_kind_a_call_that_waits_starts_no_process() -> None:
+    async def main() -> int:
+        async with tools("both") as host:
+            await host.run(WAITS, 0.0)
+            return len(host._burners._all)
+
+    assert asyncio.run(main()) == 0
+
+
+# --- KV events
+
+
+def batch(*found: BlockStored | BlockRemoved) -> bytes:
+    return msgspec.msgpack.encode([1.0, [msgspec.to_builtins(e) for e in found], None])
+
+
+@pytest.fixture
+def kv():
+    written: list[Event] = []
+    sessions = {"a": Session("a", (Round(40, 1),), prefix_group="g", prefix_tokens=20)}
+
+    async def listener() -> KvEvents:
+        return KvEvents("inproc://nobody", WallClock(), written.append, sessions)
+
+    listening = asyncio.run(listener())
+    yield listening, written
+    listening.close()
+
+
+def told(kv: KvEvents, number: int, *found: BlockStored | BlockRemoved) -> None:
+    kv.read([b"", number.to_bytes(8, "big"), batch(*found)])
+
+
+def stored(*hashes: int, parent: int | None = None, session: str | None = "a") -> BlockStored:
+    return BlockStored(list(hashes), parent, block_size=8, medium="GPU", session_id=session)
+
+
+def test_evicted_blocks_are_their_sessions_or_their_prefixs(kv) -> None:
+    listening, written = kv
+    told(listening, 0, stored(1, 2, 3), stored(4, parent=3), stored(9, session="foreign"))
+    told(listening, 1, BlockRemoved([4, 1, 9, 77], "GPU"), BlockRemoved([3], "CPU"))
+    lost = {e.owner: e.blocks for e in written if isinstance(e, events.Evicted)}
+    # Tokens 0 to 15 lie in the shared 20 whole; 16 to 23 are the session's own.
+    assert lost == {"prefix:g": 1, "a": 1, "other": 2}
+    told(listening, 2, BlockRemoved([2, 3], "GPU"))
+    assert [(e.owner, e.blocks) for e in written[-2:]] == [("prefix:g", 1), ("a", 1)]
+
+
+def test_a_missing_number_makes_the_evictions_unknown(kv) -> None:
+    listening, written = kv
+    told(listening, 5, stored(1))
+    told(listening, 6, stored(2))
+    assert written == []
+    told(listening, 9, stored(3))
+    (gap,) = written
+    assert isinstance(gap, events.Unmeasured)
+    assert (gap.what, gap.reason) == ("evicted", "KV events 7 to 8 were lost on their way")
+    told(listening, 12, stored(3))
+    assert len(written) == 1  # said once
+
+
+def test_an_endpoint_that_was_never_heard_counts_no_evictions() -> None:
+    written: list[Event] = []
+
+    async def main() -> None:
+        KvEvents("tcp://127.0.0.1:1", WallClock(), written.append, {}).close()
+
+    asyncio.run(main())
+    assert [type(event) for event in written] == [events.Unmeasured]
+
+
+@pytest.mark.vllm
+def test_the_structs_are_vllms() -> None:
+    """Every field that we read is one that vLLM 0.33.0 writes, under the same tag."""
+    from vllm.distributed import kv_events as theirs
+
+    for ours in (BlockStored, BlockRemoved):
+        known = {field.name for field in msgspec.structs.fields(getattr(theirs, ours.__name__))}
+        assert {field.name for field in msgspec.structs.fields(ours)} <= known
+    sent = theirs.KVEventBatch(ts=1.0, events=[theirs.BlockRemoved([b"x"], "GPU")])
+    raw = msgspec.msgpack.encode(sent)
+    from marsbench.engine.live.kv_events import _decode
+
+    assert _decode(raw).events == [BlockRemoved([b"x"], "GPU")]
+
+
+# --- times alone
+
+
+def with_child() -> Session:
+    child = Session("child", (Round(9, 1),), prefix_group="g", prefix_tokens=4)
+    call = ToolCall("agent", "agent", child=child)
+    return Session("s", (Round(9, 1, (call,)), Round(1, 1)), prefix_group="g", prefix_tokens=4)
+
+
+def test_alone_a_session_and_its_sub_agents_go_by_other_names() -> None:
+    found = apart(with_child())
+    assert [s.id for s in found.walk()] == ["alone/s/s", "alone/s/child"]
+    assert {s.prefix_group for s in found.walk()} == {"alone/s/g"}
+
+
+def test_the_sample_is_the_same_every_time_and_in_order() -> None:
+    many = [Session(f"s{n:02}", (Round(1, 1),)) for n in range(40)]
+    chosen = [session.id for session in sample(many, 5)]
+    assert chosen == [session.id for session in sample(many, 5)] == sorted(chosen)
+    assert len(set(chosen)) == 5
+    assert len(sample(many[:3], 5)) == 3
+
+
+def test_the_rest_is_simulated_and_scaled_as_the_sample_was() -> None:
+    found = with_rest({"a": 3.0, "b": 8.0}, {"a": 2.0, "b": 4.0, "c": 10.0})
+    assert found.seconds == {"a": 3.0, "b": 8.0, "c": 17.5}
+    assert found.how["scale"] == 1.75
+    assert "rest" not in with_rest({"a": 3.0}, None).how
+
+
+# --- what is asked for
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"url": "127.0.0.1:8000"}, "http://"),
+        ({"speed": 0.0}, "--speed"),
+        ({"timeout_s": float("inf")}, "--timeout"),
+        ({"warm_up_s": -1.0}, "--warm-up"),
+        ({"tools_as": "jump"}, "sleep, cpu or both"),
+        ({"prompts": "words"}, "ids, text"),
+        ({"isolated": "measure:0"}, "measure:5"),
+        ({"isolated": "guess"}, "measure:5"),
+    ],
+)
+def test_what_cannot_be_is_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        LiveOptions(**{"url": "http://x", **options})  # type: ignore[arg-type]
+
+
+def test_an_option_of_live_runs_is_refused_elsewhere() -> None:
+    given = dict.fromkeys(
+        ("url", "served_model", "prompts", "tools_as", "speed", "warm_up", "cool_down", "timeout",
+         "isolated", "kv_events")
+    ) | {"engine": "sim"}  # fmt: skip
+    assert live_options(given) is None
+    with pytest.raises(UsageError, match="--warm-up is for --engine live, not --engine sim"):
+        live_options({**given, "warm_up": 3.0})
+    with pytest.raises(UsageError, match="needs the server's --url"):
+        live_options({**given, "engine": "live"})
+
+
+def test_a_gateway_of_other_parameters_is_refused() -> None:
+    choice = choose("mars")
+    name, value = next(iter(choice.params.items()))
+    there = {"backend": "mars", "params": {**choice.params, name: "other"}}
+    check_backend(choice, Server("u", "m", gateway={**there, "params": choice.params}))
+    with pytest.raises(UsageError, match=rf"other parameters \({name}\)"):
+        check_backend(choice, Server("u", "m", gateway=there))
+    assert value != "other"

@@ -1,0 +1,110 @@
+"""A live run against a real vLLM server with an emulated GPU, and a real gateway before it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from live.world import Done, a_request
+from marsbench.engine.backends import choose
+from marsbench.engine.run import run
+from marsbench.engine.settings import EngineSettings
+from marsbench.events import Evicted, PromptCached, SessionAdmitted, SessionArrived, SessionEnded
+from marsbench.session import Round, Session, ToolCall
+
+pytestmark = [pytest.mark.live, pytest.mark.vllm]
+SPEED, BLOCKS = 20.0, 160
+GATEWAY = "from marsbench.cli import main; main()"
+
+
+@pytest.fixture(scope="module")
+def server():
+    from marsbench.serve.plan import ServeRequest
+    from marsbench.serve.server import serving
+
+    request = ServeRequest(
+        choose("fcfs"),
+        emulate="h200:qwen3-coder-30b",
+        speed=SPEED,
+        settings=EngineSettings(kv_blocks=BLOCKS),
+    )
+    with serving(request) as found:
+        yield found
+
+
+@pytest.fixture
+def gateway(server) -> Iterator[str]:
+    arguments = ["gateway", "--backend", "fcfs-cap", "--set", "cap=1", "--port", "0"]
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            GATEWAY,
+            *arguments,
+            "--upstream",
+            server.url,
+            "--speed",
+            str(SPEED),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    yield process.stdout.readline().split()[0]
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+def agents(number: int) -> list[Session]:
+    """Contexts of 640 to 1,000 tokens, of which 320 are shared: three of them fill the cache."""
+    tools = (ToolCall("test", "cpu", cpu_s=2.0),)
+    rounds = (Round(640, 20, tools), Round(150, 20, tools), Round(150, 20))
+    return [
+        Session(f"s{n}", rounds, arrival_s=4.0 * n, prefix_group="g", prefix_tokens=320)
+        for n in range(number)
+    ]
+
+
+def test_what_the_server_does_is_in_the_stream(server, tmp_path: Path) -> None:
+    options = {"speed": SPEED, "kv_events": server.kv_events, "timeout_s": 60.0}
+    done = Done(*run(a_request(tmp_path, server.url, agents(6), **options)))
+    assert done.summary["valid"], done.summary["reasons"]
+    assert set(done.ends.values()) == {None}
+    assert done.client["rounds_with_another_prompt_length"] == 0
+    assert done.client["rounds_with_another_output_length"] == 0
+    config = json.loads((done.path / "run.json").read_text())
+    assert (config["block_size"], config["settings"]["server"]["vllm"]) == (16, True)
+    # The first session's second round finds what it had computed, the answer's tokens included.
+    found = {(e.session, e.round): e for e in done.events if isinstance(e, PromptCached)}
+    second = found["s0", 1]
+    assert second.cached_tokens == second.reusable_tokens == (640 + 20 - 1) // 16 * 16
+    # The second session's first round finds the shared prefix.
+    assert found["s1", 0].cached_tokens == 320
+    # Six sessions do not fit into the cache: blocks leave it, and the server says whose.
+    lost = [e for e in done.events if isinstance(e, Evicted)]
+    assert {e.owner for e in lost} <= {"prefix:g", "other", *(f"s{n}" for n in range(6))}
+    assert done.summary["evictions"]["blocks"] == sum(e.blocks for e in lost) > 0
+    assert done.summary["preemptions"] is not None
+    assert done.summary["kv_usage"]["samples"] > 0
+
+
+def test_admissions_are_the_gateways(gateway: str, tmp_path: Path) -> None:
+    """With a cap of one, each session is let in when the one before it has ended."""
+    request = a_request(tmp_path, gateway, agents(3), backend="fcfs-cap", speed=SPEED)
+    done = Done(*run(replace(request, choice=choose("fcfs-cap", ["cap=1"]))))
+    assert done.summary["valid"], done.summary["reasons"]
+    at = {
+        kind: {e.session: e.at for e in done.events if isinstance(e, kind)}
+        for kind in (SessionArrived, SessionAdmitted, SessionEnded)
+    }
+    assert at[SessionAdmitted].keys() == {"s0", "s1", "s2"}
+    for before, after in (("s0", "s1"), ("s1", "s2")):
+        waited = at[SessionAdmitted][after] - at[SessionEnded][before]
+        assert -1.0 < waited < 5.0  # 50 ms and 250 ms of the wall
+    assert (done.summary["admission_wait"]["max"] or 0) > 5.0
