@@ -34,6 +34,7 @@ def shipped(folder: str, pattern: str, to: str) -> set[str]:
     [
         ("marsbench", "*.py", "marsbench"),
         ("marsbench", "*.toml", "marsbench"),
+        ("marsbench", "*.j2", "marsbench"),
         ("backends/marsbench_backends", "*.py", "marsbench_backends"),
         ("workloads", "*.toml", "marsbench/workload/recipes"),
     ],
