@@ -1,0 +1,1 @@
+"""A model that answers without a GPU: recorded responses, behind real queueing at a server."""
