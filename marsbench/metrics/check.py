@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from marsbench.events import (
@@ -76,6 +76,7 @@ _BEFORE = {
     Preempted.kind: GpuStart.kind,
     PromptCached.kind: GpuFirstToken.kind,
 }
+_AFTER_FIRST = tuple(kind for kind, before in _BEFORE.items() if before == GpuFirstToken.kind)
 
 _RoundEvent = GpuSubmit | GpuStart | GpuFirstToken | GpuEnd | Preempted | PromptCached
 
@@ -83,9 +84,12 @@ _RoundEvent = GpuSubmit | GpuStart | GpuFirstToken | GpuEnd | Preempted | Prompt
 class Checker:
     """Follows a stream and writes down in `violations` what cannot be; see `check_stream`."""
 
-    def __init__(self, total_blocks: int | None = None) -> None:
+    def __init__(self, total_blocks: int | None = None, unmeasured: Collection[str] = ()) -> None:
         self.violations: list[str] = []
         self._total_blocks = total_blocks
+        # A client that does not stream sees a round's end and never its first token.
+        seen = GpuFirstToken.kind not in unmeasured
+        self._before = _BEFORE if seen else _BEFORE | dict.fromkeys(_AFTER_FIRST, GpuSubmit.kind)
         self._now = 0.0
         self._sessions: dict[str, _Session] = {}
         self._rules: dict[type[Event], Callable[..., None]] = {
@@ -166,8 +170,8 @@ class Checker:
         """The round, which must have come as far as this event needs."""
         rounds = self._session(event, event.session).rounds
         rnd = rounds.setdefault(event.round, _Round())
-        if _BEFORE[event.kind] not in rnd.seen:
-            needed = _BEFORE[event.kind]
+        needed = self._before[event.kind]
+        if needed not in rnd.seen:
             self._say(event, f"round {event.round} of session {event.session} has no {needed}")
         if GpuEnd.kind in rnd.seen:
             self._say(event, f"round {event.round} of session {event.session} has ended")

@@ -94,7 +94,10 @@ def tools_in_flight(stream: Stream, run: Window | None) -> Level:
 
 def waiting(rounds: Sequence[RoundRecord], run: Window | None, arriving: Window | None) -> Waiting:
     """Rounds in the queue over the whole run, and by quarters of the arrivals."""
-    if run is None:
+    hidden = any(
+        r.ended_at is not None and r.started_at is None and r.first_token_at is None for r in rounds
+    )
+    if run is None or hidden:
         return {"mean": None, "by_quarter": None}
     spans = [(r.ready_at, _left_queue_at(r, run.to_s)) for r in rounds]
     quarters = [mean_in_flight(spans, q) for q in _quarters(arriving)] if arriving else None
