@@ -16,6 +16,7 @@ from marsbench.export.cli import export
 from marsbench.gateway.cli import gateway
 from marsbench.hardware.cli import app as hardware_app
 from marsbench.hardware.cli import calibrate
+from marsbench.replay.cli import app as replay_app
 from marsbench.report.cli import report
 from marsbench.serve.cli import serve
 from marsbench.sweep.cli import sweep
@@ -31,6 +32,7 @@ INTERRUPTED = 130
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(workload_app, name="workload")
 app.add_typer(hardware_app, name="hardware")
+app.add_typer(replay_app, name="replay")
 app.command()(calibrate)
 app.command()(sweep)
 app.command()(compare)
@@ -97,6 +99,9 @@ def run(
     timeout: opt.Timeout = None,
     isolated: opt.IsolatedBy = None,
     kv_events: opt.KvEvents = None,
+    tasks: opt.AgentTasks = None,
+    context_tokens: opt.ContextTokens = None,
+    workers: opt.Workers = None,
 ) -> None:
     """Play agent sessions through a scheduler and say which stay on track."""
     given = locals()
@@ -105,15 +110,26 @@ def run(
 
     path, summary = play(_request(given))
     show_run(path, as_json)
+    _say_tasks(path)
     typer.echo(f"run folder: {path}", err=True)
     if not summary["valid"]:
         raise typer.Exit(3)
+
+
+def _say_tasks(run: Path) -> None:
+    """What became of real agents' tasks, where there were any."""
+    from marsbench.engine.openhands.results import read_results, say_results
+
+    results = read_results(run)
+    if results is not None:
+        typer.echo(say_results(results), err=True)
 
 
 def _request(given: dict[str, Any]) -> RunRequest:
     """The options of `run` as one value."""
     from marsbench.engine.backends import choose
     from marsbench.engine.live.options import live_options
+    from marsbench.engine.openhands.options import openhands_options
     from marsbench.engine.request import RunRequest
     from marsbench.engine.settings import engine_settings
     from marsbench.hardware.profile import load_hardware
@@ -131,6 +147,7 @@ def _request(given: dict[str, Any]) -> RunRequest:
         choice=choose(given["backend"], given["set_"] or ()),
         engine=given["engine"],
         live=live_options(given),
+        openhands=openhands_options(given),
         workload=given["workload"],
         knobs=Knobs(**{name: given[name] for name in knobs}),
         hardware=hardware if scale == 1 else hardware.with_scale(step=scale),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 WORKLOAD, ENGINE, ADVANCED = "Workload", "Hardware and engine", "Advanced"
-LIVE = "With --engine live"
+LIVE = "With --engine live or openhands"
 
 
 def _option(*names: str, metavar: str, about: str, panel: str | None = None) -> Any:
@@ -34,7 +34,8 @@ Settings = Annotated[
     _option("--set", metavar="NAME.PARAM=VALUE", about="A parameter of the backend; repeatable"),
 ]
 EngineName = Annotated[
-    Literal["sim", "live"], _option(metavar="sim|live", about="What plays it (sim)")
+    Literal["sim", "live", "openhands"],
+    _option(metavar="NAME", about="What plays it: sim, live, openhands (sim)"),
 ]
 Output = Annotated[
     Path | None, _option("-o", "--output", metavar="DIR", about="The run's folder (results/…)")
@@ -130,3 +131,10 @@ IsolatedBy = Annotated[
 KvEvents = Annotated[
     str | None, _option(metavar="TCP", about="Endpoint of vLLM's KV events", panel=LIVE)
 ]
+AgentTasks = Annotated[
+    str | None, _option(metavar="TASKS", about="For real agents: shipped, or a file", panel=LIVE)
+]
+ContextTokens = Annotated[
+    int | None, _option(metavar="N", about="Digest in an agent's first prompt (0)", panel=LIVE)
+]
+Workers = Annotated[int | None, _option(metavar="N", about="Agents at once (32)", panel=LIVE)]

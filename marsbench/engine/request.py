@@ -16,6 +16,7 @@ from marsbench.workload.make import Knobs
 
 if TYPE_CHECKING:
     from marsbench.engine.live.options import LiveOptions
+    from marsbench.engine.openhands.options import OpenHandsOptions
 
 RESULTS = Path("results")
 
@@ -25,7 +26,7 @@ class RunRequest:
     """What a user asked for; everything else follows from it.
 
     engine: what plays it, a name of `marsbench.engine.run.ENGINES`.
-    live: what the live engine alone is told.
+    live, openhands: what that engine alone is told.
     """
 
     choice: Choice
@@ -41,6 +42,7 @@ class RunRequest:
     output: Path | None = None
     show_progress: bool = True
     live: LiveOptions | None = None
+    openhands: OpenHandsOptions | None = None
 
 
 def check_request(request: RunRequest) -> None:

@@ -13,6 +13,7 @@ from marsbench.runs import RunSummary
 ENGINES = {
     "sim": "marsbench.engine.simulated",
     "live": "marsbench.engine.live.run",
+    "openhands": "marsbench.engine.openhands.run",
 }
 
 

@@ -11,7 +11,7 @@ import typer
 from cli.conftest import Marsbench
 from marsbench.cli import app
 
-SCREEN = 60
+SCREEN = 64
 
 
 def verbs(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

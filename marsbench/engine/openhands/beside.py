@@ -1,0 +1,89 @@
+"""What goes on beside the agents: the gateway's news, the server's metrics and KV events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+from marsbench import events
+from marsbench.engine.live.client import NO_ANSWER
+from marsbench.engine.live.clock import WallClock
+from marsbench.engine.live.gateway import Gateway, NoGateway
+from marsbench.engine.live.kv_events import KvEvents
+from marsbench.engine.live.scrape import read_metrics
+from marsbench.engine.live.server import Server
+from marsbench.engine.live.wire import Wire
+from marsbench.session import Round, Session
+
+SAMPLE_S = 1.0
+ANSWER_S = 5.0
+JOIN_S = 0.3  # a ZMQ subscriber hears nothing before its connection stands
+
+Record = Callable[[events.Event], None]
+
+
+@asynccontextmanager
+async def beside(
+    server: Server, clock: WallClock, record: Record, kv_events: str | None, ids: Sequence[str]
+) -> AsyncIterator[NoGateway]:
+    """Writes down what the server says of itself while the block runs; the gateway, or none."""
+    async with AsyncExitStack() as stack:
+        wire = await stack.enter_async_context(Wire())
+        gateway = NoGateway(record)
+        if server.gateway is not None:
+            gateway = news = Gateway(record, wire, server.root)
+            await news.look()
+            stack.push_async_callback(news.close)
+            _going_on(stack, news.follow())
+        if server.scrape is not None:
+            _going_on(stack, _sample(wire, f"{server.root}/metrics", clock, record))
+        if kv_events is not None:
+            # Nothing of these sessions is shared that could be told apart by its position.
+            owners = {name: Session(name, (Round(1, 1),)) for name in ids}
+            listener = KvEvents(kv_events, clock, record, owners)
+            stack.callback(listener.close)
+            _going_on(stack, listener.follow())
+            await asyncio.sleep(JOIN_S)
+        yield gateway
+
+
+def _going_on(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+
+    async def stop() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(stop)
+
+
+async def _sample(wire: Wire, url: str, clock: WallClock, record: Record) -> None:
+    """The server's own figures, once a second."""
+    while True:
+        with suppress(TimeoutError, *NO_ANSWER):
+            answer = await wire.client.get(url, timeout=ANSWER_S)
+            if answer.status_code == 200:
+                _write(answer.text, clock.now, record)
+        await asyncio.sleep(SAMPLE_S)
+
+
+def _write(page: str, at: float, record: Record) -> None:
+    found = read_metrics(page)
+    if found.preemptions is not None:
+        record(events.PreemptionCount(at, found.preemptions))
+    used, total = found.used_blocks, found.num_blocks
+    free = None if used is None or total is None else total - used
+    record(
+        events.KvUsage(
+            at,
+            used_blocks=used,
+            held_blocks=None,
+            free_blocks=free,
+            running=found.running,
+            waiting=found.waiting,
+            tools_in_flight=None,
+        )
+    )
