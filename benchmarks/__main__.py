@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import policies, simulator, tool_host
+from benchmarks import gateway, policies, simulator, tool_host
 
 
 def main() -> None:
@@ -10,6 +10,8 @@ def main() -> None:
     simulator.report()
     print("\n## What a policy adds to a step\n")
     policies.main()
+    print("\n## The gateway\n")
+    gateway.main()
     print("\n## The tool host's model beside real processes\n")
     tool_host.main([])
 

@@ -13,6 +13,8 @@ from prometheus_client.samples import Sample
 from marsbench.gateway.sessions import Pressure
 
 USAGE, CONFIG = "vllm:kv_cache_usage_perc", "vllm:cache_config_info"
+NULL_BLOCKS = 1
+"""Of each engine's blocks vLLM gives this many to nobody, and leaves them out of its usage."""
 
 
 def read(page: str, num_blocks: int | None = None) -> Pressure:
@@ -23,7 +25,8 @@ def read(page: str, num_blocks: int | None = None) -> Pressure:
     samples = list(_samples(page))
     usage = [sample.value for sample in samples if sample.name == USAGE]
     config = [sample.labels for sample in samples if sample.name == CONFIG]
-    told = [int(c["num_gpu_blocks"]) for c in config if c.get("num_gpu_blocks", "").isdecimal()]
+    counts = [c["num_gpu_blocks"] for c in config if c.get("num_gpu_blocks", "").isdecimal()]
+    told = [int(count) - NULL_BLOCKS for count in counts]
     sizes = [int(c["block_size"]) for c in config if c.get("block_size", "").isdecimal()]
     total = num_blocks or sum(told) or None
     free = None

@@ -73,6 +73,13 @@ RULES: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {
         lambda name: is_in(name, "marsbench.hardware", "marsbench.workload"),
         lambda target: is_in(target, "marsbench.engine"),
     ),
+    "the gateway knows no engine but the entrance that they share": (
+        lambda name: is_in(name, "marsbench.gateway"),
+        lambda target: (
+            is_in(target, "marsbench.engine", "marsbench.hardware", "marsbench.metrics")
+            and not is_in(target, "marsbench.engine.entrance", "marsbench.engine.backends")
+        ),
+    ),
     "a policy imports the standard library and its own package": (
         is_policy,
         is_foreign_to_policies,
@@ -113,6 +120,8 @@ def test_arrow_holds(rule: str) -> None:
         ("marsbench.engine.sim.loop", "vllm.config", 0),
         ("marsbench.hardware.vllm_kv", "vllm.config", 0),
         ("marsbench.workload.recipe", "marsbench.engine", 1),
+        ("marsbench.gateway.server", "marsbench.engine.sim.clock", 1),
+        ("marsbench.gateway.sessions", "marsbench.engine.entrance.Entrance", 0),
         ("marsbench.session", "marsbench.events.Event", 1),
         ("marsbench.events", "marsbench.errors.UsageError", 0),
     ],

@@ -1,0 +1,134 @@
+"""The gateway before a real vLLM server with an emulated GPU, from first round to its death."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+pytest.importorskip("vllm")
+
+from gateway.world import World, play
+from marsbench.engine.backends import choose
+from marsbench.engine.settings import EngineSettings
+from marsbench.gateway.server import Config, Gateway, start
+from marsbench.serve.plan import ServeRequest
+from marsbench.serve.server import Server, serving
+
+pytestmark = [pytest.mark.live, pytest.mark.vllm]
+BLOCKS, SPEED = 2000, 10.0
+COMPLETIONS = "/v1/completions"
+
+
+@pytest.fixture(scope="module")
+def vllm() -> Iterator[Server]:
+    settings = EngineSettings(kv_blocks=BLOCKS)
+    request = ServeRequest(
+        choose("fcfs"), emulate="h200:qwen3-coder-30b", speed=SPEED, settings=settings
+    )
+    with serving(request) as server:
+        yield server
+
+
+@asynccontextmanager
+async def before(vllm: Server, backend: str, *assignments: str) -> AsyncIterator[World]:
+    config = Config(choose(backend, assignments), vllm.url, port=0, speed=SPEED, grace_s=0.1)
+    gateway = Gateway(config)
+    runner, url = await start(gateway)
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as client:
+            yield World(url, client, gateway)
+    finally:
+        await runner.cleanup()
+
+
+def body(vllm: Server, session: str, prompt: str, tokens: int = 8) -> dict[str, object]:
+    name = vllm.request.served_name
+    asked = {"model": name, "prompt": prompt, "max_tokens": tokens, "stream": True}
+    return {**asked, "session_id": session}
+
+
+async def text(w: World, url: str, sent: dict[str, object]) -> str:
+    async with w.client.post(url + COMPLETIONS, json=sent) as answer:
+        assert answer.status == 200
+        stream = (await answer.read()).decode()
+    lines = [line[6:] for line in stream.splitlines() if line.startswith("data: {")]
+    assert stream.endswith("data: [DONE]\n\n")
+    return "".join(json.loads(line)["choices"][0]["text"] for line in lines)
+
+
+async def running(w: World) -> float:
+    async with w.client.get(f"{w.url}/metrics") as answer:
+        found = re.search(r"^vllm:num_requests_running\{.*\} (\S+)$", await answer.text(), re.M)
+        assert found
+        return float(found[1])
+
+
+def test_sessions_take_turns_and_get_what_the_server_says(vllm: Server) -> None:
+    async def agent(w: World, name: str) -> list[str]:
+        first = await text(w, w.url, body(vllm, name, f"{name} begins"))
+        again = body(vllm, name, f"{name} begins {first} and goes on")
+        return [first, await text(w, w.url, {**again, "vllm_xargs": {"marsbench_last": 1}})]
+
+    async def story() -> None:
+        async with before(vllm, "fcfs-cap", "cap=1") as w:
+            names = ["a", "b", "c"]
+            said = await asyncio.gather(*(agent(w, name) for name in names))
+            await w.until(0, 0, 0, 0)
+            story = [
+                (event.kind, event.session)
+                for event in w.gateway.telemetry.since(0)[0]
+                if event.kind in ("session_admitted", "session_ended")
+            ]
+            order = [name for kind, name in story if kind == "session_admitted"]
+            assert sorted(order) == names
+            assert story == [
+                (kind, name) for name in order for kind in ("session_admitted", "session_ended")
+            ]
+            direct = [await text(w, vllm.url, body(vllm, "d", f"{name} begins")) for name in names]
+            assert [first for first, _ in said] == direct
+
+    play(story())
+
+
+def test_pressure_is_what_the_server_says(vllm: Server) -> None:
+    async def story() -> None:
+        async with before(vllm, "mars") as w:
+            async with w.client.post(
+                w.url + COMPLETIONS, json=body(vllm, "a", "x" * 16_000, tokens=2000)
+            ) as answer:
+                await answer.content.readany()
+                async with asyncio.timeout(5):
+                    while (w.gateway.pressure.free_blocks or 0) > BLOCKS - 1000:
+                        await asyncio.sleep(0.02)
+                assert w.gateway.pressure.num_blocks == BLOCKS
+                assert await running(w) == 1
+                answer.close()  # goes away mid-stream
+            async with asyncio.timeout(5):
+                while await running(w):
+                    await asyncio.sleep(0.02)
+            await w.until(0, 0, 0, 0)
+
+    play(story())
+
+
+def test_when_the_server_dies_the_count_is_zero(vllm: Server) -> None:
+    async def story() -> None:
+        async with before(vllm, "fcfs-cap", "cap=2") as w:
+            long = body(vllm, "a", "x", tokens=20_000)
+            async with w.client.post(w.url + COMPLETIONS, json=long) as answer:
+                await answer.content.readany()
+                vllm.process.kill()
+                with pytest.raises(aiohttp.ClientPayloadError):
+                    await answer.read()
+            await w.until(0, 0, 0, 0)
+            async with w.client.post(w.url + COMPLETIONS, json=body(vllm, "b", "x")) as answer:
+                assert answer.status == 502
+            assert w.counts == (0, 0, 0, 0)
+
+    play(story())
