@@ -135,11 +135,11 @@ def _changes(watched: Watched, sleep: Callable[[float], None]) -> Iterator[State
     before = None
     while True:
         state = watched.state()
-        if state != before:
+        if state.line != before:
             yield state
         if not state.running:
             return
-        before = state
+        before = state.line
         sleep(EVERY_S)
 
 
