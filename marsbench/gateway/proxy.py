@@ -79,6 +79,7 @@ class Proxy:
             response, outcome = await self._relay(request, content)
             return response
         except RefusedError as why:
+            outcome = "refused"
             return refusal(503, f"The request was held and is not let in: {why}.")
         except UpstreamError as error:
             outcome = "failed"

@@ -20,8 +20,8 @@ INFERRED = "tool"
 """The name of a tool call that is only known as the gap between two rounds."""
 
 Outcome = Literal["answered", "refused", "failed", "left"]
-"""How a round ended: with its answer, with an error of the server's own, because the server
-failed, or because the client went away."""
+"""How a round ended: with its answer, with an error that was said (the server's, or ours to a round
+that was never let in), because the server failed, or because the client went away."""
 
 
 class Clock(Protocol):
@@ -229,9 +229,9 @@ class Sessions:
     # --- tools
 
     def start_tool(self, session_id: str, name: str, key: str | None = None) -> bool:
-        """The client says that a tool call began; False when the session is not known here."""
+        """The client says that a tool call began; False when the session is not in here."""
         session = self._known.get(session_id)
-        if session is None:
+        if session is None or not session.admitted:
             return False
         inferred = None if session.tells_tools else next(iter(session.calls), None)
         session.tells_tools = True

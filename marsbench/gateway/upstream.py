@@ -6,6 +6,7 @@ bodies and add headers, and a proxy must do none of that.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 
@@ -27,6 +28,7 @@ OURS = frozenset(b"host content-length expect".split())
 ADDED_BY_AIOHTTP = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 # vLLM's server drops an idle connection after five seconds: reuse none that it may be dropping.
 KEEPALIVE_S = 3.0
+PAGE_S = 5.0
 SLICE = 1 << 16
 AT_ONCE = 1 << 20
 
@@ -87,6 +89,13 @@ class Upstream:
 
     async def get(self, path: str) -> bytes:
         """A small page of the server's own. Raises UpstreamError, also when it is not there."""
+        try:
+            async with asyncio.timeout(PAGE_S):
+                return await self._page(path)
+        except TimeoutError as error:
+            raise UpstreamError(f"{path} took more than {PAGE_S:g} s", timed_out=True) from error
+
+    async def _page(self, path: str) -> bytes:
         response = await self.open("GET", path, (), b"")
         try:
             content = b"".join([chunk async for chunk in chunks(response)])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -123,7 +125,7 @@ def test_when_the_server_dies_the_count_is_zero(vllm: Server) -> None:
             long = body(vllm, "a", "x", tokens=20_000)
             async with w.client.post(w.url + COMPLETIONS, json=long) as answer:
                 await answer.content.readany()
-                vllm.process.kill()
+                os.killpg(vllm.process.pid, signal.SIGKILL)
                 with pytest.raises(aiohttp.ClientPayloadError):
                     await answer.read()
             await w.until(0, 0, 0, 0)

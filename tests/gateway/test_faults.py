@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.world import CHAT, World, play, world
+from gateway.world import CHAT, World, play, server, world
 
 CAP = ("fcfs-cap", "cap=1")
 SECRET = "sk-very-secret"
@@ -95,6 +95,21 @@ def test_a_silent_server_is_504() -> None:
         async with world(silent, timeout_s=0.05) as w, w.post() as answer:
             assert answer.status == 504
             assert w.counts == (0, 0, 0, 0)
+
+    play(story())
+
+
+def test_metrics_of_a_server_that_says_nothing_are_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("marsbench.gateway.upstream.PAGE_S", 0.05)
+
+    async def story() -> None:
+        async with server(silent) as nobody, world(silent, upstream=nobody) as w:
+            async with w.client.get(f"{w.url}/metrics") as answer:
+                page = await answer.text()
+            assert page.startswith("# the server tells no metrics: /metrics took more than")
+            assert "marsbench_gateway_kv_free_blocks NaN" in page
 
     play(story())
 
