@@ -111,12 +111,16 @@ def test_azure_alone_is_sessions_of_one_round(azure: Path, out: Path) -> None:
 
 def test_azure_gives_its_arrivals_to_a_workload(azure: Path, tmp_path: Path, out: Path) -> None:
     given = tmp_path / "given.jsonl"
-    write_workload(workload(session("a", Round(5, 1)), session("b", Round(7, 1))), given)
+    meta = {"recipe": "chat", "rate": 9.0}
+    write_workload(workload(session("a", Round(5, 1)), session("b", Round(7, 1)), meta=meta), given)
     result = imported("azure", azure, "-o", out, "--workload", given)
     assert "arrive as the first 2 did" in result.stderr
     found = read_workload(out).sessions
     assert [(one.id, one.rounds[0].append_tokens) for one in found] == [("a", 5), ("b", 7)]
     assert [one.arrival_s for one in found] == pytest.approx([0.0, 0.25])
+    # Its recipe is still known, so that it can be checked; its old rate is gone.
+    after = read_workload(out).meta
+    assert (after["recipe"], after["arrivals"], "rate" in after) == ("chat", "recorded", False)
 
 
 def test_azure_needs_as_many_arrivals_as_sessions(azure: Path, tmp_path: Path, out: Path) -> None:

@@ -180,14 +180,15 @@ def azure(
         requests, problems = read_azure(file)
     except ReadError as error:
         raise UsageError(f"{file}: {error}.") from error
-    name = file.name.partition(".")[0]
+    meta: dict[str, object] = {"format": "azure"}
     if workload is None:
         typer.echo("each request is a session of one round", err=True)
-        found = ImportResult(tuple(single_rounds(requests, name)), tuple(problems))
+        sessions = single_rounds(requests, file.name.partition(".")[0])
     else:
-        sessions = _arriving(workload, [request.at_s for request in requests], file)
-        found = ImportResult(tuple(sessions), tuple(problems))
-    _write("azure", found, given, recorded=True)
+        sessions, origin = _arriving(workload, [request.at_s for request in requests], file)
+        meta = {**origin, **meta}
+    found = ImportResult(tuple(sessions), tuple(problems))
+    _write("azure", found, given, recorded=True, meta=meta)
 
 
 @import_app.command()
@@ -328,18 +329,25 @@ def _short_enough(sessions: Sequence[Session], max_tokens: int | None) -> list[S
     return kept
 
 
-def _arriving(workload: Path, times: Sequence[float], trace: Path) -> list[Session]:
-    """The workload's sessions at the trace's first arrivals. Raises UsageError when too few."""
+def _arriving(
+    path: Path, times: Sequence[float], trace: Path
+) -> tuple[list[Session], dict[str, object]]:
+    """The workload's sessions at the trace's first arrivals, and where they come from.
+
+    Raises UsageError when the trace has too few.
+    """
     from dataclasses import replace
 
     from marsbench.errors import UsageError
     from marsbench.workload.files import read_workload
 
-    sessions = read_workload(workload).sessions
+    workload = read_workload(path)
+    sessions = workload.sessions
     if len(times) < len(sessions):
         raise UsageError(
-            f"{trace} has {len(times):,} arrivals and {workload} {len(sessions):,} sessions; "
+            f"{trace} has {len(times):,} arrivals and {path} {len(sessions):,} sessions; "
             f"give a workload of at most that many."
         )
-    typer.echo(f"the sessions of {workload} arrive as the first {len(sessions):,} did", err=True)
-    return [replace(s, arrival_s=at) for s, at in zip(sessions, times, strict=False)]
+    typer.echo(f"the sessions of {path} arrive as the first {len(sessions):,} did", err=True)
+    origin = {key: value for key, value in workload.meta.items() if key not in ("rate", "load")}
+    return [replace(s, arrival_s=at) for s, at in zip(sessions, times, strict=False)], origin
