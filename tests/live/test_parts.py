@@ -19,7 +19,7 @@ from marsbench.engine.backends import choose
 from marsbench.engine.live.alone import apart, sample, with_rest
 from marsbench.engine.live.clock import WallClock
 from marsbench.engine.live.kv_events import BlockRemoved, BlockStored, KvEvents
-from marsbench.engine.live.options import LiveOptions, live_options
+from marsbench.engine.live.options import LiveOptions, ToolsAs, live_options
 from marsbench.engine.live.recorder import Recorder
 from marsbench.engine.live.scrape import Scrape, read_metrics
 from marsbench.engine.live.server import Server, check_backend
@@ -171,19 +171,17 @@ def test_time_never_goes_back_even_for_what_is_learnt_too_late() -> None:
 
 
 @asynccontextmanager
-async def tools(
-    how: str, cores: int = 1, speed: float = 1.0
-) -> AsyncIterator[tuple[Tools, WallClock]]:
+async def tools(how: ToolsAs, speed: float = 1.0) -> AsyncIterator[Tools]:
     clock = WallClock(speed)
-    async with Tools(clock, how, cores, None) as found:  # type: ignore[arg-type]
+    async with Tools(clock, how, 1, None) as found:
         clock.start()
-        yield found, clock
+        yield found
 
 
 BURNS, WAITS = ToolCall("test", "cpu", cpu_s=0.2), ToolCall("fetch", floor_s=0.1)
 
 
-async def ends(how: str, *calls: ToolCall, speed: float = 1.0) -> list[float]:
+async def ends(how: ToolsAs, *calls: ToolCall, speed: float = 1.0) -> list[float]:
     async with tools(how, speed) as host:
         return await asyncio.gather(*(host.run(call, 0.0) for call in calls))
 
@@ -199,7 +197,7 @@ def test_asleep_at_speed_they_take_the_same_seconds_of_the_run() -> None:
 
 
 @pytest.mark.parametrize(("how", "call"), [("both", BURNS), ("cpu", BURNS), ("cpu", WAITS)])
-def test_awake_a_call_burns_its_cpu_seconds(how: str, call: ToolCall) -> None:
+def test_awake_a_call_burns_its_cpu_seconds(how: ToolsAs, call: ToolCall) -> None:
     import resource
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -65,28 +65,26 @@ def read_answer(body: bytes) -> Answer:
     ids: list[int] = []
     usage: _Usage | None = None
     for line in _lines.finditer(body):
-        payload = _payload(line.group())
-        if payload is None:
-            continue
-        if payload == DONE:
+        text = line.group()
+        if not text.startswith(b"data:"):
+            _check(text)
+        elif (payload := text[5:].strip()) == DONE:
             done = True
-            continue
-        chunk = _chunk(payload)
-        usage = chunk.usage or usage
-        for choice in chunk.choices:
-            _add(answer, ids, choice, line.start())
+        else:
+            chunk = _chunk(payload)
+            if chunk.usage is not None:
+                usage = chunk.usage
+            for choice in chunk.choices:
+                _add(answer, ids, choice, line.start())
     if not done:
         raise AnswerError("the stream closed before its end")
     _settle(answer, ids, usage)
     return answer
 
 
-def _payload(line: bytes) -> bytes | None:
-    if line.startswith(b"data:"):
-        return line[5:].strip()
-    if line.startswith(_FIELDS):
-        return None
-    raise AnswerError(f"a line of the stream is no event: {_shown(line)}")
+def _check(line: bytes) -> None:
+    if not line.startswith(_FIELDS):
+        raise AnswerError(f"a line of the stream is no event: {_shown(line)}")
 
 
 def _chunk(payload: bytes) -> _Chunk:
@@ -94,7 +92,7 @@ def _chunk(payload: bytes) -> _Chunk:
         chunk = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AnswerError(f"an event of the stream is malformed: {_shown(payload)}") from error
-    if bytes(chunk.error) not in (b"", b"null"):
+    if b'"error"' in payload and bytes(chunk.error) not in (b"", b"null"):
         raise AnswerError(f"the server gave up: {_shown(bytes(chunk.error))}")
     return chunk
 

@@ -59,10 +59,12 @@ class Exchange:
         self.last_at = at
         if body is None:
             return
-        self.body = body
         self.times.append(at)
         self.sizes.append(body.total_bytes)
-        if not self.answered and FIRST in data and not any(word in data for word in NO_TOKEN):
+        if self.answered:
+            return
+        self.body = body
+        if FIRST in data and not any(word in data for word in NO_TOKEN):
             self.answered = True
             self.on_first(at)
 
@@ -88,9 +90,10 @@ class StampedConnection(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         at = monotonic()
-        super().data_received(data)
-        if self.exchange is not None and data:
-            self.exchange.received(at, data, self._payload)
+        ResponseHandler.data_received(self, data)
+        exchange = self.exchange
+        if exchange is not None and data:
+            exchange.received(at, data, self._payload)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Asked for after every chunk that is read, which costs as much as the chunk itself."""
@@ -132,9 +135,11 @@ class Wire:
         finally:
             _exchange.reset(token)
         try:
-            if exchange.body is not None:
-                await exchange.body.wait_eof()
-            return response.status_code, await response.aread()
+            body = exchange.body
+            if body is None:  # an answer without one
+                return response.status_code, await response.aread()
+            await body.wait_eof()
+            return response.status_code, body.read_nowait()
         finally:
             await response.aclose()
 
