@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Which = Literal["x", "y"]
 
-def log_scale(axis: Any) -> None:
+
+def log_scale(axes: Axes, which: Which) -> None:
     """Logarithmic, labelled at 1, 2 and 5 where decades alone would be too few."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis._set_axes_scale("log")
-    low, high = axis.get_view_interval()
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     steps = (1.0,) if high / max(low, 1e-12) > 200 else (1.0, 2.0, 5.0)
     axis.set_major_locator(LogLocator(10, subs=steps, numticks=8))
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
-def percent_scale(axis: Any) -> None:
-    """From 0 to 100 per cent of one."""
+def percent_scale(axes: Axes) -> None:
+    """From 0 to 100 per cent of one, upwards."""
     from matplotlib.ticker import PercentFormatter
 
-    axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axis.set_view_interval(-0.03, 1.05, ignore=True)
-    axis.set_ticks([0, 0.25, 0.5, 0.75, 1.0])
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
+    axes.set_ylim(-0.03, 1.05)
 
 
-def thousands(axis: Any) -> None:
-    """Plain numbers, at most five of them."""
+def thousands(axes: Axes) -> None:
+    """Plain numbers from 0 upwards, at most five of them."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(5))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
 
 
 def number(value: float) -> str:

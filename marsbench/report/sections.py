@@ -87,7 +87,7 @@ def _sections(material: Material, step: Step) -> Iterator[Section]:
     yield Section("cautions", "Cautions", (Points(tables.cautions(material)),))
     step("tables")
     every = tuple(tables.every_figure(material, regime) for regime in material.regimes)
-    yield Section("figures", "Every figure", every, appendix=True)
+    yield Section("figures", "All numbers", every, appendix=True)
 
 
 def _setup(material: Material) -> Iterator[Block]:

@@ -175,7 +175,7 @@ def fairness(material: Material) -> Table:
         "ten times as long as alone)."
     )
     head = ("backend", *(material.matrix.title(regime.heaviest) for regime in regimes))
-    return Table(caption, head, rows, wide=len(regimes) > 1)
+    return Table(caption, head, rows, wide=len(regimes) > 2)
 
 
 def _fair(row: Fairness | None) -> str:

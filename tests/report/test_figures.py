@@ -59,6 +59,18 @@ def test_what_is_drawn_is_what_was_compared(drawn, material):
     assert line.get_ydata()[-1] == material.matrix.value(heaviest, "mars", "latency_mean_s")
 
 
+@pytest.mark.parametrize("name", ["latency", "collapse", "goodput-alpha", "slowdown-cdf"])
+def test_panels_side_by_side_have_one_scale(name, material):
+    pair = Material(material.given, material.comparison)
+    pair.__dict__["regimes"] = [material.regimes[0], dataclasses.replace(material.regimes[0])]
+    light = material.regimes[0].places[:1]
+    pair.__dict__["regimes"][1] = dataclasses.replace(material.regimes[0], places=light)
+    with our_style():
+        (drawing,) = FIGURES[name](pair)
+    limits = [axes.get_ylim() for axes in drawing.figure.axes]
+    assert limits[::2] == limits[1::2]
+
+
 def test_ablations_are_apart_from_the_others(material):
     assert set(material.ablations) == {"mars-no-admission"}
     assert set(material.contenders) == set(SLOWED) - {"mars-no-admission"}

@@ -43,7 +43,7 @@ def fairness(material: Material) -> Iterator[Drawing]:
                     if value is not None:
                         dot(axes[0, column], value, row, look, marker)
             at_one(axes[0, column])
-            log_scale(axes[0, column].xaxis)
+            log_scale(axes[0, column], "x")
             axes[0, column].set_xlabel("mean slowdown")
         _key(figure)
         finished(figure)

@@ -134,9 +134,8 @@ def _load_axis(axes: Axes, regime: Regime) -> None:
 
 def _scale(axes: Axes, row: Row) -> None:
     if row.scale == "log":
-        log_scale(axes.yaxis)
+        log_scale(axes, "y")
     elif row.scale == "percent":
-        percent_scale(axes.yaxis)
+        percent_scale(axes)
     else:
-        axes.set_ylim(bottom=0)
-        thousands(axes.yaxis)
+        thousands(axes)

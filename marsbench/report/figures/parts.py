@@ -91,7 +91,7 @@ def _same_log_scale(row: list[Axes]) -> None:
     high = max(1.25, *(axes.dataLim.x1 for axes in row))
     for axes in row:
         axes.set_xlim(low / 1.08, high * 1.08)
-        log_scale(axes.xaxis)
+        log_scale(axes, "x")
 
 
 def _around_one(axes: Axes) -> None:
@@ -101,9 +101,9 @@ def _around_one(axes: Axes) -> None:
     low, high = min(axes.dataLim.x0, 0.99), max(axes.dataLim.x1, 1.01)
     if high / low > WIDE:
         axes.set_xlim(low / 1.06, high * 1.06)
-        log_scale(axes.xaxis)
+        log_scale(axes, "x")
         return
     reach = 1.08 * max(1 - low, high - 1)
     axes.set_xlim(1 - reach, 1 + reach)
-    axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=False))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 6))))

@@ -47,7 +47,7 @@ def ttft_by_round(material: Material) -> Iterator[Drawing]:
                 axes[1, column].set_xlabel("round")
         for number, (_, label) in enumerate(WAYS):
             axes[number, 0].set_ylabel(f"P99 TTFT\n{label}")
-        log_scale(axes[0, 0].yaxis)
+        log_scale(axes[0, 0], "y")
         legend(figure, handles(material.contenders))
         finished(figure)
         yield Drawing(figure, "P99 time to first token by round.", caption)

@@ -67,5 +67,5 @@ def _panel(axes: Axes, material: Material, regime: Regime, curves: Curves) -> No
     own = {name: curves.get((place, name), ()) for name in material.contenders}
     lines(axes, own, material.contenders, drawstyle="steps-post")
     axes.set_title(material.matrix.title(place).replace(", ", "\n"))
-    log_scale(axes.xaxis)
-    percent_scale(axes.yaxis)
+    log_scale(axes, "x")
+    percent_scale(axes)
