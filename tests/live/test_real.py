@@ -103,6 +103,9 @@ def test_admissions_are_the_gateways(gateway: str, tmp_path: Path) -> None:
         kind: {e.session: e.at for e in done.events if isinstance(e, kind)}
         for kind in (SessionArrived, SessionAdmitted, SessionEnded)
     }
+    # What the engine did counts from when the gateway let the request through.
+    submitted = {e.session: e.at for e in done.events if e.kind == "gpu_submit" and e.round == 0}
+    assert submitted == at[SessionAdmitted]
     assert at[SessionAdmitted].keys() == {"s0", "s1", "s2"}
     for before, after in (("s0", "s1"), ("s1", "s2")):
         waited = at[SessionAdmitted][after] - at[SessionEnded][before]

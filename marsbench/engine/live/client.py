@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import httpx
 
 from marsbench import events
@@ -20,11 +19,10 @@ from marsbench.engine.live.prompts import Context
 from marsbench.engine.live.recorder import TokenTimes
 from marsbench.engine.live.server import Server, headers
 from marsbench.engine.live.stream import Answer, AnswerError, read_answer
-from marsbench.engine.live.wire import Exchange, Wire
+from marsbench.engine.live.wire import NO_ANSWER, Exchange, Wire
 from marsbench.session import Prompt
 
 ALIVE_S = 5.0
-NO_ANSWER = (httpx.HTTPError, aiohttp.ClientError, OSError)
 
 
 class RoundFailedError(Exception):
@@ -77,6 +75,7 @@ class Rounds:
 
     def __init__(
         self,
+        wire: Wire,
         server: Server,
         clock: WallClock,
         record: Callable[[events.Event], None],
@@ -84,7 +83,7 @@ class Rounds:
     ) -> None:
         self.tally = Tally()
         self.token_times = TokenTimes()
-        self.wire = Wire()
+        self._wire = wire
         self._server = server
         self._url = httpx.URL(f"{server.root}/v1/completions")
         self._clock = clock
@@ -95,12 +94,11 @@ class Rounds:
 
     async def __aenter__(self) -> Rounds:
         self._watching = asyncio.create_task(self._watch())
-        await self.wire.warm(f"{self._server.root}/v1/models")
+        await self._wire.warm(f"{self._server.root}/v1/models")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._watching.cancel()
-        await self.wire.__aexit__()
 
     async def ask(self, ask: Ask) -> float:
         """The round, to the end of its answer, whose time it returns.
@@ -130,7 +128,7 @@ class Rounds:
         try:
             with self._watched(exchange) as silence:
                 async with silence:
-                    return await self.wire.post(self._url, head, content, exchange)
+                    return await self._wire.post(self._url, head, content, exchange)
         except TimeoutError as error:
             reason = f"no byte came for {self._timeout_s:g} s"
             raise RoundFailedError(reason, self._clock.now) from error
@@ -245,10 +243,10 @@ class Rounds:
 
     async def _ask_alive(self) -> str | None:
         try:
-            answer = await self.wire.client.get(
+            answer = await self._wire.client.get(
                 f"{self._server.root}/v1/models", headers=headers(), timeout=ALIVE_S
             )
-        except (TimeoutError, *NO_ANSWER) as error:
+        except NO_ANSWER as error:
             return _why(error)
         return f"HTTP {answer.status_code}" if answer.status_code >= 500 else None
 

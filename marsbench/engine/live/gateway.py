@@ -1,70 +1,90 @@
-"""What a live run and a gateway tell each other: tool calls one way, admissions the other."""
+"""Admissions in the stream, and what a live run and a gateway tell each other for it.
+
+Both classes stand between whoever learns of events and the recorder that orders them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 
 from marsbench import events
-from marsbench.engine.live.client import NO_ANSWER
-from marsbench.engine.live.wire import Wire
+from marsbench.engine.live.wire import NO_ANSWER, Wire
+from marsbench.events import (
+    Event,
+    GpuFirstToken,
+    GpuSubmit,
+    RoundReady,
+    SessionAdmitted,
+    SessionArrived,
+    ToolEnd,
+    ToolStart,
+)
 
-Record = Callable[[events.Event], None]
+Record = Callable[[Event], None]
 POLL_S = 0.2
 ANSWER_S = 5.0
+# Events are kept back for so many wall seconds, in which an admission is read off the gateway.
+PATIENCE_S = 2.0
 
 
 class NoGateway:
-    """Nobody stands before the server: whoever arrives is in."""
+    """Nobody stands before the server: whoever has arrived is in."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
 
-    def arrived(self, session: str, at: float, parent: str | None) -> None:
-        """A session has arrived."""
-        self._record(events.SessionAdmitted(at, session))
-
-    def tool(self, what: str, session: str, name: str, call: int) -> None:
-        """A tool call began ("tool_start") or ended ("tool_end")."""
+    def __call__(self, event: Event) -> None:
+        """Pass on what happened, with what follows from it."""
+        self._record(event)
+        if isinstance(event, RoundReady) and event.round == 0:
+            self._record(SessionAdmitted(event.at, event.session))
 
 
 class Gateway(NoGateway):
     """A gateway that admits: its admissions are read off its own event stream.
 
-    Its clock is not ours, but a wait is a difference of its own times: a session that the gateway
-    let in after w seconds was admitted w after it arrived here. Sub-agents are let in with their
-    parents and counted so.
+    Its clock is not ours, but a wait is a difference of its own times: a request that it let
+    through after w seconds went to the server w after it was sent from here. Until its admission
+    is known, a session's first request is kept back from the stream. Sub-agents are let in with
+    their parents. The gateway is told of tool calls, as a framework would tell it.
     """
 
     def __init__(self, record: Record, wire: Wire, root: str) -> None:
         super().__init__(record)
         self._wire = wire
         self._root = root
-        self._arrived: dict[str, float] = {}
+        self._inside: set[str] = set()  # sub-agents, and who is known to have been let in
+        self._submits: dict[str, GpuSubmit] = {}
         self._there: dict[str, float] = {}
         self._next = 0
         self._posts: set[asyncio.Task[None]] = set()
 
-    def arrived(self, session: str, at: float, parent: str | None) -> None:
-        if parent is None:
-            self._arrived[session] = at
-        else:
-            super().arrived(session, at, parent)
-
-    def tool(self, what: str, session: str, name: str, call: int) -> None:
-        body = {"session_id": session, "name": name, "call": str(call)}
-        task = asyncio.create_task(self._post(f"{self._root}/marsbench/{what}", body))
-        self._posts.add(task)
-        task.add_done_callback(self._posts.discard)
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, SessionArrived) and event.parent is not None:
+            self._inside.add(event.session)
+        if isinstance(event, GpuSubmit) and event.session not in self._inside:
+            self._submits[event.session] = event
+            return
+        if isinstance(event, RoundReady) and event.session in self._inside:
+            super().__call__(event)
+            return
+        self._record(event)
+        if isinstance(event, GpuFirstToken) and event.session in self._submits:
+            loop = asyncio.get_running_loop()
+            loop.call_later(PATIENCE_S / 2, self._give_up, event.session)
+        elif isinstance(event, ToolStart | ToolEnd):
+            self._tell(event)
 
     async def follow(self) -> None:
-        """Read admissions for ever; the first look only finds where the stream has come to."""
+        """Read admissions for ever."""
         while True:
-            await self.look()
             await asyncio.sleep(POLL_S)
+            await self.look()
 
     async def look(self) -> None:
-        """Read what the gateway has said since the last look."""
+        """Read what the gateway has said since the last look; before a run, what it said before."""
         url = f"{self._root}/marsbench/events?since={self._next}"
         try:
             answer = await self._wire.client.get(url, timeout=ANSWER_S)
@@ -76,18 +96,33 @@ class Gateway(NoGateway):
         for line in answer.text.splitlines():
             self._read(events.from_json(line))
 
-    def _read(self, event: events.Event) -> None:
-        if isinstance(event, events.SessionArrived):
+    def _read(self, event: Event) -> None:
+        if isinstance(event, SessionArrived):
             self._there[event.session] = event.at
-        elif isinstance(event, events.SessionAdmitted) and event.session in self._arrived:
-            waited = event.at - self._there.get(event.session, event.at)
-            at = self._arrived.pop(event.session) + waited
-            self._record(events.SessionAdmitted(at, event.session))
+        elif isinstance(event, SessionAdmitted) and event.session in self._submits:
+            waited = event.at - self._there.pop(event.session, event.at)
+            submit = self._submits.pop(event.session)
+            self._inside.add(event.session)
+            self._record(SessionAdmitted(submit.at + waited, event.session))
+            self._record(dataclasses.replace(submit, at=submit.at + waited))
+
+    def _give_up(self, session: str) -> None:
+        """The server has answered, and the gateway not said when it let the session in."""
+        submit = self._submits.pop(session, None)
+        if submit is not None:
+            self._inside.add(session)
+            self._record(submit)
+
+    def _tell(self, event: ToolStart | ToolEnd) -> None:
+        body = {"session_id": event.session, "name": event.name, "call": str(event.call)}
+        task = asyncio.create_task(self._post(f"{self._root}/marsbench/{event.kind}", body))
+        self._posts.add(task)
+        task.add_done_callback(self._posts.discard)
 
     async def _post(self, url: str, body: dict[str, str]) -> None:
         try:
             await self._wire.client.post(url, json=body, timeout=ANSWER_S)
-        except (TimeoutError, *NO_ANSWER):
+        except NO_ANSWER:
             return  # the gateway then infers the call from the gap between rounds
 
     async def close(self) -> None:

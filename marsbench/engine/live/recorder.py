@@ -1,7 +1,7 @@
 """What happened, put in order: events as they are learnt become a stream sorted by time.
 
 An event is often learnt a little after it happened: a time stamp is taken when bytes arrive, and
-an arrival counts from when it was due. So events wait for two ticks and are written in order.
+an arrival counts from when it was due. So events wait for a while and are written in order.
 """
 
 from __future__ import annotations
@@ -23,15 +23,18 @@ TICK_S = 0.25
 class Recorder:
     """Takes events in any order, hands them on by time. Call it with an event; `tick` now and then.
 
-    Whatever is learnt within one tick of its time finds its place; what comes later still is
-    given the time of the last event written, so that time never goes back.
+    Whatever is learnt within one tick of its time, and `patience_s` wall seconds, finds its place;
+    what comes later still is given the time of the last event written: time never goes back.
     """
 
-    def __init__(self, emit: Callable[[Event], None], clock: WallClock) -> None:
+    def __init__(
+        self, emit: Callable[[Event], None], clock: WallClock, patience_s: float = 0.0
+    ) -> None:
         self._emit = emit
         self._clock = clock
         self._heap: list[tuple[float, int, Event]] = []
         self._sequence = 0
+        self._patience = patience_s * clock.speed
         self._frontier = 0.0
         self._written = 0.0
 
@@ -41,7 +44,7 @@ class Recorder:
 
     def tick(self) -> None:
         """Write what happened before the last tick."""
-        self._write(self._frontier)
+        self._write(self._frontier - self._patience)
         self._frontier = self._clock.now
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from marsbench.engine.job import resolve_workload, run_config, run_folder, times
 from marsbench.engine.live.alone import Ideals, apart, sample, with_rest
 from marsbench.engine.live.client import Rounds, ServerDiedError, Tally
 from marsbench.engine.live.clock import WallClock
-from marsbench.engine.live.gateway import Gateway, NoGateway
+from marsbench.engine.live.gateway import PATIENCE_S, Gateway, NoGateway
 from marsbench.engine.live.kv_events import KvEvents
 from marsbench.engine.live.options import LiveOptions
 from marsbench.engine.live.prompts import Context, TokenContext
@@ -240,53 +240,59 @@ class Stage:
         self._job = job
         self._is_alone = is_alone
         self._clock = WallClock(job.options.speed)
-        self._record = Recorder(emit, self._clock)
+        patience_s = 0.0 if job.server.gateway is None else PATIENCE_S
+        self._record = Recorder(emit, self._clock, patience_s)
         self.rounds: Rounds | None = None
 
     async def play(self, sessions: Sequence[Session], lanes: int | None) -> None:
         """All sessions to their ends. Raises ServerDiedError."""
-        job, clock, record = self._job, self._clock, self._record
+        job, clock = self._job, self._clock
         cores = UNCONTENDED_CORES if self._is_alone else job.request.tool_cores
         async with AsyncExitStack() as stack:
-            stack.callback(record.close)
-            rounds = Rounds(job.server, clock, record, job.options.timeout_s)
+            stack.callback(self._record.close)
+            wire = await stack.enter_async_context(Wire())
+            record = await self._gateway(stack, wire)
+            rounds = Rounds(wire, job.server, clock, record, job.options.timeout_s)
             self.rounds = await stack.enter_async_context(rounds)
             tools = await stack.enter_async_context(
                 Tools(clock, job.options.tools_as, cores, job.request.tool_workers)
             )
-            gateway = await self._gateway(stack, rounds)
             if not self._is_alone:
-                await self._watch(stack, rounds, tools)
-            size = None if job.server.scrape is None else job.server.scrape.block_size
-            policy: Any = job.request.choice.backend.policy
-            player = Player(
-                clock, rounds, tools, record, self._context, size, gateway, policy.clairvoyant
-            )
+                await self._watch(stack, wire, rounds.tally, tools)
+            player = self._player(wire, rounds, tools, record)
             stack.enter_context(without_old_garbage())
             clock.start()
-            self._beside(stack, repeat(TICK_S, record.tick))
+            self._beside(stack, repeat(TICK_S, self._record.tick))
             await player.play(sessions, lanes)
 
-    def _context(self, session: Session) -> Context:
-        assert self.rounds is not None
-        return self._job.context(session, self.rounds.wire)
+    def _player(self, wire: Wire, rounds: Rounds, tools: Tools, record: NoGateway) -> Player:
+        job, scrape = self._job, self._job.server.scrape
+        policy: Any = job.request.choice.backend.policy
+        return Player(
+            self._clock,
+            rounds,
+            tools,
+            record,
+            lambda session: job.context(session, wire),
+            None if scrape is None else scrape.block_size,
+            policy.clairvoyant,
+        )
 
-    async def _gateway(self, stack: AsyncExitStack, rounds: Rounds) -> NoGateway:
+    async def _gateway(self, stack: AsyncExitStack, wire: Wire) -> NoGateway:
         server = self._job.server
         if server.gateway is None:
             return NoGateway(self._record)
-        gateway = Gateway(self._record, rounds.wire, server.root)
+        gateway = Gateway(self._record, wire, server.root)
         await gateway.look()
         stack.push_async_callback(gateway.close)
         self._beside(stack, gateway.follow())
         return gateway
 
-    async def _watch(self, stack: AsyncExitStack, rounds: Rounds, tools: Tools) -> None:
+    async def _watch(self, stack: AsyncExitStack, wire: Wire, tally: Tally, tools: Tools) -> None:
         job = self._job
         if job.server.scrape is not None:
-            metrics = MetricsWatch(
-                f"{job.server.root}/metrics", self._clock, rounds, tools, self._record
-            )
+            url = f"{job.server.root}/metrics"
+            metrics = MetricsWatch(url, wire, self._clock, tally, tools, self._record)
             await metrics.sample()
             stack.push_async_callback(metrics.sample)
             self._beside(stack, metrics.follow())

@@ -14,7 +14,6 @@ from dataclasses import astuple
 from marsbench import events
 from marsbench.engine.live.client import Ask, RoundFailedError, Rounds
 from marsbench.engine.live.clock import WallClock
-from marsbench.engine.live.gateway import NoGateway
 from marsbench.engine.live.prompts import Context
 from marsbench.engine.live.tools import Tools
 from marsbench.engine.sim.future import future_of
@@ -25,7 +24,6 @@ class Player:
     """Plays sessions. Nothing it does waits for the server but the session concerned.
 
     context: a fresh context of a session. block_size: tokens a block, if the server tells.
-    gateway: is told of tool calls, and tells of admissions.
     is_clairvoyant: the server's policy is told the rest of each session.
     """
 
@@ -37,7 +35,6 @@ class Player:
         record: Callable[[events.Event], None],
         context: Callable[[Session], Context],
         block_size: int | None = None,
-        gateway: NoGateway | None = None,
         is_clairvoyant: bool = False,
     ) -> None:
         self._clock = clock
@@ -46,7 +43,6 @@ class Player:
         self._record = record
         self._context = context
         self._block_size = block_size
-        self._gateway = gateway or NoGateway(record)
         self._is_clairvoyant = is_clairvoyant
 
     async def play(self, sessions: Sequence[Session], lanes: int | None) -> None:
@@ -77,7 +73,6 @@ class Player:
         """When it ended, and why it failed, if it did."""
         self._record(events.SessionArrived(at, session.id, session.tenant, parent))
         self._record(events.RoundReady(at, session.id, 0))
-        self._gateway.arrived(session.id, at, parent)
         try:
             at = await self._steps(session, at, parent)
         except RoundFailedError as error:
@@ -130,14 +125,12 @@ class Player:
     ) -> tuple[float, str | None]:
         child = None if call.child is None else call.child.id
         self._record(events.ToolStart(at, session.id, number, index, call.name, child))
-        self._gateway.tool("tool_start", session.id, call.name, index)
         reason = None
         if call.child is None:
             end = await self._tools.run(call, at)
         else:
             end, reason = await self._run_agent(session, call, call.child, at)
         self._record(events.ToolEnd(end, session.id, number, index, call.name))
-        self._gateway.tool("tool_end", session.id, call.name, index)
         return end, reason
 
     async def _run_agent(

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 from marsbench import events
-from marsbench.engine.live.client import NO_ANSWER, Rounds
+from marsbench.engine.live.client import Tally
 from marsbench.engine.live.clock import WallClock
 from marsbench.engine.live.scrape import Scrape, read_metrics
 from marsbench.engine.live.tools import Tools
+from marsbench.engine.live.wire import NO_ANSWER, Wire
 
 SAMPLE_S = 1.0
 LEAST_WALL_S = 0.2
@@ -22,14 +23,16 @@ class MetricsWatch:
     def __init__(
         self,
         url: str,
+        wire: Wire,
         clock: WallClock,
-        rounds: Rounds,
+        tally: Tally,
         tools: Tools,
         record: Callable[[events.Event], None],
     ) -> None:
         self._url = url
         self._clock = clock
-        self._rounds = rounds
+        self._wire = wire
+        self._tally = tally
         self._tools = tools
         self._record = record
 
@@ -44,8 +47,8 @@ class MetricsWatch:
     async def sample(self) -> None:
         """One reading; none that fails is made up for."""
         try:
-            answer = await self._rounds.wire.client.get(self._url, timeout=ANSWER_S)
-        except (TimeoutError, *NO_ANSWER):
+            answer = await self._wire.client.get(self._url, timeout=ANSWER_S)
+        except NO_ANSWER:
             return
         if answer.status_code == 200:
             self._write(read_metrics(answer.text))
@@ -54,7 +57,7 @@ class MetricsWatch:
         at, tools = self._clock.now, self._tools.in_flight
         if found.preemptions is not None:
             self._record(events.PreemptionCount(at, found.preemptions))
-        if not (tools or self._rounds.tally.in_flight):
+        if not (tools or self._tally.in_flight):
             return
         used, total = found.used_blocks, found.num_blocks
         free = None if used is None or total is None else total - used

@@ -26,6 +26,8 @@ from marsbench.clock import monotonic
 KEEP_ALIVE_S = 2.0
 # An answer is held whole until it has ended, so the connection must never pause for a reader.
 HELD_BYTES = 1 << 28
+# What httpx raises, what aiohttp raises where httpx has no name for it, and what sockets do.
+NO_ANSWER = (httpx.HTTPError, aiohttp.ClientError, OSError)
 FIRST = b"data:"
 NO_TOKEN = (b"[DONE]", b'"error"')
 
@@ -115,7 +117,7 @@ class Wire:
 
     async def warm(self, url: str) -> None:
         """One request whose answer does not matter: the first one loads half of two libraries."""
-        with suppress(httpx.HTTPError, aiohttp.ClientError, OSError):
+        with suppress(*NO_ANSWER):
             await self.client.get(url)
 
     async def __aexit__(self, *_: object) -> None:
@@ -126,7 +128,7 @@ class Wire:
     ) -> tuple[int, bytes]:
         """The answer's status and whole body; `exchange` is told when its bytes came.
 
-        Raises httpx.HTTPError, or aiohttp.ClientError where httpx has no name for it.
+        Raises one of NO_ANSWER.
         """
         token = _exchange.set(exchange)
         try:
