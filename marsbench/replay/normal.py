@@ -1,7 +1,7 @@
 """What an agent says, with what differs from run to run taken out.
 
 Two runs of the same agent on the same task agree in this form: the workspace's path, times, ids,
-escape sequences of the terminal and the interpreter's path are gone, and the digest is a mark.
+escape sequences of the terminal, the interpreter's path and the repository's digest are gone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WORKSPACE = re.compile(f"{_BEFORE}(?P<path>.+?){_AFTER}")
 _RULES = tuple(
     (re.compile(pattern, re.MULTILINE), replacement)
     for pattern, replacement in (
-        (re.escape(OPEN) + r"[\s\S]*?" + re.escape(CLOSE), "<digest/>"),
+        (re.escape(OPEN) + r"[\s\S]*?" + re.escape(CLOSE), ""),
         (r"\x1b\[[0-9;?]*[A-Za-z]|\r", ""),
         (r"^\[Python interpreter: .*\]\n?", ""),
         # Where Python marks a place below a line of a traceback differs from version to version.
