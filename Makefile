@@ -11,6 +11,7 @@ JOBS ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast check lint types format golden bench lock clean distclean
+.PHONY: openhands openhands-ai-check openhands-record openhands-compare
 .PHONY: reproduce reproduce-full reproduce-check reference reference-check report report-mars
 
 help: ## this list
@@ -18,6 +19,22 @@ help: ## this list
 
 setup: ## install everything into .venv, at locked versions
 	@$(PYTHON) tools/bootstrap.py
+
+openhands: setup ## install real agents into .venv-openhands (Python 3.12 or 3.13)
+	@$(BIN)/python tools/openhands_environment.py
+
+AGENTS_TESTS = $(BIN)/python -m pytest -m openhands tests/openhands $(PYTEST_ARGS)
+
+openhands-ai-check: setup ## the tests with real agents, on the whole openhands-ai application
+	@$(BIN)/python tools/openhands_environment.py --ai
+	MARSBENCH_OPENHANDS_PYTHON=.venv-openhands-ai/bin/python $(AGENTS_TESTS)
+
+openhands-record: openhands ## record the player's answers to the shipped tasks anew
+	$(BIN)/python -m marsbench.engine.openhands.remake
+
+openhands-compare: openhands ## fcfs and mars with real agents, into reports/openhands.md
+	$(BIN)/python -m marsbench.engine.openhands.compare -o results/openhands $(ARGS)
+	$(BIN)/python -m marsbench.reproduce agents results/openhands -o reports/openhands.md
 
 run: setup ## the main job: agent sessions through vLLM's scheduler, in virtual time
 	$(BIN)/marsbench run --backend mars --alpha 3 $(ARGS)
@@ -94,4 +111,4 @@ clean: ## remove caches and builds
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
-	rm -rf .venv
+	rm -rf .venv .venv-openhands .venv-openhands-ai
