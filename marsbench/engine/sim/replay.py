@@ -25,7 +25,7 @@ from marsbench.engine.sim.merge import PolicyScheduler
 from marsbench.engine.sim.vllm_core import make_request, make_scheduler, sampled
 from marsbench.hardware.cost import HardwareCost
 from marsbench.hardware.profile import Hardware
-from marsbench.session import Prompt, Session
+from marsbench.session import Prompt, Round, Session
 from marsbench_backends import signals
 from marsbench_backends.rounds import RoundInfo
 from marsbench_backends.scheduler import PolicyMixin
@@ -89,10 +89,11 @@ class Replay:
         if not world.asynchronous:
             self.pool.install(self.scheduler)
         self._writers = Writers()
-        every = [s for root in world.sessions for s in root.walk()]
-        self._prompts: dict[str, Iterator[Prompt]] = {s.id: s.prompts() for s in every}
-        size = world.settings.block_size
-        self._hashes = {s.id: SessionHashes(s, self._writers, size) for s in every}
+        self._prompts: dict[str, Iterator[Prompt]] = {}
+        self._hashes: dict[str, SessionHashes] = {}
+        for root in world.sessions:
+            for session in root.walk():
+                self._know(session)
         self._under_way: deque[tuple[Any, Any]] = deque()
 
     def _make_scheduler(self) -> Any:
@@ -109,6 +110,11 @@ class Replay:
         scheduler.clock = lambda: self._now
         scheduler.cost = HardwareCost(world.hardware, settings.max_num_batched_tokens)
         return scheduler
+
+    def _know(self, session: Session) -> None:
+        size = self._world.settings.block_size
+        self._prompts[session.id] = session.prompts()
+        self._hashes[session.id] = SessionHashes(session, self._writers, size)
 
     def take(self, line: Mapping[str, Any]) -> dict[str, Any] | None:
         """Do what the line says; the decision, where it is a step."""
@@ -131,6 +137,10 @@ class Replay:
 
     def _submit(self, line: Mapping[str, Any]) -> None:
         info = RoundInfo.of_facts(line)
+        if info.session_id not in self._prompts:  # a probe of somebody's, which shares no block
+            self._know(
+                Session(info.session_id, (Round(line["prompt_tokens"], line["max_tokens"]),))
+            )
         prompt = next(self._prompts[info.session_id])
         planned = (prompt.round, prompt.num_tokens, prompt.output_tokens)
         sent = (info.round, line["prompt_tokens"], line["max_tokens"])

@@ -1,0 +1,40 @@
+"""`python -m marsbench.fidelity`: measure what is not there yet, write the page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from marsbench.errors import MarsbenchError
+from marsbench.fidelity.document import page
+from marsbench.fidelity.measure import Case, compared
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page; what was measured is kept in a folder and not measured again."""
+    given = _options().parse_args(arguments)
+    case = Case(speed=given.speed, sessions=given.sessions)
+    try:
+        found = [compared(backend, case, given.folder) for backend in given.backends]
+    except MarsbenchError as error:
+        sys.stderr.write(f"marsbench: {error}\n")
+        return error.exit_code
+    given.output.write_text(page(found), encoding="utf-8")
+    sys.stdout.write(f"{given.output}\n")
+    return 3 if any(one.decisions["differences"] for one in found) else 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m marsbench.fidelity", description=__doc__)
+    parser.add_argument("backends", nargs="*", default=["fcfs", "mars"], metavar="BACKEND")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
+    parser.add_argument("--folder", type=Path, default=Path("results/fidelity"), metavar="DIR")
+    parser.add_argument("--speed", type=float, default=1.0, help="emulated seconds a second")
+    parser.add_argument("--sessions", type=int, metavar="N", help="fewer than the recipe's")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
