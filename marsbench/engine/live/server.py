@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -151,11 +152,9 @@ def check_backend(choice: Choice, server: Server) -> None:
             f"The gateway at {server.root} runs '{there}', not '{choice.name}'; "
             f"give --backend {there}, or the URL of another gateway."
         )
-    params = gateway.get("params")
-    if isinstance(params, dict) and params != choice.params:
-        differing = sorted(
-            k for k in {*params, *choice.params} if params.get(k) != choice.params.get(k)
-        )
+    params, own = gateway.get("params"), json.loads(json.dumps(choice.params))  # tuples are lists
+    if isinstance(params, dict) and params != own:
+        differing = sorted(k for k in {*params, *own} if params.get(k) != own.get(k))
         raise UsageError(
             f"The gateway's {choice.name} has other parameters ({', '.join(differing)}) than this "
             "run names; start both with the same --set."
