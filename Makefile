@@ -12,7 +12,7 @@ JOBS ?= 0
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast check lint types format golden bench lock clean distclean
 .PHONY: openhands openhands-ai-check openhands-record openhands-compare
-.PHONY: reproduce reproduce-full reproduce-check reference reference-check report report-mars
+.PHONY: fidelity reproduce reproduce-full reproduce-check reference reference-check report report-mars
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -70,6 +70,9 @@ WRITE = $(BIN)/python -m marsbench.reproduce
 REPORT = $(BIN)/marsbench report
 REFERENCE = "marsbench: the reference results"
 MARS = "MARS and its baselines under coding agents, simulated"
+
+fidelity: setup ## the simulator beside a real server on an emulated GPU: ten minutes
+	$(BIN)/python -m marsbench.fidelity -o reports/fidelity.md $(ARGS)
 
 reproduce: setup ## the paper's comparison, into reports/reproduction.md
 	$(SWEEP) reproduce $(ARGS)

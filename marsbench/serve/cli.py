@@ -90,5 +90,6 @@ def _announce(server: Server, as_json: bool) -> None:
     typer.echo(f"{server.url} serves {request.served_name} with {request.choice.name}")
     typer.echo(f"KV events: {server.kv_events}; log: {server.log}", err=True)
     if request.choice.backend.admission is not Admission:
-        command = f"marsbench gateway --backend {request.choice.name} --upstream {server.url}"
+        speed = "" if request.speed == 1 else f" --speed {request.speed:g}"
+        command = f"marsbench gateway --backend {facts['backend']} --upstream {server.url}{speed}"
         typer.echo(f"its admission controller goes in front: {command}", err=True)

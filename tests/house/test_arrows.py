@@ -119,6 +119,8 @@ def test_arrow_holds(rule: str) -> None:
         ("marsbench.report", "marsbench.engine.sim", 1),
         ("marsbench.engine.sim.loop", "vllm.config", 0),
         ("marsbench.hardware.vllm_kv", "vllm.config", 0),
+        ("marsbench.serve.vllm_gpu", "vllm.config", 0),
+        ("marsbench.serve.server", "vllm.config", 1),
         ("marsbench.workload.recipe", "marsbench.engine", 1),
         ("marsbench.gateway.server", "marsbench.engine.sim.clock", 1),
         ("marsbench.gateway.sessions", "marsbench.engine.entrance.Entrance", 0),
