@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from marsbench import options as opt
+
+
+def _option(metavar: str, about: str, **limits: Any) -> Any:
+    """An option whose default is told in its line of help, not in a column of its own."""
+    return typer.Option(metavar=metavar, help=about, show_default=False, **limits)
+
 
 Folder = Annotated[Path, typer.Argument(help="A run, a sweep, or a folder of runs.")]
 
@@ -16,25 +22,15 @@ def compare(
     runs: Annotated[
         list[Path], typer.Argument(help="Folders of runs, sweeps or capacity searches.")
     ],
-    baseline: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What differences are against (fcfs)")
-    ] = None,
-    alpha: Annotated[
-        list[float] | None, typer.Option(metavar="A", help="Goodput's α; repeatable (as run)")
-    ] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Show these figures; repeatable")
-    ] = None,
+    baseline: Annotated[str | None, _option("NAME", "What differences are against (fcfs)")] = None,
+    alpha: Annotated[list[float] | None, _option("A", "Goodput's α; repeatable (as run)")] = None,
+    metric: Annotated[list[str] | None, _option("NAME", "Show these figures; repeatable")] = None,
     across: Annotated[
         list[str] | None,
-        typer.Option(metavar="WHAT", help="May differ: workload, hardware, engine"),
+        _option("WHAT", "May differ: workload, hardware, engine"),
     ] = None,
-    confidence: Annotated[
-        float, typer.Option(metavar="C", help="Of the intervals, two-sided (0.95)")
-    ] = 0.95,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar=" ", help="Print one JSON object")
-    ] = False,
+    confidence: Annotated[float, _option("C", "Of the intervals, two-sided (0.95)")] = 0.95,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Hold runs against each other, paired by seed and session, with intervals."""
     from rich.console import Console
@@ -59,26 +55,18 @@ def gate(
     candidate: Folder,
     metric: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="goodput, latency, latency_p95_s, …; repeatable"),
+        _option("NAME", "goodput, latency, latency_p95_s, …; repeatable"),
     ] = None,
-    alpha: Annotated[float, typer.Option(metavar="A", help="Goodput's α (3)")] = 3.0,
-    margin: Annotated[
-        str, typer.Option(metavar="M", help="How much worse still passes: 5% or 0.02")
-    ] = "5%",
-    confidence: Annotated[
-        float, typer.Option(metavar="C", help="Of a verdict, one-sided (0.95)")
-    ] = 0.95,
-    rules: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Several metrics and margins (TOML)")
-    ] = None,
+    alpha: Annotated[float, _option("A", "Goodput's α (3)")] = 3.0,
+    margin: Annotated[str, _option("M", "How much worse still passes: 5%, 0.02 (5%)")] = "5%",
+    confidence: Annotated[float, _option("C", "Of a verdict, one-sided (0.95)")] = 0.95,
+    rules: Annotated[Path | None, _option("FILE", "Several metrics and margins (TOML)")] = None,
     exact: Annotated[
         bool, typer.Option("--exact", metavar=" ", help="Nothing at all may differ (simulator)")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar=" ", help="Print one JSON object")
-    ] = False,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a summary")] = None,
+    as_json: opt.AsJson = False,
+    junit: Annotated[Path | None, _option("FILE", "Write JUnit XML")] = None,
+    markdown: Annotated[Path | None, _option("FILE", "Write a summary")] = None,
 ) -> None:
     """Pass (0), fail (1) or inconclusive (2): is CANDIDATE as good as BASELINE? 3 is an error."""
     from marsbench.gate.command import Asked, decide, show
@@ -92,10 +80,10 @@ def gate(
 def capacity(
     backend: opt.BackendName,
     workload: opt.WorkloadName = "ilr-1",
-    alpha: Annotated[float, typer.Option(metavar="A", help="Times as long as alone (3)")] = 3.0,
-    share: Annotated[float, typer.Option(metavar="S", help="Of the sessions (0.9)")] = 0.9,
-    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Seeds 1 to N (3)")] = 3,
-    tolerance: Annotated[float, typer.Option(metavar="T", help="Of the rate (0.05)")] = 0.05,
+    alpha: Annotated[float, _option("A", "Times as long as alone (3)")] = 3.0,
+    share: Annotated[float, _option("S", "Of the sessions (0.9)")] = 0.9,
+    seeds: Annotated[int, _option("N", "Seeds 1 to N (3)", min=1)] = 3,
+    tolerance: Annotated[float, _option("T", "Of the rate (0.05)")] = 0.05,
     sessions: opt.Sessions = None,
     set_: opt.Settings = None,
     gpu: opt.Gpu = "h200",
@@ -103,9 +91,7 @@ def capacity(
     engine_profile: opt.EngineProfile = "default",
     block_size: opt.BlockSize = None,
     tool_cores: opt.ToolCores = 8,
-    jobs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Processes (1: this one, all seeds in turn)")
-    ] = 1,
+    jobs: Annotated[int, _option("N", "Processes (1: this one, all seeds in turn)", min=1)] = 1,
     output: opt.Output = None,
     as_json: opt.AsJson = False,
 ) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from marsbench.compare.documents import record
 from marsbench.compare.figures import figure_of, goodput_name
 from marsbench.compare.points import Place
-from marsbench.compare.values import Comparison, Difference, Estimate, Fairness, Interval
+from marsbench.compare.values import Comparison, Difference, Estimate, Fairness
 
 UNMEASURED = "–"
 DEFAULT = ("latency_mean_s", "latency_p95_s", "ttft_ready_p99_s", "recomputed_tokens")
@@ -36,7 +36,8 @@ def render(found: Comparison, metrics: Sequence[str], console: Console) -> None:
             table = _figure(found, place, name)
             if table is not None:
                 console.print(table)
-        console.print(_fairness(found, place))
+        console.print(_sizes(found, place))
+        console.print(_evenness(found, place))
     for line in _lines(found):
         console.print(line, highlight=False)
 
@@ -92,24 +93,40 @@ def _value(figure: str, value: float | None) -> str:
 
 
 def _signed(figure: str, value: float | None) -> str:
-    text = _value(figure, value)
+    """A difference; of shares it is in percentage points."""
+    text = _value(figure, value).replace("%", " pts")
     return f"+{text}" if value is not None and value > 0 else text
 
 
-def _fairness(found: Comparison, place: Place) -> Table:
-    """Who pays at a place, and what is left to the oracle."""
-    sizes = [s for s in ("small", "long", "over 50k") if _has(found, place, s)]
-    table = _table(
-        "slowdown", *(f"mean, {size}" for size in sizes), "worst", "starved", "Jain sessions",
-        "tenants", "sizes", "area", "÷ oracle",
-    )  # fmt: skip
-    areas = {(a.place, a.backend): a.area for a in found.areas}
-    oracle = {(o.place, o.backend): o.share for o in found.of_oracle}
+def _sizes(found: Comparison, place: Place) -> Table:
+    """Mean slowdown by size, the worst, and how many starved."""
+    sizes = [s for s in ("small", "middle", "long", "over 50k") if _has(found, place, s)]
+    table = _table("slowdown", *sizes, "worst", "starved")
     for row in found.fairness:
         if row.place == place:
             means = [_mean(found, row, size) for size in sizes]
+            told = [
+                UNMEASURED if number is None else f"{number:.2f}"
+                for number in (*means, row.worst_slowdown)
+            ]
+            table.add_row(escape(row.backend), *told, f"{row.starved}/{row.sessions}")
+    return table
+
+
+def _evenness(found: Comparison, place: Place) -> Table:
+    """Jain's index, the area under goodput against α, and what is left to the oracle."""
+    table = _table("Jain's index", "sessions", "tenants", "sizes", "goodput area", "÷ oracle")
+    areas = {(a.place, a.backend): a.area.value for a in found.areas}
+    oracle = {(o.place, o.backend): o.share.value for o in found.of_oracle}
+    for row in found.fairness:
+        if row.place == place:
             key = (place, row.backend)
-            table.add_row(*_paid(row, means, areas[key], oracle.get(key)))
+            indices = (row.jain_sessions, row.jain_tenants, row.jain_sizes, areas[key])
+            told = [UNMEASURED if number is None else f"{number:.3f}" for number in indices]
+            share = oracle.get(key)
+            table.add_row(
+                escape(row.backend), *told, UNMEASURED if share is None else f"{share:.1%}"
+            )
     return table
 
 
@@ -120,18 +137,6 @@ def _has(found: Comparison, place: Place, size: str) -> bool:
 def _mean(found: Comparison, row: Fairness, size: str) -> float | None:
     key = (row.place, row.backend, size)
     return next(s.slowdown_mean for s in found.sizes if (s.place, s.backend, s.size) == key)
-
-
-def _paid(
-    row: Fairness, means: Sequence[float | None], area: Interval, oracle: Interval | None
-) -> Iterator[str]:
-    yield escape(row.backend)
-    for number in (*means, row.worst_slowdown):
-        yield UNMEASURED if number is None else f"{number:.2f}"
-    yield f"{row.starved}/{row.sessions}"
-    for index in (row.jain_sessions, row.jain_tenants, row.jain_sizes, area.value):
-        yield UNMEASURED if index is None else f"{index:.3f}"
-    yield UNMEASURED if oracle is None or oracle.value is None else f"{oracle.value:.1%}"
 
 
 def _lines(found: Comparison) -> Iterator[str]:

@@ -61,9 +61,9 @@ def interval(change: Change, confidence: float) -> Interval:
     """Bounds, each passed by the truth in 1 − confidence of cases; none from one pair."""
     if change.error is None:
         return Interval(change.value, None, None)
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    half = float(t.ppf(confidence, change.freedom)) * change.error
+    half = float(stdtrit(change.freedom, confidence)) * change.error
     return Interval(change.value, change.value - half, change.value + half)
 
 
@@ -73,6 +73,6 @@ def doubt_above(change: Change, limit: float) -> float:
         return 1.0
     if change.error == 0:
         return 0.0 if change.value > limit else 1.0
-    from scipy.stats import t
+    from scipy.special import stdtr
 
-    return float(t.sf((change.value - limit) / change.error, change.freedom))
+    return float(stdtr(change.freedom, -(change.value - limit) / change.error))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from compare.builders import HARDWARE, seeds, write_run, write_sweep
 from marsbench.compare import compare, frame, traces
 from marsbench.compare.documents import record
+from marsbench.compare.show import render
 from marsbench.errors import UsageError
 from marsbench.sweep.folder import write_json
 
@@ -240,3 +243,23 @@ def test_traces_hold_what_happened_over_time(found):
     assert {p.backend for p in over_time.evictions} == {"fcfs", "mars"}
     assert all(p.blocks_per_s == 0 for p in over_time.evictions)
     assert over_time.kv == ()
+
+
+def test_the_tables_fit_a_narrow_screen(tmp_path):
+    runs = {"fcfs": seeds(SLOW, SLOW), "mars": seeds(FAST, FAST), "oracle": seeds(FAST, FAST)}
+    found = compare([write_sweep(tmp_path / "o", runs)])
+    console = Console(width=80, file=io.StringIO())
+    render(found, [], console)
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert "+50.0 pts" in text
+    assert "ranking on ilr-1 at load 0.9: mars > oracle > fcfs" in text
+    assert "50.0%" in text
+
+
+def test_named_metrics_are_shown_instead(found):
+    console = Console(width=80, file=io.StringIO())
+    render(found, ["slowdown_max"], console)
+    text = console.file.getvalue()
+    assert "worst slowdown" in text
+    assert "mean latency" not in text

@@ -1,0 +1,257 @@
+"""The calibration as Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+
+from marsbench.compare.figures import figure_of
+from marsbench.gate.calibration.pool import Pool
+from marsbench.gate.calibration.rates import (
+    DRAWS,
+    Coverage,
+    Rate,
+    Row,
+    coverage,
+    row,
+    slower,
+    swapped,
+    unpaired,
+)
+from marsbench.gate.rules import rule_of
+from marsbench.gate.values import CONFIDENCE
+
+FIGURES = ("latency_mean_s", "latency_p95_s", "slowdown_mean", "goodput_2")
+MARGINS = ("5%", "2%")
+SEEDS = (3, 4, 5, 6, 8, 10)
+HARMLESS, TENTH = "step-1.001", "step-1.064"
+COIN, OTHERS = "sides swapped by a coin", "other seeds, unpaired"
+FALSE_FAILS, CAUGHT = 0.05, 0.9
+
+TEXT = """\
+# How often the gate is wrong
+
+Computed by `make gate-calibration` from {runs} simulated runs: {title}, {sessions} sessions a \
+run, {seeds} seeds, code {code}. Every run was played on the modelled GPU and on slower ones \
+(every step's time multiplied); the traffic is the same. Each row is {draws:,} draws of so many \
+seeds without replacement, each judged by `marsbench gate` at {confidence:.0%} (one-sided). \
+Brackets are Wilson intervals at 95 % of the draws alone: the pool itself is a sample too.
+
+## What changed
+
+The true change of each figure is that of the whole pool; "per seed" is the deviation of one \
+seed's paired change, and unpaired that of the figure itself between seeds.
+
+{changes}
+
+## Which number of seeds
+
+A number of seeds is enough for a figure when, at a margin of 5 %, at most 5 % of the draws in \
+which nothing changed fail, by the upper end of the interval, and at least 90 % of those of the \
+regression of about 10 % do, by its lower end. Draws of other seeds are left out: the gate pairs. \
+Where the pool is too small to try enough seeds, a formula says how many it would take.
+
+{enough}
+
+## When nothing changed
+
+The share of draws that fail although nothing did, which should be at most 5 %. Three ways for \
+nothing to change: every step takes 0.1 % longer, so that each instant of a run differs and no \
+figure does; base and the regression of about 10 % side by side, each pair turned round by a \
+coin, which is noisier than any pair of versions ought to be; and other seeds on the other side, \
+which is what a gate without pairing would have to live with. An unchanged simulator gives the \
+same bytes, so it cannot fail at all (`--exact`).
+
+{null}
+
+## When something did
+
+The share of draws that fail, and those that are inconclusive, which a pipeline does not let \
+through either. At a margin of 5 %, a regression of 5 % is at the margin, where a gate that is \
+sure of itself may say neither: to catch it, ask for a margin of 2 %.
+
+{caught}
+
+## Why not a bootstrap
+
+How often a two-sided interval of 90 % held the pool's true change ({tenth}). The gate's is the \
+linearised ratio with Student's t; the other is a percentile bootstrap of the same seeds, which is \
+what `marsbench compare` shows. Few seeds make a bootstrap too narrow, so the gate does not use it.
+
+{coverage}
+"""
+
+
+def document(pool: Pool) -> tuple[str, str]:
+    """The calibration of the gate on this pool: Markdown, and every row as CSV."""
+    sizes = [n for n in SEEDS if n <= len(pool.seeds) // 2]
+    null, caught = list(_null(pool, sizes)), list(_caught(pool, sizes))
+    held = [coverage(pool, TENTH, rule_of(f), n) for f in FIGURES for n in sizes]
+    text = TEXT.format(
+        runs=len(pool.seeds) * len(pool.figures),
+        title=pool.title,
+        sessions=pool.sessions,
+        seeds=len(pool.seeds),
+        code=", ".join(pool.code),
+        draws=DRAWS,
+        confidence=CONFIDENCE,
+        tenth=f"`{TENTH}`",
+        changes=_changes(pool),
+        enough=_enough(pool, null, caught, sizes),
+        null=_null_table(null),
+        caught=_caught_table(caught),
+        coverage=_coverage_table(held),
+    )
+    return text, _csv([*null, *caught])
+
+
+def _null(pool: Pool, sizes: Sequence[int]) -> Iterator[Row]:
+    for figure in FIGURES:
+        for margin in MARGINS:
+            rule = rule_of(figure, margin)
+            for n in sizes:
+                yield row(HARMLESS, rule, n, slower(pool, HARMLESS, figure, n), None)
+                yield row(COIN, rule, n, swapped(pool, TENTH, figure, n), None)
+                yield row(OTHERS, rule, n, unpaired(pool, figure, n), None)
+
+
+def _caught(pool: Pool, sizes: Sequence[int]) -> Iterator[Row]:
+    for figure in FIGURES:
+        for margin in MARGINS:
+            rule = rule_of(figure, margin)
+            for variation in pool.variations:
+                if variation != HARMLESS:
+                    change = pool.change(variation, figure)
+                    for n in sizes:
+                        draw = slower(pool, variation, figure, n)
+                        yield row(variation, rule, n, draw, change)
+
+
+def _changes(pool: Pool) -> str:
+    """The pool's true changes, with how much one seed scatters around them."""
+    head = ("figure", "mean of the base", "unpaired", *(f"`{v}`" for v in pool.variations))
+    lines = [head, ("---", *["--:"] * (len(head) - 1))]
+    for figure in FIGURES:
+        base = pool.base(figure)
+        cells = [f"{pool.change(v, figure):+.1%} (per seed {_scatter(pool, v, figure):.1%})"
+                 for v in pool.variations]  # fmt: skip
+        spread = float(base.std(ddof=1) / base.mean())
+        lines.append((_label(figure), f"{base.mean():.4g}", f"{spread:.1%}", *cells))
+    return _markdown(lines)
+
+
+def _scatter(pool: Pool, variation: str, figure: str) -> float:
+    base, other = pool.base(figure), pool.figures[variation][figure]
+    residuals = other - (1 + pool.change(variation, figure)) * base
+    return float(residuals.std(ddof=1) / base.mean())
+
+
+def _enough(pool: Pool, null: Sequence[Row], caught: Sequence[Row], sizes: Sequence[int]) -> str:
+    lines: list[tuple[str, ...]] = [
+        ("figure", "seeds", "false fails, at most", "regression", "caught"),
+        ("---", "--:", "--:", "--:", "--:"),
+    ]
+    for figure in FIGURES:
+        n = recommended(null, caught, figure, sizes)
+        if n is None:
+            change = pool.change(TENTH, figure)
+            lines.append((_label(figure), _estimated(pool, figure), "–", f"{change:+.1%}", "–"))
+            continue
+        (tenth,) = [r for r in caught if _is(r, figure, n) and r.case == TENTH]
+        worst = max(r.failed for r in null if _is(r, figure, n) and r.case != OTHERS)
+        assert tenth.change is not None
+        lines.append(
+            (_label(figure), f"**{n}**", _rate(worst), f"{tenth.change:+.1%}", _rate(tenth.failed))
+        )
+    return _markdown(lines)
+
+
+def _estimated(pool: Pool, figure: str) -> str:
+    """How many seeds it would take, by the normal formula; the pool is too small to try.
+
+    (z of the confidence + z of the power) · scatter ÷ (regression − margin), squared.
+    """
+    from scipy.special import ndtri
+
+    beyond = abs(pool.change(TENTH, figure)) - float(MARGINS[0].removesuffix("%")) / 100
+    if beyond <= 0:
+        return "any: the change is within the margin"
+    z = float(ndtri(CONFIDENCE) + ndtri(CAUGHT))
+    seeds = (z * _scatter(pool, TENTH, figure) / beyond) ** 2
+    return f"about {math.ceil(seeds)}, by formula"
+
+
+def recommended(
+    null: Sequence[Row], caught: Sequence[Row], figure: str, sizes: Sequence[int]
+) -> int | None:
+    """The fewest seeds from which on a figure's verdicts are as good as promised."""
+    good = [
+        n
+        for n in sizes
+        if all(r.failed.high <= FALSE_FAILS for r in null if _is(r, figure, n) and r.case != OTHERS)
+        and all(r.failed.low >= CAUGHT for r in caught if _is(r, figure, n) and r.case == TENTH)
+    ]
+    return next((n for n in good if all(m in good for m in sizes if m >= n)), None)
+
+
+def _is(one: Row, figure: str, seeds: int) -> bool:
+    return (one.figure, one.seeds, one.margin) == (figure, seeds, MARGINS[0])
+
+
+def _null_table(rows: Sequence[Row]) -> str:
+    lines: list[tuple[str, ...]] = [
+        ("figure", "margin", "seeds", f"`{HARMLESS}`", COIN, OTHERS),
+        ("---", "--:", "--:", "--:", "--:", "--:"),
+    ]
+    for i in range(0, len(rows), 3):
+        first = rows[i]
+        rates = [_rate(one.failed) for one in rows[i : i + 3]]
+        lines.append((_label(first.figure), first.margin, str(first.seeds), *rates))
+    return _markdown(lines)
+
+
+def _caught_table(rows: Sequence[Row]) -> str:
+    lines: list[tuple[str, ...]] = [
+        ("figure", "regression", "margin", "seeds", "failed", "inconclusive", "passed"),
+        ("---", "--:", "--:", "--:", "--:", "--:", "--:"),
+    ]
+    for one in rows:
+        assert one.change is not None
+        cells = (_rate(one.failed), f"{one.inconclusive.share:.1%}", f"{one.passed.share:.1%}")
+        change = f"{one.change:+.1%} (`{one.case}`)"
+        lines.append((_label(one.figure), change, one.margin, str(one.seeds), *cells))
+    return _markdown(lines)
+
+
+def _coverage_table(rows: Sequence[Coverage]) -> str:
+    head = ("figure", "seeds", "the gate's interval", "percentile bootstrap")
+    lines: list[tuple[str, ...]] = [head, ("---", "--:", "--:", "--:")]
+    lines += [(_label(r.figure), str(r.seeds), _rate(r.gate), _rate(r.bootstrap)) for r in rows]
+    return _markdown(lines)
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    verdicts = ("failed", "inconclusive", "passed")
+    spread = [f"{v}{end}" for v in verdicts for end in ("", "_low", "_high")]
+    writer.writerow(["case", "figure", "margin", "seeds", "change", *spread])
+    for one in rows:
+        change = "" if one.change is None else f"{one.change:.6g}"
+        rates = [f"{x:.6g}" for v in verdicts for x in getattr(one, v)]
+        writer.writerow([one.case, one.figure, one.margin, one.seeds, change, *rates])
+    return text.getvalue()
+
+
+def _label(figure: str) -> str:
+    return figure_of(figure).label
+
+
+def _rate(one: Rate) -> str:
+    return f"{one.share:.1%} ({one.low:.1%}–{one.high:.1%})"
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
