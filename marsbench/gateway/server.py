@@ -97,7 +97,7 @@ class Gateway:
         return {
             "version": __version__,
             "backend": config.choice.name,
-            "params": config.choice.params,
+            "parameters": config.choice.params,
             "upstream": config.upstream,
             "speed": config.speed,
             "tool_cores": config.tool_cores,

@@ -77,7 +77,7 @@ def test_one_signal_stops_it_cleanly(number: signal.Signals) -> None:
     with gateway("http://127.0.0.1:9/v1/") as (process, url):
         about = get(f"{url}/marsbench/info")
         assert about["backend"] == "fcfs"
-        assert about["params"] == {}
+        assert about["parameters"] == {}
         assert about["upstream"] == "http://127.0.0.1:9"
         assert url.startswith("http://127.0.0.1:")
         process.send_signal(number)
