@@ -27,6 +27,8 @@ Course = Sequence[tuple[float, float]]
 """The points of a line."""
 
 # A hundredth of a point is finer than any printer; more digits are half of an SVG.
+# Of paths only: a transformation scales letters, and there every digit shows.
+_PATH = re.compile(rb'\bd="[^"]*"')
 _LONG_FRACTION = re.compile(rb"(\d\.\d\d)\d+")
 # Glyph names, ids and dates would otherwise differ from run to run.
 _BARE = {"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -106,7 +108,11 @@ def to_bytes(figure: Figure, form: str, *, text: bool = False) -> bytes:
     with our_style(**{"svg.fonttype": "none" if text else "path"}):
         figure.savefig(out, format=form, metadata=dict(METADATA[form]))
     content = out.getvalue()
-    return _LONG_FRACTION.sub(rb"\1", content) if form == "svg" else content
+    return _PATH.sub(_rounded, content) if form == "svg" else content
+
+
+def _rounded(path: re.Match[bytes]) -> bytes:
+    return _LONG_FRACTION.sub(rb"\1", path[0])
 
 
 def lines(

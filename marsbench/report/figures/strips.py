@@ -23,7 +23,7 @@ def strips(names: Sequence[str], titles: Sequence[str], width: float) -> tuple[F
     """Panels with room for a backend a row, and these titles above the columns."""
     figure, axes = panels(len(names), len(titles), width=width, row_height=STRIP, sharex="col")
     figure.set_figheight(len(names) * STRIP + 0.55)
-    figure.set_layout_engine("constrained", hspace=0.0, h_pad=0.015)
+    figure.set_layout_engine("constrained", hspace=0.0, h_pad=0.022)
     for column, title in enumerate(titles):
         axes[0, column].set_title(title.replace(", ", "\n"), pad=9)
     return figure, axes
@@ -76,4 +76,6 @@ def blank(axes: Axes) -> None:
 
 def _goes_on(axes: Axes, end_s: float) -> None:
     text = f"→ {end_s / 60:,.0f} min"
-    axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=5.5)
+    told = axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=5.5)
+    # Rows are equally high with it and without.
+    told.set_in_layout(False)
