@@ -177,7 +177,7 @@ def test_a_late_client_does_not_count(tmp_path: Path) -> None:
 
 def test_another_backend_than_the_gateways_is_refused(tmp_path: Path) -> None:
     async def info(_request: web.Request) -> web.StreamResponse:
-        return web.json_response({"backend": "mars", "params": {}})
+        return web.json_response({"backend": "mars", "parameters": {}})
 
     with (
         serving(routes={"/marsbench/info": info}) as server,

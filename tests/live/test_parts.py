@@ -358,12 +358,14 @@ def test_an_option_of_live_runs_is_refused_elsewhere() -> None:
         live_options({**given, "engine": "live"})
 
 
-def test_a_gateway_of_other_parameters_is_refused() -> None:
+def test_a_gateway_of_other_parameters_or_speed_is_refused() -> None:
     choice = choose("mars")
-    name, value = next(iter(choice.params.items()))
     same = json.loads(json.dumps(choice.params))  # as a gateway answers: tuples are lists
-    there = {"backend": "mars", "params": {**same, name: "other"}}
-    check_backend(choice, Server("u", "m", gateway={**there, "params": same}))
+    there = {"backend": "mars", "parameters": same, "speed": 1.0}
+    check_backend(choice, Server("u", "m", gateway=there), 1.0)
+    name = next(iter(same))
+    other = {**there, "parameters": {**same, name: "other"}}
     with pytest.raises(UsageError, match=rf"other parameters \({name}\)"):
-        check_backend(choice, Server("u", "m", gateway=there))
-    assert value != "other"
+        check_backend(choice, Server("u", "m", gateway=other), 1.0)
+    with pytest.raises(UsageError, match="speed 1, this run at 20"):
+        check_backend(choice, Server("u", "m", gateway=there), 20.0)

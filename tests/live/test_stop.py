@@ -65,7 +65,7 @@ def stuck(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
         return await call.answer()
 
     async def info(_request: web.Request) -> web.StreamResponse:
-        return web.json_response({"backend": "fcfs", "params": {}})
+        return web.json_response({"backend": "fcfs", "parameters": {}})
 
     asked = 0
 

@@ -57,6 +57,7 @@ class Gateway(NoGateway):
         self._root = root
         self._inside: set[str] = set()  # sub-agents, and who is known to have been let in
         self._submits: dict[str, GpuSubmit] = {}
+        self._answered: set[str] = set()  # although nobody knows when they were let in
         self._there: dict[str, float] = {}
         self._next = 0
         self._posts: set[asyncio.Task[None]] = set()
@@ -64,7 +65,7 @@ class Gateway(NoGateway):
     def __call__(self, event: Event) -> None:
         if isinstance(event, SessionArrived) and event.parent is not None:
             self._inside.add(event.session)
-        if isinstance(event, GpuSubmit) and event.session not in self._inside:
+        if isinstance(event, GpuSubmit) and self._waits(event):
             self._submits[event.session] = event
             return
         if isinstance(event, RoundReady) and event.session in self._inside:
@@ -72,10 +73,14 @@ class Gateway(NoGateway):
             return
         self._record(event)
         if isinstance(event, GpuFirstToken) and event.session in self._submits:
+            self._answered.add(event.session)
             loop = asyncio.get_running_loop()
             loop.call_later(PATIENCE_S / 2, self._give_up, event.session)
         elif isinstance(event, ToolStart | ToolEnd):
             self._tell(event)
+
+    def _waits(self, event: GpuSubmit) -> bool:
+        return event.round == 0 and event.session not in self._inside
 
     async def follow(self) -> None:
         """Read admissions for ever."""
@@ -126,8 +131,10 @@ class Gateway(NoGateway):
             return  # the gateway then infers the call from the gap between rounds
 
     async def close(self) -> None:
-        """One last look; posts that are still under way are given up."""
+        """One last look; what is still under way is given up."""
         for task in tuple(self._posts):
             task.cancel()
         await asyncio.gather(*self._posts, return_exceptions=True)
         await self.look()
+        for session in self._answered:
+            self._give_up(session)

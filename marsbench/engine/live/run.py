@@ -80,7 +80,7 @@ def prepare(request: RunRequest) -> LiveJob:
     options = request.live
     assert options is not None, "a live run is asked for with its options"
     server = probe(options.root, options.served_model)
-    check_backend(request.choice, server)
+    check_backend(request.choice, server, options.speed)
     workload = resolve_workload(request)
     _check_fits(workload, server)
     simulated = times_alone(request, workload) if _simulates(options, workload) else None

@@ -16,6 +16,8 @@ from marsbench_backends.admission import Admission
 
 ANSWER_S = 10.0
 KEY = "OPENAI_API_KEY"
+# Of what a gateway says of itself, what the run folder keeps: where it was is not among it.
+GATEWAY_FACTS = ("version", "backend", "parameters", "speed", "tool_cores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,13 @@ class Server:
     @property
     def facts(self) -> dict[str, Any]:
         """For the run folder: what it is, not where."""
+        gateway = self.gateway
         return {
             "model": self.model,
             "vllm": self.is_vllm,
             "version": self.version,
             "max_model_len": self.max_model_len,
-            "gateway": self.gateway,
+            "gateway": gateway and {name: gateway.get(name) for name in GATEWAY_FACTS},
             "metrics": self.scrape is not None,
         }
 
@@ -135,27 +138,33 @@ def _text(answer: httpx.Response | None, name: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def check_backend(choice: Choice, server: Server) -> None:
+def check_backend(choice: Choice, server: Server, speed: float) -> None:
     """Raises UsageError when what answers is not the backend that the run would be named after."""
-    gateway = server.gateway
+    gateway, root = server.gateway, server.root
     if gateway is None:
         if choice.backend.admission is not Admission:
             raise UsageError(
                 f"{choice.name} has an admission controller, which runs in a gateway, and none "
-                f"answers at {server.root}; start `marsbench gateway --backend {choice.name} "
-                f"--upstream {server.root}` and give its URL."
+                f"answers at {root}; start `marsbench gateway --backend {choice.name} "
+                f"--upstream {root}` and give its URL."
             )
         return
     there = gateway.get("backend")
-    if there is not None and there != choice.name:
+    if there != choice.name:
         raise UsageError(
-            f"The gateway at {server.root} runs '{there}', not '{choice.name}'; "
+            f"The gateway at {root} runs '{there}', not '{choice.name}'; "
             f"give --backend {there}, or the URL of another gateway."
         )
-    params, own = gateway.get("params"), json.loads(json.dumps(choice.params))  # tuples are lists
-    if isinstance(params, dict) and params != own:
-        differing = sorted(k for k in {*params, *own} if params.get(k) != own.get(k))
+    params = gateway.get("parameters") or {}
+    own = json.loads(json.dumps(choice.params))  # as it comes over the wire: tuples are lists
+    differing = sorted(n for n in {*params, *own} if params.get(n) != own.get(n))
+    if differing:
         raise UsageError(
             f"The gateway's {choice.name} has other parameters ({', '.join(differing)}) than this "
             "run names; start both with the same --set."
+        )
+    if gateway.get("speed", speed) != speed:
+        raise UsageError(
+            f"The gateway at {root} runs at speed {gateway['speed']:g}, this run at {speed:g}; "
+            "start both with the same --speed."
         )

@@ -1,0 +1,96 @@
+"""Admissions of a gateway in the stream: what it says of itself, on a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from live.world import Call, Done, Server, a_session, play, serving
+from marsbench.clock import monotonic
+from marsbench.events import GpuFirstToken, GpuSubmit, SessionAdmitted, SessionArrived
+from marsbench.session import Round, Session, ToolCall
+
+HOLD_S = 0.3
+
+
+class Holding:
+    """A gateway that lets every session in HOLD_S after its first request, and says so."""
+
+    def __init__(self, silent: bool = False) -> None:
+        self.lines: list[str] = [SessionArrived(1.0, "old").to_json()]
+        self.silent = silent
+
+    async def script(self, call: Call) -> web.StreamResponse:
+        if call.body["vllm_xargs"]["marsbench_round"] == 0 and "child" not in call.session:
+            self._say(SessionArrived(self._now, call.session))
+            await asyncio.sleep(HOLD_S)
+            self._say(SessionAdmitted(self._now, call.session))
+        return await call.answer(0.01)
+
+    async def info(self, _request: web.Request) -> web.StreamResponse:
+        return web.json_response({"backend": "fcfs", "parameters": {}, "speed": 1.0})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        since = int(request.query["since"])
+        text = "".join(f"{line}\n" for line in self.lines[since:])
+        return web.Response(text=text, headers={"X-Next": str(len(self.lines))})
+
+    @property
+    def _now(self) -> float:
+        return monotonic() + 1e6  # nobody's zero
+
+    def _say(self, event: SessionArrived | SessionAdmitted) -> None:
+        if not self.silent:
+            self.lines.append(event.to_json())
+
+    @property
+    def routes(self) -> dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
+        return {"/marsbench/info": self.info, "/marsbench/events": self.events}
+
+
+def at(done: Done, kind: type[Any]) -> dict[str, float]:
+    """When it happened to each session, in its first round."""
+    found = [event for event in done.events if isinstance(event, kind)]
+    return {event.session: event.at for event in found if not getattr(event, "round", 0)}
+
+
+def through(tmp_path: Path, gateway: Holding, sessions: list[Session]) -> tuple[Done, Server]:
+    with serving(gateway.script, routes=gateway.routes) as server:
+        return play(tmp_path, server.url, sessions), server
+
+
+def test_a_request_was_submitted_when_it_was_let_in(tmp_path: Path) -> None:
+    many = [a_session(f"s{n}", 0.05 * n) for n in range(8)]
+    done, _ = through(tmp_path, Holding(), many)
+    assert done.summary["valid"], done.summary["reasons"]
+    arrived, admitted, submitted = (
+        at(done, kind) for kind in (SessionArrived, SessionAdmitted, GpuSubmit)
+    )
+    assert arrived.keys() == admitted.keys() == submitted.keys()
+    assert submitted == admitted
+    assert all(HOLD_S - 0.05 < admitted[s] - arrived[s] < HOLD_S + 1 for s in arrived)
+    ttft = {since: done.summary["ttft"][since]["first"]["p50"] for since in ("ready", "submit")}
+    assert (ttft["ready"] or 0) - (ttft["submit"] or 0) > HOLD_S - 0.05
+
+
+def test_a_gateway_that_says_nothing_leaves_no_wait_and_a_sound_stream(tmp_path: Path) -> None:
+    done, _ = through(tmp_path, Holding(silent=True), [a_session("s", rounds=1)])
+    assert done.summary["valid"], done.summary["reasons"]
+    assert at(done, SessionAdmitted) == {}
+    assert done.summary["admission_wait"]["n"] == 0
+    assert at(done, GpuSubmit)["s"] <= at(done, GpuFirstToken)["s"] - HOLD_S
+
+
+def test_sub_agents_are_in_with_their_parents_and_tools_are_told(tmp_path: Path) -> None:
+    child = Session("child", (Round(8, 1),))
+    calls = (ToolCall("shell", floor_s=0.1), ToolCall("agent", "agent", child=child))
+    done, server = through(tmp_path, Holding(), [Session("s", (Round(8, 1, calls), Round(8, 1)))])
+    assert done.summary["valid"], done.summary["reasons"]
+    assert at(done, SessionAdmitted)["child"] == at(done, SessionArrived)["child"]
+    told = {(verb, body["name"], body["call"]) for verb, body in server.posts}
+    assert told >= {("tool_start", "shell", "0"), ("tool_start", "agent", "1")}
+    assert {body["session_id"] for _, body in server.posts} == {"s"}
