@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
+import httpx
+
 from marsbench import events
-from marsbench.engine.live.client import NO_ANSWER
 from marsbench.engine.live.clock import WallClock
-from marsbench.engine.live.gateway import Gateway, NoGateway
 from marsbench.engine.live.kv_events import KvEvents
 from marsbench.engine.live.scrape import read_metrics
 from marsbench.engine.live.server import Server
-from marsbench.engine.live.wire import Wire
+from marsbench.engine.openhands.gateway import Gateway, NoGateway
+from marsbench.engine.openhands.timeline import Timeline
 from marsbench.session import Round, Session
 
 SAMPLE_S = 1.0
@@ -26,19 +27,19 @@ Record = Callable[[events.Event], None]
 
 @asynccontextmanager
 async def beside(
-    server: Server, clock: WallClock, record: Record, kv_events: str | None, ids: Sequence[str]
+    server: Server, clock: WallClock, record: Timeline, kv_events: str | None, ids: Sequence[str]
 ) -> AsyncIterator[NoGateway]:
     """Writes down what the server says of itself while the block runs; the gateway, or none."""
     async with AsyncExitStack() as stack:
-        wire = await stack.enter_async_context(Wire())
+        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
         gateway = NoGateway(record)
         if server.gateway is not None:
-            gateway = news = Gateway(record, wire, server.root)
+            gateway = news = Gateway(record, http, server.root)
             await news.look()
             stack.push_async_callback(news.close)
             _going_on(stack, news.follow())
         if server.scrape is not None:
-            _going_on(stack, _sample(wire, f"{server.root}/metrics", clock, record))
+            _going_on(stack, _sample(http, f"{server.root}/metrics", clock, record))
         if kv_events is not None:
             # Nothing of these sessions is shared that could be told apart by its position.
             owners = {name: Session(name, (Round(1, 1),)) for name in ids}
@@ -60,11 +61,11 @@ def _going_on(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
     stack.push_async_callback(stop)
 
 
-async def _sample(wire: Wire, url: str, clock: WallClock, record: Record) -> None:
+async def _sample(http: httpx.AsyncClient, url: str, clock: WallClock, record: Record) -> None:
     """The server's own figures, once a second."""
     while True:
-        with suppress(TimeoutError, *NO_ANSWER):
-            answer = await wire.client.get(url, timeout=ANSWER_S)
+        with suppress(httpx.HTTPError):
+            answer = await http.get(url, timeout=ANSWER_S)
             if answer.status_code == 200:
                 _write(answer.text, clock.now, record)
         await asyncio.sleep(SAMPLE_S)

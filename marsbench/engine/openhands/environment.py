@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from marsbench.errors import UsageError
@@ -25,7 +25,7 @@ def agents_python() -> Path:
         if Path(named).is_file():
             return Path(named)
         raise UsageError(f"{VARIABLE} names '{named}', and there is no such file; give a Python.")
-    if importlib.util.find_spec("openhands") is not None:
+    if find_spec("openhands") is not None and find_spec("openhands.sdk") is not None:
         return Path(sys.executable)
     made = CHECKOUT / FOLDER / "bin" / "python"
     if made.is_file():

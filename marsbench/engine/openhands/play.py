@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from marsbench.engine.live.clock import WallClock
-from marsbench.engine.live.gateway import NoGateway
 from marsbench.engine.openhands.agents import Agents
+from marsbench.engine.openhands.gateway import NoGateway
 from marsbench.engine.openhands.plan import AgentPlan, AgentSession
 from marsbench.engine.openhands.timeline import Timeline
 
@@ -97,7 +97,7 @@ class Play:
 
     def _come(self, session: AgentSession, at: float) -> None:
         self._timeline.arrived(session.id, at)
-        self._gateway.arrived(session.id, at, None)
+        self._gateway.arrived(session.id, at)
 
     def _set_limit(self, session: str, seconds: float, action: Callable[[str], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -123,14 +123,13 @@ class Play:
             self._free(session)
         else:
             self._timeline.told(at, message)
-            if message["kind"] in ("tool_start", "tool_end"):
-                self._gateway.tool(message["kind"], session, message["name"], message["call"])
+            self._gateway.told(message)
 
     def _end(self, session: str, at: float, reason: str | None) -> None:
         if session in self._left:
             self._left.remove(session)
             self._timeline.ended(session, at, reason)
-            self._gateway.tool("session_end", session, "", 0)
+            self._gateway.ended(session)
             self._told(session, reason)
 
     def _free(self, session: str) -> None:

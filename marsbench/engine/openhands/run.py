@@ -134,7 +134,7 @@ def run(request: RunRequest) -> tuple[Path, RunSummary]:
     assert options is not None, "a run of real agents is asked for with its options"
     python = agents_python()
     server = probe(options.root, options.served_model)
-    check_backend(request.choice, server)
+    check_backend(request.choice, server, speed=1.0)
     tasks = load_tasks(options.tasks)
     plan = make_plan(tasks, options.tasks, request.knobs, options.context_tokens)
     with _place(options.keep) as place:

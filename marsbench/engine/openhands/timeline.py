@@ -19,6 +19,7 @@ from marsbench.events import (
     GpuSubmit,
     PromptCached,
     RoundReady,
+    SessionAdmitted,
     SessionArrived,
     SessionEnded,
     ToolEnd,
@@ -35,6 +36,7 @@ class _Agent:
 
     arrived_at: float
     began_at: float | None = None
+    admission_s: float = 0.0
     ready_at: float | None = None
     llm_started_at: float | None = None
     tool_started_at: float | None = None
@@ -92,6 +94,14 @@ class Timeline:
         self._agents[session] = _Agent(at)
         self(SessionArrived(at, session))
         self(RoundReady(at, session, 0))
+
+    def admitted(self, session: str, waited_s: float) -> None:
+        """A gateway let the session in so long after its first request was sent."""
+        agent = self._agents.get(session)
+        if agent is None or agent.llm_started_at is None or agent.num_rounds != 1:
+            return  # it has gone on since: when it was let in nobody can say any more
+        agent.admission_s = waited_s
+        self(SessionAdmitted(agent.llm_started_at + waited_s, session))
 
     def told(self, at: float, message: Mapping[str, Any]) -> None:
         """A message of a session that is under way; one of a session that has ended is ignored."""
@@ -153,7 +163,9 @@ class Timeline:
         number, prompt, output = (message[k] for k in ("round", "prompt_tokens", "output_tokens"))
         if agent.llm_started_at is None:
             return
-        self(GpuSubmit(agent.llm_started_at, session, number, prompt, output))
+        # What a gateway held back went to the engine when it was let in.
+        submitted_at = agent.llm_started_at + (agent.admission_s if number == 0 else 0.0)
+        self(GpuSubmit(min(submitted_at, at), session, number, prompt, output))
         if message["cached_tokens"] is not None:
             self(PromptCached(at, session, number, message["cached_tokens"], None))
         self(GpuEnd(at, session, number, output))

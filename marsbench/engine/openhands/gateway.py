@@ -1,0 +1,101 @@
+"""What agents and a gateway tell each other: admissions one way, tools and ends the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from marsbench import events
+from marsbench.engine.openhands.timeline import Timeline
+
+POLL_S = 0.2
+ANSWER_S = 5.0
+TOLD = ("tool_start", "tool_end")
+
+
+class NoGateway:
+    """Nobody stands before the server: whoever arrives is in."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+
+    def arrived(self, session: str, at: float) -> None:
+        """A session has arrived."""
+        self._timeline(events.SessionAdmitted(at, session))
+
+    def told(self, message: Mapping[str, Any]) -> None:
+        """An agent's message: a tool call that began or ended."""
+
+    def ended(self, session: str) -> None:
+        """A session is over, however it ended."""
+
+
+class Gateway(NoGateway):
+    """A gateway that admits: its admissions are read off its own event stream.
+
+    Its clock is not ours, but a wait is a difference of its own times: a session that it let in
+    after w seconds was admitted w after its first request was sent.
+    """
+
+    def __init__(self, timeline: Timeline, http: httpx.AsyncClient, root: str) -> None:
+        super().__init__(timeline)
+        self._http = http
+        self._root = f"{root}/marsbench"
+        self._there: dict[str, float] = {}
+        self._next = 0
+        self._posts: set[asyncio.Task[None]] = set()
+
+    def arrived(self, session: str, at: float) -> None:
+        """The gateway knows it by its first request, and lets it in then or later."""
+
+    def told(self, message: Mapping[str, Any]) -> None:
+        if message["kind"] in TOLD:
+            facts = {"name": message["name"], "call": f"{message['round']}.{message['call']}"}
+            self._post(message["kind"], {"session_id": message["session"], **facts})
+
+    def ended(self, session: str) -> None:
+        self._post("session_end", {"session_id": session})
+
+    async def follow(self) -> None:
+        """Reads admissions for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(POLL_S)
+
+    async def look(self) -> None:
+        """Reads what the gateway has said since the last look."""
+        try:
+            url = f"{self._root}/events?since={self._next}"
+            answer = await self._http.get(url, timeout=ANSWER_S)
+        except httpx.HTTPError:
+            return  # a dead gateway shows in the rounds that it no longer answers
+        if answer.status_code != 200:
+            return
+        self._next = int(answer.headers.get("X-Next", self._next))
+        for line in answer.text.splitlines():
+            self._read(events.from_json(line))
+
+    def _read(self, event: events.Event) -> None:
+        if isinstance(event, events.SessionArrived):
+            self._there[event.session] = event.at
+        elif isinstance(event, events.SessionAdmitted) and event.session in self._there:
+            self._timeline.admitted(event.session, event.at - self._there.pop(event.session))
+
+    def _post(self, what: str, body: Mapping[str, str]) -> None:
+        task = asyncio.create_task(self._send(f"{self._root}/{what}", body))
+        self._posts.add(task)
+        task.add_done_callback(self._posts.discard)
+
+    async def _send(self, url: str, body: Mapping[str, str]) -> None:
+        try:
+            await self._http.post(url, json=body, timeout=ANSWER_S)
+        except httpx.HTTPError:
+            return  # the gateway then infers the call from the gap between rounds
+
+    async def close(self) -> None:
+        """One last look; posts that are still under way are waited for."""
+        await asyncio.gather(*self._posts, return_exceptions=True)
+        await self.look()
