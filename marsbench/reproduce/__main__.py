@@ -8,9 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from marsbench.errors import MarsbenchError
+from marsbench.reproduce.agents import agents
 from marsbench.reproduce.documents import along, story
 
-KINDS: dict[str, Callable[[Sequence[Path]], tuple[str, str]]] = {"story": story, "along": along}
+KINDS: dict[str, Callable[[Sequence[Path]], tuple[str, str]]] = {
+    "story": story,
+    "along": along,
+    "agents": agents,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m marsbench.reproduce", description=__doc__)
-    parser.add_argument("kind", choices=KINDS, help="the comparison, or rankings along a dimension")
+    parser.add_argument(
+        "kind",
+        choices=KINDS,
+        help="the comparison, rankings along a dimension, or runs of real agents",
+    )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders of sweeps")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
     return parser
