@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from marsbench.fidelity.measure import Case, compared
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page; what was measured is kept in a folder and not measured again."""
     given = _options().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers are ended with us
     case = Case(speed=given.speed, sessions=given.sessions)
     try:
         found = [compared(backend, case, given.folder) for backend in given.backends]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import shutil
@@ -146,8 +147,16 @@ def _start(request: ServeRequest, folder: Path) -> Server:
             stderr=subprocess.STDOUT,
             env=environment(request, folder / "plugin"),
             start_new_session=True,  # a group of its own: Ctrl-C reaches us, and we end all of it
+            preexec_fn=end_with_parent,
         )
     return Server(request, process, port, log)
+
+
+def end_with_parent() -> None:
+    """On Linux a server outlives nobody who was killed without a chance to stop it."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def _free_port(request: ServeRequest) -> int:

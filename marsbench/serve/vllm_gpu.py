@@ -10,8 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
 
 import torch
@@ -28,7 +26,24 @@ from marsbench.serve.replies import Asked, Reply, load_script
 LAYOUT = "LBHNC"  # of KV blocks that nobody lays out
 MEMORY_BYTES = 2**50  # never asked for: the number of blocks is given
 
-Launched = tuple[float, Future[Any], ModelRunnerOutput]
+
+class Step(Future[Any]):
+    """A launched step. Whoever asks for its tokens sleeps until the GPU would have them.
+
+    No thread keeps that time: one would have to wake up and then wait for the interpreter's lock.
+    """
+
+    def __init__(self, until: float, output: ModelRunnerOutput) -> None:
+        super().__init__()
+        self._until = until
+        self._output = output
+
+    def result(self, timeout: float | None = None) -> ModelRunnerOutput:
+        time.sleep(max(0.0, self._until - monotonic()))
+        return self._output
+
+    def done(self) -> bool:
+        return monotonic() >= self._until
 
 
 class Gpu(Executor):
@@ -47,9 +62,7 @@ class Gpu(Executor):
         self._script = load_script(config.get("responses"))
         self._replies: dict[str, tuple[int, Reply]] = {}
         self._busy_until = 0.0
-        self._computed: ModelRunnerOutput | None = None
-        self._launched: SimpleQueue[Launched] = SimpleQueue()
-        Thread(target=self._compute, daemon=True, name="emulated-gpu").start()
+        self._launched: Step | None = None
 
     # --- steps
 
@@ -64,22 +77,14 @@ class Gpu(Executor):
         ]
         seconds = batch_seconds(self._step_time, works) / self._speed
         self._busy_until = max(self._busy_until, monotonic()) + seconds
-        self._computed = self._sample(shares)
+        self._launched = Step(self._busy_until, self._sample(shares))
         return _done(None) if non_block else None
 
     def sample_tokens(self, grammar_output: Any, non_block: bool = False) -> Any:
         """The tokens of the step that was launched last, once it has been computed."""
-        assert self._computed is not None, "no step was launched"
-        tokens: Future[Any] = Future()
-        self._launched.put((self._busy_until, tokens, self._computed))
-        self._computed = None
-        return tokens if non_block else tokens.result()
-
-    def _compute(self) -> None:
-        while True:
-            until, tokens, output = self._launched.get()
-            time.sleep(max(0.0, until - monotonic()))
-            tokens.set_result(output)
+        assert self._launched is not None, "no step was launched"
+        step, self._launched = self._launched, None
+        return step if non_block else step.result()
 
     def _begin(self, output: Any) -> None:
         for request_id in output.finished_req_ids:
@@ -161,7 +166,7 @@ class Gpu(Executor):
         """Nothing is drafted."""
 
     def shutdown(self) -> None:
-        """Nothing to free; the thread ends with the process."""
+        """Nothing to free."""
 
 
 def _done(value: Any) -> Future[Any]:

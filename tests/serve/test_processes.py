@@ -27,6 +27,15 @@ print("up", flush=True)
 time.sleep(60)
 """
 
+PARENT = """
+import subprocess, sys, time
+from marsbench.serve.server import end_with_parent
+sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+child = subprocess.Popen(sleeper, start_new_session=True, preexec_fn=end_with_parent)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
 
 def playing(code: str, folder: Path) -> Server:
     log = folder / "server.log"
@@ -62,6 +71,17 @@ def test_one_that_will_not_end_is_ended_with_its_children(tmp_path: Path) -> Non
     server.stop(grace_s=0.1)
     assert server.process.returncode == -signal.SIGKILL
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_a_server_ends_when_its_parent_is_killed() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    server = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.communicate()
+    _, alive = psutil.wait_procs([server], timeout=10)
+    assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
