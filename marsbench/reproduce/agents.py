@@ -69,7 +69,7 @@ class Run:
     def spent(self, name: str) -> float:
         """Mean seconds of a task that went on one thing."""
         shares = [task["seconds"][SPENT[name]] for task in self.tasks if task["seconds"]]
-        return sum(shares) / len(shares)
+        return float(sum(shares) / len(shares))
 
 
 def agents(folders: Sequence[Path]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ whose run folder is there already is not run again.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ class Arm:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing; one run folder an arm."""
+    # A shell lets what it starts in the background ignore Ctrl-C; and to be told to end is to end
+    # the servers first.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.default_int_handler)
     given = _options().parse_args(arguments)
     arms = [
         Arm(backend, rate, given.output / f"rate-{rate:g}_{backend}")
