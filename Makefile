@@ -23,7 +23,7 @@ setup: ## install everything into .venv, at locked versions
 openhands: setup ## install real agents into .venv-openhands (Python 3.12 or 3.13)
 	@$(BIN)/python tools/openhands_environment.py
 
-AGENTS_TESTS = $(BIN)/python -m pytest -m openhands tests/openhands $(PYTEST_ARGS)
+AGENTS_TESTS = $(BIN)/python -m pytest -m openhands tests/agents $(PYTEST_ARGS)
 
 openhands-ai-check: setup ## the tests with real agents, on the whole openhands-ai application
 	@$(BIN)/python tools/openhands_environment.py --ai
