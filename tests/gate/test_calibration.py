@@ -8,16 +8,17 @@ import io
 import numpy as np
 import pytest
 
-from compare.builders import write_sweep
+from compare.builders import seeds, write_sweep
 from marsbench.gate.calibration import document as written
 from marsbench.gate.calibration import rates
 from marsbench.gate.calibration.__main__ import main
-from marsbench.gate.calibration.pool import Pool, read_pool
+from marsbench.gate.calibration.pool import SIZES, Pool, read_pool
 from marsbench.gate.calibration.rates import coverage, rate, row, slower, swapped, unpaired
 from marsbench.gate.rules import rule_of
 
 LATENCY = rule_of("latency_mean_s", "5%")
-VARIATIONS = {"base": 1.0, "step-1.001": 1.0005, "step-1.064": 1.1}
+VARIATIONS = {"base": 1.0, "step-1.001": 1.0005, "+5 %": 1.05, "+10 %": 1.1, "+20 %": 1.2}
+REAL = {"base": 1.0, "step-1.001": 1.0005, "step-1.033": 1.04}
 
 
 def pool(scatter=0.01, size=40):
@@ -27,7 +28,9 @@ def pool(scatter=0.01, size=40):
     noise = rng.normal(1, scatter, size)
     figures = {n: dict.fromkeys(written.FIGURES, base * (k if k == 1 else k * noise))
                for n, k in VARIATIONS.items()}  # fmt: skip
-    return Pool("mars on ilr-1", ("3f2a91c",), 24, tuple(range(size)), figures)
+    return Pool(
+        "mars on ilr-1", ("3f2a91c",), 24, tuple(range(size)), figures, 9, {"latency_mean_s": 0.04}
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +40,12 @@ def few_draws(monkeypatch):
 
 
 def test_the_true_change_is_the_pools():
-    assert pool(scatter=0.0).change("step-1.064", "latency_mean_s") == pytest.approx(0.1)
+    assert pool(scatter=0.0).change("+10 %", "latency_mean_s") == pytest.approx(0.1)
 
 
 def test_ten_per_cent_is_caught_and_nothing_is_not():
     one = pool()
-    caught = row("a", LATENCY, 6, slower(one, "step-1.064", "latency_mean_s", 6), 0.1)
+    caught = row("a", LATENCY, 6, slower(one, "+10 %", "latency_mean_s", 6), 0.1)
     nothing = row("b", LATENCY, 6, slower(one, "step-1.001", "latency_mean_s", 6), None)
     assert caught.failed.share > 0.9
     assert (nothing.failed.share, nothing.passed.share) == (0.0, 1.0)
@@ -55,18 +58,18 @@ def test_without_pairing_the_same_is_rarely_settled():
 
 
 def test_a_coin_leaves_no_change_on_average():
-    draw, rng = swapped(pool(), "step-1.064", "latency_mean_s", 10), np.random.default_rng(2)
+    draw, rng = swapped(pool(), "+10 %", "latency_mean_s", 10), np.random.default_rng(2)
     means = [np.mean(other - base) for base, other in (draw(rng) for _ in range(400))]
     assert abs(np.mean(means)) < 3
 
 
 def test_a_draw_has_no_seed_twice():
-    base, other = slower(pool(), "step-1.064", "latency_mean_s", 20)(np.random.default_rng(3))
+    base, other = slower(pool(), "+10 %", "latency_mean_s", 20)(np.random.default_rng(3))
     assert len(set(base)) == len(set(other)) == 20
 
 
 def test_the_interval_holds_the_truth_more_often_than_a_bootstrap():
-    found = coverage(pool(scatter=0.05), "step-1.064", LATENCY, 3)
+    found = coverage(pool(scatter=0.05), "+10 %", LATENCY, 3)
     assert found.gate.share > found.bootstrap.share
     assert found.gate.high > 0.8
 
@@ -79,7 +82,7 @@ def test_a_rate_comes_with_wilsons_interval():
 def test_the_document_recommends_by_its_own_rows():
     text, table = written.document(pool())
     rows = list(csv.DictReader(io.StringIO(table)))
-    assert {row["case"] for row in rows} >= {"step-1.001", "step-1.064", written.COIN}
+    assert {row["case"] for row in rows} >= {"step-1.001", "+10 %", written.COIN}
     assert "| mean latency | **" in text
     assert "by formula" not in text
 
@@ -89,22 +92,24 @@ def test_a_noisy_figure_is_given_a_formula_instead():
     assert "by formula" in text
 
 
-def test_a_sweep_becomes_a_pool_and_a_document(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(written, "FIGURES", ("latency_mean_s",))
-    monkeypatch.setattr("marsbench.gate.calibration.__main__.FIGURES", ("latency_mean_s",))
+def test_a_sweep_becomes_a_pool_with_regressions_of_known_size(tmp_path):
     folder = tmp_path / "sweep"
-    parts = []
-    for name, factor in VARIATIONS.items():
-        runs = {"mars": {s: {"a": (20.0 + s) * factor} for s in range(1, 13)}}
-        part = write_sweep(tmp_path / name, runs, variation=name)
-        parts.append(part)
     folder.mkdir()
-    for part in parts:
-        for cell in part.glob("mars_*"):
-            cell.rename(folder / f"{part.name}_{cell.name}")
-    assert main([str(folder), "-o", str(tmp_path / "out.md")]) == 0
-    assert "36 simulated runs: mars on ilr-1 at load 0.9" in (tmp_path / "out.md").read_text()
-    assert (tmp_path / "out.csv").is_file()
-    assert main([str(parts[1]), "-o", str(tmp_path / "no.md")]) == 2
-    assert "no variation 'base'" in capsys.readouterr().err
-    assert read_pool(folder, ("latency_mean_s",)).seeds == tuple(range(1, 13))
+    for name, factor in REAL.items():
+        sessions = {"a": 20.0, "b": 35.0, "c": 11.0}
+        runs = {"mars": {s: {k: (x + s) * factor for k, x in sessions.items()} for s in range(12)}}
+        for cell in write_sweep(tmp_path / name, runs, variation=name).glob("mars_*"):
+            cell.rename(folder / f"{name}_{cell.name}")
+    found = read_pool(folder, ("latency_mean_s", "latency_p95_s"))
+    assert (len(found.seeds), found.pairs) == (12, 12)
+    assert found.measured["latency_mean_s"] == pytest.approx(0.04)
+    assert found.change("step-1.001", "latency_mean_s") == pytest.approx(0.0005)
+    for name, size in SIZES.items():
+        for figure in ("latency_mean_s", "latency_p95_s"):
+            assert found.change(name, figure) == pytest.approx(size, abs=1e-4)
+
+
+def test_a_pool_of_few_runs_is_refused(tmp_path, capsys):
+    few = write_sweep(tmp_path / "few", {"mars": seeds({"a": 20.0})}, variation="base")
+    assert main([str(few), "-o", str(tmp_path / "no.md")]) == 2
+    assert "needs 10 seeds of base" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from marsbench.compare.figures import figure_of
-from marsbench.gate.calibration.pool import Pool
+from marsbench.gate.calibration.pool import HARMLESS, Pool
 from marsbench.gate.calibration.rates import (
     DRAWS,
     Coverage,
@@ -26,18 +26,23 @@ from marsbench.gate.values import CONFIDENCE
 FIGURES = ("latency_mean_s", "latency_p95_s", "slowdown_mean", "goodput_2")
 MARGINS = ("5%", "2%")
 SEEDS = (3, 4, 5, 6, 8, 10)
-HARMLESS, TENTH = "step-1.001", "step-1.064"
+TENTH = "+10 %"
 COIN, OTHERS = "sides swapped by a coin", "other seeds, unpaired"
 FALSE_FAILS, CAUGHT = 0.05, 0.9
 
 TEXT = """\
 # How often the gate is wrong
 
-Computed by `make gate-calibration` from {runs} simulated runs: {title}, {sessions} sessions a \
-run, {seeds} seeds, code {code}. Every run was played on the modelled GPU and on slower ones \
-(every step's time multiplied); the traffic is the same. Each row is {draws:,} draws of so many \
-seeds without replacement, each judged by `marsbench gate` at {confidence:.0%} (one-sided). \
-Brackets are Wilson intervals at 95 % of the draws alone: the pool itself is a sample too.
+Computed by `make gate-calibration` from simulated runs: {title}, {sessions} sessions a run, \
+{seeds} seeds, code {code}. Each row is {draws:,} draws of so many seeds without replacement, each \
+judged by `marsbench gate` at {confidence:.0%} (one-sided). Brackets are Wilson intervals at 95 % \
+of the draws alone: the pool itself is a sample too.
+
+`step-1.001` are real runs in which every step takes 0.1 % longer. The regressions of 5, 10 and \
+20 % are of stated size and measured shape: in {pairs} real pairs, whose slower side takes 3.3 % \
+longer for every step, each session was slowed by some factor (mean latency {measured:+.1%}); \
+these factors are laid on the sessions of each seed, one pair's factors a seed, and stretched \
+until the figure that is looked at, computed again from the sessions, is worse by 5, 10 or 20 %.
 
 ## What changed
 
@@ -50,7 +55,7 @@ seed's paired change, and unpaired that of the figure itself between seeds.
 
 A number of seeds is enough for a figure when, at a margin of 5 %, at most 5 % of the draws in \
 which nothing changed fail, by the upper end of the interval, and at least 90 % of those of the \
-regression of about 10 % do, by its lower end. Draws of other seeds are left out: the gate pairs. \
+regression of 10 % do, by its lower end. Draws of other seeds are left out: the gate pairs. \
 Where the pool is too small to try enough seeds, a formula says how many it would take.
 
 {enough}
@@ -59,7 +64,7 @@ Where the pool is too small to try enough seeds, a formula says how many it woul
 
 The share of draws that fail although nothing did, which should be at most 5 %. Three ways for \
 nothing to change: every step takes 0.1 % longer, so that each instant of a run differs and no \
-figure does; base and the regression of about 10 % side by side, each pair turned round by a \
+figure does; base and the regression of 10 % side by side, each pair turned round by a \
 coin, which is noisier than any pair of versions ought to be; and other seeds on the other side, \
 which is what a gate without pairing would have to live with. An unchanged simulator gives the \
 same bytes, so it cannot fail at all (`--exact`).
@@ -90,7 +95,6 @@ def document(pool: Pool) -> tuple[str, str]:
     null, caught = list(_null(pool, sizes)), list(_caught(pool, sizes))
     held = [coverage(pool, TENTH, rule_of(f), n) for f in FIGURES for n in sizes]
     text = TEXT.format(
-        runs=len(pool.seeds) * len(pool.figures),
         title=pool.title,
         sessions=pool.sessions,
         seeds=len(pool.seeds),
@@ -98,6 +102,8 @@ def document(pool: Pool) -> tuple[str, str]:
         draws=DRAWS,
         confidence=CONFIDENCE,
         tenth=f"`{TENTH}`",
+        pairs=pool.pairs,
+        measured=pool.measured["latency_mean_s"],
         changes=_changes(pool),
         enough=_enough(pool, null, caught, sizes),
         null=_null_table(null),

@@ -1,4 +1,4 @@
-"""Many seeds of one policy, on the GPU as it is and on slower ones."""
+"""Many seeds of one policy, played twice over, and with regressions of known size."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marsbench.compare.read import read
+from marsbench.compare.read import Run, read
+from marsbench.compare.sessions import Sessions
 from marsbench.errors import UsageError
+from marsbench.gate.calibration.dice import dice
+from marsbench.gate.calibration.effects import figures, slowed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,19 +20,28 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-BASE = "base"
-FEWEST = 10
+BASE, HARMLESS, SLOWER = "base", "step-1.001", "step-1.033"
+SIZES = {"+5 %": 0.05, "+10 %": 0.1, "+20 %": 0.2}
+"""Regressions, by what they do to the figure that is looked at."""
+HALVINGS = 24
+FEWEST, FEWEST_PAIRS = 10, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """figures: of every variation, an array with a number a seed; all in the order of `seeds`."""
+    """figures: of every variation, an array with a number a seed; all in the order of `seeds`.
+
+    pairs: real runs on a slower GPU that the regressions are made from. measured: what those
+    changed, figure by figure.
+    """
 
     title: str
     code: tuple[str, ...]
     sessions: int
     seeds: tuple[int, ...]
     figures: Mapping[str, Mapping[str, Floats]]
+    pairs: int
+    measured: Mapping[str, float]
 
     @property
     def variations(self) -> list[str]:
@@ -46,33 +58,62 @@ class Pool:
 
 
 def read_pool(folder: Path, names: Sequence[str]) -> Pool:
-    """The runs of a sweep at one place, by variation and seed; seeds that all variations have.
-
-    Raises UsageError for a sweep without a base, or with too few seeds.
-    """
+    """The runs of a sweep at one place as a pool. Raises UsageError for one without enough runs."""
     runs = read([folder], ()).runs
-    found: defaultdict[str, dict[int, Mapping[str, float | None]]] = defaultdict(dict)
+    by: defaultdict[str, dict[int, Sessions]] = defaultdict(dict)
     for run in runs:
-        found[run.place.variation][run.source.seed or 0] = run.figures
-    seeds = sorted(set.intersection(*(set(own) for own in found.values()))) if found else []
-    if BASE not in found or len(seeds) < FEWEST:
+        by[run.place.variation][run.source.seed or 0] = run.sessions
+    seeds = sorted(by[BASE].keys() & by[HARMLESS].keys())
+    paired = sorted(by[BASE].keys() & by[SLOWER].keys())
+    if len(seeds) < FEWEST or len(paired) < FEWEST_PAIRS:
         raise UsageError(
-            f"{folder} has no variation {BASE!r} with {FEWEST} seeds or more that all variations "
-            "have; play it with `marsbench sweep gate-calibration`."
+            f"{folder} needs {FEWEST} seeds of {BASE} and {HARMLESS} and {FEWEST_PAIRS} of "
+            f"{SLOWER}, and has {len(seeds)} and {len(paired)}; play it with "
+            "`marsbench sweep gate-calibration`."
         )
-    figures = {
-        name: {figure: _column(own, seeds, figure) for figure in names}
-        for name, own in found.items()
+    return _pool(runs, by, seeds, paired, names)
+
+
+def _pool(
+    runs: Sequence[Run],
+    by: Mapping[str, Mapping[int, Sessions]],
+    seeds: Sequence[int],
+    paired: Sequence[int],
+    names: Sequence[str],
+) -> Pool:
+    base = [by[BASE][seed] for seed in seeds]
+    pairs = [(by[BASE][seed], by[SLOWER][seed]) for seed in paired]
+    found = {
+        BASE: figures(base, names),
+        HARMLESS: figures([by[HARMLESS][seed] for seed in seeds], names),
+        **{name: {f: _sized(base, pairs, f, size) for f in names} for name, size in SIZES.items()},
     }
+    before, after = (figures([pair[side] for pair in pairs], names) for side in (0, 1))
     first = runs[0]
-    codes = tuple(sorted({run.source.code for run in runs}))
-    title = f"{first.backend} on {first.place.title}"
-    return Pool(title, codes, first.source.sessions, tuple(seeds), figures)
+    return Pool(
+        title=f"{first.backend} on {first.place.title}",
+        code=tuple(sorted({run.source.code for run in runs})),
+        sessions=first.source.sessions,
+        seeds=tuple(seeds),
+        figures=found,
+        pairs=len(pairs),
+        measured={name: float(after[name].mean() / before[name].mean() - 1) for name in names},
+    )
 
 
-def _column(
-    own: Mapping[int, Mapping[str, float | None]], seeds: Sequence[int], figure: str
+def _sized(
+    base: Sequence[Sessions], pairs: Sequence[tuple[Sessions, Sessions]], figure: str, size: float
 ) -> Floats:
-    import numpy as np
+    """The figure of all seeds when sessions are slowed until just it has got worse by `size`."""
 
-    return np.array([own[seed][figure] for seed in seeds], dtype=float)
+    def at(slower: float) -> Floats:
+        return figures(slowed(base, pairs, slower, dice("effect", figure)), [figure])[figure]
+
+    whole, low, high = float(figures(base, [figure])[figure].mean()), 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if abs(float(at(middle).mean()) / whole - 1) < size:
+            low = middle
+        else:
+            high = middle
+    return at(high)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from marsbench.compare.intervals import weights
+from marsbench.gate.calibration.dice import dice
 from marsbench.gate.calibration.pool import Pool
 from marsbench.gate.judge import change_of, verdict_of
 from marsbench.gate.paired import interval
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     Sides = tuple[Floats, Floats]
     Draw = Callable[[np.random.Generator], Sides]
 
-DRAWS = 2000
-BOOTSTRAP = 400
+DRAWS = 1000
+BOOTSTRAP = 200
 
 
 class Rate(NamedTuple):
@@ -55,14 +55,6 @@ class Coverage(NamedTuple):
     seeds: int
     gate: Rate
     bootstrap: Rate
-
-
-def dice(*name: object) -> np.random.Generator:
-    """A generator named by what it is for."""
-    import numpy as np
-
-    text = "/".join(map(str, ("gate-calibration", *name)))
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]))
 
 
 def slower(pool: Pool, variation: str, figure: str, seeds: int) -> Draw:
