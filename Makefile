@@ -12,7 +12,7 @@ JOBS ?= 0
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast check lint types format golden bench lock clean distclean
 .PHONY: openhands openhands-ai-check openhands-record openhands-compare
-.PHONY: fidelity reproduce reproduce-full reproduce-check reference reference-check report report-mars
+.PHONY: gate-calibration fidelity reproduce reproduce-full reproduce-check reference reference-check report report-mars
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -105,6 +105,10 @@ reference: setup ## play the reference results anew and keep them, where they ch
 reference-check: setup ## whether the code still gives the reference results, to the byte
 	$(SWEEP) reference -o $(REFERENCE_RUNS)
 	$(BIN)/marsbench gate results/reference $(REFERENCE_RUNS) --exact
+
+gate-calibration: setup ## how often the gate is wrong, into reports/gate-calibration.md
+	$(SWEEP) gate-calibration $(ARGS)
+	$(BIN)/python -m marsbench.gate.calibration results/gate-calibration -o reports/gate-calibration.md
 
 lock: setup ## resolve the newest versions, write requirements/lock.txt, install them
 	@$(PYTHON) tools/bootstrap.py --lock
