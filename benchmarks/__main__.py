@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import gateway, policies, simulator, tool_host
+from benchmarks import gateway, live_client, policies, simulator, tool_host
 
 
 def main() -> None:
@@ -12,6 +12,8 @@ def main() -> None:
     policies.main()
     print("\n## The gateway\n")
     gateway.main()
+    print("\n## The live client\n")
+    live_client.report()
     print("\n## The tool host's model beside real processes\n")
     tool_host.main([])
 
