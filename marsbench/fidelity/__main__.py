@@ -16,7 +16,8 @@ from marsbench.fidelity.measure import Case, compared
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page; what was measured is kept in a folder and not measured again."""
     given = _options().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers are ended with us
+    for number in (signal.SIGINT, signal.SIGTERM):  # both may be ignored, or end us alone
+        signal.signal(number, signal.default_int_handler)
     case = Case(speed=given.speed, sessions=given.sessions)
     try:
         found = [compared(backend, case, given.folder) for backend in given.backends]

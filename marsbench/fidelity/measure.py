@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +136,5 @@ def _decisions(choice: Choice, case: Case, record: Path) -> dict[str, Any]:
     from marsbench.engine.sim.replay import World, read_record, replay
 
     sessions = resolve_workload(case.request(choice, record.parent / "none")).sessions
-    settings = replace(case.settings, kv_blocks=case.settings.kv_blocks or _blocks(case))
-    facts = (choice.name, choice.settings, settings, case.hardware)
+    facts = (choice.name, choice.settings, case.settings, case.hardware)
     return asdict(replay(read_record(record), World(sessions, *facts, asynchronous=True)))
-
-
-def _blocks(case: Case) -> int:
-    settings = case.settings
-    return case.hardware.kv_blocks(settings.block_size, settings.memory_fraction)

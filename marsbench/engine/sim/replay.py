@@ -98,7 +98,9 @@ class Replay:
 
     def _make_scheduler(self) -> Any:
         world, settings = self._world, self._world.settings
-        blocks = settings.kv_blocks or world.hardware.kv_blocks(settings.block_size)
+        blocks = settings.kv_blocks or world.hardware.kv_blocks(
+            settings.block_size, settings.memory_fraction
+        )
         asked = {"backend": world.backend, "settings": dict(world.backend_settings)}
         scheduler: Any = make_scheduler(
             AsyncPolicyScheduler if world.asynchronous else PolicyScheduler,
