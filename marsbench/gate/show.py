@@ -37,7 +37,7 @@ def _table(report: GateReport) -> Table:
     table.add_column("where")
     for heading in ("baseline", "candidate", "change", "margin"):
         table.add_column(heading, justify="right", no_wrap=heading != "change")
-    table.add_column("verdict")
+    table.add_column("verdict", no_wrap=True)
     for check in report.checks:
         colour = COLOURS[check.verdict]
         table.add_row(
