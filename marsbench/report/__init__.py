@@ -1,10 +1,13 @@
 """A paper-style report of runs: PDF, HTML or Markdown. It computes nothing.
 
-material   the runs that were given, as the matrix that `marsbench.reproduce` makes of them
-looks      the colour, marker and dash of each backend
-canvas     sizes, fonts and bytes of a figure
-figures    one file a figure: numbers in, axes out
-tables     the same as rows of text
+build      from folders to the file that was asked for
+material   the runs that were given, compared once by `marsbench.compare`
 sections   which figures and tables, in which order, with what beside them
-pages      the document as PDF (typst), HTML and Markdown
+figures    one file a figure: rows of a comparison in, axes out
+tables     rows of a comparison as rows of text
+document   what a report is made of, whatever it is printed as
+pages      the document as PDF (typst), HTML and Markdown (templates/)
+looks      the colour, marker and dash of each backend
+canvas     sizes, fonts, lines and bytes of a figure; axes: how they count; words: numbers as text
+commands   what to type to get the runs and the figures again
 """

@@ -45,7 +45,8 @@ def occupancy(material: Material) -> Iterator[Drawing]:
         ]
         figure, axes = strips(names, titles, PAGE)
         for column, place in enumerate(places):
-            edge = edge_of([own[-1].at_s for name in names if (own := kv[place, name])])
+            seen = [own for name in names for own in (kv[place, name], tools[place, name]) if own]
+            edge = edge_of([own[-1].at_s for own in seen])
             for row, (name, look) in enumerate(material.contenders.items()):
                 left, right = axes[row, 2 * column : 2 * column + 2]
                 _cache(left, kv[place, name], edge, look)
@@ -75,6 +76,7 @@ def _cache(axes: Axes, points: Sequence[KvPoint], edge_s: float, look: Look) -> 
 def _calls(axes: Axes, points: Sequence[ToolsPoint], edge_s: float, look: Look) -> None:
     if not points:
         blank(axes)
+        return
     fill(axes, [(point.at_s, point.in_flight) for point in points], edge_s, look)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from marsbench.compare.points import Place
 from marsbench.compare.values import RoundRow
@@ -11,6 +12,8 @@ from marsbench.report.axes import log_scale
 from marsbench.report.canvas import finished, handles, legend, lines, page_or_column, panels
 from marsbench.report.figures.drawing import Drawing
 from marsbench.report.material import Absent, Material, sheets
+
+Rows = Mapping[tuple[Place, str], Sequence[RoundRow]]
 
 FEWEST = 10
 """Rounds behind a P99 that is drawn: below it the figure would be of single sessions."""
@@ -36,15 +39,7 @@ def ttft_by_round(material: Material) -> Iterator[Drawing]:
             2, len(regimes), width=width, row_height=1.6, sharex="col", sharey=True
         )
         for column, regime in enumerate(regimes):
-            axes[0, column].set_title(material.matrix.title(regime.heaviest).replace(", ", "\n"))
-            for number, (way, _) in enumerate(WAYS):
-                own = {
-                    name: [(row.round + 1, seconds) for row in rows[regime.heaviest, name]
-                           if (seconds := getattr(row, way))]
-                    for name in material.contenders
-                }  # fmt: skip
-                lines(axes[number, column], own, material.contenders)
-                axes[1, column].set_xlabel("round")
+            _column(axes[:, column], material, regime.heaviest, rows)
         for number, (_, label) in enumerate(WAYS):
             axes[number, 0].set_ylabel(f"P99 TTFT\n{label}")
         log_scale(axes[0, 0], "y")
@@ -53,7 +48,20 @@ def ttft_by_round(material: Material) -> Iterator[Drawing]:
         yield Drawing(figure, "P99 time to first token by round.", caption)
 
 
-def _rows(material: Material) -> dict[tuple[Place, str], list[RoundRow]]:
+def _column(axes: Any, material: Material, place: Place, rows: Rows) -> None:
+    """A place from ready and from submit; no wait at all cannot be shown on a logarithm."""
+    for panel, (way, _) in zip(axes, WAYS, strict=True):
+        courses = {
+            name: [(row.round + 1, getattr(row, way)) for row in rows[place, name]
+                   if getattr(row, way)]
+            for name in material.contenders
+        }  # fmt: skip
+        lines(panel, courses, material.contenders)
+    axes[0].set_title(material.matrix.title(place).replace(", ", "\n"))
+    axes[-1].set_xlabel("round")
+
+
+def _rows(material: Material) -> Rows:
     rows: defaultdict[tuple[Place, str], list[RoundRow]] = defaultdict(list)
     for row in material.comparison.ttft_by_round:
         if row.rounds >= FEWEST:

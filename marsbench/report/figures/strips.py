@@ -66,12 +66,12 @@ def fill(axes: Axes, at_s: Course, edge_s: float, look: Look, **more: Any) -> No
 
 
 def blank(axes: Axes) -> None:
-    """The place of a backend that was not run there."""
+    """The place of a backend that was not run there, or of what was not measured."""
     axes.tick_params(left=False, labelleft=False, bottom=False)
     axes.grid(visible=False)
     for side in axes.spines.values():
         side.set_visible(False)
-    axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color=GREY)
+    axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
 def _goes_on(axes: Axes, end_s: float) -> None:
