@@ -79,12 +79,25 @@ def test_a_rate_comes_with_wilsons_interval():
     assert rate(50, 100) == pytest.approx((0.5, 0.4038, 0.5962), abs=1e-4)
 
 
-def test_the_document_recommends_by_its_own_rows():
-    text, table = written.document(pool())
-    rows = list(csv.DictReader(io.StringIO(table)))
-    assert {row["case"] for row in rows} >= {"step-1.001", "+10 %", written.COIN}
-    assert "| mean latency | **" in text
-    assert "by formula" not in text
+def a_row(case, n, failed):
+    share = rates.Rate(failed, failed - 0.01, failed + 0.01)
+    return rates.Row(case, "latency_mean_s", "5%", n, None, share, share, share)
+
+
+def test_the_fewest_seeds_are_recommended_from_which_on_all_is_well():
+    null = [
+        a_row("step-1.001", n, failed) for n, failed in ((3, 0.0), (4, 0.1), (5, 0.0), (6, 0.0))
+    ]
+    caught = [a_row(written.TENTH, n, share) for n, share in ((3, 1), (4, 1), (5, 0.9), (6, 0.95))]
+    sizes = (3, 4, 5, 6)
+    assert written.recommended(null, caught, "latency_mean_s", sizes) == 6
+    assert written.recommended(null, caught, "latency_mean_s", (3,)) == 3
+    assert written.recommended(null, caught, "latency_mean_s", (4, 5)) is None
+
+
+def test_every_case_is_a_row_of_the_csv():
+    rows = list(csv.DictReader(io.StringIO(written.document(pool())[1])))
+    assert {one["case"] for one in rows} >= {"step-1.001", "+10 %", written.COIN, written.OTHERS}
 
 
 def test_a_noisy_figure_is_given_a_formula_instead():
