@@ -98,10 +98,12 @@ def _error(error: RefusedError) -> web.Response:
 async def serving(server: ChatServer, host: str, port: int) -> AsyncIterator[str]:
     """The server's URL while the block runs. Raises UsageError when it cannot listen there."""
     # A client that goes ends the work that was done for it, at the server behind too.
-    runner = web.AppRunner(server.application(), handler_cancellation=True, access_log=None)
+    runner = web.AppRunner(
+        server.application(), handler_cancellation=True, access_log=None, shutdown_timeout=1
+    )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, shutdown_timeout=1)
+        site = web.TCPSite(runner, host, port)
         await site.start()
         bound = runner.addresses[0][1]
         yield f"http://{host}:{bound}"

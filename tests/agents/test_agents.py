@@ -91,9 +91,9 @@ def test_four_agents_at_once_each_in_its_own_workspace(tmp_path: Path) -> None:
     results = read_results(run.path) or []
     assert [r["check"]["passed"] for r in results] == [True] * 4, results
     assert len({r["session"] for r in results}) == 4 == len(set(model.sessions))
-    begun = [e for e in map(json.loads, (run.path / "agents.jsonl").open()) if e["kind"] == "begin"]
-    ended = [e for e in map(json.loads, (run.path / "agents.jsonl").open()) if e["kind"] == "end"]
-    assert max(e["at"] for e in begun) < min(e["at"] for e in ended), "they ran at the same time"
+    told = [json.loads(line) for line in (run.path / "agents.jsonl").read_text().splitlines()]
+    begun, ended = ([e["at"] for e in told if e["kind"] == kind] for kind in ("begin", "end"))
+    assert max(begun) < min(ended), "they ran at the same time"
 
 
 SLEEPY = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from marsbench.engine.openhands.timeline import SLACK_S, Timeline
 from marsbench.events import Event, GpuSubmit, PromptCached, RoundReady, SessionEnded
 from marsbench.metrics.check import Checker
@@ -55,7 +57,7 @@ def test_the_seconds_of_a_session_add_up() -> None:
     one_session(timeline)
     shares = timeline.shares("a")
     assert shares is not None
-    assert (shares.wait_s, shares.llm_s, shares.tools_s) == (0.5, 3.0, 2.0)
+    assert (shares.wait_s, shares.llm_s, shares.tools_s) == pytest.approx((0.5, 3.0, 2.0))
     assert abs(shares.total_s - 6.5) < 1e-9
     assert shares.num_rounds == 2
 
