@@ -35,7 +35,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
     parser.add_argument("--folder", type=Path, default=Path("results/fidelity"), metavar="DIR")
     parser.add_argument("--speed", type=float, default=1.0, help="emulated seconds a second")
-    parser.add_argument("--sessions", type=int, metavar="N", help="fewer than the recipe's")
+    parser.add_argument("--sessions", type=int, default=Case.sessions, metavar="N")
     return parser
 
 

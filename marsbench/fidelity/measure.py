@@ -31,7 +31,7 @@ class Case:
     """What both are given."""
 
     workload: str = "workloads/sweeps/recipes/small-agents.toml"
-    sessions: int | None = None
+    sessions: int = 30
     seed: int = 1
     emulate: str = "h200:qwen3-coder-30b"
     speed: float = 1.0
