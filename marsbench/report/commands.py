@@ -9,7 +9,7 @@ from pathlib import Path
 from marsbench.compare.values import Source
 from marsbench.report.material import Material
 
-FEW_RUNS = 6
+FEW_RUNS = 3
 """Single runs whose commands are told one by one."""
 
 

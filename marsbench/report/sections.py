@@ -23,7 +23,7 @@ def plates(material: Material, name: str) -> list[Plate]:
     """A figure's drawings, one a sheet. Raises Absent."""
     with our_style():
         drawings = list(FIGURES[name](material))
-    commands = (figure_command(material, name),)
+    commands = (*run_commands(material), figure_command(material, name))
     names = [name, *(f"{name}-{number}" for number in range(2, len(drawings) + 1))]
     return [Plate(own, drawing, commands) for own, drawing in zip(names, drawings, strict=True)]
 
