@@ -123,7 +123,7 @@ def test_a_second_control_c_ends_it_at_once(stuck: tuple[Server, Path]) -> None:
     process.send_signal(signal.SIGINT)
     began = monotonic()
     _, err = process.communicate(timeout=PATIENCE_S)
-    assert monotonic() - began < 3
+    assert monotonic() - began < 6  # of the ten seconds that it gives the gateway
     assert process.returncode == 130, err
     assert RunFolder.open(folder / "run").summary()["sessions"]["arrived"] == 64
 

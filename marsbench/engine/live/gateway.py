@@ -24,7 +24,7 @@ from marsbench.events import (
 
 Record = Callable[[Event], None]
 POLL_S = 0.2
-ANSWER_S = 5.0
+ANSWER_S = 10.0
 # Events are kept back for so many wall seconds, in which an admission is read off the gateway.
 PATIENCE_S = 2.0
 
