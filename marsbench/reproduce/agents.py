@@ -18,6 +18,7 @@ BASELINE = "fcfs"
 FIGURES = ("mean", "p90", "p95")
 # MARS (arXiv 2604.26963): task completion time with OpenHands on real tasks, over its baselines.
 PAPER = "1.20-1.87"
+CLOSE = 2.0  # ratios above it are those of a baseline that has tipped over
 SPENT = {"model": "llm_s", "tools": "tools_s", "framework": "framework_s", "waiting": "wait_s"}
 
 PAGE = """\
@@ -131,11 +132,17 @@ def _completion(run: Run, runs: Sequence[Run]) -> list[str]:
 
 
 def _ratio(run: Run, runs: Sequence[Run], name: str) -> str:
+    times = _times(run, runs, name)
+    return f"{times:.2f}x" if times else ""
+
+
+def _times(run: Run, runs: Sequence[Run], name: str) -> float:
+    """How many times as long the baseline took at this rate; 0 where there is nothing to say."""
     same = [r for r in runs if r.backend == BASELINE and r.rate == run.rate]
     if not same or run.backend == BASELINE:
-        return ""
+        return 0.0
     base, own = (r.summary["latency"][name] for r in (same[0], run))  # type: ignore[literal-required]
-    return "-" if not base or not own else f"{base / own:.2f}x"
+    return float(base / own) if base and own else 0.0
 
 
 def _spent(run: Run) -> list[str]:
@@ -167,6 +174,13 @@ def _cautions(runs: Sequence[Run]) -> Iterator[str]:
         "with other work. The framework's and the tools' seconds are those of this machine, and "
         "the emulated GPU runs late where its process gets no core."
     )
+    yield from _beside(runs)
+    if any(_times(run, runs, "mean") > CLOSE for run in runs):
+        yield (
+            f"- Past its tipping point `{BASELINE}` computes live sessions' contexts again and again, "
+            "and its times grow with the number of sessions: a ratio there says on which "
+            "side of the point a backend is, not how much faster it is."
+        )
     yield "- One seed and one run a cell: no interval, and a small difference says nothing."
     yield (
         "- Answers are a rule player's: fewer and shorter rounds than a language model's."
@@ -180,6 +194,22 @@ def _cautions(runs: Sequence[Run]) -> Iterator[str]:
     invalid = [run for run in runs if not run.summary["valid"]]
     for run in invalid:
         yield f"- `{run.backend}` at {run.rate:g}/s is not valid: {run.summary['reasons'][0]}."
+
+
+def _beside(runs: Sequence[Run]) -> Iterator[str]:
+    """Runs that went on at the same time took cores from each other."""
+    by_start = sorted(runs, key=lambda run: str(run.wall["started"]))
+    for number, run in enumerate(by_start):
+        others = [
+            f"`{other.backend}` at {other.rate:g}/s"
+            for other in by_start[number + 1 :]
+            if other.wall["started"] < run.wall["ended"]
+        ]
+        if others:
+            yield (
+                f"- `{run.backend}` at {run.rate:g}/s was still under way when "
+                f"{' and '.join(others)} began: they shared the cores, not the server."
+            )
 
 
 def _table(head: Sequence[str], rows: Iterator[list[str]] | Any) -> str:

@@ -278,7 +278,7 @@ def _cautions(job: AgentsJob, results: list[TaskResult]) -> list[CautionNote]:
     late = sum(wait > 1.0 for wait in waits)
     if late:
         notes.append({"code": "CLIENT_LAGGED", "text": (
-            f"{late} agents began more than a second after they had arrived, the last "
+            f"{late} of {len(waits)} agents began over a second after they had arrived, the last "
             f"{max(waits):.1f} s: their harness was measured, not the server; raise --workers "
             f"above {job.options.workers}, or use a machine with more cores.")})  # fmt: skip
     return notes
