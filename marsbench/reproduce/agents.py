@@ -18,6 +18,7 @@ BASELINE = "fcfs"
 FIGURES = ("mean", "p90", "p95")
 # MARS (arXiv 2604.26963): task completion time with OpenHands on real tasks, over its baselines.
 PAPER = "1.20-1.87"
+BUSIER = 1.25  # times as long, for the same tools
 CLOSE = 2.0  # ratios above it are those of a baseline that has tipped over
 SPENT = {"model": "llm_s", "tools": "tools_s", "framework": "framework_s", "waiting": "wait_s"}
 
@@ -175,10 +176,11 @@ def _cautions(runs: Sequence[Run]) -> Iterator[str]:
         "the emulated GPU runs late where its process gets no core."
     )
     yield from _beside(runs)
+    yield from _busier(runs)
     if any(_times(run, runs, "mean") > CLOSE for run in runs):
         yield (
-            f"- Past its tipping point `{BASELINE}` computes live sessions' contexts again and again, "
-            "and its times grow with the number of sessions: a ratio there says on which "
+            f"- Past its tipping point `{BASELINE}` computes live sessions' contexts again and "
+            "again, and its times grow with the number of sessions: a ratio there says on which "
             "side of the point a backend is, not how much faster it is."
         )
     yield "- One seed and one run a cell: no interval, and a small difference says nothing."
@@ -210,6 +212,19 @@ def _beside(runs: Sequence[Run]) -> Iterator[str]:
                 f"- `{run.backend}` at {run.rate:g}/s was still under way when "
                 f"{' and '.join(others)} began: they shared the cores, not the server."
             )
+
+
+def _busier(runs: Sequence[Run]) -> Iterator[str]:
+    """The same commands took longer in one run: the machine was slower, whatever the backend."""
+    for run in runs:
+        for other in runs:
+            if run.rate == other.rate and run.spent("tools") > BUSIER * other.spent("tools"):
+                yield (
+                    f"- At {run.rate:g}/s the same tools took {run.spent('tools'):.1f} s with "
+                    f"`{run.backend}` and {other.spent('tools'):.1f} s with `{other.backend}`: the "
+                    "machine was busier in that run, which slows the emulated GPU too; a ratio of "
+                    "this rate within that factor says nothing of the backends."
+                )
 
 
 def _table(head: Sequence[str], rows: Iterator[list[str]] | Any) -> str:

@@ -15,7 +15,7 @@ from marsbench.runs import RunConfig, RunFolder
 SECONDS = {"wait_s": 0.1, "tools_s": 2.0, "framework_s": 1.0, "num_rounds": 3}
 
 
-def run(folder: Path, backend: str, rate: float, took: float) -> None:
+def run(folder: Path, backend: str, rate: float, took: float, **seconds: float) -> None:
     config = RunConfig(
         backend=backend,
         workload="shipped",
@@ -32,7 +32,7 @@ def run(folder: Path, backend: str, rate: float, took: float) -> None:
         writer.emit(SessionAdmitted(0.5, "s"))
         writer.emit(SessionEnded(took, "s", "finished"))
         task = {"session": "s", "task": "t", "finished": True, "reason": None,
-                "check": {"passed": True}, "seconds": {**SECONDS, "llm_s": took - 3.1}}  # fmt: skip
+                "check": {"passed": True}, "seconds": {**SECONDS, "llm_s": took - 3.1, **seconds}}  # fmt: skip
         (writer.path / "tasks.json").write_text(json.dumps([task]))
         writer.finish()
 
@@ -51,6 +51,12 @@ def test_a_ratio_of_a_baseline_that_tipped_over_comes_with_a_caution(tmp_path: P
     run(tmp_path, "fcfs", 0.1, 100.0)
     run(tmp_path, "mars", 0.1, 10.0)
     assert "tipping point" in agents([tmp_path])[0]
+
+
+def test_a_run_on_a_busier_machine_is_told_by_its_tools(tmp_path: Path) -> None:
+    run(tmp_path, "fcfs", 0.1, 10.0)
+    run(tmp_path, "mars", 0.1, 10.0, tools_s=4.0)
+    assert "the same tools took 4.0 s with `mars` and 2.0 s" in agents([tmp_path])[0]
 
 
 def test_a_folder_without_real_agents_is_refused(tmp_path: Path) -> None:
