@@ -103,6 +103,7 @@ reference: setup ## play the reference results anew and keep them, where they ch
 	$(BIN)/python tools/keep_reference.py $(REFERENCE_RUNS) results/reference
 
 reference-check: setup ## whether the code still gives the reference results, to the byte
+	rm -rf $(REFERENCE_RUNS)
 	$(SWEEP) reference -o $(REFERENCE_RUNS)
 	$(BIN)/marsbench gate results/reference $(REFERENCE_RUNS) --exact
 
