@@ -32,7 +32,8 @@ def run(folder: Path, backend: str, rate: float, took: float, **seconds: float) 
         writer.emit(SessionAdmitted(0.5, "s"))
         writer.emit(SessionEnded(took, "s", "finished"))
         task = {"session": "s", "task": "t", "finished": True, "reason": None,
-                "check": {"passed": True}, "seconds": {**SECONDS, "llm_s": took - 3.1, **seconds}}  # fmt: skip
+                "check": {"passed": True},
+                "seconds": {**SECONDS, "llm_s": took - 3.1, **seconds}}  # fmt: skip
         (writer.path / "tasks.json").write_text(json.dumps([task]))
         writer.finish()
 
