@@ -1,6 +1,6 @@
 """Keeps of a sweep what results/reference needs: its plan, figures and sessions, not its events.
 
-    python tools/keep_reference.py SWEEP_FOLDER results/reference
+python tools/keep_reference.py SWEEP_FOLDER results/reference
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class Checker:
             Held: self._held,
             Unheld: self._unheld,
             KvUsage: self._usage,
-            PromptCached: self._round,
+            PromptCached: self._told,
             PreemptionCount: lambda _: None,
             Unmeasured: lambda _: None,
         }
@@ -176,6 +176,9 @@ class Checker:
         if GpuEnd.kind in rnd.seen:
             self._say(event, f"round {event.round} of session {event.session} has ended")
         return rnd
+
+    def _told(self, event: PromptCached) -> None:
+        self._round(event)
 
     def _once(self, event: GpuSubmit | GpuFirstToken | GpuEnd) -> None:
         rnd = self._round(event)
