@@ -33,16 +33,6 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(workload_app, name="workload")
 app.add_typer(hardware_app, name="hardware")
 app.add_typer(replay_app, name="replay")
-app.command()(calibrate)
-app.command()(sweep)
-app.command()(compare)
-app.command()(gate)
-app.command()(capacity)
-app.command()(report)
-app.command()(export)
-app.command()(show)
-app.command()(serve)
-app.command()(gateway)
 
 
 @app.callback(invoke_without_command=True)
@@ -177,6 +167,11 @@ def backends(
     from marsbench.engine.listing import show_backends
 
     show_backends(name, as_json)
+
+
+# In the order in which a user meets them.
+for verb in (show, sweep, compare, gate, capacity, report, export, serve, gateway, calibrate):
+    app.command()(verb)
 
 
 def main() -> None:
