@@ -161,10 +161,16 @@ def llm_options(job: dict[str, Any]) -> dict[str, Any]:
         "max_output_tokens": job["max_output_tokens"],
         # The first message carries a digest of the repository, longer than the default of 30,000.
         "max_message_chars": 100_000_000,
-        # Otherwise "high" is sent and vLLM turns thinking on.
+        # Otherwise "high" is sent and vLLM turns thinking on. SDK 1.34 knows the first of these
+        # alone, and drops the temperature of a model that could reason: it is in the body as well.
+        "reasoning_effort": None,
         "capability_overrides": {"supports_reasoning_effort": False},
         "extra_headers": {"X-Session-ID": session, "X-Task-ID": job["task"]},
-        "litellm_extra_body": {"session_id": session, "vllm_xargs": {"session_id": session}},
+        "litellm_extra_body": {
+            "session_id": session,
+            "vllm_xargs": {"session_id": session},
+            "temperature": 0.0,
+        },
         "openrouter_site_url": "",
         "openrouter_app_name": "",
     }
