@@ -24,7 +24,6 @@ def served(backend: str, settings: dict[str, object], blocks: int) -> dict[str, 
 
     from marsbench.engine.sim.hashes import SessionHashes, Writers
     from marsbench.engine.sim.vllm_core import TOKEN, make_request, make_scheduler
-    from marsbench_backends.rounds import RoundInfo
     from marsbench_backends.scheduler import MarsbenchScheduler
 
     config = {"marsbench": {"backend": backend, "settings": settings}}
@@ -34,9 +33,10 @@ def served(backend: str, settings: dict[str, object], blocks: int) -> dict[str, 
     for number in range(6):
         session = Session(f"s{number}", (Round(150 + number, 40),))
         hashes = SessionHashes(session, writers, 16).upto(190 + number)
-        extra = RoundInfo(session.id, is_last=True).to_extra_args()
+        # As a client says it: a session that may come back would be held by some.
+        last = {"marsbench_last": 1}
         scheduler.add_request(
-            make_request(session.id, session.id, 150 + number, 40, hashes, float(number), extra)
+            make_request(session.id, session.id, 150 + number, 40, hashes, float(number), last)
         )
     under_way: deque[tuple[Any, ModelRunnerOutput]] = deque()
     for _ in range(2_000):
