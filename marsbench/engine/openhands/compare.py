@@ -3,12 +3,13 @@
     python -m marsbench.engine.openhands.compare -o results/openhands
 
 Each arm has a server, a gateway and a replay of its own, so nothing is warm from another. An arm
-whose run folder is there already is not run again.
+that has a complete run already is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from marsbench.engine.run import run
 from marsbench.engine.settings import EngineSettings
 from marsbench.errors import MarsbenchError
 from marsbench.hardware.profile import load_hardware
+from marsbench.runs.folder import SUMMARY
 from marsbench.serve.plan import ServeRequest
 from marsbench.serve.server import serving
 from marsbench.workload.make import Knobs
@@ -37,6 +39,11 @@ class Arm:
     backend: str
     rate: float
     folder: Path
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its run went to its end."""
+        return (self.folder / SUMMARY).is_file()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,12 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     try:
         for arm in arms:
-            if not arm.folder.exists():
+            if not arm.is_complete:
+                shutil.rmtree(arm.folder, ignore_errors=True)  # of a run that was stopped
                 _run(arm, given)
             sys.stdout.write(f"{arm.folder}\n")
     except MarsbenchError as error:
         sys.stderr.write(f"marsbench: {error}\n")
         return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("marsbench: stopped; arms that went to their end are kept.\n")
+        return 130
     return 0
 
 
@@ -66,10 +77,10 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--backends", nargs="+", default=["fcfs", "mars"], metavar="NAME")
-    parser.add_argument("--rates", nargs="+", type=float, default=[0.1, 0.2], metavar="R")
+    parser.add_argument("--rates", nargs="+", type=float, default=[0.11, 0.15], metavar="R")
     parser.add_argument("--sessions", type=int, default=36, metavar="N")
     parser.add_argument("--context-tokens", type=int, default=60_000, metavar="N")
-    parser.add_argument("--kv-blocks", type=int, default=20_000, metavar="N")
+    parser.add_argument("--kv-blocks", type=int, default=None, metavar="N")
     parser.add_argument("--workers", type=int, default=36, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="S")
     return parser
