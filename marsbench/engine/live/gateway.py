@@ -9,8 +9,8 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
-from marsbench import events
-from marsbench.engine.live.wire import NO_ANSWER, Wire
+from marsbench.engine.live.feed import Feed
+from marsbench.engine.live.wire import Wire
 from marsbench.events import (
     Event,
     GpuFirstToken,
@@ -53,14 +53,11 @@ class Gateway(NoGateway):
 
     def __init__(self, record: Record, wire: Wire, root: str) -> None:
         super().__init__(record)
-        self._wire = wire
-        self._root = root
+        self._feed = Feed(wire.client, root, ANSWER_S)
         self._inside: set[str] = set()  # sub-agents, and who is known to have been let in
         self._submits: dict[str, GpuSubmit] = {}
         self._answered: set[str] = set()  # although nobody knows when they were let in
         self._there: dict[str, float] = {}
-        self._next = 0
-        self._posts: set[asyncio.Task[None]] = set()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, SessionArrived) and event.parent is not None:
@@ -90,16 +87,8 @@ class Gateway(NoGateway):
 
     async def look(self) -> None:
         """Read what the gateway has said since the last look; before a run, what it said before."""
-        url = f"{self._root}/marsbench/events?since={self._next}"
-        try:
-            answer = await self._wire.client.get(url, timeout=ANSWER_S)
-        except NO_ANSWER:
-            return  # a dead gateway shows in the rounds that it no longer answers
-        if answer.status_code != 200:
-            return
-        self._next = int(answer.headers.get("X-Next", self._next))
-        for line in answer.text.splitlines():
-            self._read(events.from_json(line))
+        for event in await self._feed.news():
+            self._read(event)
 
     def _read(self, event: Event) -> None:
         if isinstance(event, SessionArrived):
@@ -120,21 +109,12 @@ class Gateway(NoGateway):
 
     def _tell(self, event: ToolStart | ToolEnd) -> None:
         body = {"session_id": event.session, "name": event.name, "call": str(event.call)}
-        task = asyncio.create_task(self._post(f"{self._root}/marsbench/{event.kind}", body))
-        self._posts.add(task)
-        task.add_done_callback(self._posts.discard)
-
-    async def _post(self, url: str, body: dict[str, str]) -> None:
-        try:
-            await self._wire.client.post(url, json=body, timeout=ANSWER_S)
-        except NO_ANSWER:
-            return  # the gateway then infers the call from the gap between rounds
+        self._feed.post(event.kind, body)
 
     async def close(self) -> None:
         """One last look; what is still under way is given up."""
-        for task in tuple(self._posts):
-            task.cancel()
-        await asyncio.gather(*self._posts, return_exceptions=True)
+        self._feed.give_up()
+        await self._feed.settled()
         await self.look()
         for session in self._answered:
             self._give_up(session)

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from marsbench import events
+from marsbench.engine.live.feed import Feed
 from marsbench.engine.openhands.timeline import Timeline
 
 POLL_S = 0.2
@@ -42,11 +43,8 @@ class Gateway(NoGateway):
 
     def __init__(self, timeline: Timeline, http: httpx.AsyncClient, root: str) -> None:
         super().__init__(timeline)
-        self._http = http
-        self._root = f"{root}/marsbench"
+        self._feed = Feed(http, root, ANSWER_S)
         self._there: dict[str, float] = {}
-        self._next = 0
-        self._posts: set[asyncio.Task[None]] = set()
 
     def arrived(self, session: str, at: float) -> None:
         """The gateway knows it by its first request, and lets it in then or later."""
@@ -54,10 +52,10 @@ class Gateway(NoGateway):
     def told(self, message: Mapping[str, Any]) -> None:
         if message["kind"] in TOLD:
             facts = {"name": message["name"], "call": f"{message['round']}.{message['call']}"}
-            self._post(message["kind"], {"session_id": message["session"], **facts})
+            self._feed.post(message["kind"], {"session_id": message["session"], **facts})
 
     def ended(self, session: str) -> None:
-        self._post("session_end", {"session_id": session})
+        self._feed.post("session_end", {"session_id": session})
 
     async def follow(self) -> None:
         """Reads admissions for ever."""
@@ -67,16 +65,8 @@ class Gateway(NoGateway):
 
     async def look(self) -> None:
         """Reads what the gateway has said since the last look."""
-        try:
-            url = f"{self._root}/events?since={self._next}"
-            answer = await self._http.get(url, timeout=ANSWER_S)
-        except httpx.HTTPError:
-            return  # a dead gateway shows in the rounds that it no longer answers
-        if answer.status_code != 200:
-            return
-        self._next = int(answer.headers.get("X-Next", self._next))
-        for line in answer.text.splitlines():
-            self._read(events.from_json(line))
+        for event in await self._feed.news():
+            self._read(event)
 
     def _read(self, event: events.Event) -> None:
         if isinstance(event, events.SessionArrived):
@@ -84,18 +74,7 @@ class Gateway(NoGateway):
         elif isinstance(event, events.SessionAdmitted) and event.session in self._there:
             self._timeline.admitted(event.session, event.at - self._there.pop(event.session))
 
-    def _post(self, what: str, body: Mapping[str, str]) -> None:
-        task = asyncio.create_task(self._send(f"{self._root}/{what}", body))
-        self._posts.add(task)
-        task.add_done_callback(self._posts.discard)
-
-    async def _send(self, url: str, body: Mapping[str, str]) -> None:
-        try:
-            await self._http.post(url, json=body, timeout=ANSWER_S)
-        except httpx.HTTPError:
-            return  # the gateway then infers the call from the gap between rounds
-
     async def close(self) -> None:
         """One last look; posts that are still under way are waited for."""
-        await asyncio.gather(*self._posts, return_exceptions=True)
+        await self._feed.settled()
         await self.look()
