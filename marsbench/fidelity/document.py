@@ -21,21 +21,32 @@ FIGURES: dict[str, tuple[Callable[[Figures], float | None], str]] = {
     "makespan, s": (lambda s: s["makespan_s"], ",.1f"),
 }
 
-PAGE = """\
-# Fidelity
-
+EMULATED = """\
 `make fidelity` wrote this page: a real vLLM server and the simulator, given the same sessions. The
 server is vLLM's own, with its HTTP front, engine core, scheduler, prefix cache and KV events; its
 GPU is emulated ({emulate}, {blocks:,} KV blocks, {speed:g} emulated seconds a second), so that a
 step takes the time that the simulator gives it too. Client, tools and network run on the machine's
-own clock. {sessions} sessions of `{workload}`, seed {seed}.
+own clock. {sessions} sessions of `{workload}`, seed {seed}."""
+
+KERNELS = """\
+`make fidelity-cpu` wrote this page: a real vLLM server and the simulator, given the same sessions.
+Nothing of the server is emulated: {server} computes a random model of one layer with its real
+kernels on this machine's CPU, in {blocks:,} KV blocks of {size} tokens. Client, tools and network
+run on the same cores. The simulator has vLLM 0.33.0's scheduler; its step times are a fit to the
+steps of an earlier run of other sessions on the same machine. {sessions} sessions of `{workload}`,
+seed {seed}."""
+
+PAGE = """\
+# Fidelity{title}
+
+{setting}
 
 ## Decisions
 
 The server wrote down every step: which requests got how many tokens and in what order, which began
 and with how many cached tokens, which were preempted, and how many blocks were free. Then the
 simulator's scheduler was given the same arrivals at the same times, and each step's decision was
-compared. Steps were scheduled asynchronously, vLLM's default.
+compared. {mode}
 
 {decisions}
 
@@ -45,28 +56,44 @@ compared. Steps were scheduled asynchronously, vLLM's default.
 
 The simulator's own run of the same sessions beside the server's. Here the two may differ: a real
 step also costs the time of scheduling and HTTP, a round trip lies between two rounds, and from
-then on other requests meet in a step.
+then on other requests meet in a step.{noise}
 
 {figures}
 
 {remarks}
 """
 
+ASYNCHRONOUS = "Steps were scheduled asynchronously, vLLM's default."
+SYNCHRONOUS = "Steps were scheduled one after another, as vLLM does on a CPU."
+NOISE = " The kernels share their cores with the client, so that no two steps cost quite the same."
+
 
 def page(found: Sequence[Compared]) -> str:
     """The page as Markdown."""
-    case = found[0].case
+    real = found[0].case["kernels"] is not None
     return PAGE.format(
-        emulate=case["emulate"],
-        blocks=case["settings"]["kv_blocks"],
-        speed=case["speed"],
-        sessions=found[0].live["sessions"]["arrived"],
-        workload=case["workload"].rpartition("/")[2].removesuffix(".toml"),
-        seed=case["seed"],
+        title=" on real kernels" if real else "",
+        setting=_setting(found[0]),
+        mode=SYNCHRONOUS if real else ASYNCHRONOUS,
+        noise=NOISE if real else "",
         decisions=_decisions(found),
         differences=_differences(found),
         figures=_figures(found),
         remarks=_remarks(found),
+    )
+
+
+def _setting(one: Compared) -> str:
+    case = one.case
+    return (EMULATED if case["kernels"] is None else KERNELS).format(
+        emulate=case["emulate"],
+        server=case["server"],
+        blocks=case["settings"]["kv_blocks"],
+        size=case["settings"]["block_size"],
+        speed=case["speed"],
+        sessions=one.live["sessions"]["arrived"],
+        workload=case["workload"].rpartition("/")[2].removesuffix(".toml"),
+        seed=case["seed"],
     )
 
 

@@ -28,7 +28,11 @@ END_S = 10.0
 
 @dataclass(frozen=True)
 class Case:
-    """What both are given."""
+    """What both are given.
+
+    kernels: the Python of a vLLM for CPUs, whose real kernels then compute the steps; `server`
+        says which that is.
+    """
 
     workload: str = "workloads/sweeps/recipes/small-agents.toml"
     sessions: int = 30
@@ -36,6 +40,8 @@ class Case:
     emulate: str = "h200:qwen3-coder-30b"
     speed: float = 1.0
     settings: EngineSettings = field(default_factory=lambda: EngineSettings(kv_blocks=6_000))
+    kernels: Path | None = None
+    server: str | None = None
 
     @property
     def hardware(self) -> Hardware:
@@ -73,7 +79,7 @@ def compared(backend: str, case: Case, folder: Path) -> Compared:
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
         found = asdict(_measure(choose(backend), case, folder))
-        kept.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        kept.write_text(json.dumps(found, indent=1, default=str), encoding="utf-8")
     return Compared(**json.loads(kept.read_text(encoding="utf-8")))
 
 
@@ -81,7 +87,7 @@ def _measure(choice: Choice, case: Case, folder: Path) -> Compared:
     from marsbench.engine.run import run
 
     record = folder / f"{choice.name}.jsonl"
-    live_folder, live = _served(choice, case, folder / f"{choice.name}-live", record)
+    live_folder, live = served(choice, case, folder / f"{choice.name}-live", record)
     _, simulated = run(case.request(choice, folder / f"{choice.name}-sim"))
     client = json.loads((live_folder / "client.json").read_text(encoding="utf-8"))
     return Compared(
@@ -94,11 +100,17 @@ def _measure(choice: Choice, case: Case, folder: Path) -> Compared:
     )
 
 
-def _served(choice: Choice, case: Case, folder: Path, record: Path) -> tuple[Path, Any]:
+def served(choice: Choice, case: Case, folder: Path, record: Path) -> tuple[Path, Any]:
+    """Play the case's sessions against a real server that writes its decisions to `record`."""
     from marsbench.engine.run import run
 
     asked = ServeRequest(
-        choice, emulate=case.emulate, speed=case.speed, settings=case.settings, record=record
+        choice,
+        emulate=case.emulate,
+        speed=case.speed,
+        settings=case.settings,
+        record=record,
+        kernels=case.kernels,
     )
     with ExitStack() as stack:
         server = stack.enter_context(serving(asked, show_progress=True))
@@ -137,4 +149,5 @@ def _decisions(choice: Choice, case: Case, record: Path) -> dict[str, Any]:
 
     sessions = resolve_workload(case.request(choice, record.parent / "none")).sessions
     facts = (choice.name, choice.settings, case.settings, case.hardware)
-    return asdict(replay(read_record(record), World(sessions, *facts, asynchronous=True)))
+    world = World(sessions, *facts, asynchronous=case.kernels is None)
+    return asdict(replay(read_record(record), world))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import marsbench
+import marsbench_backends
 from marsbench.engine.backends import Choice
 from marsbench.engine.settings import EngineSettings
 from marsbench.errors import UsageError
@@ -39,6 +41,8 @@ class ServeRequest:
     port: 0 for any that is free.
     flags: handed to vLLM as they are.
     record: a file to write every scheduling decision to, for the fidelity test.
+    kernels: the Python of a vLLM for CPUs, which then computes the emulated server's tiny model
+        with real kernels; None lets steps take their modelled time.
     responses: `module:Class` of a script of replies (marsbench/serve/replies.py).
     """
 
@@ -52,6 +56,7 @@ class ServeRequest:
     flags: tuple[str, ...] = ()
     record: Path | None = None
     responses: str | None = None
+    kernels: Path | None = None
 
     def __post_init__(self) -> None:
         check_speed(self.speed)
@@ -107,7 +112,7 @@ def max_model_len(request: ServeRequest, hardware: Hardware) -> int:
 
 
 def command(request: ServeRequest, port: int, model: str) -> list[str]:
-    """The arguments after `vllm`: ours, then the user's, which win."""
+    """Python's arguments: vLLM, our flags, then the user's, which win."""
     events = {"enable_kv_cache_events": True, "publisher": "zmq", "endpoint": "tcp://*:0"}
     ours: dict[str, str | int | None] = {
         "--host": request.host,
@@ -123,14 +128,22 @@ def command(request: ServeRequest, port: int, model: str) -> list[str]:
     if hardware is not None:
         ours.update(_emulated_flags(request, hardware))
     pairs = (part for name, value in ours.items() for part in (name, value) if part is not None)
-    return ["serve", model, *map(str, pairs), *request.flags]
+    return ["-m", *_entry(request, model), *map(str, pairs), *request.flags]
+
+
+def _entry(request: ServeRequest, model: str) -> tuple[str, ...]:
+    """The module to run; a build of vLLM under another name has no `vllm serve`."""
+    if request.kernels is None:
+        return ("vllm.entrypoints.cli.main", "serve", model)
+    return ("vllm.entrypoints.openai.api_server", "--model", model)
 
 
 def _emulated_flags(request: ServeRequest, hardware: Hardware) -> dict[str, str | int | None]:
     settings = request.settings
     reserve = "" if settings.reserve_full_prompt else "no-"
+    executor = {} if request.kernels else {"--distributed-executor-backend": EXECUTOR}
     return {
-        "--distributed-executor-backend": EXECUTOR,
+        **executor,
         "--load-format": "dummy",
         "--enforce-eager": None,
         "--dtype": "bfloat16",
@@ -159,8 +172,15 @@ def environment(request: ServeRequest, plugin: Path) -> Mapping[str, str]:
     if ":" in request.choice.name or ":" in (request.responses or ""):
         path.append(str(Path.cwd()))
     if request.emulate is not None:
-        path.insert(0, str(plugin))
         env.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
         env.pop("VLLM_TARGET_DEVICE", None)  # it would keep vLLM from asking the plugin
+        path = [*(_packages() if request.kernels else [str(plugin)]), *path]
+    if request.kernels is not None:
+        env.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; else vLLM asks for nearly all there is
     env["PYTHONPATH"] = os.pathsep.join(path)
     return env
+
+
+def _packages() -> list[str]:
+    """Where this marsbench and its backends lie, for a Python that has neither installed."""
+    return [str(Path(m.__path__[0]).parent) for m in (marsbench, marsbench_backends)]

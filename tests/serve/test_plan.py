@@ -40,7 +40,7 @@ def test_a_backend_reaches_the_scheduler_with_its_parameters() -> None:
 def test_a_real_model_is_left_to_vllm() -> None:
     request = ServeRequest(choose("fcfs"), model="some/model", flags=("--max-num-seqs", "7"))
     words = command(request, 8123, "some/model")
-    assert words[:2] == ["serve", "some/model"]
+    assert words[:4] == ["-m", "vllm.entrypoints.cli.main", "serve", "some/model"]
     assert words[-2:] == ["--max-num-seqs", "7"]
     assert not {"--load-format", "--block-size", "--num-gpu-blocks-override"} & set(words)
 
