@@ -57,6 +57,11 @@ class Control:
         known = self._sessions.end_session(post.session_id)
         return _done(known, f"session '{post.session_id}' is not known here")
 
+    async def arrivals_over(self, request: web.Request) -> web.Response:
+        await read_body(request)
+        self._sessions.end_arrivals()
+        return web.Response(status=204)
+
     async def info(self, _request: web.Request) -> web.Response:
         """How it was started, and how many there are now."""
         s = self._sessions

@@ -110,7 +110,7 @@ class Gateway:
         app = web.Application(client_max_size=self.config.max_body, middlewares=[_own_answers])
         for path in ROUNDS:
             app.router.add_post(path, proxy.round)
-        for name in ("tool_start", "tool_end", "session_end"):
+        for name in ("tool_start", "tool_end", "session_end", "arrivals_over"):
             app.router.add_post(f"/marsbench/{name}", getattr(control, name))
         for name in ("info", "events"):
             app.router.add_get(f"/marsbench/{name}", getattr(control, name))

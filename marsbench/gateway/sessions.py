@@ -118,6 +118,7 @@ class Sessions:
         self._timeout_s = timeout_s
         self._entrance = Entrance(admission, self._state, self._let_in, clock.later)
         self._known: dict[str, Session] = {}
+        self._arrivals_over = False
 
     # --- what can be read off
 
@@ -282,6 +283,11 @@ class Sessions:
         self._end(session)
         return True
 
+    def end_arrivals(self) -> None:
+        """A client knows that nobody else will come, until the last session has ended."""
+        self._arrivals_over = True
+        self._entrance.ask()
+
     def close(self, why: str) -> None:
         """Refuse all that wait, and forget everybody."""
         for session in list(self._known.values()):
@@ -300,6 +306,7 @@ class Sessions:
         self._emit(events.SessionEnded(now, session.id, outcome, why))
         if session.admitted:  # of the others the controller was never told
             self._admission.observe(signals.SessionEnded(now, session.id, session.num_rounds))
+        self._arrivals_over = self._arrivals_over and bool(self._known)
         self._entrance.leave(session.id)
         for child in [s for s in self._known.values() if s.parent_id == session.id]:
             self._end(child, "its parent's session ended")
@@ -328,7 +335,7 @@ class Sessions:
             block_size=kv.block_size,
             tools_in_flight=self.num_tools,
             tool_cores=self._tool_cores,
-            arrivals_over=False,  # nobody knows who will still come
+            arrivals_over=self._arrivals_over,
         )
 
 

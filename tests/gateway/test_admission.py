@@ -93,6 +93,28 @@ def test_a_session_is_not_abandoned_while_the_server_works_for_it() -> None:
     play(story())
 
 
+def test_the_controller_hears_that_arrivals_are_over_until_everybody_has_left() -> None:
+    async def story() -> None:
+        async with world(hello, *CAP) as w:
+            admission, told = w.gateway._admission, []
+            admit = admission.admit
+            admission.admit = lambda waiting, state: (  # type: ignore[method-assign]
+                told.append(state.arrivals_over) or admit(waiting, state)  # type: ignore[func-returns-value]
+            )
+            assert await status(w.post("a")) == 200
+            held = asyncio.create_task(status(w.post("b")))
+            await w.until(1, 1, 0, 1)
+            assert await w.tell("arrivals_over") == 204
+            assert told == [False, False, True]
+            await w.tell("session_end", session_id="a")
+            assert await held == 200
+            await w.tell("session_end", session_id="b")
+            assert await status(w.post("c")) == 200
+            assert told[3:] == [True, False]
+
+    play(story())
+
+
 def test_a_client_that_goes_away_while_it_waits_is_forgotten() -> None:
     async def story() -> None:
         async with world(hello, *CAP) as w:
