@@ -31,11 +31,11 @@ Alphas = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    _option("--set", metavar="NAME.PARAM=VALUE", about="A parameter of the backend; repeatable"),
+    _option("--set", metavar="NAME.PARAM=VALUE", about="A backend's parameter; repeatable"),
 ]
 EngineName = Annotated[
     Literal["sim", "live", "openhands"],
-    _option(metavar="NAME", about="What plays it: sim, live, openhands (sim)"),
+    _option(metavar="NAME", about="sim, live or openhands (sim)"),
 ]
 Output = Annotated[
     Path | None, _option("-o", "--output", metavar="DIR", about="The run's folder (results/…)")
@@ -108,6 +108,10 @@ Url = Annotated[str | None, _option(metavar="URL", about="Of the server or gatew
 ServedModel = Annotated[
     str | None, _option(metavar="NAME", about="Its model (the only one it lists)", panel=LIVE)
 ]
+EndpointName = Annotated[
+    str | None,
+    _option("--endpoint", metavar="NAME", about="completions, chat (completions)", panel=LIVE),
+]
 Prompts = Annotated[
     str | None, _option(metavar="KIND", about="ids, text, text:TOKENIZER.json (ids)", panel=LIVE)
 ]
@@ -130,6 +134,10 @@ IsolatedBy = Annotated[
 ]
 KvEvents = Annotated[
     str | None, _option(metavar="TCP", about="Endpoint of vLLM's KV events", panel=LIVE)
+]
+MaxSendLag = Annotated[
+    float | None,
+    _option(metavar="S", about="P99 of our own lag, at most (0.05)", panel=LIVE),
 ]
 AgentTasks = Annotated[
     str | None, _option(metavar="TASKS", about="For real agents: shipped, or a file", panel=LIVE)

@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
-from live.world import Call, Script, a_session, healthy, play, serving, sessions
+from live.world import (
+    CHAT,
+    TOKENIZES,
+    Call,
+    Script,
+    a_session,
+    healthy,
+    play,
+    serving,
+    sessions,
+)
 from marsbench.errors import UsageError
 
 
@@ -118,17 +129,20 @@ FAULTS = {
 }
 
 
+@pytest.mark.parametrize("how", [{}, CHAT], ids=["completions", "chat"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_failed_request_fails_its_session_alone(tmp_path: Path, fault: Script) -> None:
+def test_a_failed_request_fails_its_session_alone(
+    tmp_path: Path, fault: Script, how: dict[str, Any]
+) -> None:
     """s1's second round fails; s0 and s2 go on, and the run counts."""
 
     async def script(call: Call) -> web.StreamResponse:
-        if call.session == "s1" and len(call.body["prompt"]) > 32:
+        if call.session == "s1" and len(call.prompt) > 32:
             return await fault(call)
         return await healthy(call)
 
-    with serving(script) as server:
-        done = play(tmp_path, server.url, timeout_s=0.3)
+    with serving(script, **TOKENIZES) as server:
+        done = play(tmp_path, server.url, timeout_s=0.3, **how)
     assert done.ends.keys() == {"s0", "s1", "s2"}
     assert done.ends["s0"] is None
     assert done.ends["s2"] is None

@@ -19,8 +19,9 @@ from marsbench.clock import monotonic
 from marsbench.engine.backends import choose
 from marsbench.engine.live.alone import apart, sample, with_rest
 from marsbench.engine.live.clock import WallClock
+from marsbench.engine.live.endpoint import COMPLETIONS
 from marsbench.engine.live.kv_events import BlockRemoved, BlockStored, KvEvents
-from marsbench.engine.live.options import LiveOptions, ToolsAs, live_options
+from marsbench.engine.live.options import GIVEN, LiveOptions, ToolsAs, live_options
 from marsbench.engine.live.recorder import Recorder
 from marsbench.engine.live.scrape import Scrape, read_metrics
 from marsbench.engine.live.server import Server, check_backend
@@ -41,7 +42,7 @@ def test_an_answer_says_which_events_hold_tokens_and_how_many() -> None:
         b'data:{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,'
         b'"prompt_tokens_details":{"cached_tokens":8}}}\n\ndata: [DONE]\n\n'
     )
-    answer = read_answer(body)
+    answer = read_answer(body, COMPLETIONS.decode)
     assert [body[offset : offset + 7] for offset in answer.offsets] == [b"data: {"] * 2
     assert (answer.counts, answer.token_ids, answer.output_tokens) == ([1, 2], [5, 6, 7], 3)
     assert (answer.prompt_tokens, answer.cached_tokens, answer.texts) == (9, 8, ["a", "bc"])
@@ -50,9 +51,9 @@ def test_an_answer_says_which_events_hold_tokens_and_how_many() -> None:
 def test_without_ids_one_token_an_event_is_believed_only_if_it_adds_up() -> None:
     event = b'data: {"choices":[{"text":"a","finish_reason":null}]}\n\n'
     end = b'data: {"choices":[{"text":"","finish_reason":"stop"}],"usage":{"completion_tokens":%d}}'
-    right = read_answer(event * 2 + end % 2 + b"\n\ndata: [DONE]\n\n")
+    right = read_answer(event * 2 + end % 2 + b"\n\ndata: [DONE]\n\n", COMPLETIONS.decode)
     assert (right.counts, right.output_tokens, right.cached_tokens) == ([1, 1], 2, None)
-    wrong = read_answer(event * 2 + end % 5 + b"\n\ndata: [DONE]\n\n")
+    wrong = read_answer(event * 2 + end % 5 + b"\n\ndata: [DONE]\n\n", COMPLETIONS.decode)
     assert (wrong.counts, wrong.output_tokens, len(wrong.offsets)) == (None, 5, 2)
 
 
@@ -69,7 +70,7 @@ def test_without_ids_one_token_an_event_is_believed_only_if_it_adds_up() -> None
 )
 def test_what_is_no_answer_is_named(body: bytes, why: str) -> None:
     with pytest.raises(AnswerError, match=why):
-        read_answer(body)
+        read_answer(body, COMPLETIONS.decode)
 
 
 def test_metrics_are_read_and_what_is_not_there_is_none() -> None:
@@ -106,7 +107,7 @@ def test_bytes_are_stamped_as_they_arrive_though_they_are_read_at_the_end() -> N
         return await call.end(response, 3)
 
     async def main(url: str) -> tuple[Exchange, bytes]:
-        exchange = Exchange(sent.append, first.append)
+        exchange = Exchange(sent.append, first.append, COMPLETIONS.holds_token)
         async with Wire() as wire:
             await wire.warm(f"{url}/v1/models")
             head = {"Content-Type": "application/json", "X-Session-ID": "s"}
@@ -119,7 +120,7 @@ def test_bytes_are_stamped_as_they_arrive_though_they_are_read_at_the_end() -> N
 
     with serving(script) as server:  # type: ignore[arg-type]
         exchange, body = asyncio.run(main(server.url))
-    times = exchange.at(read_answer(body).offsets)
+    times = exchange.at(read_answer(body, COMPLETIONS.decode).offsets)
     assert sent == [exchange.sent_at]
     assert first == [times[0]]
     assert times[0] - sent[0] >= 0.1
@@ -133,7 +134,7 @@ def test_connections_are_used_again() -> None:
     async def main(url: str) -> None:
         async with Wire() as wire:
             for _ in range(5):
-                exchange = Exchange(lambda _: None, lambda _: None)
+                exchange = Exchange(lambda _: None, lambda _: None, COMPLETIONS.holds_token)
                 head = {"Content-Type": "application/json", "X-Session-ID": "s"}
                 content = b'{"prompt":[1],"max_tokens":3}'
                 await wire.post(httpx.URL(f"{url}/v1/completions"), head, content, exchange)
@@ -337,6 +338,10 @@ def test_the_rest_is_simulated_and_scaled_as_the_sample_was() -> None:
         ({"warm_up_s": -1.0}, "--warm-up"),
         ({"tools_as": "jump"}, "sleep, cpu or both"),
         ({"prompts": "words"}, "ids, text"),
+        ({"prompts": "text:"}, "ids, text"),
+        ({"endpoint": "talk"}, "completions or chat"),
+        ({"endpoint": "chat"}, "no token ids: give --prompts text"),
+        ({"lag_bound_s": -0.1}, "--max-send-lag"),
         ({"isolated": "measure:0"}, "measure:5"),
         ({"isolated": "guess"}, "measure:5"),
     ],
@@ -347,15 +352,21 @@ def test_what_cannot_be_is_refused(options: dict[str, object], words: str) -> No
 
 
 def test_an_option_of_live_runs_is_refused_elsewhere() -> None:
-    given = dict.fromkeys(
-        ("url", "served_model", "prompts", "tools_as", "speed", "warm_up", "cool_down", "timeout",
-         "isolated", "kv_events")
-    ) | {"engine": "sim"}  # fmt: skip
+    given = dict.fromkeys(GIVEN) | {"engine": "sim"}
     assert live_options(given) is None
     with pytest.raises(UsageError, match="--warm-up is for --engine live, not --engine sim"):
         live_options({**given, "warm_up": 3.0})
     with pytest.raises(UsageError, match="needs the server's --url"):
         live_options({**given, "engine": "live"})
+
+
+def test_chat_is_text_unless_ids_are_asked_for() -> None:
+    given = dict.fromkeys(GIVEN) | {"engine": "live", "url": "http://x", "endpoint": "chat"}
+    found = live_options({**given, "max_send_lag": 0.1})
+    assert found is not None
+    assert (found.endpoint, found.prompts, found.lag_bound_s) == ("chat", "text", 0.1)
+    with pytest.raises(UsageError, match="no token ids"):
+        live_options({**given, "prompts": "ids"})
 
 
 def test_a_gateway_of_other_parameters_or_speed_is_refused() -> None:

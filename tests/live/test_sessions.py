@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from aiohttp import web
 
-from live.world import Call, a_session, play, serving, sessions
+from live.world import TOKENIZES, Call, a_session, play, serving, sessions
 from marsbench.events import Event, PromptCached
 from marsbench.session import Round, Session, ToolCall
 from marsbench_backends import session_table
@@ -210,10 +210,7 @@ def test_the_servers_metrics_are_part_of_the_stream(tmp_path: Path) -> None:
 
 
 def test_text_of_the_exact_length_is_counted_by_the_server(tmp_path: Path) -> None:
-    async def tokenize(request: web.Request) -> web.StreamResponse:
-        return web.json_response({"count": len((await request.json())["prompt"])})
-
-    with serving(routes={"/tokenize": tokenize}) as server:
+    with serving(**TOKENIZES) as server:
         done = play(tmp_path, server.url, sessions(2), prompts="text")
     assert done.client["rounds_with_another_prompt_length"] == 0
     assert {len(call.body["prompt"]) for call in server.calls} == {32, 32 + 4 + 32}

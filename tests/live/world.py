@@ -25,7 +25,10 @@ from marsbench.runs import RunFolder, RunSummary
 from marsbench.session import Round, Session, ToolCall
 from marsbench.workload.files import Workload, write_workload
 
-COMPLETIONS = "/v1/completions"
+COMPLETIONS, CHATS = "/v1/completions", "/v1/chat/completions"
+# What the server's chat template writes around a message, a token a character.
+HEAD, TAIL = "<user>", "</user><answer>"
+CHAT: dict[str, Any] = {"endpoint": "chat", "prompts": "text"}
 # A test shares its machine with others, so a late client is no failure but where it is the point.
 QUICK: dict[str, Any] = {"isolated": "none", "timeout_s": 5.0, "lag_bound_s": 60.0}
 METRICS = """\
@@ -52,19 +55,34 @@ class Call:
     def session(self) -> str:
         return self.request.headers["X-Session-ID"]
 
+    @property
+    def is_chat(self) -> bool:
+        return self.request.path == CHATS
+
+    @property
+    def prompt(self) -> str | list[int]:
+        """What the model sees: the template's part of a chat too."""
+        return templated(self.body["messages"]) if self.is_chat else self.body["prompt"]
+
     async def begin(self) -> web.StreamResponse:
+        """A chat's first event holds no token, only whose turn it is."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(self.request)
+        if self.is_chat:
+            delta = {"role": "assistant", "content": ""}
+            await send(response, {"choices": [{"delta": delta, "finish_reason": None}]})
         return response
 
     async def token(self, response: web.StreamResponse, number: int = 0) -> None:
-        choice = {"index": 0, "text": "abcdefgh"[number % 8], "finish_reason": None}
+        letter = "abcdefgh"[number % 8]
+        written = {"delta": {"content": letter}} if self.is_chat else {"text": letter}
+        choice = {"index": 0, **written, "finish_reason": None}
         if self.body.get("return_token_ids"):
             choice["token_ids"] = [100 + number]
         await send(response, {"choices": [choice]})
 
     async def end(self, response: web.StreamResponse, tokens: int) -> web.StreamResponse:
-        prompt = len(self.body["prompt"])
+        prompt = len(self.prompt)
         usage = {
             "prompt_tokens": prompt,
             "completion_tokens": tokens,
@@ -99,6 +117,21 @@ async def send(response: web.StreamResponse, event: dict[str, Any]) -> None:
     await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
 
 
+def templated(messages: list[dict[str, str]]) -> str:
+    (message,) = messages
+    return HEAD + message["content"] + TAIL
+
+
+async def tokenize(request: web.Request) -> web.Response:
+    """As vLLM's, where a character is a token."""
+    asked = await request.json()
+    text = templated(asked["messages"]) if "messages" in asked else asked["prompt"]
+    return web.json_response({"count": len(text), "tokens": list(text.encode())})
+
+
+TOKENIZES: dict[str, Any] = {"routes": {"/tokenize": tokenize}}
+
+
 async def healthy(call: Call) -> web.StreamResponse:
     return await call.answer()
 
@@ -121,7 +154,8 @@ class Server:
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26)
         app.router.add_get("/v1/models", self._models)
-        app.router.add_post(COMPLETIONS, self._completions)
+        for path in (COMPLETIONS, CHATS):
+            app.router.add_post(path, self._completions)
         app.router.add_post("/marsbench/{verb}", self._post)
         if self.metrics is not None:
             app.router.add_get("/metrics", self._metrics)

@@ -15,6 +15,7 @@ import httpx
 from marsbench import events
 from marsbench.clock import monotonic
 from marsbench.engine.live.clock import WallClock
+from marsbench.engine.live.endpoint import COMPLETIONS, Endpoint
 from marsbench.engine.live.prompts import Context
 from marsbench.engine.live.recorder import TokenTimes
 from marsbench.engine.live.server import Server, headers
@@ -80,12 +81,14 @@ class Rounds:
         clock: WallClock,
         record: Callable[[events.Event], None],
         timeout_s: float,
+        endpoint: Endpoint = COMPLETIONS,
     ) -> None:
         self.tally = Tally()
         self.token_times = TokenTimes()
         self._wire = wire
         self._server = server
-        self._url = httpx.URL(f"{server.root}/v1/completions")
+        self._endpoint = endpoint
+        self._url = httpx.URL(server.root + endpoint.path)
         self._clock = clock
         self._record = record
         self._timeout_s = timeout_s
@@ -105,7 +108,7 @@ class Rounds:
 
         Raises RoundFailedError, or ServerDiedError when there is no server left to ask.
         """
-        exchange = Exchange(self._sent(ask), self._first(ask))
+        exchange = Exchange(self._sent(ask), self._first(ask), self._endpoint.holds_token)
         content = self._content(ask)
         self.tally.in_flight += 1
         try:
@@ -116,7 +119,7 @@ class Rounds:
         if status != 200:
             raise await self._failed(f"HTTP {status}: {_message(body)}", at, status >= 500)
         try:
-            answer = read_answer(body)
+            answer = read_answer(body, self._endpoint.decode)
         except AnswerError as error:
             raise RoundFailedError(str(error), at) from error
         self._answered(ask, answer, exchange)
@@ -144,7 +147,8 @@ class Rounds:
 
     def _content(self, ask: Ask) -> bytes:
         fields = json.dumps(self._fields(ask))
-        return b'%s,"prompt":%s}' % (fields[:-1].encode(), ask.context.prompt(ask.prompt))
+        prompt = self._endpoint.prompt % ask.context.prompt(ask.prompt)
+        return b"%s,%s}" % (fields[:-1].encode(), prompt)
 
     def _fields(self, ask: Ask) -> dict[str, Any]:
         output = ask.prompt.output_tokens

@@ -10,11 +10,13 @@ from typing import Any, Literal, get_args
 from marsbench.errors import UsageError
 
 ToolsAs = Literal["sleep", "cpu", "both"]
+EndpointName = Literal["completions", "chat"]
 NUMBERS = {
     "speed": ("--speed", 1e-3),
     "timeout_s": ("--timeout", 1e-3),
     "warm_up_s": ("--warm-up", 0.0),
     "cool_down_s": ("--cool-down", 0.0),
+    "lag_bound_s": ("--max-send-lag", 0.0),
 }
 
 
@@ -24,6 +26,7 @@ class LiveOptions:
 
     url: of the server or gateway, with or without /v1.
     served_model: the model's name there; None takes the only one that the server lists.
+    endpoint: "completions", or "chat": each prompt is one message of a user, and is text.
     prompts: "ids", or "text", or "text:FILE" with a tokenizer.json for a server that has none.
     tools_as: "sleep" waits as long as the modelled host would take, "both" burns the CPU-seconds
         of calls that burn and waits for the others, "cpu" burns a core through every call.
@@ -39,6 +42,7 @@ class LiveOptions:
 
     url: str
     served_model: str | None = None
+    endpoint: EndpointName = "completions"
     prompts: str = "ids"
     tools_as: ToolsAs = "sleep"
     speed: float = 1.0
@@ -61,11 +65,22 @@ class LiveOptions:
                 raise UsageError(f"{option} must be {least:g} or more, not {value:g}.")
         if self.tools_as not in get_args(ToolsAs):
             raise UsageError(f"--tools-as is sleep, cpu or both, not '{self.tools_as}'.")
-        if self.prompts not in ("ids", "text") and not self.prompts.startswith("text:"):
+        self._check_prompts()
+        _ = self.sample_size  # raises for what it cannot read
+
+    def _check_prompts(self) -> None:
+        kind, _, file = self.prompts.partition(":")
+        if self.prompts not in ("ids", "text") and not (kind == "text" and file):
             raise UsageError(
                 f"--prompts is ids, text or text:TOKENIZER.json, not '{self.prompts}'."
             )
-        _ = self.sample_size  # raises for what it cannot read
+        if self.endpoint not in get_args(EndpointName):
+            raise UsageError(f"--endpoint is completions or chat, not '{self.endpoint}'.")
+        if self.endpoint == "chat" and kind == "ids":
+            raise UsageError(
+                "--endpoint chat sends text, and no token ids: give --prompts text, "
+                "or --endpoint completions."
+            )
 
     @property
     def root(self) -> str:
@@ -90,6 +105,7 @@ class LiveOptions:
 GIVEN = {
     "url": "url",
     "served_model": "served_model",
+    "endpoint": "endpoint",
     "prompts": "prompts",
     "tools_as": "tools_as",
     "speed": "speed",
@@ -98,6 +114,7 @@ GIVEN = {
     "timeout": "timeout_s",
     "isolated": "isolated",
     "kv_events": "kv_events",
+    "max_send_lag": "lag_bound_s",
 }
 
 
@@ -118,4 +135,6 @@ def live_options(given: Mapping[str, Any]) -> LiveOptions | None:
         raise UsageError(
             "--engine live needs the server's --url; for example --url http://127.0.0.1:8000."
         )
+    if typed.get("endpoint") == "chat":
+        typed.setdefault("prompts", "text")
     return LiveOptions(**{GIVEN[name]: value for name, value in typed.items()})

@@ -15,8 +15,10 @@ from marsbench import events
 from marsbench.engine.isolated import UNCONTENDED_CORES, Isolated
 from marsbench.engine.job import resolve_workload, run_config, run_folder, times_alone
 from marsbench.engine.live.alone import Ideals, apart, sample, with_rest
+from marsbench.engine.live.chat import CHAT, ChatContext, Template
 from marsbench.engine.live.client import Rounds, ServerDiedError, Tally
 from marsbench.engine.live.clock import WallClock
+from marsbench.engine.live.endpoint import COMPLETIONS
 from marsbench.engine.live.gateway import PATIENCE_S, Gateway, NoGateway
 from marsbench.engine.live.kv_events import KvEvents
 from marsbench.engine.live.options import LiveOptions
@@ -24,6 +26,7 @@ from marsbench.engine.live.prompts import Context, TokenContext
 from marsbench.engine.live.recorder import TICK_S, Recorder
 from marsbench.engine.live.server import Server, check_backend, probe
 from marsbench.engine.live.sessions import Player
+from marsbench.engine.live.template import measure
 from marsbench.engine.live.text import (
     TextContext,
     Tokenizer,
@@ -54,7 +57,10 @@ Contexts = Callable[[Session, Wire], Context]
 
 @dataclass(frozen=True)
 class LiveJob:
-    """A request that can be played: the server that answers, and what is to be asked of it."""
+    """A request that can be played: the server that answers, and what is to be asked of it.
+
+    template: of a chat; None where none is played.
+    """
 
     request: RunRequest
     options: LiveOptions
@@ -62,6 +68,7 @@ class LiveJob:
     workload: Workload
     simulated: Isolated | None
     context: Contexts
+    template: Template | None
 
 
 def run(request: RunRequest) -> tuple[Path, RunSummary]:
@@ -76,7 +83,7 @@ def run(request: RunRequest) -> tuple[Path, RunSummary]:
 
 
 def prepare(request: RunRequest) -> LiveJob:
-    """Ask the server what it is, then make the workload; no request is sent yet."""
+    """Ask the server what it is, then make the workload; no round is asked for yet."""
     options = request.live
     assert options is not None, "a live run is asked for with its options"
     server = probe(options.root, options.served_model)
@@ -84,7 +91,8 @@ def prepare(request: RunRequest) -> LiveJob:
     workload = resolve_workload(request)
     _check_fits(workload, server)
     simulated = times_alone(request, workload) if _simulates(options, workload) else None
-    return LiveJob(request, options, server, workload, simulated, _contexts(options, server))
+    context, template = _contexts(options, server)
+    return LiveJob(request, options, server, workload, simulated, context, template)
 
 
 def _simulates(options: LiveOptions, workload: Workload) -> bool:
@@ -103,17 +111,27 @@ def _check_fits(workload: Workload, server: Server) -> None:
         )
 
 
-def _contexts(options: LiveOptions, server: Server) -> Contexts:
+def _contexts(options: LiveOptions, server: Server) -> tuple[Contexts, Template | None]:
+    """How prompts are written, and what the server's template adds to them, if it is a chat."""
     if options.prompts == "ids":
-        return lambda session, _: TokenContext(session)
+        return lambda session, _: TokenContext(session), None
+    tokenizer, units = _tokenizer(options, server)
+    if options.endpoint == "completions":
+        return lambda session, wire: TextContext(session, tokenizer(wire)), None
+    template = measure(server, units)
+    return lambda session, wire: ChatContext(session, tokenizer(wire), template), template
+
+
+def _tokenizer(
+    options: LiveOptions, server: Server
+) -> tuple[Callable[[Wire], Tokenizer], Sequence[str]]:
+    """Who counts tokens in a run, and its units."""
     _, _, file = options.prompts.partition(":")
     if file:
         tokenizer = file_tokenizer(Path(file))
-        return lambda session, _: TextContext(session, tokenizer)
-    found = server_units(server)
-    return lambda session, wire: TextContext(
-        session, Tokenizer(server_count(server, wire.client), found)
-    )
+        return lambda _: tokenizer, tokenizer.units
+    units = server_units(server)
+    return lambda wire: Tokenizer(server_count(server, wire.client), units), units
 
 
 def _config(job: LiveJob) -> RunConfig:
@@ -206,9 +224,9 @@ class Run:
         """What the client knows of itself, beside what happened; written however the run ended."""
         rounds = None if self._stage is None else self._stage.rounds
         if rounds is None:
-            return Findings(Tally(), self._job.options, self._how)
+            return Findings(Tally(), self._job.options, self._how, self._job.template)
         rounds.token_times.write(self._writer.path / TOKENS)
-        found = Findings(rounds.tally, self._job.options, self._how)
+        found = Findings(rounds.tally, self._job.options, self._how, self._job.template)
         text = json.dumps(found.record(), indent=2) + "\n"
         (self._writer.path / CLIENT).write_text(text, encoding="utf-8")
         return found
@@ -252,7 +270,8 @@ class Stage:
             stack.callback(self._record.close)
             wire = await stack.enter_async_context(Wire())
             record = await self._gateway(stack, wire)
-            rounds = Rounds(wire, job.server, clock, record, job.options.timeout_s)
+            endpoint = COMPLETIONS if job.template is None else CHAT
+            rounds = Rounds(wire, job.server, clock, record, job.options.timeout_s, endpoint)
             self.rounds = await stack.enter_async_context(rounds)
             tools = await stack.enter_async_context(
                 Tools(clock, job.options.tools_as, cores, job.request.tool_workers)
@@ -276,6 +295,7 @@ class Stage:
             lambda session: job.context(session, wire),
             None if scrape is None else scrape.block_size,
             policy.clairvoyant,
+            None if job.template is None else job.template.tail,
         )
 
     async def _gateway(self, stack: AsyncExitStack, wire: Wire) -> NoGateway:

@@ -25,6 +25,7 @@ class Player:
 
     context: a fresh context of a session. block_size: tokens a block, if the server tells.
     is_clairvoyant: the server's policy is told the rest of each session.
+    tail: as of `Reusable`.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Player:
         context: Callable[[Session], Context],
         block_size: int | None = None,
         is_clairvoyant: bool = False,
+        tail: int | None = None,
     ) -> None:
         self._clock = clock
         self._rounds = rounds
@@ -44,6 +46,7 @@ class Player:
         self._context = context
         self._block_size = block_size
         self._is_clairvoyant = is_clairvoyant
+        self._tail = tail
 
     async def play(self, sessions: Sequence[Session], lanes: int | None) -> None:
         """All sessions to their ends. Raises ServerDiedError when there is no server left."""
@@ -84,7 +87,7 @@ class Player:
 
     async def _steps(self, session: Session, at: float, parent: str | None) -> float:
         context = self._context(session)
-        reusable = Reusable(self._block_size)
+        reusable = Reusable(self._block_size, self._tail)
         for step in play(session):
             if isinstance(step, RunTools):
                 at = await self._run_tools(session, step, at)
@@ -143,10 +146,14 @@ class Player:
 
 
 class Reusable:
-    """Tokens of a session's next prompt, in whole blocks, that it has had computed before."""
+    """Tokens of a session's next prompt, in whole blocks, that it has had computed before.
 
-    def __init__(self, block_size: int | None) -> None:
+    tail: tokens at a prompt's end behind which nothing is part of the next one; None without one.
+    """
+
+    def __init__(self, block_size: int | None, tail: int | None = None) -> None:
         self._block_size = block_size
+        self._tail = tail
         self._computed = 0
         self._epoch = 0
 
@@ -156,7 +163,8 @@ class Reusable:
         if prompt.epoch != self._epoch:
             self._computed = min(self._computed, prompt.edges[-1][0] if prompt.edges else 0)
             self._epoch = prompt.epoch
-        found = min(self._computed, prompt.num_tokens - 1)
+        found = max(0, min(self._computed, prompt.num_tokens - 1))
         # The last output token is sampled but never computed.
-        self._computed = prompt.num_tokens + prompt.output_tokens - 1
+        kept = prompt.output_tokens - 1 if self._tail is None else -self._tail
+        self._computed = prompt.num_tokens + kept
         return None if size is None else found // size * size

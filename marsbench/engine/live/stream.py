@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
@@ -20,30 +22,44 @@ class _Details(msgspec.Struct):
     cached_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct):
+class Usage(msgspec.Struct):
+    """What the last event with choices or one behind it says of the whole answer."""
+
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
 
 
-class _Choice(msgspec.Struct):
-    text: str = ""
-    finish_reason: str | None = None
-    token_ids: list[int] | None = None
+class Choice(Protocol):
+    """What an event holds of the answer."""
+
+    @property
+    def token_ids(self) -> list[int] | None: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def has_token(self) -> bool:
+        """Whether there is a token in it, as far as can be seen without token ids."""
+        ...
 
 
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
-    error: msgspec.Raw = msgspec.Raw()
+class Chunk(Protocol):
+    """An event as an endpoint sends it."""
+
+    @property
+    def choices(self) -> Sequence[Choice]: ...
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def error(self) -> msgspec.Raw: ...
 
 
-_decode = msgspec.json.Decoder(_Chunk).decode
+Decode = Callable[[bytes], Chunk]
 
 
 @dataclass(slots=True)
 class Answer:
-    """What a completion's stream held.
+    """What an answer's stream held.
 
     offsets: where in the body each event with tokens begins. counts: tokens in each; None where
         the server does not say and one an event does not add up to its total.
@@ -59,11 +75,14 @@ class Answer:
     cached_tokens: int | None = None
 
 
-def read_answer(body: bytes) -> Answer:
-    """The whole stream. Raises AnswerError when it is malformed, an error, or was cut short."""
+def read_answer(body: bytes, decode: Decode) -> Answer:
+    """The whole stream, its events read by `decode`.
+
+    Raises AnswerError when it is malformed, an error, or was cut short.
+    """
     answer, done = Answer(), False
     ids: list[int] = []
-    usage: _Usage | None = None
+    usage: Usage | None = None
     for line in _lines.finditer(body):
         text = line.group()
         if not text.startswith(b"data:"):
@@ -71,7 +90,7 @@ def read_answer(body: bytes) -> Answer:
         elif (payload := text[5:].strip()) == DONE:
             done = True
         else:
-            chunk = _chunk(payload)
+            chunk = _chunk(payload, decode)
             if chunk.usage is not None:
                 usage = chunk.usage
             for choice in chunk.choices:
@@ -87,9 +106,9 @@ def _check(line: bytes) -> None:
         raise AnswerError(f"a line of the stream is no event: {_shown(line)}")
 
 
-def _chunk(payload: bytes) -> _Chunk:
+def _chunk(payload: bytes, decode: Decode) -> Chunk:
     try:
-        chunk = _decode(payload)
+        chunk = decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AnswerError(f"an event of the stream is malformed: {_shown(payload)}") from error
     if b'"error"' in payload and bytes(chunk.error) not in (b"", b"null"):
@@ -97,20 +116,20 @@ def _chunk(payload: bytes) -> _Chunk:
     return chunk
 
 
-def _add(answer: Answer, ids: list[int], choice: _Choice, offset: int) -> None:
+def _add(answer: Answer, ids: list[int], choice: Choice, offset: int) -> None:
     assert answer.counts is not None
     if choice.token_ids is not None:
         ids += choice.token_ids
         number = len(choice.token_ids)
-    else:  # the last event often holds nothing but the reason of the end
-        number = int(bool(choice.text) or choice.finish_reason is None)
+    else:
+        number = int(choice.has_token)
     if number:
         answer.offsets.append(offset)
         answer.counts.append(number)
         answer.texts.append(choice.text)
 
 
-def _settle(answer: Answer, ids: list[int], usage: _Usage | None) -> None:
+def _settle(answer: Answer, ids: list[int], usage: Usage | None) -> None:
     assert answer.counts is not None
     seen = sum(answer.counts)
     if usage is not None:

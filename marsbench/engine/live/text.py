@@ -81,6 +81,10 @@ def file_tokenizer(path: Path) -> Tokenizer:
     except Exception as error:  # the library raises nothing narrower
         raise UsageError(f"{path} is not a tokenizer.json: {error}") from error
 
+    # Some files carry the limits of their training along, which would cut a prompt or fill it up.
+    read.no_truncation()
+    read.no_padding()
+
     def count(text: str) -> int:
         return len(read.encode(text, add_special_tokens=False).ids)
 
@@ -117,13 +121,16 @@ class _Piece:
 
 
 class TextContext:
-    """A context as pieces of known length: units of the writers' streams, and answers."""
+    """A context as pieces of known length: units of the writers' streams, and answers.
 
-    def __init__(self, session: Session, tokenizer: Tokenizer) -> None:
+    begin: the position of the text's first token.
+    """
+
+    def __init__(self, session: Session, tokenizer: Tokenizer, begin: int = 0) -> None:
         self._writers = Writers(session)
         self._tokenizer = tokenizer
         self._pieces: list[_Piece] = []
-        self._length = 0
+        self._length = begin
         self._epoch = 0
 
     def prompt(self, prompt: Prompt) -> bytes:
@@ -153,7 +160,7 @@ class TextContext:
 
     def _cut(self, kept: int) -> None:
         """Keeps whole pieces, and of the last one the units that fit; half an answer is none."""
-        while self._length > kept:
+        while self._pieces and self._length > kept:
             piece = self._pieces.pop()
             self._length -= piece.tokens
             if piece.units is not None and self._length < kept:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from marsbench.engine.live.chat import Template
 from marsbench.engine.live.client import Tally
 from marsbench.engine.live.options import LiveOptions
 from marsbench.engine.live.server import Server
@@ -15,11 +16,12 @@ from marsbench.runs import CautionNote
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the client did. isolated: how the times alone are known."""
+    """What the client did. isolated: how the times alone are known. template: of chats."""
 
     tally: Tally
     options: LiveOptions
     isolated: dict[str, Any] | None
+    template: Template | None = None
 
     def record(self) -> dict[str, Any]:
         """For client.json."""
@@ -29,6 +31,7 @@ class Findings:
             "rounds_answered": self.tally.rounds,
             "rounds_with_another_prompt_length": self.tally.other_prompt_length,
             "rounds_with_another_output_length": self.tally.other_output_length,
+            "chat_template": self.template and asdict(self.template),
             "isolated": self.isolated,
         }
 
@@ -57,7 +60,8 @@ class Findings:
             yield (
                 "PROMPT_LENGTH",
                 f"{tally.other_prompt_length} of {tally.rounds} prompts had another length at the "
-                "server than the workload says; use --prompts ids where the server takes them.",
+                "server than the workload says; use --prompts ids (and no chat) where the server "
+                "takes them.",
             )
         if tally.other_output_length:
             yield (

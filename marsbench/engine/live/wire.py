@@ -28,22 +28,33 @@ KEEP_ALIVE_S = 2.0
 HELD_BYTES = 1 << 28
 # What httpx raises, what aiohttp raises where httpx has no name for it, and what sockets do.
 NO_ANSWER = (httpx.HTTPError, aiohttp.ClientError, OSError)
-FIRST = b"data:"
-NO_TOKEN = (b"[DONE]", b'"error"')
+# So much of what came before is looked at again: an event may be cut anywhere on its way.
+OVERLAP = 64
 
 
 class Exchange:
     """One request on the wire. Times are readings of `marsbench.clock.monotonic`.
 
     sent_at: when a connection took it. last_at: when something last happened.
+    holds_token: whether bytes hold the first token, or its beginning.
     times, sizes: when bytes of the answer's body came, and how many had come by then.
     """
 
-    __slots__ = ("answered", "body", "last_at", "on_first", "on_sent", "sent_at", "sizes", "times")
+    __slots__ = (
+        "_end", "answered", "body", "holds_token", "last_at", "on_first", "on_sent", "sent_at",
+        "sizes", "times",
+    )  # fmt: skip
 
-    def __init__(self, on_sent: Callable[[float], None], on_first: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        on_sent: Callable[[float], None],
+        on_first: Callable[[float], None],
+        holds_token: Callable[[bytes], bool],
+    ) -> None:
         self.on_sent = on_sent
         self.on_first = on_first
+        self.holds_token = holds_token
+        self._end = b""
         self.sent_at: float | None = None
         self.last_at = monotonic()
         self.answered = False
@@ -66,9 +77,11 @@ class Exchange:
         if self.answered:
             return
         self.body = body
-        if FIRST in data and not any(word in data for word in NO_TOKEN):
+        seen = self._end + data
+        if self.holds_token(seen):
             self.answered = True
             self.on_first(at)
+        self._end = seen[-OVERLAP:]
 
     def at(self, offsets: Sequence[int]) -> NDArray[np.float64]:
         """When the body's bytes at these offsets came."""

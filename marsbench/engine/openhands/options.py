@@ -73,7 +73,9 @@ GIVEN = {
     "kv_events": "kv_events",
 }
 OWN = ("tasks", "workers", "context_tokens")
-NOT_FOR_AGENTS = ("prompts", "tools_as", "speed", "warm_up", "cool_down")
+NOT_FOR_AGENTS = (
+    "endpoint", "prompts", "tools_as", "speed", "warm_up", "cool_down", "max_send_lag",
+)  # fmt: skip
 
 
 def openhands_options(given: Mapping[str, Any]) -> OpenHandsOptions | None:
