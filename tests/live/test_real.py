@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from live.world import Done, a_request
+from live.world import CHAT, Done, a_request
 from marsbench.engine.backends import choose
 from marsbench.engine.run import run
 from marsbench.engine.settings import EngineSettings
@@ -92,6 +93,26 @@ def test_what_the_server_does_is_in_the_stream(server, tmp_path: Path) -> None:
     assert done.summary["evictions"]["blocks"] == sum(e.blocks for e in lost) > 0
     assert done.summary["preemptions"] is not None
     assert done.summary["kv_usage"]["samples"] > 0
+
+
+def test_a_chat_has_the_workloads_lengths_inside_the_template(server, tmp_path: Path) -> None:
+    """Positions too: the second session finds the shared prefix to the block."""
+    # Its marks of a turn's begin and end are one token each, the rest is one a character.
+    head, tail = 1 + len("user\n"), 1 + len("\n") + 1 + len("assistant\n")
+    played = [replace(s, id=f"chat-{s.id}", prefix_group="chat") for s in agents(2)]
+    options = {"speed": SPEED, "timeout_s": 60.0, **CHAT}
+    done = Done(*run(a_request(tmp_path, server.url, played, **options)))
+    assert done.summary["valid"], done.summary["reasons"]
+    assert set(done.ends.values()) == {None}
+    assert done.client["chat_template"] == {"head": head, "tail": tail, "how": "tokenize"}
+    assert done.client["rounds_with_another_prompt_length"] == 0
+    assert done.client["rounds_with_another_output_length"] == 0
+    found = {(e.session, e.round): e for e in done.events if isinstance(e, PromptCached)}
+    second = found["chat-s0", 1]
+    assert second.cached_tokens == second.reusable_tokens == (640 - tail) // 16 * 16
+    assert found["chat-s1", 0].cached_tokens == 320
+    tokens = pd.read_parquet(done.path / "tokens.parquet")["tokens"]
+    assert sum(map(sum, tokens)) == 2 * 3 * 20
 
 
 def test_admissions_are_the_gateways(gateway: str, tmp_path: Path) -> None:
