@@ -123,7 +123,7 @@ lock: setup ## resolve the newest versions, write requirements/lock.txt, install
 
 clean: ## remove caches and builds
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-distclean: clean ## remove .venv too
-	rm -rf .venv .venv-openhands .venv-openhands-ai
+distclean: clean ## remove the environments too
+	rm -rf .venv .venv-*
