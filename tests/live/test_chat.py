@@ -27,7 +27,7 @@ from marsbench.errors import UsageError
 from marsbench.events import GpuFirstToken, PromptCached
 from marsbench.session import Cut, Round, Session
 
-TEMPLATE = Template(3, 5, "tokenize")
+TEMPLATE = Template(8, 3, "tokenize")
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
 TOKEN = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n'
 END = b"data: [DONE]\n\n"
@@ -119,7 +119,7 @@ def test_the_shared_prefix_ends_where_the_workload_says_template_and_all() -> No
     a, b = (Session(n, (Round(60, 1),), prefix_group="g", prefix_tokens=30) for n in "ab")
     one, two = (text_of(ChatContext(s, BYTES, TEMPLATE), next(s.prompts())) for s in (a, b))
     alike = next(n for n, (x, y) in enumerate(zip(one, two, strict=True)) if x != y)
-    assert TEMPLATE.head + alike == 30
+    assert TEMPLATE.begin + alike == 30
 
 
 def test_a_cut_into_the_template_keeps_the_length() -> None:
@@ -152,14 +152,14 @@ def answers(**body: object) -> Callable[[web.Request], Awaitable[web.Response]]:
 def test_tokenize_says_where_the_templates_tokens_stand() -> None:
     with serving(**TOKENIZES) as server:
         found = measure(Server(server.url, "tiny"), BYTES.units)
-        assert found == Template(len(HEAD), len(TAIL), "tokenize")
+        assert found == Template(len(HEAD + TAIL), len(HEAD), "tokenize")
         assert server.calls == []
 
 
 @pytest.mark.parametrize("routes", [{}, {"/tokenize": answers(tokens=[])}])
 def test_without_it_two_probes_say_how_many_there_are(routes: Any) -> None:
     with serving(told(lambda text: len(text) + 11), routes=routes) as server:
-        assert measure(Server(server.url, "tiny"), BYTES.units) == Template(0, 11, "usage")
+        assert measure(Server(server.url, "tiny"), BYTES.units) == Template(11, None, "usage")
         assert len(server.calls) == 2
 
 
@@ -200,7 +200,7 @@ def test_a_chat_is_played_as_completions_are(tmp_path: Path) -> None:
     assert second.body["vllm_xargs"]["marsbench_reusable"] == (32 - len(TAIL)) // 16 * 16
     assert done.client["rounds_with_another_prompt_length"] == 0
     assert done.client["chat_template"] == {
-        "head": len(HEAD), "tail": len(TAIL), "how": "tokenize"
+        "tokens": len(HEAD + TAIL), "head": len(HEAD), "how": "tokenize"
     }  # fmt: skip
     cached = [e for e in done.events if isinstance(e, PromptCached)]
     assert [e.cached_tokens for e in cached] == [16, 34]

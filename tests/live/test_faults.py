@@ -23,6 +23,8 @@ from live.world import (
 )
 from marsbench.errors import UsageError
 
+BOTH = pytest.mark.parametrize("how", [{}, CHAT], ids=["completions", "chat"])
+
 
 def test_no_server_there_is_said_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"No server answers at http://127\.0\.0\.1:1 .*--url"):
@@ -129,7 +131,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("how", [{}, CHAT], ids=["completions", "chat"])
+@BOTH
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_failed_request_fails_its_session_alone(
     tmp_path: Path, fault: Script, how: dict[str, Any]
@@ -161,7 +163,10 @@ def test_a_run_in_which_nobody_was_answered_does_not_count(tmp_path: Path) -> No
     assert "no request was answered" in done.summary["reasons"]
 
 
-def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path: Path) -> None:
+@BOTH
+def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(
+    tmp_path: Path, how: dict[str, Any]
+) -> None:
     """s0 has finished when s1 kills the server; s2 is inside, and s3 would come in an hour."""
 
     async def script(call: Call) -> web.StreamResponse:
@@ -170,8 +175,8 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path: P
         return await (healthy(call) if call.session == "s0" else never_answers(call))
 
     played = [a_session("s0", rounds=1), a_session("s2", 0.2), a_session("s1", 0.4)]
-    with serving(script) as server:
-        done = play(tmp_path, server.url, [*played, a_session("s3", 3600.0)])
+    with serving(script, **TOKENIZES) as server:
+        done = play(tmp_path, server.url, [*played, a_session("s3", 3600.0)], **how)
     assert not done.summary["valid"]
     assert any(r.startswith("the server died during the run") for r in done.summary["reasons"])
     assert "3 of 4 sessions arrived" in done.summary["reasons"]

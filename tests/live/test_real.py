@@ -104,7 +104,9 @@ def test_a_chat_has_the_workloads_lengths_inside_the_template(server, tmp_path: 
     done = Done(*run(a_request(tmp_path, server.url, played, **options)))
     assert done.summary["valid"], done.summary["reasons"]
     assert set(done.ends.values()) == {None}
-    assert done.client["chat_template"] == {"head": head, "tail": tail, "how": "tokenize"}
+    assert done.client["chat_template"] == {
+        "tokens": head + tail, "head": head, "how": "tokenize"
+    }  # fmt: skip
     assert done.client["rounds_with_another_prompt_length"] == 0
     assert done.client["rounds_with_another_output_length"] == 0
     found = {(e.session, e.round): e for e in done.events if isinstance(e, PromptCached)}

@@ -14,38 +14,44 @@ from dataclasses import dataclass
 import msgspec
 
 from marsbench.engine.live.endpoint import Endpoint
-from marsbench.engine.live.stream import Usage
+from marsbench.engine.live.stream import Chunk
 from marsbench.engine.live.text import TextContext, Tokenizer
 from marsbench.session import Prompt, Session
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Tokens that the server's chat template adds before a user's text, and behind it.
+    """What the server's chat template adds to a user's text.
 
-    how: "tokenize", or "usage": then where they stand is not known, and all count as behind it.
+    tokens: in all. head: how many of them stand before the text; None where that is not known, and
+        then all are taken to stand behind it. how: measured by "tokenize" or by "usage".
     """
 
-    head: int
-    tail: int
+    tokens: int
+    head: int | None
     how: str
 
     @property
-    def tokens(self) -> int:
-        """What the template adds in all."""
-        return self.head + self.tail
+    def begin(self) -> int:
+        """The position of the text's first token."""
+        return self.head or 0
+
+    @property
+    def tail(self) -> int:
+        """Tokens behind the text, at most."""
+        return self.tokens - self.begin
 
 
 class ChatContext(TextContext):
     """A context whose first and last tokens are the template's."""
 
     def __init__(self, session: Session, tokenizer: Tokenizer, template: Template) -> None:
-        super().__init__(session, tokenizer, begin=template.head)
+        super().__init__(session, tokenizer, begin=template.begin)
         self._template = template
 
     def prompt(self, prompt: Prompt) -> bytes:
         """The text of the message, never empty: a prompt of few tokens comes out longer."""
-        end = max(prompt.num_tokens - self._template.tail, self._template.head + 1)
+        end = max(prompt.num_tokens - self._template.tail, self._template.begin + 1)
         return super().prompt(dataclasses.replace(prompt, num_tokens=end))
 
     async def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
@@ -74,12 +80,6 @@ class _Choice(msgspec.Struct):
         return bool(delta.content or delta.reasoning or delta.reasoning_content or delta.tool_calls)
 
 
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: Usage | None = None
-    error: msgspec.Raw = msgspec.Raw()
-
-
 # What `has_token` says, of bytes that may end anywhere.
 _TOKEN = re.compile(
     rb'"(?:content|reasoning|reasoning_content)"\s*:\s*"[^"]'
@@ -94,6 +94,6 @@ def _holds_token(data: bytes) -> bool:
 CHAT = Endpoint(
     "/v1/chat/completions",
     b'"messages":[{"role":"user","content":%s}]',
-    msgspec.json.Decoder(_Chunk).decode,
+    msgspec.json.Decoder(Chunk[_Choice]).decode,
     _holds_token,
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from marsbench.engine.live.stream import Chunk, Usage
+from marsbench.engine.live.stream import Chunk, Decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Endpoint:
 
     path: str
     prompt: bytes
-    decode: Callable[[bytes], Chunk]
+    decode: Decode
     holds_token: Callable[[bytes], bool]
 
 
@@ -36,17 +36,11 @@ class _Choice(msgspec.Struct):
         return bool(self.text) or self.finish_reason is None
 
 
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: Usage | None = None
-    error: msgspec.Raw = msgspec.Raw()
-
-
 def _begins(data: bytes) -> bool:
     """The first event holds a token, unless it is an error or the end."""
     return b"data:" in data and not any(word in data for word in (b"[DONE]", b'"error"'))
 
 
 COMPLETIONS = Endpoint(
-    "/v1/completions", b'"prompt":%s', msgspec.json.Decoder(_Chunk).decode, _begins
+    "/v1/completions", b'"prompt":%s', msgspec.json.Decoder(Chunk[_Choice]).decode, _begins
 )

@@ -59,7 +59,7 @@ Contexts = Callable[[Session, Wire], Context]
 class LiveJob:
     """A request that can be played: the server that answers, and what is to be asked of it.
 
-    template: of a chat; None where none is played.
+    template: of the server, for a chat; None where none is played.
     """
 
     request: RunRequest

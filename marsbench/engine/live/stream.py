@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -23,7 +23,7 @@ class _Details(msgspec.Struct):
 
 
 class Usage(msgspec.Struct):
-    """What the last event with choices or one behind it says of the whole answer."""
+    """What one of the last events says of the whole answer."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -43,18 +43,18 @@ class Choice(Protocol):
         ...
 
 
-class Chunk(Protocol):
-    """An event as an endpoint sends it."""
-
-    @property
-    def choices(self) -> Sequence[Choice]: ...
-    @property
-    def usage(self) -> Usage | None: ...
-    @property
-    def error(self) -> msgspec.Raw: ...
+C = TypeVar("C", bound=Choice)
 
 
-Decode = Callable[[bytes], Chunk]
+class Chunk(msgspec.Struct, Generic[C]):
+    """An event, whose choices are of an endpoint's own form."""
+
+    choices: list[C] = []
+    usage: Usage | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+Decode = Callable[[bytes], Chunk[Any]]
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ def _check(line: bytes) -> None:
         raise AnswerError(f"a line of the stream is no event: {_shown(line)}")
 
 
-def _chunk(payload: bytes, decode: Decode) -> Chunk:
+def _chunk(payload: bytes, decode: Decode) -> Chunk[Any]:
     try:
         chunk = decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

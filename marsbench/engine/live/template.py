@@ -36,7 +36,7 @@ def _by_tokenize(client: httpx.Client, server: Server, units: Sequence[str]) -> 
     behind = head + len(chosen)
     if one[behind:] != two[behind:]:
         return None
-    return Template(head, len(one) - behind, "tokenize")
+    return Template(len(one) - len(chosen), head, "tokenize")
 
 
 def _tokens(client: httpx.Client, server: Server, units: Sequence[str]) -> list[int] | None:
@@ -58,7 +58,7 @@ def _by_usage(client: httpx.Client, server: Server, units: Sequence[str]) -> Tem
             f"{server.root} does not count a chat's tokens as the tokenizer does that --prompts "
             "names; give the tokenizer.json of the model that it serves."
         )
-    return Template(0, tokens, "usage")
+    return Template(tokens, None, "usage")
 
 
 def _told(client: httpx.Client, server: Server, units: Sequence[str]) -> int:
