@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -176,10 +177,15 @@ for verb in (show, sweep, compare, gate, capacity, report, export, serve, gatewa
     app.command()(verb)
 
 
+@cache  # building it takes tens of milliseconds
+def _command() -> Any:
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """The entry point: every error of ours becomes one sentence and its exit code."""
     try:
-        code = app(prog_name="marsbench", standalone_mode=False)
+        code = _command()(prog_name="marsbench", standalone_mode=False)
     except MarsbenchError as error:
         if "--debug" in sys.argv:
             raise
