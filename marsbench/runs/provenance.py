@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypedDict
@@ -33,7 +34,7 @@ class Provenance:
     def here(cls) -> Provenance:
         """The code that is running now."""
         versions = {"python": platform.python_version(), **{n: _installed(n) for n in RECORDED}}
-        commit, dirty = _checkout(PACKAGE)
+        commit, dirty = _own_checkout(PACKAGE)
         return cls(versions=versions, commit=commit, dirty=dirty)
 
     @property
@@ -49,6 +50,11 @@ def _installed(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+@cache  # the code of a process is the one that it began with, however many runs it makes
+def _own_checkout(package: Path) -> tuple[str | None, bool | None]:
+    return _checkout(package)
 
 
 def _checkout(package: Path) -> tuple[str | None, bool | None]:
