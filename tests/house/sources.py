@@ -42,20 +42,34 @@ def our_imports() -> list[Import]:
     return [found for name, path in our_modules() for found in imports_of(name, path)]
 
 
+@dataclass(frozen=True)
+class Source:
+    """What the rules ask of a file; its tree is walked once for all of them, and let go."""
+
+    functions: tuple[tuple[str, int, int], ...]
+    """Name, first and last line."""
+    imports: tuple[tuple[ast.Import | ast.ImportFrom, bool], ...]
+    """Each import statement, and whether it stands outside of every function."""
+
+
+@cache
+def source(path: Path) -> Source:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    found = tuple(
+        (node.name, node.lineno, node.end_lineno or node.lineno)
+        for node in nodes
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    outside = [not any(a <= node.lineno <= b for _, a, b in found) for node in imports]
+    return Source(found, tuple(zip(imports, outside, strict=True)))
+
+
 def imports_of(name: str, path: Path) -> Iterator[Import]:
-    tree = ast.parse(path.read_text())
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    inside = {id(node) for function in functions(tree) for node in ast.walk(function)}
-    for node in ast.walk(tree):
+    for node, at_module_level in source(path).imports:
         for target in targets(node, package):
-            where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
-            yield Import(name, target, id(node) not in inside, where)
-
-
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
+            yield Import(name, target, at_module_level, f"{path.relative_to(ROOT)}:{node.lineno}")
 
 
 def targets(node: ast.AST, package: str) -> Iterator[str]:

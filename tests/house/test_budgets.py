@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from statistics import median
 
-from house.sources import ROOT, functions, source_files
+from house.sources import ROOT, source, source_files
 
 LONGEST = 60
 MEDIAN_BELOW = 10
@@ -17,8 +16,7 @@ def lengths(path: Path) -> dict[str, int]:
     """Lines of each function, signature and docstring included."""
     where = path.relative_to(ROOT)
     return {
-        f"{where}:{node.lineno} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
-        for node in functions(ast.parse(path.read_text()))
+        f"{where}:{first} {name}": last - first + 1 for name, first, last in source(path).functions
     }
 
 
