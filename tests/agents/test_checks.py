@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 import psutil
+import pytest
 
 from marsbench.tasks.check import check_task
 from marsbench.tasks.commands import run_limited
@@ -22,17 +23,20 @@ def checked(tmp_path: Path, one: Task) -> str | None:
     return check_task(one, make_workspace(one, tmp_path / "repository")).reason
 
 
+@pytest.mark.processes
 def test_a_check_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     reason = checked(tmp_path, task("sleep 30", time_s=0.5))
     assert reason == "stopped at its time limit of 0.5 s"
 
 
+@pytest.mark.processes
 def test_a_check_that_takes_too_much_memory_fails(tmp_path: Path) -> None:
     hungry = "python3 -c 'x = bytearray(400 << 20)'"
     assert checked(tmp_path, task(hungry, memory_mb=200)) == "exit code 1"
     assert checked(tmp_path / "more", task(hungry, memory_mb=2000)) is None
 
 
+@pytest.mark.processes
 def test_what_a_command_left_in_the_background_ends_with_it(tmp_path: Path) -> None:
     ended = run_limited("sleep 61.25 & echo $!", tmp_path, 10, 1024)
     assert ended.code == 0

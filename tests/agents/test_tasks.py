@@ -42,6 +42,7 @@ def test_there_are_a_dozen_of_every_kind() -> None:
     assert kinds == {"fix", "add", "search", "refactor", "slow-tests", "build"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_fails_its_check_until_it_is_solved(name: str, tmp_path: Path) -> None:
     task = TASKS[name]

@@ -46,12 +46,14 @@ def playing(code: str, folder: Path) -> Server:
     return Server(ServeRequest(choose("fcfs"), model="m"), process, 1, log)
 
 
+@pytest.mark.processes
 def test_one_that_dies_is_explained_by_its_log(tmp_path: Path) -> None:
     server = playing("raise ValueError('no such model')", tmp_path)
     with pytest.raises(RunFailedError, match="exit code 1: ValueError: no such model"):
         await_health(server, 30)
 
 
+@pytest.mark.processes
 def test_one_that_never_answers_is_given_up(tmp_path: Path) -> None:
     server = playing(STUBBORN, tmp_path)
     try:
@@ -61,6 +63,7 @@ def test_one_that_never_answers_is_given_up(tmp_path: Path) -> None:
         server.stop(grace_s=0.1)
 
 
+@pytest.mark.processes
 def test_one_that_will_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
     server = playing(STUBBORN, tmp_path)
     leader = psutil.Process(server.process.pid)
@@ -73,6 +76,7 @@ def test_one_that_will_not_end_is_ended_with_its_children(tmp_path: Path) -> Non
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
 def test_a_server_ends_when_its_parent_is_killed() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
