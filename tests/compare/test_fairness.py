@@ -88,7 +88,7 @@ def test_the_area_under_goodput_by_hand():
 @given(st.lists(st.floats(1, 20), min_size=1, max_size=20))
 def test_the_area_is_that_under_the_curve(slowdowns):
     values = np.array(slowdowns)
-    grid = np.linspace(1, 10, 20_001)
+    grid = np.linspace(1, 10, 2_001)  # so each value is off by 1/2,000 at most
     under = np.mean([share_within(values, alpha) for alpha in grid])
     assert float(area(values)) == pytest.approx(under, abs=1e-3)
 

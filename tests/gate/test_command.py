@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import xml.etree.ElementTree as ET
 
@@ -21,14 +22,21 @@ def times(factor, jitter=0.0):
     ]
 
 
-@pytest.fixture
-def folders(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory):
+    """The base and its candidates, written once: each test has a copy."""
+    path = tmp_path_factory.mktemp("sweeps")
     cases = {"base": BASE, "same": BASE, "slow": times(1.2), "noisy": times(1.05, 0.05)}
     for name, candidate in cases.items():
-        write_sweep(tmp_path / name, {"mars": seeds(*candidate)})
-    return tmp_path
+        write_sweep(path / name, {"mars": seeds(*candidate)})
+    return path
+
+
+@pytest.fixture
+def folders(sweeps, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    return shutil.copytree(sweeps, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture

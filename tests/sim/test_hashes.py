@@ -74,17 +74,19 @@ def test_an_evicted_block_names_its_owner() -> None:
 @given(workload=workloads())
 def test_equal_hashes_mean_equal_tokens_up_to_there(workload: list[Session]) -> None:
     writers = Writers()
-    seen: dict[bytes, tuple[tuple[str, int], ...]] = {}
+    seen: dict[bytes, int] = {}
+    texts: dict[tuple[object, ...], int] = {}  # (the text before, then a block's tokens)
     for root in workload:
         for session in root.walk():
             found = hashes_of(session, writers)
             for prompt, hashes in zip(session.prompts(), found, strict=True):
                 tokens = tokens_of(session, prompt)
+                text = 0
                 for i, block_hash in enumerate(hashes):
-                    prefix = tuple(tokens[: (i + 1) * SIZE])
-                    assert seen.setdefault(block_hash, prefix) == prefix
-    prefixes = list(seen.values())
-    assert len(set(prefixes)) == len(prefixes)  # and equal tokens mean equal hashes
+                    longer = (text, *tokens[i * SIZE : (i + 1) * SIZE])
+                    text = texts.setdefault(longer, len(texts) + 1)
+                    assert seen.setdefault(block_hash, text) == text
+    assert len(set(seen.values())) == len(seen)  # and equal tokens mean equal hashes
 
 
 @given(count=st.integers(0, 50), more=st.integers(0, 20))
