@@ -142,6 +142,11 @@ def told(tokens: Callable[[str], int | None], status: int = 200) -> Any:
     return script
 
 
+async def resets(call: Call) -> web.StreamResponse:
+    call.reset()
+    return web.Response()
+
+
 def answers(**body: object) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(_request: web.Request) -> web.Response:
         return web.json_response(body)
@@ -151,7 +156,7 @@ def answers(**body: object) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 def test_tokenize_says_where_the_templates_tokens_stand() -> None:
     with serving(**TOKENIZES) as server:
-        found = measure(Server(server.url, "tiny"), BYTES.units)
+        found = measure(Server(server.url, "tiny"), BYTES.units.texts)
         assert found == Template(len(HEAD + TAIL), len(HEAD), "tokenize")
         assert server.calls == []
 
@@ -159,7 +164,7 @@ def test_tokenize_says_where_the_templates_tokens_stand() -> None:
 @pytest.mark.parametrize("routes", [{}, {"/tokenize": answers(tokens=[])}])
 def test_without_it_two_probes_say_how_many_there_are(routes: Any) -> None:
     with serving(told(lambda text: len(text) + 11), routes=routes) as server:
-        assert measure(Server(server.url, "tiny"), BYTES.units) == Template(11, None, "usage")
+        assert measure(Server(server.url, "tiny"), BYTES.units.texts) == Template(11, None, "usage")
         assert len(server.calls) == 2
 
 
@@ -169,12 +174,13 @@ def test_without_it_two_probes_say_how_many_there_are(routes: Any) -> None:
         (told(lambda _: None), "does not say how long"),
         (told(lambda text: 2 * len(text)), "does not count .* as the tokenizer does"),
         (told(lambda _: 0), "does not count"),
-        (told(len, status=404), "plays no chat completions .*404"),
+        (told(len, status=404), "answers no chat completions .HTTP 404"),
+        (resets, "answers no chat completions"),
     ],
 )
 def test_a_template_that_cannot_be_measured_is_refused(script: Any, words: str) -> None:
     with serving(script) as server, pytest.raises(UsageError, match=words):
-        measure(Server(server.url, "tiny"), BYTES.units)
+        measure(Server(server.url, "tiny"), BYTES.units.texts)
 
 
 # --- runs

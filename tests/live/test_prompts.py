@@ -123,8 +123,18 @@ BYTES, WORDS = tokenizer(len), tokenizer(words)
 
 
 def test_units_are_words_where_those_are_tokens_and_letters_where_bytes_are() -> None:
-    assert " the" in WORDS.units
-    assert set(BYTES.units) == set("abcdefghijklmnopqrstuvwxyz")
+    assert " the" in WORDS.units.texts
+    assert set(BYTES.units.texts) == set("abcdefghijklmnopqrstuvwxyz")
+
+
+def after_a_space(text: str) -> int:
+    """As of Llama 2: a text gets a space before it, which is a token where one is there already."""
+    return words(text) + text.startswith(" ")
+
+
+def test_a_tokenizer_that_writes_a_space_first_has_that_before_its_units() -> None:
+    assert units(after_a_space).lead == 1
+    assert units(words).lead == 0
 
 
 def test_a_tokenizer_without_either_is_refused() -> None:
@@ -137,13 +147,13 @@ def text_of(context: Context, prompt: Prompt) -> str:
     return found
 
 
-@pytest.mark.parametrize("count", [len, words])
+@pytest.mark.parametrize("count", [len, words, after_a_space])
 @settings(max_examples=25)
 @given(sessions)
 def test_every_text_has_its_length(count: Count, session: Session) -> None:
     context = TextContext(session, tokenizer(count))
     for prompt in session.prompts():
-        assert count(text_of(context, prompt)) == prompt.num_tokens
+        assert count(text_of(context, prompt)) == max(prompt.num_tokens, units(count).lead + 1)
         asyncio.run(
             context.answered(None, " and so" * 4, prompt)
         )  # often longer than was asked for

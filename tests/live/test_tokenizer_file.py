@@ -82,7 +82,7 @@ def test_a_prompt_has_its_length_by_the_servers_own_count(
 def test_words_that_it_does_not_know_are_left_out(tmp_path: Path) -> None:
     made = trained()
     made.save(str(tmp_path / "t.json"))
-    units = file_tokenizer(tmp_path / "t.json").units
+    units = file_tokenizer(tmp_path / "t.json").units.texts
     assert all(len(made.encode(unit).ids) == 1 for unit in units)
     assert " of" not in units
     assert " about" in units

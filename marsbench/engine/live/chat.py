@@ -51,7 +51,7 @@ class ChatContext(TextContext):
 
     def prompt(self, prompt: Prompt) -> bytes:
         """The text of the message, never empty: a prompt of few tokens comes out longer."""
-        end = max(prompt.num_tokens - self._template.tail, self._template.begin + 1)
+        end = prompt.num_tokens - self._template.tail
         return super().prompt(dataclasses.replace(prompt, num_tokens=end))
 
     async def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:

@@ -117,7 +117,7 @@ class Rounds:
             self.tally.in_flight -= 1
         at = self._clock.of(exchange.last_at)
         if status != 200:
-            raise await self._failed(f"HTTP {status}: {_message(body)}", at, status >= 500)
+            raise await self._failed(f"HTTP {status}: {said(body)}", at, status >= 500)
         try:
             answer = read_answer(body, self._endpoint.decode)
         except AnswerError as error:
@@ -136,7 +136,7 @@ class Rounds:
             reason = f"no byte came for {self._timeout_s:g} s"
             raise RoundFailedError(reason, self._clock.now) from error
         except NO_ANSWER as error:
-            raise await self._failed(_why(error), self._clock.now, True) from error
+            raise await self._failed(why(error), self._clock.now, True) from error
 
     async def _failed(self, reason: str, at: float, is_fatal: bool) -> Exception:
         """The round's failure; or the server's, if it no longer answers anybody."""
@@ -217,7 +217,7 @@ class Rounds:
         try:
             await ask.context.answered(answer.token_ids, "".join(answer.texts), ask.prompt)
         except NO_ANSWER as error:
-            raise await self._failed(_why(error), at, True) from error
+            raise await self._failed(why(error), at, True) from error
 
     # --- silence and death
 
@@ -251,7 +251,7 @@ class Rounds:
                 f"{self._server.root}/v1/models", headers=headers(), timeout=ALIVE_S
             )
         except NO_ANSWER as error:
-            return _why(error)
+            return why(error)
         return f"HTTP {answer.status_code}" if answer.status_code >= 500 else None
 
 
@@ -269,13 +269,14 @@ def _xargs(ask: Ask) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact is not None}
 
 
-def _why(error: BaseException) -> str:
+def why(error: BaseException) -> str:
     """One line of what the library says; some of its errors have no text of their own."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _message(body: bytes) -> str:
+def said(body: bytes) -> str:
+    """What a refusal says, in one line."""
     try:
         found = json.loads(body)
         inner = found.get("error", found)

@@ -30,6 +30,7 @@ from marsbench.engine.live.template import measure
 from marsbench.engine.live.text import (
     TextContext,
     Tokenizer,
+    Units,
     file_tokenizer,
     server_count,
     server_units,
@@ -118,13 +119,11 @@ def _contexts(options: LiveOptions, server: Server) -> tuple[Contexts, Template 
     tokenizer, units = _tokenizer(options, server)
     if options.endpoint == "completions":
         return lambda session, wire: TextContext(session, tokenizer(wire)), None
-    template = measure(server, units)
+    template = measure(server, units.texts)
     return lambda session, wire: ChatContext(session, tokenizer(wire), template), template
 
 
-def _tokenizer(
-    options: LiveOptions, server: Server
-) -> tuple[Callable[[Wire], Tokenizer], Sequence[str]]:
+def _tokenizer(options: LiveOptions, server: Server) -> tuple[Callable[[Wire], Tokenizer], Units]:
     """Who counts tokens in a run, and its units."""
     _, _, file = options.prompts.partition(":")
     if file:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from marsbench.engine.live.chat import CHAT, Template
+from marsbench.engine.live.client import said, why
 from marsbench.engine.live.server import Server, headers
 from marsbench.errors import UsageError
 
@@ -66,18 +67,24 @@ def _told(client: httpx.Client, server: Server, units: Sequence[str]) -> int:
     body = {**_message(server, units), "max_tokens": 1, "temperature": 0}
     try:
         answer = client.post(f"{server.root}{CHAT.path}", json=body)
-        return int(answer.raise_for_status().json()["usage"]["prompt_tokens"])
     except httpx.HTTPError as error:
-        raise UsageError(
-            f"{server.root} plays no chat completions ({str(error).splitlines()[0]}); "
-            "use --endpoint completions."
-        ) from error
+        raise _no_chat(server, why(error)) from error
+    if answer.status_code != 200:
+        raise _no_chat(server, f"HTTP {answer.status_code}: {said(answer.content)}")
+    try:
+        return int(answer.json()["usage"]["prompt_tokens"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{server.root} does not say how long a chat's prompt is (no /tokenize, and no "
             "usage.prompt_tokens), so one of an exact length cannot be made; "
             "use --endpoint completions."
         ) from error
+
+
+def _no_chat(server: Server, reason: str) -> UsageError:
+    return UsageError(
+        f"{server.root} answers no chat completions ({reason}); use --endpoint completions."
+    )
 
 
 def _message(server: Server, units: Sequence[str]) -> dict[str, Any]:

@@ -26,14 +26,25 @@ JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
+class Units:
+    """Pieces of text that are one token each, however many stand in a row.
+
+    lead: tokens that the tokenizer writes before them all: a space, by those of Llama 2's kind.
+    """
+
+    texts: Sequence[str]
+    lead: int = 0
+
+
+@dataclass(frozen=True)
 class Tokenizer:
     """Counts tokens, and knows pieces of text of one token each."""
 
     count: CountLater
-    units: Sequence[str]
+    units: Units
 
 
-def server_units(server: Server) -> list[str]:
+def server_units(server: Server) -> Units:
     """Units of the server's tokenizer, by its /tokenize. Raises UsageError when it has none."""
     try:
         with httpx.Client(timeout=ANSWER_S, headers=headers(), trust_env=False) as client:
@@ -94,17 +105,15 @@ def file_tokenizer(path: Path) -> Tokenizer:
     return Tokenizer(count_later, units(count))
 
 
-def units(count: Count) -> list[str]:
-    """Pieces of text that are one token each, however many stand in a row.
-
-    Common words after a space; or, where the tokens are bytes, letters.
-    """
+def units(count: Count) -> Units:
+    """Common words after a space; or, where the tokens are bytes, letters."""
     for candidates in ([f" {word}" for word in WORDS], list(LETTERS)):
-        found = candidates
-        if count("".join(candidates)) != len(candidates):
-            found = [unit for unit in candidates if count(unit * 4) == 4]
-        if len(found) >= FEWEST_UNITS and count("".join(found)) == len(found):
-            return found
+        for lead in (0, 1):
+            found = candidates
+            if count("".join(candidates)) != lead + len(candidates):
+                found = [unit for unit in candidates if count(unit * 4) == lead + 4]
+            if len(found) >= FEWEST_UNITS and count("".join(found)) == lead + len(found):
+                return Units(found, lead)
     raise UsageError(
         "The tokenizer has hardly a common word of one token, so text of an exact length "
         "cannot be made; use --prompts ids."
@@ -123,14 +132,15 @@ class _Piece:
 class TextContext:
     """A context as pieces of known length: units of the writers' streams, and answers.
 
-    begin: the position of the text's first token.
+    begin: the position of the text's first unit; None takes the tokenizer's.
     """
 
-    def __init__(self, session: Session, tokenizer: Tokenizer, begin: int = 0) -> None:
+    def __init__(self, session: Session, tokenizer: Tokenizer, begin: int | None = None) -> None:
         self._writers = Writers(session)
         self._tokenizer = tokenizer
         self._pieces: list[_Piece] = []
-        self._length = begin
+        self._begin = tokenizer.units.lead if begin is None else begin
+        self._length = self._begin
         self._epoch = 0
 
     def prompt(self, prompt: Prompt) -> bytes:
@@ -138,10 +148,9 @@ class TextContext:
             self._cut(prompt.edges[-1][0] if prompt.edges else 0)
             self._epoch = prompt.epoch
         self._cut(prompt.num_tokens)  # an answer may be longer as text than it was as tokens
-        for writer, begin, end in self._writers.parts(
-            self._length, prompt.num_tokens, prompt.epoch
-        ):
-            units = self._tokenizer.units
+        last = max(prompt.num_tokens, self._begin + 1)  # no server takes an empty text
+        for writer, begin, end in self._writers.parts(self._length, last, prompt.epoch):
+            units = self._tokenizer.units.texts
             chosen = stream(writer, begin, end) % np.uint64(len(units))
             self._add_units([units[int(number)] for number in chosen])
         return json.dumps("".join(piece.text for piece in self._pieces)).encode()
@@ -149,7 +158,8 @@ class TextContext:
     async def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
         """Takes the answer as it was written, with the length that it has as part of a prompt."""
         if text:
-            self._add(_Piece(await self._tokenizer.count(text), text))
+            tokens = await self._tokenizer.count(text) - self._tokenizer.units.lead
+            self._add(_Piece(tokens, text))
 
     def _add_units(self, units: list[str]) -> None:
         self._add(_Piece(len(units), "".join(units), units))
