@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -26,17 +27,21 @@ def write_table(path: Path, kind: type, records: Sequence[Any]) -> None:
     import pyarrow as pa  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns(kind).items()])
+    schema = pa.schema([(name, pa.type_for_alias(of)) for name, of in _columns(kind)])
     values = [pa.array([getattr(r, f.name) for r in records], type=f.type) for f in schema]
     pq.write_table(pa.Table.from_arrays(values, schema=schema), path, compression="zstd")
 
 
 def columns(kind: type) -> dict[str, str]:
     """Column names and their Arrow types, in order."""
+    return dict(_columns(kind))
+
+
+@cache
+def _columns(kind: type) -> tuple[tuple[str, str], ...]:
     hints = typing.get_type_hints(kind)
-    if dataclasses.is_dataclass(kind):
-        return {f.name: _arrow(hints[f.name]) for f in dataclasses.fields(kind)}
-    return {name: _arrow(hint) for name, hint in hints.items()}
+    names = [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else hints
+    return tuple((name, _arrow(hints[name])) for name in names)
 
 
 def _arrow(hint: Any) -> str:
