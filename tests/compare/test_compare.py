@@ -24,9 +24,10 @@ def row(rows, backend, figure=None):
     return found
 
 
-@pytest.fixture
-def found(tmp_path):
-    return compare([write_sweep(tmp_path / "sweep", TWO)], alphas=(3.0, 1.0))
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("found")
+    return compare([write_sweep(folder / "sweep", TWO)], alphas=(3.0, 1.0))
 
 
 def test_a_figure_is_the_mean_over_seeds(found):

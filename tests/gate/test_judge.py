@@ -19,11 +19,18 @@ def times(factor, jitter=0.0):
     ]
 
 
-def sides(tmp_path, candidate, backend="mars"):
-    return (
-        write_sweep(tmp_path / "base", {"mars": seeds(*BASE)}),
-        write_sweep(tmp_path / "candidate", {backend: seeds(*candidate)}),
-    )
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """The side that is the same in most tests; nothing writes into it."""
+    return write_sweep(tmp_path_factory.mktemp("sides") / "base", {"mars": seeds(*BASE)})
+
+
+@pytest.fixture
+def sides(base, tmp_path):
+    def both(candidate, backend="mars"):
+        return base, write_sweep(tmp_path / "candidate", {backend: seeds(*candidate)})
+
+    return both
 
 
 @pytest.mark.parametrize(
@@ -37,41 +44,41 @@ def sides(tmp_path, candidate, backend="mars"):
         (times(1.2, jitter=0.3), "inconclusive", 2),
     ],
 )
-def test_the_interval_against_the_margin_decides(candidate, verdict, code, tmp_path):
-    report = gate(*sides(tmp_path, candidate), LATENCY)
+def test_the_interval_against_the_margin_decides(candidate, verdict, code, sides):
+    report = gate(*sides(candidate), LATENCY)
     assert (report.verdict, report.exit_code) == (verdict, code)
 
 
-def test_identical_runs_have_changed_by_exactly_nothing(tmp_path):
-    (check,) = gate(*sides(tmp_path, BASE), LATENCY).checks
+def test_identical_runs_have_changed_by_exactly_nothing(sides):
+    (check,) = gate(*sides(BASE), LATENCY).checks
     assert check.change == (0.0, 0.0, 0.0)
     assert (check.unit, check.units) == ("seed", 6)
 
 
-def test_identical_runs_pass_without_a_margin(tmp_path):
+def test_identical_runs_pass_without_a_margin(sides):
     rules = Rules((rule_of("latency", "0%"), rule_of("goodput", "0"), rule_of("makespan_s", 0)))
-    assert gate(*sides(tmp_path, BASE), rules).verdict == "pass"
+    assert gate(*sides(BASE), rules).verdict == "pass"
 
 
-def test_goodput_is_better_when_higher(tmp_path):
+def test_goodput_is_better_when_higher(sides):
     # Good are those within 3 × 10 s: one of two, then none.
-    folders = sides(tmp_path, times(2.0))
+    folders = sides(times(2.0))
     (check,) = gate(*folders, Rules((rule_of("goodput", "5%", 3.0),))).checks
     assert (check.baseline, check.candidate, check.verdict) == (0.5, 0.0, "fail")
     assert check.change.value == -1.0
     assert gate(*reversed(folders), Rules((rule_of("goodput", "0.1"),))).verdict == "pass"
 
 
-def test_an_absolute_margin_is_in_the_figures_unit(tmp_path):
-    folders = sides(tmp_path, times(1.2))
+def test_an_absolute_margin_is_in_the_figures_unit(sides):
+    folders = sides(times(1.2))
     (check,) = gate(*folders, Rules((rule_of("latency", "7"),))).checks
     assert check.change.value == pytest.approx(0.2 * 31.25)
     assert check.verdict == "pass"
     assert gate(*folders, Rules((rule_of("latency", "6"),))).verdict == "fail"
 
 
-def test_another_backend_is_matched_by_place(tmp_path):
-    report = gate(*sides(tmp_path, BASE, backend="fcfs"), LATENCY)
+def test_another_backend_is_matched_by_place(sides):
+    report = gate(*sides(BASE, backend="fcfs"), LATENCY)
     assert (report.verdict, report.checks[0].backend) == ("pass", "fcfs")
 
 
@@ -86,8 +93,8 @@ def test_of_several_backends_each_meets_its_like(tmp_path):
     assert report.verdict == "fail"
 
 
-def test_a_share_of_nothing_is_no_margin(tmp_path):
-    folders = sides(tmp_path, BASE)
+def test_a_share_of_nothing_is_no_margin(sides):
+    folders = sides(BASE)
     same = gate(*folders, Rules((rule_of("evicted_per_s"),)))
     assert same.verdict == "pass"
     assert verdict_of([0.0, 0.0], [1.0, 2.0], rule_of("evicted_per_s"), 0.95) == "inconclusive"
@@ -128,8 +135,8 @@ def test_holm_by_hand():
     assert holm([], 0.05) == []
 
 
-def test_many_checks_need_a_surer_fail(tmp_path):
-    folders = sides(tmp_path, times(1.2, jitter=0.16))
+def test_many_checks_need_a_surer_fail(sides):
+    folders = sides(times(1.2, jitter=0.16))
     assert gate(*folders, LATENCY).verdict == "fail"
     calm = tuple(rule_of("unfinished", margin) for margin in ("1", "2", "3", "4"))
     report = gate(*folders, Rules((*LATENCY.rules, *calm)))
