@@ -23,6 +23,7 @@ class Holding:
     def __init__(self, silent: bool = False) -> None:
         self.lines: list[str] = [SessionArrived(1.0, "old").to_json()]
         self.silent = silent
+        self.over_after: list[int] = []  # how many sessions had come when arrivals were over
 
     async def script(self, call: Call) -> web.StreamResponse:
         if call.body["vllm_xargs"]["marsbench_round"] == 0 and "child" not in call.session:
@@ -39,6 +40,10 @@ class Holding:
         text = "".join(f"{line}\n" for line in self.lines[since:])
         return web.Response(text=text, headers={"X-Next": str(len(self.lines))})
 
+    async def arrivals_over(self, _request: web.Request) -> web.StreamResponse:
+        self.over_after.append(sum("session_arrived" in line for line in self.lines) - 1)
+        return web.Response(status=204)
+
     @property
     def _now(self) -> float:
         return monotonic() + 1e6  # nobody's zero
@@ -49,7 +54,8 @@ class Holding:
 
     @property
     def routes(self) -> dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
-        return {"/marsbench/info": self.info, "/marsbench/events": self.events}
+        named = ("info", "events", "arrivals_over")
+        return {f"/marsbench/{name}": getattr(self, name) for name in named}
 
 
 def at(done: Done, kind: type[Any]) -> dict[str, float]:
@@ -94,3 +100,12 @@ def test_sub_agents_are_in_with_their_parents_and_tools_are_told(tmp_path: Path)
     told = {(verb, body["name"], body["call"]) for verb, body in server.posts}
     assert told >= {("tool_start", "shell", "0"), ("tool_start", "agent", "1")}
     assert {body["session_id"] for _, body in server.posts} == {"s"}
+
+
+def test_a_gateway_is_told_once_that_arrivals_are_over(tmp_path: Path) -> None:
+    child = Session("child", (Round(8, 1),))
+    rounds = (Round(8, 1, (ToolCall("agent", "agent", child=child),)), Round(8, 1))
+    gateway = Holding()
+    through(tmp_path, gateway, [a_session("first"), Session("parent", rounds, arrival_s=0.1)])
+    # The post may overtake the last session's request, not the one before it.
+    assert gateway.over_after in ([1], [2])

@@ -48,11 +48,13 @@ class Gateway(NoGateway):
     Its clock is not ours, but a wait is a difference of its own times: a request that it let
     through after w seconds went to the server w after it was sent from here. Until its admission
     is known, a session's first request is kept back from the stream. Sub-agents are let in with
-    their parents. The gateway is told of tool calls, as a framework would tell it.
+    their parents. The gateway is told of tool calls, as a framework would tell it, and when the
+    last of `to_arrive` sessions has come.
     """
 
-    def __init__(self, record: Record, wire: Wire, root: str) -> None:
+    def __init__(self, record: Record, wire: Wire, root: str, to_arrive: int) -> None:
         super().__init__(record)
+        self._to_arrive = to_arrive
         self._feed = Feed(wire.client, root, ANSWER_S)
         self._inside: set[str] = set()  # sub-agents, and who is known to have been let in
         self._submits: dict[str, GpuSubmit] = {}
@@ -60,8 +62,8 @@ class Gateway(NoGateway):
         self._there: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, SessionArrived) and event.parent is not None:
-            self._inside.add(event.session)
+        if isinstance(event, SessionArrived):
+            self._arrived(event)
         if isinstance(event, GpuSubmit) and self._waits(event):
             self._submits[event.session] = event
             return
@@ -75,6 +77,14 @@ class Gateway(NoGateway):
             loop.call_later(PATIENCE_S / 2, self._give_up, event.session)
         elif isinstance(event, ToolStart | ToolEnd):
             self._tell(event)
+
+    def _arrived(self, event: SessionArrived) -> None:
+        if event.parent is not None:
+            self._inside.add(event.session)
+            return
+        self._to_arrive -= 1
+        if not self._to_arrive:
+            self._feed.post("arrivals_over", {})
 
     def _waits(self, event: GpuSubmit) -> bool:
         return event.round == 0 and event.session not in self._inside

@@ -268,7 +268,7 @@ class Stage:
         async with AsyncExitStack() as stack:
             stack.callback(self._record.close)
             wire = await stack.enter_async_context(Wire())
-            record = await self._gateway(stack, wire)
+            record = await self._gateway(stack, wire, len(sessions))
             endpoint = COMPLETIONS if job.template is None else CHAT
             rounds = Rounds(wire, job.server, clock, record, job.options.timeout_s, endpoint)
             self.rounds = await stack.enter_async_context(rounds)
@@ -297,11 +297,11 @@ class Stage:
             None if job.template is None else job.template.tail,
         )
 
-    async def _gateway(self, stack: AsyncExitStack, wire: Wire) -> NoGateway:
+    async def _gateway(self, stack: AsyncExitStack, wire: Wire, to_arrive: int) -> NoGateway:
         server = self._job.server
         if server.gateway is None:
             return NoGateway(self._record)
-        gateway = Gateway(self._record, wire, server.root)
+        gateway = Gateway(self._record, wire, server.root, to_arrive)
         await gateway.look()
         stack.push_async_callback(gateway.close)
         self._beside(stack, gateway.follow())
