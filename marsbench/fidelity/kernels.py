@@ -22,6 +22,9 @@ SEED = 99
 """Of the sessions whose steps are fitted; others are compared."""
 # Kernels for CPUs take blocks of 32 tokens and their multiples.
 SETTINGS = EngineSettings(block_size=32, kv_blocks=3_000, max_num_batched_tokens=2_048)
+# The kernels need one core and the engine half of another: a message for every token would take
+# the rest, and the client would be late. The first token of an answer still comes at once.
+FLAGS = ("--stream-interval", "16")
 
 PROFILE = """\
 # The step times of {version} on this machine, fitted to {steps:,} of its steps.
@@ -92,6 +95,7 @@ def kernel_case(python: Path, sessions: int, folder: Path) -> Case:
         settings=SETTINGS,
         kernels=python.absolute(),
         server=version(python),
+        flags=FLAGS,
     )
     profile = folder / "cpu-kernels.toml"
     if not profile.exists():

@@ -31,7 +31,7 @@ class Case:
     """What both are given.
 
     kernels: the Python of a vLLM for CPUs, whose real kernels then compute the steps; `server`
-        says which that is.
+        says which that is, and `flags` go to it.
     """
 
     workload: str = "workloads/sweeps/recipes/small-agents.toml"
@@ -42,6 +42,7 @@ class Case:
     settings: EngineSettings = field(default_factory=lambda: EngineSettings(kv_blocks=6_000))
     kernels: Path | None = None
     server: str | None = None
+    flags: tuple[str, ...] = ()
 
     @property
     def hardware(self) -> Hardware:
@@ -111,6 +112,7 @@ def served(choice: Choice, case: Case, folder: Path, record: Path) -> tuple[Path
         settings=case.settings,
         record=record,
         kernels=case.kernels,
+        flags=case.flags,
     )
     with ExitStack() as stack:
         server = stack.enter_context(serving(asked, show_progress=True))

@@ -39,20 +39,23 @@ Marsbench = Callable[..., Done]
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def xdg_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where isolated times are kept by all tests of this folder, and by nobody else."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
 def marsbench(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, cache: Path
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    xdg_cache: Path,
 ) -> Iterator[Marsbench]:
     """Types `marsbench ARGUMENTS…` into this process, in an empty folder."""
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(xdg_cache))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "path", [*sys.path])
     modules = set(sys.modules)
@@ -72,12 +75,12 @@ def marsbench(
             del sys.modules[name]
 
 
-def start(folder: Path, cache: Path, *arguments: object) -> subprocess.Popen[str]:
+def start(folder: Path, xdg_cache: Path, *arguments: object) -> subprocess.Popen[str]:
     """`marsbench ARGUMENTS…` as a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", MAIN, *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, "XDG_CACHE_HOME": str(cache), "COLUMNS": "80"},
+        env={**os.environ, "XDG_CACHE_HOME": str(xdg_cache), "COLUMNS": "80"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -108,10 +111,10 @@ class Processes:
 
 
 @pytest.fixture(scope="session")
-def processes(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Processes]:
+def processes(tmp_path_factory: pytest.TempPathFactory, xdg_cache: Path) -> Iterator[Processes]:
     folder = tmp_path_factory.mktemp("runs")
-    played = start(folder, cache, *PLAYED, *ALPHAS, "-o", "run", "--json")
-    killed = start(folder, cache, "run", "--backend", "fcfs", *LARGE, "-o", "killed")
+    played = start(folder, xdg_cache, *PLAYED, *ALPHAS, "-o", "run", "--json")
+    killed = start(folder, xdg_cache, "run", "--backend", "fcfs", *LARGE, "-o", "killed")
     yield Processes(folder, played, killed)
     for process in (played, killed):
         process.kill()

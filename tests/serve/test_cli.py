@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from cli.conftest import Marsbench, marsbench  # noqa: F401  (a fixture)
+from cli.conftest import Marsbench, marsbench, xdg_cache  # noqa: F401  (two are fixtures)
 
 EMULATE = ("--emulate", "h200:qwen3-coder-30b")
 

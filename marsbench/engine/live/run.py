@@ -336,8 +336,10 @@ class Stage:
 
 @contextmanager
 def without_old_garbage() -> Iterator[None]:
-    """What is there by now is not searched for garbage: that takes a tenth of a second a time."""
-    gc.collect()
+    """What is there by now is not searched for garbage: that takes a tenth of a second a time.
+
+    Nor is it before: what garbage is among it can wait for the run's end.
+    """
     gc.freeze()
     try:
         yield
