@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from marsbench.errors import MarsbenchError, UsageError
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.realtime:
             _go_first()
-        case = _case(given)
+        case = replace(_case(given), realtime=given.realtime)
         found = [compared(backend, case, given.folder) for backend in given.backends]
     except MarsbenchError as error:
         sys.stderr.write(f"marsbench: {error}\n")

@@ -56,7 +56,8 @@ compared. {mode}
 
 The simulator's own run of the same sessions beside the server's. Here the two may differ: a real
 step also costs the time of scheduling and HTTP, a round trip lies between two rounds, and from
-then on other requests meet in a step.{noise}
+then on other requests meet in a step.
+{noise}
 
 {figures}
 
@@ -65,7 +66,7 @@ then on other requests meet in a step.{noise}
 
 ASYNCHRONOUS = "Steps were scheduled asynchronously, vLLM's default."
 SYNCHRONOUS = "Steps were scheduled one after another, as vLLM does on a CPU."
-NOISE = " The kernels share their cores with the client, so that no two steps cost quite the same."
+NOISE = "The kernels share their cores with the client, so that no two steps cost quite the same.\n"
 
 
 def page(found: Sequence[Compared]) -> str:
@@ -152,4 +153,6 @@ def _remarks(found: Sequence[Compared]) -> str:
         late = "unknown" if lag is None else f"{lag * 1000:.1f} ms"
         valid = "valid" if one.live["valid"] else f"NOT valid ({'; '.join(one.live['reasons'])})"
         lines.append(f"- {one.backend}: the live run is {valid}; P99 of its send lag is {late}.")
+    if found[0].case["realtime"]:
+        lines.append("- Client, gateway and server ran in the real-time class (`--realtime`).")
     return "\n".join(lines)

@@ -32,6 +32,7 @@ class Case:
 
     kernels: the Python of a vLLM for CPUs, whose real kernels then compute the steps; `server`
         says which that is, and `flags` go to it.
+    realtime: client, gateway and server run in the real-time class.
     """
 
     workload: str = "workloads/sweeps/recipes/small-agents.toml"
@@ -43,6 +44,7 @@ class Case:
     kernels: Path | None = None
     server: str | None = None
     flags: tuple[str, ...] = ()
+    realtime: bool = False
 
     @property
     def hardware(self) -> Hardware:

@@ -3,9 +3,9 @@
     step = overhead + token x n + pair x sum of chunk x (prefix + chunk/2)
            + request x decodes + kv_token x KV tokens of the decodes
 
-No coefficient is negative. Squared errors count by 1/seconds: between absolute ones, which only
-long steps would decide, and relative ones, whose fit falls short of the total where steps are
-late at times and never early.
+No coefficient is negative. Squared errors count by 1/fitted seconds, fitted in turns: by absolute
+errors long steps alone would decide, and by relative ones, or by weights from the measured seconds,
+a fit falls short of the total where steps are late at times and never early.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from marsbench.errors import RunFailedError
 
+Array = NDArray[np.float64]
+
 TERMS = ("overhead", "token", "pair", "request", "kv_token")
 MIN_STEPS = 100
+TURNS = 5
 AT_LEAST = 1e-15
 """Seconds; a profile's `pair` and `kv_token` may be tiny, but not 0."""
 
@@ -96,12 +100,19 @@ def fit(lines: list[dict[str, Any]]) -> Fitted:
         raise RunFailedError(f"{len(steps)} recorded steps are too few to fit; play more sessions.")
     terms = np.array([step.terms for step in steps])
     seconds = np.array([step.seconds for step in steps])
-    weights = seconds**-0.5
-    weighted = terms * weights[:, None]
-    size = np.linalg.norm(weighted, axis=0)
-    size[size == 0] = 1.0
-    found = nnls(weighted / size, seconds * weights)[0] / size
+    found = _solved(terms, seconds, np.ones(len(steps)))
+    for _ in range(TURNS):
+        found = _solved(terms, seconds, (terms @ found) ** -0.5)
     error = float(np.median(np.abs(terms @ found / seconds - 1)))
     found[0] += host_seconds(lines)
     named = zip(TERMS, (max(float(s), AT_LEAST) for s in found), strict=True)
     return Fitted(dict(named), len(steps), error)
+
+
+def _solved(terms: Array, seconds: Array, weights: Array) -> Array:
+    """Non-negative least squares, the columns scaled to one length first."""
+    weighted = terms * weights[:, None]
+    size = np.linalg.norm(weighted, axis=0)
+    size[size == 0] = 1.0
+    found: Array = nnls(weighted / size, seconds * weights)[0] / size
+    return found

@@ -15,6 +15,7 @@ CASE = {
     "settings": {"kv_blocks": 6000, "block_size": 16},
     "kernels": None,
     "server": None,
+    "realtime": False,
 }
 DECISIONS = {"steps": 1200, "requests": 9, "tokens": 5, "preemptions": 2, "evicted_blocks": 7}
 
