@@ -58,7 +58,6 @@ The simulator's own run of the same sessions beside the server's. Here the two m
 step also costs the time of scheduling and HTTP, a round trip lies between two rounds, and from
 then on other requests meet in a step.
 {noise}
-
 {figures}
 
 {remarks}
