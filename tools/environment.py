@@ -123,13 +123,13 @@ def locked_torch() -> str:
     return next(line for line in lines if line.startswith("torch=="))
 
 
-def install_torch(env: dict[str, str]) -> None:
+def install_torch(env: dict[str, str], has_gpu: bool) -> None:
     """Into $VIRTUAL_ENV, the CPU build where one is offered: beside the indexes, or by PyTorch."""
     torch = locked_torch()
     installed = f"lib/*/site-packages/{torch.replace('==', '-')}*.dist-info"
     if any(Path(env["VIRTUAL_ENV"]).glob(installed)):
         return
-    if shutil.which("nvidia-smi") is None:
+    if not has_gpu:
         if install("--no-deps", f"{torch}+cpu", env=env, quiet=True):
             return
         if install("--no-deps", "--torch-backend", "cpu", torch, env=env, quiet=True):
@@ -166,7 +166,7 @@ def set_up(wanted: str) -> None:
     say("installing into .venv (a minute or two, 3 GB)")
     install_uv()
     env = uv_env()
-    install_torch(env)
+    install_torch(env, has_gpu=shutil.which("nvidia-smi") is not None)
     install_rest(env)
     say("importing vLLM's scheduler for the first time")
     warm_up()

@@ -164,7 +164,7 @@ def install(environment: Environment) -> None:
     if subprocess.run(make, cwd=ROOT, env=env, check=False).returncode:
         sys.exit(NO_PACKAGES)
     if environment.torch:
-        install_torch(env)
+        install_torch(env, has_gpu=False)
     lock = str(environment.lock)
     if not pip_install("--no-deps", "--compile-bytecode", "-r", lock, env=env):
         sys.exit(NO_PACKAGES)
@@ -183,8 +183,10 @@ def resolve(environment: Environment) -> None:
 
 
 def main() -> None:
-    name, *options = sys.argv[1:]
-    environment = next(one for one in ENVIRONMENTS if one.name == name)
+    name, *options = sys.argv[1:] or [""]
+    environment = next((one for one in ENVIRONMENTS if one.name == name), None)
+    if environment is None:
+        sys.exit(f"There is no '{name}'; name {' or '.join(one.name for one in ENVIRONMENTS)}.")
     with Path(__file__).open() as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         if "--lock" in options:
