@@ -84,7 +84,7 @@ def profile_toml(fitted: Fitted, server: str) -> str:
     fit = "\n".join(
         f'{name} = "{seconds * 1e9:.6g} ns"' for name, seconds in fitted.seconds.items()
     )
-    return PROFILE.format(version=server, steps=fitted.steps, id="cpu-kernels", fit=fit)
+    return PROFILE.format(version=server, steps=fitted.steps, fit=fit)
 
 
 def kernel_case(python: Path, sessions: int, folder: Path) -> Case:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from marsbench.errors import RunFailedError
+from marsbench.hardware.batch import parts
 
 Array = NDArray[np.float64]
 
@@ -68,15 +69,12 @@ def recorded_steps(lines: Iterable[Mapping[str, Any]]) -> Iterator[Step]:
 def _terms(
     tokens: Mapping[str, int], computed: Mapping[str, int], prompts: Mapping[str, int]
 ) -> tuple[float, ...]:
-    decodes = kv_tokens = 0
-    pairs = 0.0
-    for request, chunk in tokens.items():
-        prefix = computed[request]
-        if chunk == 1 and prefix + 1 >= prompts[request]:
-            decodes += 1
-            kv_tokens += prefix + 1
-        else:
-            pairs += chunk * (prefix + chunk / 2)
+    works = (
+        (chunk, computed[request], computed[request] + chunk >= prompts[request])
+        for request, chunk in tokens.items()
+    )
+    decodes, kv_tokens, prefills = parts(works)
+    pairs = sum(chunk * (prefix + chunk / 2) for chunk, prefix in prefills)
     return (1.0, sum(tokens.values()), pairs, decodes, kv_tokens)
 
 

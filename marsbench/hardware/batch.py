@@ -10,8 +10,11 @@ Work = tuple[int, int, bool]
 """A request's share of a step: tokens, tokens computed before, and whether one is sampled."""
 
 
-def batch_seconds(step_time: StepTime, works: Iterable[Work]) -> float:
-    """Seconds of the step. One token that is sampled from is a decode, all else a prefill."""
+def parts(works: Iterable[Work]) -> tuple[int, int, list[Prefill]]:
+    """Decodes, the KV tokens of all of them, and the prefills.
+
+    One token that is sampled from is a decode, all else a prefill.
+    """
     decodes, kv_tokens = 0, 0
     prefills: list[Prefill] = []
     for tokens, computed, sampled in works:
@@ -20,4 +23,9 @@ def batch_seconds(step_time: StepTime, works: Iterable[Work]) -> float:
             kv_tokens += computed + 1
         else:
             prefills.append((tokens, computed))
-    return step_time.seconds(decodes, kv_tokens, prefills)
+    return decodes, kv_tokens, prefills
+
+
+def batch_seconds(step_time: StepTime, works: Iterable[Work]) -> float:
+    """Seconds of the step."""
+    return step_time.seconds(*parts(works))
