@@ -66,12 +66,13 @@ def run(
     tools: opt.Tools = None,
     prefixes: opt.Prefixes = None,
     gpu: opt.Gpu = "h200",
-    model: opt.Model = "qwen3-coder-30b",
+    model: opt.Model = None,
+    precision: opt.Precision = None,
+    kv_dtype: opt.KvDtype = None,
     kv_blocks: opt.KvBlocks = None,
     block_size: opt.BlockSize = None,
     tool_cores: opt.ToolCores = 8,
     engine_profile: opt.EngineProfile = "default",
-    precision: opt.Precision = None,
     hardware: opt.HardwareFile = None,
     step_budget: opt.StepBudget = None,
     max_seqs: opt.MaxSeqs = None,
@@ -131,7 +132,11 @@ def _request(given: dict[str, Any]) -> RunRequest:
     knobs = ("sessions", "rate", "load", "arrivals", "seed", "tools", "prefixes")
     reserve = given["reserve_full_prompt"]
     hardware = load_hardware(
-        given["model"], given["gpu"], given["precision"], profile=given["hardware"]
+        given["model"],
+        given["gpu"],
+        given["precision"],
+        kv_dtype=given["kv_dtype"],
+        profile=given["hardware"],
     )
     scale = given["step_time_scale"]
     if not 0 < scale < float("inf"):

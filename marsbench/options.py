@@ -23,9 +23,7 @@ def _flag(name: str, about: str, panel: str | None = None) -> Any:
     return typer.Option(name, metavar=" ", help=about, rich_help_panel=panel)
 
 
-BackendName = Annotated[
-    str, _option(metavar="NAME", about="One of `marsbench backends`, or module:Class")
-]
+BackendName = Annotated[str, _option(metavar="NAME", about="Its name, or module:Class")]
 Alphas = Annotated[
     list[float] | None, _option("--alpha", metavar="A", about="Goodput's α; repeatable (3)")
 ]
@@ -54,9 +52,7 @@ Load = Annotated[
 ]
 Arrivals = Annotated[
     str | None,
-    _option(
-        metavar="KIND", about="poisson, fixed, gamma:CV, burst:SIZE, closed:LANES", panel=WORKLOAD
-    ),
+    _option(metavar="KIND", about="poisson, fixed, gamma:CV, burst:N, closed:N", panel=WORKLOAD),
 ]
 Seed = Annotated[
     int | None, _option(metavar="S", about="Of the sessions and their arrivals", panel=WORKLOAD)
@@ -69,8 +65,8 @@ Prefixes = Annotated[
     int | None, _option(metavar="K", about="Variants of the shared prefix", panel=WORKLOAD)
 ]
 
-Gpu = Annotated[str, _option(metavar="GPU", about="h200, h100, … (h200)", panel=ENGINE)]
-Model = Annotated[str, _option(metavar="MODEL", about="(qwen3-coder-30b)", panel=ENGINE)]
+Gpu = Annotated[str, _option(metavar="GPU", about="h200, …, or an id (h200)", panel=ENGINE)]
+Model = Annotated[str | None, _option(metavar="MODEL", about="(qwen3-coder-30b)", panel=ENGINE)]
 KvBlocks = Annotated[
     int | None, _option(metavar="N", about="KV blocks (what the GPU's memory holds)", panel=ENGINE)
 ]
@@ -82,7 +78,12 @@ EngineProfile = Annotated[
     str, _option(metavar="NAME", about="default, or paper: 2,048 tokens x 128", panel=ENGINE)
 ]
 
-Precision = Annotated[str | None, _option(metavar="P", about="bf16, fp8, mxfp4", panel=ADVANCED)]
+Precision = Annotated[
+    str | None, _option(metavar="P", about="Of the weights: bf16, fp8, mxfp4", panel=ENGINE)
+]
+KvDtype = Annotated[
+    str | None, _option("--kv-dtype", metavar="D", about="auto, bf16, fp8 (auto)", panel=ENGINE)
+]
 HardwareFile = Annotated[
     Path | None,
     _option("--hardware", metavar="FILE", about="A hardware profile (TOML)", panel=ADVANCED),

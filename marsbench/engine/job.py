@@ -120,10 +120,7 @@ def run_config(
         seed=seed if isinstance(seed, int) else None,
         offered_sessions=len(workload.sessions),
         hardware={
-            "id": hardware.id,
-            "model": hardware.model,
-            "gpu": hardware.gpu,
-            "precision": hardware.precision,
+            **hardware.identity,
             "tensor_parallel": hardware.tensor_parallel,
             "hash": hardware.hash,
             "kv_tokens": kv_tokens,

@@ -12,7 +12,8 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from marsbench.errors import UsageError, unknown_name
-from marsbench.hardware.schema import Gpu, ModelShape, ProfileFile
+from marsbench.hardware.schema import MODEL_TAGS, Gpu, ModelShape, ProfileFile
+from marsbench.problems import first_problem
 
 T = TypeVar("T")
 
@@ -66,13 +67,10 @@ def read_profile(path: Path) -> ProfileFile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}.") from error
     except ValidationError as error:
-        raise UsageError(f"{path}: {_first_problem(error)}") from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}."
+        problem = first_problem(error, tags=MODEL_TAGS)
+        raise UsageError(
+            f"{path}: {problem}; docs/hardware.md has a profile to start from."
+        ) from error
 
 
 def _data() -> Traversable:

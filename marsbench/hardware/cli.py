@@ -11,7 +11,9 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="The modelled hardware: capacity and step times.")
 
-Model = Annotated[str, typer.Option(help="The model that it serves.")]
+Model = Annotated[
+    str | None, typer.Option(help="The model that it serves.", show_default="qwen3-coder-30b")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
@@ -31,10 +33,14 @@ def list_hardware(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    gpu: Annotated[str, typer.Argument(help="A GPU's name.")] = "h200",
-    model: Model = "qwen3-coder-30b",
+    gpu: Annotated[str, typer.Argument(help="A GPU's name, or an id.")] = "h200",
+    model: Model = None,
     precision: Annotated[
         str | None, typer.Option(help="The weights' precision; by default the model's first.")
+    ] = None,
+    kv_dtype: Annotated[
+        str | None,
+        typer.Option(help="What KV is kept in: bf16, fp8, or auto as vLLM's.", show_default="auto"),
     ] = None,
     profile: Annotated[
         Path | None,
@@ -52,7 +58,7 @@ def show(
     from marsbench.hardware.profile import load_hardware
     from marsbench.hardware.show import hardware_json, print_hardware
 
-    hardware = load_hardware(model, gpu, precision, profile=profile)
+    hardware = load_hardware(model, gpu, precision, kv_dtype=kv_dtype, profile=profile)
     if plot is not None:
         plot_hardware(hardware, plot)
     if as_json:

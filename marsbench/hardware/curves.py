@@ -25,6 +25,10 @@ TABLE_OVERHEAD_S = 1e-4
 
 With 0.1 ms the median error over measured serving is within 0.5 % (docs/hardware.md).
 """
+TENSOR_PARALLEL_CAUTION = (
+    "What {gpus} GPUs send each other in a step is not modelled, so its steps are too short; "
+    "rerun at +20 % step time."
+)
 DATASHEET_CAUTION = (
     "Step times are a roofline from datasheet numbers, not measured; "
     "rerun at +-20 % step time to see whether the ranking holds."
@@ -53,14 +57,41 @@ def from_tables(
     if table is None:
         return None
     origin = f"{table.provenance.package} {table.provenance.version}"
+    table, cautions = _with_kv(table, f"{base}-{model}", shape, bytes_per)
     if not gpu.derived_from:
-        return _tabled(table, f"table {table.provenance.table_sha256[:12]} of {origin}", ())
+        return _tabled(table, f"table {table.provenance.table_sha256[:12]} of {origin}", cautions)
     caution = (
         f"Step times of {gpu.name} are derived from those measured on {gpus[base].name} by the "
         "ratios of bandwidth and FLOP rate; rerun at +-20 % step time."
     )
     source = f"derived from {base}'s table {table.provenance.table_sha256[:12]} of {origin}"
-    return _tabled(_derived(table, gpus[base], gpu, shape, bytes_per), source, (caution,))
+    derived = _derived(table, gpus[base], gpu, shape, bytes_per)
+    return _tabled(derived, source, (caution, *cautions))
+
+
+def _with_kv(
+    table: Table, name: str, shape: ModelShape, bytes_per: Precision
+) -> tuple[Table, tuple[str, ...]]:
+    """The table with attention over KV elements of the bytes that are served.
+
+    Attention does not know what the weights are, so another precision's table serves where its KV
+    was so; elsewhere the bytes that decodes read are scaled.
+    """
+    if bytes_per.kv_bytes == bytes_per.measured_kv_bytes:
+        return table, ()
+    for precision, other in shape.precisions.items():
+        found = load_table(f"{name}-{precision}")
+        if found is not None and other.measured_kv_bytes == bytes_per.kv_bytes:
+            return table.model_copy(update={"prefill": found.prefill, "decode": found.decode}), ()
+    ratio = bytes_per.kv_bytes / bytes_per.measured_kv_bytes
+    us = _above_floor(table.decode.us, lambda us: us * ratio)
+    caution = (
+        f"Decode attention over KV elements of {bytes_per.kv_bytes:g} B was not measured for "
+        f"{name}: it takes {ratio:g} times that over {bytes_per.measured_kv_bytes:g} B; "
+        "rerun at +-20 % step time."
+    )
+    decode = table.decode.model_copy(update={"us": us})
+    return table.model_copy(update={"decode": decode}), (caution,)
 
 
 def _tabled(table: Table, source: str, cautions: tuple[str, ...]) -> Grounded:
@@ -139,6 +170,7 @@ def from_datasheet(gpu: Gpu, shape: ModelShape, precision: Precision, gpus: int)
         overhead_s=gpu.roofline.overhead,
         rest=roofline.rest(shape, precision, group),
         prefill=roofline.prefill(shape, group),
-        decode=roofline.decode(shape, precision, group),
+        decode=roofline.decode(shape, precision, group, gpus),
     )
-    return Grounded(curves, "roofline of datasheet numbers", cautions=(DATASHEET_CAUTION,))
+    sent = (TENSOR_PARALLEL_CAUTION.format(gpus=gpus),) if gpus > 1 else ()
+    return Grounded(curves, "roofline of datasheet numbers", cautions=(DATASHEET_CAUTION, *sent))

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from marsbench.errors import UsageError, unknown_name
 from marsbench.hardware import curves
 from marsbench.hardware.catalog import load_profiles, named_gpu, named_model, read_profile
+from marsbench.hardware.ids import hardware_id, parse_id
 from marsbench.hardware.schema import Gpu, ModelShape, Precision, ProfileFile
+from marsbench.hardware.served import Served, Wish, dtype_name, served_model
 from marsbench.hardware.steptime import StepTime
 
+DEFAULT_MODEL, DEFAULT_GPU = "qwen3-coder-30b", "h200"
 ACTIVATION_BYTES = 180_224 * 8_192
 RUNTIME_BYTES = 3.5 * 2**30
 PCIE_SHARE = 0.8
@@ -48,6 +51,8 @@ class Memory:
 class Hardware:
     """A model on a GPU at a precision: how much KV it holds and how long a step takes.
 
+    kv_dtype: what an element of K or V is kept in; where the checkpoint asks for something else
+        than 1 or 2 bytes, its bytes.
     source: what the step times rest on.
     longest_prefill, longest_decode: tokens of context up to which attention was measured; None
         where the step times do not come from a table.
@@ -57,6 +62,7 @@ class Hardware:
     model: str
     gpu: str
     precision: str
+    kv_dtype: str
     tensor_parallel: int
     max_model_len: int
     kv_bytes_per_token: float
@@ -67,6 +73,12 @@ class Hardware:
     cautions: tuple[str, ...] = field(default=())
     longest_prefill: int | None = None
     longest_decode: int | None = None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What results say of it beside its numbers."""
+        names = ("id", "model", "gpu", "precision", "kv_dtype")
+        return {name: getattr(self, name) for name in names}
 
     def kv_tokens(self, memory_fraction: float = 0.9) -> int:
         """Tokens of KV that fit when the server may use this fraction of GPU memory."""
@@ -120,55 +132,71 @@ class Hardware:
 
 
 def load_hardware(
-    model: str = "qwen3-coder-30b",
-    gpu: str = "h200",
+    model: str | None = None,
+    gpu: str = DEFAULT_GPU,
     precision: str | None = None,
     *,
+    kv_dtype: str | None = None,
     profile: Path | None = None,
 ) -> Hardware:
-    """Hardware by name, or from a user's TOML profile, which then decides the GPU.
+    """Hardware by name, by a printed id, or from a user's TOML profile, which decides the GPU.
 
-    precision: None is the model's first (bf16 for Qwen3-Coder-30B, mxfp4 for gpt-oss-120b).
-    A profile names its own model; `model` and `precision` fill in what it leaves out.
+    gpu: "h100", or an id like "h100:qwen3-coder-30b:fp8:kv-fp8", which fills in the rest.
+    precision: of the weights; None is the model's first (bf16 for Qwen3-Coder-30B, mxfp4 for
+        gpt-oss-120b).
+    kv_dtype: "auto" (None), "bf16" or "fp8", as vLLM's --kv-cache-dtype: auto is bf16 unless the
+        checkpoint says otherwise, whatever its weights are.
+    A profile names its own model; the arguments fill in what it leaves out.
     """
-    profiles = load_profiles()
+    wish = Wish(model, precision, kv_dtype)
     if profile is not None:
-        return _from_profile(read_profile(profile), profile.stem, model, precision)
+        return _from_profile(read_profile(profile), profile.stem, wish)
+    gpu, wish = _with_id(gpu, wish)
+    profiles = load_profiles()
     if gpu in profiles:
-        return _from_profile(profiles[gpu], gpu, model, precision)
-    shape = named_model(model)
+        return _from_profile(profiles[gpu], gpu, wish)
+    name = wish.model or DEFAULT_MODEL
+    served = served_model(name, named_model(name), wish)
     card = named_gpu(gpu)
-    precision, bytes_per = _precision(shape, model, precision)
-    grounded = curves.from_tables(gpu, model, precision, shape, bytes_per)
-    grounded = grounded or curves.from_datasheet(card, shape, bytes_per, 1)
-    return _hardware((gpu, model, precision), card, shape, bytes_per, 1, grounded)
+    grounded = curves.from_tables(gpu, name, served.precision, served.shape, served.bytes_per)
+    grounded = grounded or curves.from_datasheet(card, served.shape, served.bytes_per, 1)
+    return _hardware(gpu, card, served, grounded)
 
 
-def _from_profile(profile: ProfileFile, stem: str, model: str, precision: str | None) -> Hardware:
-    name = profile.id or stem
+def _with_id(text: str, wish: Wish) -> tuple[str, Wish]:
+    """The GPU of an id, and the wish with what else the id says."""
+    gpu, *said = parse_id(text)
+    both = zip(("--model", "--precision", "--kv-dtype"), astuple(wish), said, strict=True)
+    for option, asked, told in both:
+        if asked is not None and told is not None and asked != told:
+            raise UsageError(
+                f"--gpu {text} says {told} and {option} {asked}; leave one of them out."
+            )
+    return gpu, Wish(*(a if a is not None else t for a, t in zip(astuple(wish), said, strict=True)))
+
+
+def _from_profile(profile: ProfileFile, stem: str, wish: Wish) -> Hardware:
+    name, gpus = profile.id or stem, profile.tensor_parallel
+    own = Wish(None, profile.precision, None if profile.kv_dtype == "auto" else profile.kv_dtype)
+    wish = Wish(wish.model, own.precision or wish.precision, own.kv_dtype or wish.kv_dtype)
     if isinstance(profile.model, ModelShape):
-        model, shape = f"{name}-model", profile.model
+        served = served_model(f"{name}-model", profile.model, wish, gpus)
     else:
-        model = profile.model or model
-        shape = named_model(model)
-    precision, bytes_per = _precision(shape, model, profile.precision or precision)
-    gpus = profile.tensor_parallel
+        model = profile.model or wish.model or DEFAULT_MODEL
+        served = served_model(model, named_model(model), wish, gpus)
+    return _hardware(name, profile.gpu, served, _grounded(profile, served))
+
+
+def _grounded(profile: ProfileFile, served: Served) -> curves.Grounded:
     if profile.fit is None:
-        _check_rate(profile.gpu, bytes_per)
-        grounded = curves.from_datasheet(profile.gpu, shape, bytes_per, gpus)
+        _check_rate(profile.gpu, served.bytes_per)
+        grounded = curves.from_datasheet(profile.gpu, served.shape, served.bytes_per, served.gpus)
     else:
         source = f"fit to {len(profile.points)} measured steps" if profile.points else "fit"
-        grounded = curves.from_fit(profile.fit, shape, source)
+        grounded = curves.from_fit(profile.fit, served.shape, source)
     if profile.caution:
-        grounded = replace(grounded, cautions=(*grounded.cautions, profile.caution))
-    return _hardware((name, model, precision), profile.gpu, shape, bytes_per, gpus, grounded)
-
-
-def _precision(shape: ModelShape, model: str, name: str | None) -> tuple[str, Precision]:
-    name = name or next(iter(shape.precisions))
-    if name not in shape.precisions:
-        raise unknown_name(f"precision of {model}", name, shape.precisions)
-    return name, shape.precisions[name]
+        return replace(grounded, cautions=(*grounded.cautions, profile.caution))
+    return grounded
 
 
 def _check_rate(gpu: Gpu, precision: Precision) -> None:
@@ -177,24 +205,17 @@ def _check_rate(gpu: Gpu, precision: Precision) -> None:
             raise unknown_name(f"compute rate of {gpu.name}", rate, gpu.compute)
 
 
-def _hardware(
-    names: tuple[str, str, str],
-    gpu: Gpu,
-    shape: ModelShape,
-    bytes_per: Precision,
-    gpus: int,
-    grounded: curves.Grounded,
-) -> Hardware:
-    gpu_name, model, precision = names
-    group = f"{gpu_name}x{gpus}" if gpus > 1 else gpu_name
+def _hardware(name: str, gpu: Gpu, served: Served, grounded: curves.Grounded) -> Hardware:
+    shape, bytes_per, gpus = served.shape, served.bytes_per, served.gpus
     hardware = Hardware(
-        id=f"{group}:{model}:{precision}",
-        model=model,
-        gpu=gpu_name,
-        precision=precision,
+        id=hardware_id(name, gpus, served.model, served.precision, served.kv_dtype),
+        model=served.model,
+        gpu=name,
+        precision=served.precision,
+        kv_dtype=dtype_name(bytes_per.kv_bytes),
         tensor_parallel=gpus,
         max_model_len=shape.max_model_len,
-        kv_bytes_per_token=shape.kv_bytes_per_token(bytes_per),
+        kv_bytes_per_token=shape.kv_bytes_per_token(bytes_per, gpus),
         memory=_memory(gpu, shape, bytes_per, gpus),
         host_link_bytes_per_s=gpu.host_link * PCIE_SHARE * gpus,
         step_time=StepTime(grounded.curves),

@@ -96,9 +96,10 @@ def prefill(shape: ModelShape, gpu: Gpu) -> RooflinePrefill:
     return RooflinePrefill(flops_per_pair / (gpu.compute["bf16"] * gpu.roofline.attention_share))
 
 
-def decode(shape: ModelShape, precision: Precision, gpu: Gpu) -> RooflineDecode:
+def decode(shape: ModelShape, precision: Precision, gpu: Gpu, gpus: int = 1) -> RooflineDecode:
+    """`gpu` is the whole group of `gpus` cards; where KV heads are fewer, each reads a copy."""
     bandwidth = gpu.bandwidth * gpu.roofline.bandwidth_share
     return RooflineDecode(
-        kv_token_s=shape.kv_bytes_per_token(precision) / bandwidth,
-        request_s=shape.window_bytes(precision) / bandwidth,
+        kv_token_s=shape.kv_bytes_per_token(precision, gpus) / bandwidth,
+        request_s=shape.window_bytes(precision, gpus) / bandwidth,
     )

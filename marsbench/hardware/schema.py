@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveFloat, PositiveInt, Tag
 
 from marsbench.hardware.units import Bytes, BytesPerS, FlopsPerS, Seconds, SecondsOrZero, Share
 
 Compute = Literal["bf16", "fp8"]
+KvDtype = Literal["auto", "bf16", "fp8"]
+KV_BYTES: dict[KvDtype, float] = {"bf16": 2.0, "fp8": 1.0}
+"""Of one element of K or V; "auto" is the checkpoint's own: `Precision.kv_bytes`."""
 
 
 class _Strict(BaseModel):
@@ -16,17 +19,27 @@ class _Strict(BaseModel):
 
 
 class Precision(_Strict):
-    """Bytes per element of each kind of tensor, and the rate that the GEMMs run at."""
+    """Bytes per element of each kind of tensor, and the rate that the GEMMs run at.
+
+    kv_bytes: what the checkpoint asks for. vLLM keeps KV in the model's own 16 bits unless the
+        checkpoint's quantization config says otherwise, whatever its weights are.
+    measured_kv_bytes: what KV took where the shipped step-time table was measured.
+    """
 
     compute: Compute
     expert_bytes: PositiveFloat
     dense_bytes: PositiveFloat
     other_bytes: PositiveFloat
-    kv_bytes: PositiveFloat
+    kv_bytes: PositiveFloat = 2.0
+    measured_kv_bytes: PositiveFloat = 2.0
 
 
 class ModelShape(_Strict):
-    """A mixture-of-experts transformer with grouped-query attention."""
+    """A transformer with grouped-query attention and a mixture of experts.
+
+    A dense model is one whose only expert every token uses: `experts` and `experts_per_token` are
+    1, and `expert_hidden` is the width of its feed-forward layers.
+    """
 
     source: str
     layers: PositiveInt
@@ -34,8 +47,8 @@ class ModelShape(_Strict):
     query_heads: PositiveInt
     kv_heads: PositiveInt
     head_dim: PositiveInt
-    experts: PositiveInt
-    experts_per_token: PositiveInt
+    experts: PositiveInt = 1
+    experts_per_token: PositiveInt = 1
     expert_hidden: PositiveInt
     vocabulary: PositiveInt
     max_model_len: PositiveInt
@@ -76,14 +89,23 @@ class ModelShape(_Strict):
         other = self.router_params + self.head_params
         return self.attention_params * precision.dense_bytes + other * precision.other_bytes
 
-    def kv_bytes_per_token(self, precision: Precision) -> float:
-        """Bytes of K and V that a long context adds per token; windowed layers stop growing."""
-        return 2 * self.full_layers * self.kv_heads * self.head_dim * precision.kv_bytes
+    def kv_heads_on(self, gpus: int) -> int:
+        """KV heads that a tensor-parallel group keeps: with fewer heads than GPUs, copies."""
+        return max(self.kv_heads, gpus)
 
-    def window_bytes(self, precision: Precision) -> float:
+    def kv_bytes_per_token(self, precision: Precision, gpus: int = 1) -> float:
+        """Bytes of K and V that a long context adds per token, on all GPUs of a group together.
+
+        Windowed layers stop growing, so they do not count.
+        """
+        return self._kv_bytes(self.full_layers, precision, gpus)
+
+    def window_bytes(self, precision: Precision, gpus: int = 1) -> float:
         """Bytes of K and V that a request's windowed layers hold, whatever its length."""
-        per_token = 2 * self.windowed_layers * self.kv_heads * self.head_dim * precision.kv_bytes
-        return self.window * per_token
+        return self.window * self._kv_bytes(self.windowed_layers, precision, gpus)
+
+    def _kv_bytes(self, layers: int, precision: Precision, gpus: int) -> float:
+        return 2 * layers * self.kv_heads_on(gpus) * self.head_dim * precision.kv_bytes
 
 
 class Roofline(_Strict):
@@ -137,6 +159,27 @@ class Point(_Strict):
     residual: float
 
 
+MODEL_TAGS = ("model by name", "model by shape")
+
+
+def _name_or_shape(given: object) -> str | None:
+    by_name, by_shape = MODEL_TAGS
+    if isinstance(given, str):
+        return by_name
+    return by_shape if isinstance(given, dict | ModelShape) else None
+
+
+Model = Annotated[
+    Annotated[str, Tag(MODEL_TAGS[0])] | Annotated[ModelShape, Tag(MODEL_TAGS[1])],
+    Discriminator(
+        _name_or_shape,
+        custom_error_type="model",
+        custom_error_message="give a model's name in quotes, or a [model] table with its shape",
+    ),
+]
+"""A model by name or by shape, told apart first, so that a mistake is named by its own field."""
+
+
 class ProfileFile(_Strict):
     """A user's own hardware: a GPU, the model on it by name or by shape, and measurements if any.
 
@@ -146,8 +189,9 @@ class ProfileFile(_Strict):
 
     gpu: Gpu
     id: str | None = None
-    model: str | ModelShape | None = None
+    model: Model | None = None
     precision: str | None = None
+    kv_dtype: KvDtype = "auto"
     tensor_parallel: PositiveInt = 1
     fit: Fit | None = None
     points: list[Point] = []

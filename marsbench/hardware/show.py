@@ -38,17 +38,18 @@ def all_hardware() -> Iterator[Hardware]:
 
 def print_list(console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("GPU", "model", "precision"):
+    for heading in ("GPU", "model", "weights/KV"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("KV tokens", "1 decode\nat 1k ms", "8,192 on\n131k ms"):
+    for heading in ("KV tokens", "decode\nat 1k ms", "8,192 on\n131k ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("step times")
     for hardware in all_hardware():
         seconds = hardware.step_time.seconds
         decode, prefill = seconds(1, 1_024), seconds(0, 0, ((8_192, 131_072),))
         table.add_row(
-            hardware.gpu, hardware.model, hardware.precision, f"{hardware.kv_tokens():,}",
-            f"{decode * 1e3:.1f}", f"{prefill * 1e3:,.0f}", hardware.source.split()[0],
+            hardware.gpu, hardware.model, f"{hardware.precision}/{hardware.kv_dtype}",
+            f"{hardware.kv_tokens():,}", f"{decode * 1e3:.1f}", f"{prefill * 1e3:,.0f}",
+            hardware.source.split()[0],
         )  # fmt: skip
     console.print(table)
 
@@ -73,7 +74,8 @@ def capacity_line(hardware: Hardware) -> str:
     return (
         f"KV: (0.9 x {memory.total_bytes / GIB:.1f} - {memory.weight_bytes / GIB:.1f} weights - "
         f"{memory.activation_bytes / GIB:.1f} activations - {memory.runtime_bytes / GIB:.1f} "
-        f"runtime) GiB / {hardware.kv_bytes_per_token:,.0f} B = {hardware.kv_tokens():,} tokens"
+        f"runtime) GiB / {hardware.kv_bytes_per_token:,.0f} B ({hardware.kv_dtype}) = "
+        f"{hardware.kv_tokens():,} tokens"
     )
 
 
@@ -86,11 +88,8 @@ def steps(hardware: Hardware) -> list[tuple[str, float]]:
 def hardware_json(hardware: Hardware) -> str:
     """One JSON object about a profile, ending in a newline."""
     facts = {
-        "id": hardware.id,
+        **hardware.identity,
         "hash": hardware.hash,
-        "model": hardware.model,
-        "gpu": hardware.gpu,
-        "precision": hardware.precision,
         "tensor_parallel": hardware.tensor_parallel,
         "max_model_len": hardware.max_model_len,
         "kv_bytes_per_token": hardware.kv_bytes_per_token,

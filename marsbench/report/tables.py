@@ -64,7 +64,9 @@ def _gpu(source: Source) -> str | None:
     hardware = source.hardware
     if not hardware:
         return None
-    return f"{hardware.get('gpu')} ({hardware.get('precision')})"
+    kv = hardware.get("kv_dtype")
+    stored = hardware.get("precision") if kv is None else f"{hardware.get('precision')}, {kv} KV"
+    return f"{hardware.get('gpu')} ({stored})"
 
 
 def _cache(source: Source) -> str | None:

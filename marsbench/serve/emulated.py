@@ -17,20 +17,18 @@ from marsbench.hardware.profile import Hardware, load_hardware
 
 
 def emulated_hardware(name: str) -> Hardware:
-    """The hardware of `GPU:MODEL`, `GPU:MODEL:PRECISION`, or a profile's file (TOML).
+    """The hardware of an id, `GPU:MODEL[:PRECISION[:kv-DTYPE]]`, or a profile's file (TOML).
 
     Raises UsageError for anything else.
     """
     if name.endswith(".toml"):
         return load_hardware(profile=Path(name))
-    gpu, _, rest = name.partition(":")
-    model, _, precision = rest.partition(":")
-    if not (gpu and model):
+    if ":" not in name:
         raise UsageError(
-            f"--emulate takes GPU:MODEL, GPU:MODEL:PRECISION or a profile's file, not '{name}'; "
+            f"--emulate takes GPU:MODEL[:PRECISION[:kv-DTYPE]] or a profile's file, not '{name}'; "
             "for example --emulate h200:qwen3-coder-30b."
         )
-    return load_hardware(model, gpu, precision or None)
+    return load_hardware(gpu=name)
 
 
 def check_speed(speed: float) -> float:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from marsbench.engine.backends import choose
 from marsbench.errors import UsageError
 from marsbench.metrics.goodput import check_alpha
+from marsbench.problems import first_problem
 from marsbench.sweep.capacity import Search
 from marsbench.sweep.spec import SweepFile
-from marsbench.workload.problems import first_problem
 from marsbench.workload.recipe import load_recipe, recipe_names
 
 
@@ -32,7 +32,7 @@ def search_of(given: Mapping[str, Any]) -> Search:
                 "seeds": list(range(1, given["seeds"] + 1)),
                 "sessions": given["sessions"],
                 "alphas": [given["alpha"]],
-                "hardware": [{"gpu": given["gpu"], "model": given["model"]}],
+                "hardware": [_hardware(given)],
                 "engines": [
                     {
                         "profile": given["engine_profile"],
@@ -51,6 +51,12 @@ def search_of(given: Mapping[str, Any]) -> Search:
         jobs=given["jobs"],
         folder=Path.cwd(),
     )
+
+
+def _hardware(given: Mapping[str, Any]) -> dict[str, Any]:
+    asked = {"profile": given["hardware"]}
+    asked |= {name: given[name] for name in ("gpu", "model", "precision", "kv_dtype")}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def told(answer: Mapping[str, Any], as_json: bool) -> str:

@@ -57,7 +57,9 @@ def _choice(name: str, assignments: tuple[str, ...]) -> Choice:
 def hardware_of(entry: HardwareEntry, folder: Path) -> Hardware:
     """The hardware as it is, without a variation."""
     profile = None if entry.profile is None else folder / entry.profile
-    return load_hardware(entry.model, entry.gpu, entry.precision, profile=profile)
+    return load_hardware(
+        entry.model, entry.gpu, entry.precision, kv_dtype=entry.kv_dtype, profile=profile
+    )
 
 
 @cache

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from marsbench.errors import UsageError, unknown_name
-from marsbench.workload.problems import first_problem
+from marsbench.hardware.schema import KvDtype
+from marsbench.problems import first_problem
 from marsbench.workload.recipe import recipe_folder
 
 _Factor = Annotated[float, Field(gt=0, lt=1e9)]
@@ -68,8 +69,9 @@ class HardwareEntry(_Table):
     """A GPU with a model on it, or a profile of one's own."""
 
     gpu: str = "h200"
-    model: str = "qwen3-coder-30b"
+    model: str | None = None
     precision: str | None = None
+    kv_dtype: KvDtype = "auto"
     profile: Path | None = None
     label: str = ""
 

@@ -21,8 +21,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marsbench.errors import UsageError
+from marsbench.problems import first_problem
 from marsbench.session import Cut, Round, Session, ToolCall, ToolKind
-from marsbench.workload.problems import first_problem
 
 VERSION = 1
 

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from marsbench.errors import UsageError, unknown_name
+from marsbench.problems import first_problem
 from marsbench.workload.arrivals import Arrivals
 from marsbench.workload.distributions import Append, LogNormals
-from marsbench.workload.problems import first_problem
 
 Quantity = Literal[
     "first_prompt_tokens", "rounds", "append_tokens", "user_append_tokens", "output_tokens",

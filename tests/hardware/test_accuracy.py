@@ -17,15 +17,14 @@ from marsbench.hardware.steptime import StepTime
 
 CHECKS = json.loads((Path(__file__).parent / "data" / "steps.json").read_text("utf-8"))
 DOC = Path(__file__).parents[2] / "docs" / "hardware.md"
-PROFILES = [name for name in CHECKS if name.count(":") == 2]
+PROFILES = [name for name in CHECKS if ":" in name]
 KINDS = ("decode", "prefill", "mixed")
 MAX_MOVE = 1.0
 """Percentage points."""
 
 
 def hardware(name):
-    gpu, model, precision = name.split(":")
-    return load_hardware(model, gpu, precision)
+    return load_hardware(gpu=name)
 
 
 def kind(row):

@@ -19,7 +19,46 @@ CAPACITY = {
 
 @pytest.mark.parametrize(("name", "tokens"), CAPACITY.items())
 def test_kv_capacity_is_what_aiconfigurator_gives_to_the_token(name, tokens):
-    assert load_hardware(*name).kv_tokens() == tokens
+    assert load_hardware(*name, kv_dtype=name[-1]).kv_tokens() == tokens
+
+
+@pytest.mark.parametrize("kv_dtype", [None, "auto", "bf16"])
+def test_fp8_weights_keep_their_kv_in_bf16_unless_asked_as_vllm_does(kv_dtype):
+    hardware = load_hardware(gpu="h100", precision="fp8", kv_dtype=kv_dtype)
+    assert (hardware.kv_dtype, hardware.kv_tokens()) == ("bf16", 844_938 // 2)
+    assert hardware.id == "h100:qwen3-coder-30b:fp8"
+
+
+def test_attention_takes_the_time_of_the_kv_that_is_served_whatever_the_weights_are():
+    weights = load_hardware(precision="fp8").step_time.curves
+    kv = load_hardware(precision="bf16").step_time.curves
+    assert weights.decode.seconds(8, 10**6) == kv.decode.seconds(8, 10**6)
+    assert weights.prefill.seconds(2048, 65_536) == kv.prefill.seconds(2048, 65_536)
+    assert weights.rest.seconds(1) < kv.rest.seconds(1)
+
+
+def test_kv_that_was_measured_at_no_precision_is_scaled_by_its_bytes_and_says_so():
+    wide = load_hardware("gpt-oss-120b")
+    narrow = load_hardware("gpt-oss-120b", kv_dtype="fp8")
+    assert narrow.id == "h200:gpt-oss-120b:mxfp4:kv-fp8"
+    ratio = narrow.step_time.seconds(32, 4 * 10**6) / wide.step_time.seconds(32, 4 * 10**6)
+    assert 0.5 < ratio < 0.65
+    assert any("was not measured" in caution for caution in narrow.cautions)
+
+
+@pytest.mark.parametrize("asked", ["h200", "h100:qwen3-coder-30b:fp8", "h100-nvl:gpt-oss-120b"])
+@pytest.mark.parametrize("kv_dtype", [None, "fp8"])
+def test_an_id_that_was_printed_is_hardware_again(asked, kv_dtype):
+    hardware = load_hardware(gpu=asked, kv_dtype=kv_dtype)
+    again = load_hardware(gpu=hardware.id)
+    assert (again.id, again.hash) == (hardware.id, hardware.hash)
+
+
+def test_an_id_and_an_option_that_contradict_each_other_are_refused():
+    with pytest.raises(UsageError, match="says fp8 and --precision bf16; leave one of them out"):
+        load_hardware(gpu="h100:qwen3-coder-30b:fp8", precision="bf16")
+    with pytest.raises(UsageError, match=r"'h100:' is no hardware.*for example"):
+        load_hardware(gpu="h100:")
 
 
 def test_the_default_is_one_h200_in_bf16():
@@ -110,8 +149,8 @@ def write(tmp_path, text):
 def test_a_person_writes_a_profile_from_a_datasheet(tmp_path):
     hardware = load_hardware(profile=write(tmp_path, DATASHEET))
     assert hardware.id == "card:qwen3-coder-30b:fp8"
-    # (0.9 x 96 GiB - 30,544,494,592 - 1,476,395,008 - 3.5 GiB) / 49,152
-    assert hardware.kv_tokens() == 1_159_511
+    # (0.9 x 96 GiB - 30,544,494,592 - 1,476,395,008 - 3.5 GiB) / 98,304
+    assert hardware.kv_tokens() == 1_159_511 // 2
     assert any("datasheet" in caution for caution in hardware.cautions)
 
 
@@ -123,15 +162,33 @@ def test_two_gpus_hold_more_and_read_faster(tmp_path):
     assert two.step_time.seconds(8, 1_000_000) < one.step_time.seconds(8, 1_000_000)
 
 
+def test_more_gpus_than_kv_heads_keep_copies_of_them_and_a_caution(tmp_path):
+    """vLLM copies KV heads where there are fewer than GPUs: eight hold twice as much as four."""
+    four, eight = (
+        load_hardware(profile=write(tmp_path, f"tensor_parallel = {gpus}\n" + DATASHEET))
+        for gpus in (4, 8)
+    )
+    assert four.kv_bytes_per_token == 98_304
+    assert eight.kv_bytes_per_token == 2 * 98_304
+    per_token = [h.step_time.curves.decode.seconds(0, 10**6) for h in (four, eight)]
+    assert per_token[0] == pytest.approx(per_token[1])
+    assert any("send each other" in caution for caution in four.cautions)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("precision", "tensor_parallel = 3\nprecision", "= 3 does not split .* 4 KV heads"),
+        ('"A card"', "3", "gpu.name: expected string, got 3"),
         ('"4 TB/s"', '"-4 TB/s"', "gpu.bandwidth: .* must be greater than 0"),
         ('"4 TB/s"', '"4 furlongs"', "gpu.bandwidth: .*not a number of bytes/s.*TB/s"),
         ('"4 TB/s"', "4", "gpu.bandwidth: 4 is not a number of bytes/s with a unit"),
         ('"96 GiB"', '"24 GiB"', "holds 0 tokens of KV, less than any request needs"),
-        ("bandwidth", "band_width", "gpu.bandwidth: Field required"),
-        ("host_link", "colour = 1\nhost_link", "gpu.colour: Extra inputs"),
+        ("bandwidth", "band_width", "gpu.bandwidth: is missing"),
+        ("host_link", "colour = 1\nhost_link", "gpu.colour: no such field"),
+        ('"qwen3-coder-30b"', "30", "model: give a model's name in quotes, or a .model. table"),
+        ('model = "qwen3-coder-30b"', "model.layers = 48", "model.source: is missing"),
+        ('precision = "fp8"', 'kv_dtype = "fp4"', "kv_dtype: .*'auto', 'bf16' or 'fp8'"),
         ('compute.fp8 = "1 PFLOPS"', "", "Unknown compute rate of A card 'fp8'"),
         ('"qwen3-coder-30b"', '"qwen4"', "Unknown model 'qwen4'"),
         ("[gpu]", "[gpu", "is not TOML"),

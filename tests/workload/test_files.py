@@ -119,7 +119,7 @@ def test_an_id_is_used_once_children_included(child: str) -> None:
         (round_with(output_tokens=0), r":2: rounds\[0\].output_tokens: .*got 0"),
         (round_with(cut={"to_tokens": 1, "kept_tokens": 2}), ":2: a cut keeps 0 to 1 tokens"),
         (round_with(tools=[{"kind": "wait"}]), r":2: rounds\[0\].tools\[0\].name: is missing"),
-        (round_with(tools=[{"name": "x", "kind": "gpu"}]), r"tools\[0\].kind: .*got str"),
+        (round_with(tools=[{"name": "x", "kind": "gpu"}]), r"tools\[0\].kind: .*got 'gpu'"),
         (round_with(tools=[{"name": "x", "kind": "agent"}]), ":2: .*kind 'agent' and a child"),
         (GOOD.replace(',"output_tokens":1', ""), r"rounds\[0\].output_tokens: is missing"),
     ],

@@ -238,13 +238,7 @@ def _config(job: AgentsJob, version: str, has_alone: bool) -> RunConfig:
         workload_meta=job.plan.meta,
         seed=job.plan.seed,
         offered_sessions=len(job.plan.sessions),
-        hardware={
-            "id": hardware.id,
-            "model": hardware.model,
-            "gpu": hardware.gpu,
-            "precision": hardware.precision,
-            "kv_tokens": _kv_tokens(job.server),
-        },
+        hardware={**hardware.identity, "kv_tokens": _kv_tokens(job.server)},
         settings={
             **options,
             "openhands_sdk": version,

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from marsbench.problems import first_problem
 from marsbench.session import Session
-from marsbench.workload.problems import first_problem
 
 
 class Record(BaseModel):

@@ -50,6 +50,8 @@ def _complaint(problem: ErrorDetails) -> str:
         return "no such field; check the spelling"
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind]}, got {_named(given)}"
+    if kind == "literal_error":  # a choice of names: what was typed instead is short
+        return f"should be {problem['ctx']['expected']}, got {given!r:.40}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return message if kind == "value_error" else f"{message}, got {_named(given)}"
 
