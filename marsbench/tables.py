@@ -96,8 +96,8 @@ def _title(summary: RunSummary) -> str:
 def _conditions(summary: RunSummary) -> Iterator[Row]:
     hardware, params = summary["hardware"], summary["params"]
     if hardware:
-        dtype = f"{hardware['kv_dtype']} " if hardware.get("kv_dtype") else ""
-        yield "on", f"{hardware['id']}, {_number(hardware['kv_tokens'])} {dtype}KV tokens"
+        dtype = f" in {hardware['kv_dtype']}" if hardware.get("kv_dtype") else ""
+        yield "on", f"{hardware['id']}, {_number(hardware['kv_tokens'])} KV tokens{dtype}"
     if 0 < len(params) <= FEW_PARAMS:
         yield "with", ", ".join(f"{name}={value}" for name, value in params.items())
 
