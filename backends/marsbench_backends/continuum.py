@@ -20,6 +20,7 @@ from itertools import pairwise
 
 from marsbench_backends.arrivals import Arrivals
 from marsbench_backends.correlation import Correlation
+from marsbench_backends.exact import log
 from marsbench_backends.policy import Keep, Key, Paused, Policy, Release, Req, Retention, View
 from marsbench_backends.signals import RoundStarted, SessionEnded, Signal
 from marsbench_backends.tooltimes import ToolTimes
@@ -80,7 +81,7 @@ class Continuum(Policy):
     @property
     def delay_s(self) -> float:
         """T: 0 until a round has come back to KV that was gone."""
-        return sum(self._delays) / len(self._delays) if self._delays else 0.0
+        return math.fsum(self._delays) / len(self._delays) if self._delays else 0.0
 
     @property
     def eta(self) -> float:
@@ -110,7 +111,7 @@ class Continuum(Policy):
 
 def best_cold_ttl_s(benefit_s: float, mean_s: float) -> float:
     """argmax of benefit x (1 - exp(-tau / mean)) - tau."""
-    return max(0.0, mean_s * math.log(benefit_s / mean_s)) if benefit_s > 0 else 0.0
+    return max(0.0, mean_s * log(benefit_s / mean_s)) if benefit_s > 0 else 0.0
 
 
 def best_ttl_s(benefit_s: float, durations: Sequence[float]) -> float:

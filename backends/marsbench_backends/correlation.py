@@ -28,7 +28,7 @@ class Correlation:
     def value(self) -> float | None:
         """None for fewer than two pairs, or where x or y never varies."""
         n = self.count
-        spread = (n * self.xx - self.x**2) * (n * self.yy - self.y**2)
+        spread = (n * self.xx - self.x * self.x) * (n * self.yy - self.y * self.y)
         if n < 2 or spread == 0:
             return None
         return (n * self.xy - self.x * self.y) / math.sqrt(spread)

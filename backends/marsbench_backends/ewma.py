@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from marsbench_backends.exact import power
+
 
 @dataclass(slots=True)
 class Ewma:
@@ -17,5 +19,5 @@ class Ewma:
         if self.value is None:
             self.value = sample
             return
-        kept = (1.0 - self.weight) ** times
+        kept = power(1.0 - self.weight, times)
         self.value = kept * self.value + (1.0 - kept) * sample

@@ -8,7 +8,6 @@ of those, an exponential one (Continuum, arXiv 2511.02230, cold start with K = 1
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
 
+from marsbench_backends.exact import exp
 from marsbench_backends.signals import RoundEnded, RoundSubmitted, SessionEnded, Signal
 
 
@@ -42,7 +42,7 @@ class Exponential:
     mean_s: float
 
     def cdf(self, seconds: float) -> float:
-        return 1.0 - math.exp(-max(0.0, seconds) / self.mean_s)
+        return 1.0 - exp(-max(0.0, seconds) / self.mean_s)
 
     def returns_within(self, seconds: float, elapsed_s: float = 0.0) -> float:
         return self.cdf(seconds)

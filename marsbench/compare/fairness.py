@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -107,13 +108,13 @@ def jain(values: Sequence[float]) -> float | None:
 
     Jain, Chiu and Hawe, DEC-TR-301 (1984).
     """
-    squares = sum(x * x for x in values)
-    return sum(values) ** 2 / (len(values) * squares) if squares else None
+    squares, total = math.fsum(x * x for x in values), math.fsum(values)
+    return total * total / (len(values) * squares) if squares else None
 
 
 def _means(slowdown: Floats, masks: Sequence[Mask]) -> list[float]:
     groups = [_finished(slowdown[mask]) for mask in masks]
-    return [sum(group) / len(group) for group in groups if group]
+    return [math.fsum(group) / len(group) for group in groups if group]
 
 
 def _finished(slowdown: Floats) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def spread(values: Sequence[float | None]) -> Spread:
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return Spread(None, None, None)
-    return Spread(sum(known) / len(known), min(known), max(known))
+    return Spread(math.fsum(known) / len(known), min(known), max(known))
 
 
 class Matrix:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def _found(pair: Pair, rule: Rule) -> Found:
     if pair_samples is None:
         why = f"{rule.figure} was not measured in every run"
         return Found(pair, rule, None, None, "seed", seeds, 1.0, why)
-    means = tuple(sum(side) / len(side) for side in pair_samples)
+    means = tuple(math.fsum(side) / len(side) for side in pair_samples)
     assert len(means) == 2
     unit: Unit = "seed"
     if seeds == 1:

@@ -49,7 +49,7 @@ def _of(values: Sequence[float], scale: float, value: float | None) -> Change:
     estimate = mean if value is None else value
     if n < 2:
         return Change(estimate, 0.0 if not any(values) and value is None else None, 1)
-    variance = math.fsum((v - mean) ** 2 for v in values) / (n - 1)
+    variance = math.fsum((v - mean) * (v - mean) for v in values) / (n - 1)
     return Change(estimate, math.sqrt(variance / n) / scale, n - 1)
 
 

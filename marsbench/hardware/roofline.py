@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from marsbench.hardware.schema import Gpu, ModelShape, Precision
+from marsbench_backends.exact import power
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class RooflineRest:
     def seconds(self, num_tokens: int) -> float:
         if num_tokens == 0:
             return 0.0
-        touched = 1.0 - self.missed**num_tokens
+        touched = 1.0 - power(self.missed, num_tokens)
         return self.dense_s + self.experts_s * touched + self.token_s * num_tokens
 
     def facts(self) -> dict[str, object]:

@@ -133,7 +133,7 @@ class TablePrefill:
         floor = table.us[0][0] or 0.0
         largest = table.us[-1][0] or 0.0
         self.once_s = floor * MICRO * factor
-        self._pair_us = 2 * (largest - floor) / table.chunks[-1] ** 2
+        self._pair_us = 2 * (largest - floor) / (table.chunks[-1] * table.chunks[-1])
         self._grid = [self._measured(i, floor) for i in range(len(table.chunks))]
         starts = [2 ** (bits - 1) if bits else 0 for bits in range(BITS)]
         self._segments = [bisect_right(table.prefixes, start) - 1 for start in starts]

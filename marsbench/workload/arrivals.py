@@ -12,7 +12,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from marsbench.errors import UsageError, unknown_name
-from marsbench.workload.distributions import Floats
+from marsbench.workload.draws import exponentials, gammas
+from marsbench.workload.exact import Floats, microseconds
 
 Kind = Literal["poisson", "fixed", "gamma", "burst", "closed"]
 _PARAMETER = {"gamma": "a CV above 0", "burst": "a group size", "closed": "a number of lanes"}
@@ -61,20 +62,21 @@ class Arrivals:
             return [0.0] * count
         if self.kind == "burst":
             size = int(self.parameter)
-            starts = _starts(size * rng.standard_exponential(-(-count // size)))
+            starts = _starts(size * exponentials(rng, -(-count // size)))
             times = np.repeat(starts, size)[:count]
         else:
             times = _starts(self._gaps(count, rng))
-        return [float(t) for t in times / rate]
+        found: list[float] = microseconds(times / rate).tolist()
+        return found
 
     def _gaps(self, count: int, rng: np.random.Generator) -> Floats:
         """Times between arrivals with mean 1."""
         if self.kind == "fixed":
             return np.ones(count)
         if self.kind == "poisson":
-            return rng.standard_exponential(count)
-        shape = self.parameter**-2
-        return rng.standard_gamma(shape, count) / shape
+            return exponentials(rng, count)
+        shape = 1 / (self.parameter * self.parameter)
+        return gammas(rng, shape, count) / shape
 
 
 def _starts(gaps: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,10 +10,11 @@ from itertools import pairwise
 import numpy as np
 
 from marsbench.session import Round, Session, ToolCall
-from marsbench.workload.distributions import Floats
+from marsbench.workload.exact import Floats, exp, log
 from marsbench.workload.files import Workload
 from marsbench.workload.generate import USER
 from marsbench.workload.recipe import Quantity, Recipe, Target
+from marsbench_backends import exact
 
 UNITS: dict[Quantity, str] = {
     "first_prompt_tokens": "tokens",
@@ -91,7 +93,7 @@ def measure(workload: Workload) -> dict[Quantity, Floats]:
         "peak_tokens": [s.peak_tokens for s in sessions],
         "cut_to_tokens": [r.cut.to_tokens for s in sessions for r in s.rounds if r.cut],
         "subagents": [sum(1 for _ in s.walk()) - 1 for s in sessions],
-        "cpu_s": [sum(_cpu_s(member) for member in s.walk()) for s in sessions],
+        "cpu_s": [math.fsum(_cpu_s(member) for member in s.walk()) for s in sessions],
         "interarrival_s": _interarrivals(workload),
     }
     return {name: np.asarray(v, dtype=np.float64) for name, v in values.items()}
@@ -153,9 +155,10 @@ def order_band(n: int, share: float, alpha: float = FALSE_ALARM) -> tuple[int, i
     """
     counts = np.arange(n + 1)
     # ln n!, for n up to the largest sample, without leaving the range of doubles.
-    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    log_factorial = np.concatenate([[0.0], np.cumsum(log(np.arange(1.0, n + 1)))])
     log_choose = log_factorial[n] - log_factorial - log_factorial[::-1]
-    cdf = np.cumsum(np.exp(log_choose + counts * np.log(share) + (n - counts) * np.log1p(-share)))
+    log_share, log_rest = exact.log(share), exact.log(1 - share)
+    cdf = np.cumsum(exp(log_choose + counts * log_share + (n - counts) * log_rest))
     low = int(np.searchsorted(cdf, alpha / 2))
     high = int(np.searchsorted(cdf, 1 - alpha / 2)) + 1
     return low, min(high, n + 1)
@@ -212,7 +215,7 @@ def _pairs(session: Session) -> Iterator[tuple[Round, Round]]:
 
 
 def _cpu_s(session: Session) -> float:
-    return sum(call.cpu_s for rnd in session.rounds for call in rnd.tools)
+    return math.fsum(call.cpu_s for rnd in session.rounds for call in rnd.tools)
 
 
 def _interarrivals(workload: Workload) -> list[float]:

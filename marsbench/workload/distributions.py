@@ -8,15 +8,16 @@ in the same rounds.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from statistics import NormalDist
+from functools import cache, lru_cache
 from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Floats = npt.NDArray[np.float64]
+from marsbench.workload.exact import Floats, Lines, exp, log, normal_cdf
+from marsbench_backends import exact
+
 Numbers = tuple[float, ...]
 
 _REACH = 8.5
@@ -27,15 +28,13 @@ _POINTS = 8193
 
 def phi(z: npt.ArrayLike) -> Floats:
     """The standard normal distribution function, to 2e-7."""
-    grid, table = _phi_table()
-    return np.interp(np.asarray(z, dtype=np.float64), grid, table)
+    return _phi_table().at(z)
 
 
-@lru_cache(maxsize=1)
-def _phi_table() -> tuple[Floats, Floats]:
+@cache
+def _phi_table() -> Lines:
     grid = np.linspace(-_REACH, _REACH, _POINTS)
-    cdf = NormalDist().cdf
-    return grid, np.array([cdf(float(z)) for z in grid])
+    return Lines.through(grid, normal_cdf(grid))
 
 
 class LogNormals(BaseModel):
@@ -61,15 +60,15 @@ class LogNormals(BaseModel):
         median, sigma = fields["median"], fields.get("sigma")
         if not isinstance(median, int | float) or median <= 0:
             raise ValueError(f"median must be a number above 0, not {median!r}")
-        return {**rest, "w": (1.0,), "mu": (math.log(median),), "sigma": (sigma,)}
+        return {**rest, "w": (1.0,), "mu": (exact.log(median),), "sigma": (sigma,)}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not len(self.w) == len(self.mu) == len(self.sigma) > 0:
             raise ValueError("w, mu and sigma must be lists of the same length")
         # Published weights are rounded to three digits; more than that is a typing error.
-        if abs(sum(self.w) - 1) > 0.01 or min(self.w) < 0:
-            raise ValueError(f"the weights w must add up to 1, not {sum(self.w):g}")
+        if abs(math.fsum(self.w) - 1) > 0.01 or min(self.w) < 0:
+            raise ValueError(f"the weights w must add up to 1, not {math.fsum(self.w):g}")
         if self.clip[0] > self.clip[1]:
             raise ValueError(f"clip must be [low, high], not {list(self.clip)}")
         return self
@@ -77,36 +76,43 @@ class LogNormals(BaseModel):
     def cdf(self, x: npt.ArrayLike) -> Floats:
         """The share of values that are at most x."""
         values = np.asarray(x, dtype=np.float64)
-        logs = np.log(np.maximum(values, 1e-300))
+        logs = log(np.maximum(values, 1e-300))
         inside = _mixture_cdf(logs, self.w, self.mu, self.sigma)
         return np.where(values >= self.clip[1], 1.0, np.where(values < self.clip[0], 0.0, inside))
 
     def quantile(self, u: npt.ArrayLike) -> Floats:
         """The values below which the shares u lie."""
-        logs, cdf = _quantile_table(self.w, self.mu, self.sigma)
-        values = np.exp(np.interp(np.asarray(u, dtype=np.float64), cdf, logs))
-        return np.clip(values, *self.clip)
+        return np.minimum(np.maximum(exp(self.logs(u)), self.clip[0]), self.clip[1])
+
+    def logs(self, u: npt.ArrayLike) -> Floats:
+        """ln x of the values below which the shares u lie, before they are clipped."""
+        return _quantile_table(self.w, self.mu, self.sigma).at(u)
 
     def tokens(self, u: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """`quantile`, in whole tokens (or rounds)."""
         return np.rint(self.quantile(u)).astype(np.int64)
 
+    def one_count(self, u: float) -> int:
+        """`tokens` of a single share, in a fraction of the time."""
+        value = exact.exp(_quantile_table(self.w, self.mu, self.sigma).one(u))
+        return round(min(max(value, self.clip[0]), self.clip[1]))
+
 
 def _mixture_cdf(logs: Floats, w: Numbers, mu: Numbers, sigma: Numbers) -> Floats:
     parts = zip(w, mu, sigma, strict=True)
     total = sum((p * phi((logs - m) / s) for p, m, s in parts), np.zeros(logs.shape))
-    return np.asarray(total / sum(w), dtype=np.float64)
+    return np.asarray(total / math.fsum(w), dtype=np.float64)
 
 
 @lru_cache(maxsize=128)
-def _quantile_table(w: Numbers, mu: Numbers, sigma: Numbers) -> tuple[Floats, Floats]:
-    """ln x and the share below it, densest where the narrowest component is."""
+def _quantile_table(w: Numbers, mu: Numbers, sigma: Numbers) -> Lines:
+    """From the share below x to ln x, densest where the narrowest component is."""
     spans = [
         np.linspace(m - _REACH * s, m + _REACH * s, _POINTS // 4)
         for m, s in zip(mu, sigma, strict=True)
     ]
     logs = np.unique(np.concatenate(spans))
-    return logs, _mixture_cdf(logs, w, mu, sigma)
+    return Lines.through(_mixture_cdf(logs, w, mu, sigma), logs)
 
 
 class Bulk(LogNormals):

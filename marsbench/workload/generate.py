@@ -6,6 +6,7 @@ extend the same list, and neither rate nor arrivals change it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,9 @@ import numpy as np
 
 from marsbench.errors import UsageError
 from marsbench.session import Cut, Round, Session, ToolCall
-from marsbench.workload.distributions import Append, Floats, LogNormals, phi
+from marsbench.workload.distributions import Append, LogNormals, phi
+from marsbench.workload.draws import normals
+from marsbench.workload.exact import Floats, microseconds
 from marsbench.workload.recipe import SUBAGENT, Context, Recipe
 from marsbench.workload.streams import stream
 from marsbench.workload.tool_times import ToolTimes
@@ -86,18 +89,26 @@ class Generator:
         is_agent = ~is_end & (u_agent < self._p_subagent)
         is_tool = ~(is_end | is_agent)
         tools = iter(self._times.calls(u_gap[is_tool], which[is_tool]))
-        gaps = self._recipe.turns.gap_s.quantile(u_user).tolist()
-        texts = self._recipe.turns.message.tokens(u_message).tolist()
+        turns = iter(self._turns(u_user[is_end], u_message[is_end]))
         calls: list[ToolCall] = []
+        messages: list[int | None] = []
         for i, (end, agent) in enumerate(zip(is_end.tolist(), is_agent.tolist(), strict=True)):
-            if end:
-                calls.append(ToolCall(USER, "wait", floor_s=gaps[i]))
-            elif agent:
+            call, message = next(turns) if end else (None, None)
+            if agent:
                 child = self._child(f"{name}/r{i}c0", (number, i), group)
-                calls.append(ToolCall(SUBAGENT, "agent", child=child))
-            else:
-                calls.append(next(tools))
-        return calls, [t if end else None for t, end in zip(texts, is_end.tolist(), strict=True)]
+                call = ToolCall(SUBAGENT, "agent", child=child)
+            calls.append(next(tools) if call is None else call)
+            messages.append(message)
+        return calls, messages
+
+    def _turns(self, u_gap: Floats, u_message: Floats) -> list[tuple[ToolCall, int]]:
+        """The human's gap and the length of the message, for each pair of uniform numbers."""
+        if not u_gap.size:
+            return []
+        gaps = microseconds(self._recipe.turns.gap_s.quantile(u_gap)).tolist()
+        lengths = self._recipe.turns.message.tokens(u_message).tolist()
+        calls = [ToolCall(USER, "wait", floor_s=gap) for gap in gaps]
+        return list(zip(calls, lengths, strict=True))
 
     def _child(self, name: str, numbers: tuple[int, int], group: str | None) -> Session:
         """A sub-agent: it reads and searches, and starts no sub-agents of its own."""
@@ -134,7 +145,7 @@ def fit(
         if rounds and length + draft.append + draft.output > limit.max_tokens:
             if limit.compact_to is None:
                 break
-            to_tokens = int(limit.compact_to.tokens(rng.random()))
+            to_tokens = limit.compact_to.one_count(rng.random())
             cut = Cut(to_tokens, min(shared, to_tokens))
             length = to_tokens
         append = min(draft.append, limit.max_tokens - length - 1)
@@ -163,13 +174,13 @@ def _lengths(
     output: LogNormals,
     correlation: float,
 ) -> _Lengths:
-    u_first, u_rounds = rng.random(2)
-    count = int(rounds.tokens(u_rounds))
+    u_first, u_rounds = rng.random(2).tolist()
+    count = rounds.one_count(u_rounds)
     # A Gaussian copula: coupled ranks, whatever the two distributions are.
-    z, other = rng.standard_normal((2, count))
-    coupled = correlation * z + np.sqrt(1 - correlation**2) * other
+    z, other = normals(rng, 2 * count).reshape(2, count)
+    coupled = correlation * z + math.sqrt(1 - correlation * correlation) * other
     return _Lengths(
-        int(first.tokens(u_first)),
+        first.one_count(u_first),
         output.tokens(rng.random(count)).tolist(),
         append.tokens(phi(z)).tolist(),
         phi(coupled),

@@ -9,7 +9,7 @@ import numpy as np
 
 from marsbench.errors import UsageError
 from marsbench.workload.check import UNITS, CheckRow, check, measure
-from marsbench.workload.distributions import Floats
+from marsbench.workload.exact import Floats
 from marsbench.workload.files import Workload
 from marsbench.workload.recipe import Quantity, Recipe
 

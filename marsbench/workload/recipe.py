@@ -5,6 +5,7 @@ A recipe takes what it does not say itself from the shared file that it names as
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -131,7 +132,7 @@ class ToolMix(_Table):
     @model_validator(mode="after")
     def _shares_add_up(self) -> Self:
         # Published shares are rounded, and their smallest classes left out.
-        total = sum(self.shares.values())
+        total = math.fsum(self.shares.values())
         if (self.shares or self.p_turn_end < 1) and abs(total - 1) > 0.02:
             raise ValueError(f"the shares must add up to 1, not {total:g}")
         return self

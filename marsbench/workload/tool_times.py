@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from marsbench.session import ToolCall
-from marsbench.workload.distributions import Floats, LogNormals, phi
+from marsbench.workload.distributions import LogNormals, phi
+from marsbench.workload.exact import Floats, exp, microseconds
 from marsbench.workload.recipe import SUBAGENT, Tools
 
 _SHORTEST_S = 0.001
@@ -31,9 +33,11 @@ class ToolTimes:
         """One call per pair of uniform numbers."""
         if not u_time.size:
             return []
-        seconds = self.mixture.quantile(u_time)
-        classes = self._classes(seconds, u_class)
-        return [self._call(c, s) for c, s in zip(classes, seconds.tolist(), strict=True)]
+        logs = self.mixture.logs(u_time)
+        seconds = np.clip(exp(logs), *self.mixture.clip)
+        classes = self._classes(logs, seconds, u_class)
+        times: list[float] = microseconds(seconds).tolist()
+        return [self._call(c, s) for c, s in zip(classes, times, strict=True)]
 
     @cached_property
     def mixture(self) -> LogNormals:
@@ -44,8 +48,9 @@ class ToolTimes:
             for name, tool in zip(self._names, found, strict=True)
             for w in tool.w
         ]
+        total = math.fsum(weights)
         return LogNormals(
-            w=tuple(w / sum(weights) for w in weights),
+            w=tuple(w / total for w in weights),
             mu=tuple(mu for tool in found for mu in tool.mu),
             sigma=tuple(sigma for tool in found for sigma in tool.sigma),
             clip=(_SHORTEST_S, self.tools.timeout_s),
@@ -61,20 +66,20 @@ class ToolTimes:
         sizes = [len(self.tools.classes[name].w) for name in self._names]
         return np.repeat(np.arange(len(sizes)), sizes)
 
-    def _classes(self, seconds: Floats, u: Floats) -> list[str]:
+    def _classes(self, logs: Floats, seconds: Floats, u: Floats) -> list[str]:
         """Each call's class: a component drawn by its odds at that duration, and its owner."""
-        ladder = np.cumsum(self._odds(seconds), axis=0)
+        ladder = np.cumsum(self._odds(logs, seconds), axis=0)
         picks = np.argmax(ladder >= u * ladder[-1], axis=0)
         return [self._names[owner] for owner in self._owners[picks].tolist()]
 
-    def _odds(self, seconds: Floats) -> Floats:
+    def _odds(self, logs: Floats, seconds: Floats) -> Floats:
         """Weight x density of every component; where durations were clipped, weight x tail."""
         w, mu, sigma = (
             np.array(part)[:, np.newaxis]
             for part in (self.mixture.w, self.mixture.mu, self.mixture.sigma)
         )
-        z = (np.log(seconds) - mu) / sigma
-        odds: Floats = w / sigma * np.exp(-0.5 * z**2)
+        z = (logs - mu) / sigma
+        odds: Floats = w / sigma * exp(-0.5 * z * z)
         late, early = seconds >= self.tools.timeout_s, seconds <= _SHORTEST_S
         odds[:, late] = w * (1 - phi(z[:, late]))
         odds[:, early] = w * phi(z[:, early])

@@ -8,6 +8,7 @@ and how it differs between seeds and sessions is as it was found.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,9 @@ def slowed(
 ) -> list[Sessions]:
     """The runs with each session's latency changed so that their mean changes by `size`."""
     drawn = [_excess(pairs, len(run.names), rng) for run in runs]
-    weight = sum(float(run.latency_s.mean()) for run in runs)
-    moved = sum(float((run.latency_s * part).mean()) for run, part in zip(runs, drawn, strict=True))
+    weight = math.fsum(float(run.latency_s.mean()) for run in runs)
+    parts = zip(runs, drawn, strict=True)
+    moved = math.fsum(float((run.latency_s * part).mean()) for run, part in parts)
     stretch = size * weight / moved
     return [_times(run, 1 + stretch * part) for run, part in zip(runs, drawn, strict=True)]
 
