@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from marsbench import events
+from marsbench.code import TIMES_ALONE
 from marsbench.engine.settings import EngineSettings
 from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.session import Session
@@ -128,19 +129,10 @@ def _own_group(session: Session, root: str) -> Session:
 
 
 def _key(sessions: Sequence[Session], hardware: Hardware, settings: EngineSettings) -> str:
+    """Of all that decides the times; changed code or another vLLM never finds an old answer."""
     bodies = tuple(dataclasses.replace(session, arrival_s=0.0) for session in sessions)
-    facts = [Workload("", bodies).hash, hardware.hash, asdict(settings), _code_hash()]
+    facts = [Workload("", bodies).hash, hardware.hash, asdict(settings), TIMES_ALONE.hash]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
-
-
-def _code_hash() -> str:
-    """Of the code that decides an isolated time: changed code never finds an old answer."""
-    engine = Path(__file__).parent
-    files = [*sorted((engine / "sim").glob("*.py")), *sorted(engine.parent.glob("hardware/*.py"))]
-    digest = hashlib.sha256((engine.parent / "session.py").read_bytes())
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def _read(file: Path) -> Isolated | None:

@@ -9,14 +9,13 @@ import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypedDict
 
+from marsbench.code import RUN, installed
+
 PACKAGE = Path(__file__).resolve().parents[1]
 RECORDED = ("marsbench", "vllm", "numpy", "pyarrow")
-# Only what can move a number makes a tree dirty: a note beside the code does not.
-COUNTED = ("marsbench", "backends", "workloads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,7 @@ class Provenance:
     @classmethod
     def here(cls) -> Provenance:
         """The code that is running now."""
-        versions = {"python": platform.python_version(), **{n: _installed(n) for n in RECORDED}}
+        versions = {"python": platform.python_version(), **{n: installed(n) for n in RECORDED}}
         commit, dirty = _own_checkout(PACKAGE)
         return cls(versions=versions, commit=commit, dirty=dirty)
 
@@ -43,13 +42,6 @@ class Provenance:
         if self.commit is None:
             return f"v{self.versions.get('marsbench') or 'unknown'}"
         return self.commit[:7] + ("-dirty" if self.dirty else "")
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 @cache  # the code of a process is the one that it began with, however many runs it makes
@@ -67,9 +59,8 @@ def _checkout(package: Path) -> tuple[str | None, bool | None]:
         return None, None
     commit = _git(package, "rev-parse", "HEAD")
     root = package.parent
-    changed = _git(
-        root, "status", "--porcelain", "--", *(n for n in COUNTED if (root / n).exists())
-    )
+    # Only what can move a number makes a tree dirty: a note beside the code does not.
+    changed = _git(root, "status", "--porcelain", "--", *RUN.pathspecs(root))
     return commit, None if commit is None or changed is None else bool(changed)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import marsbench_backends
+from marsbench.code import SIMULATION
 from marsbench.engine.backends import Choice, choose
 from marsbench.engine.request import RunRequest
 from marsbench.engine.settings import EngineSettings, engine_settings
@@ -19,17 +17,6 @@ from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.sweep.cells import Cell
 from marsbench.sweep.spec import EngineEntry, HardwareEntry
 from marsbench.workload.recipe import load_recipe
-
-# The rooms that move a number. What reads results does not.
-ROOMS = ("engine", "hardware", "metrics", "runs", "workload", "session.py", "events.py")
-# Within them, what plays in real time, reads and writes formats of others, or prints.
-ELSEWHERE = (
-    "engine/live",
-    "engine/openhands",
-    "workload/formats",
-    *(f"workload/{name}.py" for name in ("check", "cli", "cli_shared", "plot", "show")),
-)
-SERVER_FILES = ("record.py", "session_table.py", "vllm_server.py")  # of marsbench_backends
 
 
 def request_of(cell: Cell) -> RunRequest:
@@ -93,7 +80,7 @@ def inputs_hash(cell: Cell) -> str:
         "tools": [request.tool_cores, request.tool_workers],
         "alphas": request.alphas,
         "variation": cell.variation.model_dump(exclude={"label"}),
-        "code": code_hash(),
+        "code": SIMULATION.hash,
     }
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -112,34 +99,3 @@ def _workload(path: str) -> str:
 def _source(file: str) -> str:
     """Of the file that a policy is in: a backend of one's own is outside our rooms."""
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-
-
-@cache
-def code_hash() -> str:
-    """Of the code that plays and measures, vLLM's version included."""
-    digest = hashlib.sha256(_vllm().encode())
-    for file in _files():
-        digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()
-
-
-def _files() -> Iterator[Path]:
-    package, backends = Path(__file__).parents[1], Path(marsbench_backends.__path__[0])
-    yield from (package / "sweep" / f"{name}.py" for name in ("inputs", "play", "scaling"))
-    for room in ROOMS:
-        yield from deciding_files(package / room, [package / place for place in ELSEWHERE])
-    yield from deciding_files(backends, [backends / name for name in SERVER_FILES])
-
-
-def deciding_files(room: Path, elsewhere: Collection[Path]) -> Iterator[Path]:
-    """The Python files of a room, in order, but for those in one of the places `elsewhere`."""
-    for file in sorted(room.rglob("*.py")) if room.is_dir() else [room]:
-        if not any(file.is_relative_to(place) for place in elsewhere):
-            yield file
-
-
-def _vllm() -> str:
-    try:
-        return version("vllm")
-    except PackageNotFoundError:
-        return "none"

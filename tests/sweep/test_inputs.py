@@ -1,33 +1,33 @@
-"""What a cell's hash is of: code that decides a simulation, and no other."""
+"""What a cell's hash is of: what to play, and the code that decides a simulation."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import marsbench
-import marsbench_backends
-from marsbench.sweep.inputs import ELSEWHERE, SERVER_FILES, _files, deciding_files
+import pytest
 
-PACKAGE = Path(marsbench.__file__).parent
-BACKENDS = Path(marsbench_backends.__path__[0])
+from marsbench import code
+from marsbench.sweep.cells import cells_of
+from marsbench.sweep.inputs import inputs_hash
+from marsbench.sweep.spec import SweepFile
 
-
-def test_code_that_decides_no_simulation_is_left_out() -> None:
-    hashed = set(_files())
-    for place in ELSEWHERE:
-        assert not [file for file in hashed if file.is_relative_to(PACKAGE / place)], place
-    assert not {BACKENDS / name for name in SERVER_FILES} & hashed
+SWEEP = SweepFile.model_validate(
+    {"backends": ["fcfs"], "workloads": [{"name": "ilr-1", "loads": [0.5]}], "seeds": [1]}
+)
 
 
-def test_code_that_decides_one_is_hashed() -> None:
-    decide = {"engine/sim/merge.py", "workload/generate.py", "workload/files.py", "session.py"}
-    assert {PACKAGE / file for file in decide} <= set(_files())
-    assert {BACKENDS / "scheduler.py", BACKENDS / "mars_admission.py"} <= set(_files())
+def test_another_vllm_is_another_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    (cell,) = cells_of(SWEEP, Path())
+    before = inputs_hash(cell)
+    monkeypatch.setattr(code, "version", lambda name: "99")
+    code._hash.cache_clear()
+    assert inputs_hash(cell) != before
+    monkeypatch.undo()
+    code._hash.cache_clear()
+    assert inputs_hash(cell) == before
 
 
-def test_a_new_file_of_a_left_out_folder_changes_nothing(tmp_path: Path) -> None:
-    for name in ("run.py", "live/client.py", "sim/merge.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    found = list(deciding_files(tmp_path, [tmp_path / "live"]))
-    assert found == [tmp_path / "run.py", tmp_path / "sim/merge.py"]
+def test_another_seed_is_another_cell() -> None:
+    (cell,) = cells_of(SWEEP, Path())
+    assert inputs_hash(cell) != inputs_hash(replace(cell, knobs=replace(cell.knobs, seed=2)))
