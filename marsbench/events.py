@@ -132,7 +132,11 @@ class GpuEnd(Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolStart(Event):
-    """Tool call number `call` of the round began; `child` is the sub-agent's session."""
+    """Tool call number `call` of the round began; `child` is the sub-agent's session.
+
+    burns_cpu: whether it is work for the tool host's cores; a person who types, the network and a
+        sub-agent are none.
+    """
 
     kind: ClassVar[str] = "tool_start"
     session: str
@@ -140,6 +144,7 @@ class ToolStart(Event):
     call: int
     name: str
     child: str | None = None
+    burns_cpu: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +202,7 @@ class KvUsage(Event):
 
     used, held, cached and free blocks add up to all blocks: used by running requests, held for
     paused sessions, cached without a user (evictable), free and empty.
+    tools_in_flight: calls that run, whether they burn CPU or only wait.
     """
 
     kind: ClassVar[str] = "kv_usage"

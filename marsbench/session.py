@@ -39,6 +39,11 @@ class ToolCall:
         if (self.kind == "agent") != (self.child is not None):
             raise ValueError(f"tool call {self.name!r}: kind 'agent' and a child go together")
 
+    @property
+    def burns_cpu(self) -> bool:
+        """Whether the tool host has work with it; a person, the network, a sub-agent are none."""
+        return self.cpu_s > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:

@@ -162,8 +162,16 @@ def _facts(summary: RunSummary) -> Iterator[Row]:
         f"{_percent(found['continuation'])} of later rounds, {_percent(found['all'])} of all",
     )
     yield "KV cache in use", _kv(summary)
-    tools = summary["tools_in_flight"]
-    yield "tools in flight", f"mean {_short(tools['mean'])}, peak {_number(tools['peak'])}"
+    yield "tools in flight", _calls(summary["tools_in_flight"])
+    # A summary that is older than this figure does not have it.
+    yield "… that burn CPU", _calls(summary.get("cpu_calls", {"mean": None, "peak": None}))
+
+
+def _calls(level: Level) -> str:
+    """ "mean 0.633, peak 4"."""
+    if level["mean"] is None:
+        return UNMEASURED
+    return f"mean {_short(level['mean'])}, peak {_number(level['peak'])}"
 
 
 def _goodput(figure: Goodput) -> str:

@@ -27,14 +27,19 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """What the controller sees. A value that was not measured is None."""
+    """What the controller sees. A value that was not measured is None.
+
+    num_cpu_calls: tool calls that are known to burn CPU now, or to wait for a worker to do so. Not
+        those that only let time pass (a person who types, the network) nor sub-agents: however
+        many they are, `tool_cores` cores are idle.
+    """
 
     now: float
     in_flight: Sequence[Candidate]
     num_blocks: int | None
     free_blocks: int | None
     block_size: int
-    tools_in_flight: int
+    num_cpu_calls: int
     tool_cores: int
     arrivals_over: bool
 

@@ -41,7 +41,7 @@ class MarsAdmission(Admission):
     tick_s: the control interval [code]. window_*: sessions in flight [code]; window_add more for
         each interval without congestion, window_cut times as many after one with it.
     kv_low, kv_high: share of KV in use at which KV congestion ends and begins [code].
-    cpu_low, cpu_high: tool calls in flight per core, alike. [code] launches with 4, which 30
+    cpu_low, cpu_high: tool calls that burn CPU per core, alike. [code] launches with 4, which 30
         sessions on 8 cores cannot reach; its own default is 2.
     queue_wait_low_s, queue_wait_high_s: smoothed seconds that tool calls wait to start [code].
     ewma_weight: of a new sample of any signal [code].
@@ -157,7 +157,7 @@ class MarsAdmission(Admission):
 
     def observe(self, signal: Signal) -> None:
         match signal:
-            case ToolEnded():
+            case ToolEnded() if signal.queued_s is not None:
                 self._queue_wait_s.add(signal.queued_s)
             case ToolStarted() if signal.session_id in self._footprints:
                 known = self._footprints[signal.session_id]
@@ -178,7 +178,7 @@ class MarsAdmission(Admission):
         return 1 if before is None else max(1, round((now - before) / self.tick_s))
 
     def _sense(self, state: EngineState, intervals: int) -> None:
-        self._cpu.add(state.tools_in_flight / state.tool_cores, intervals)
+        self._cpu.add(state.num_cpu_calls / state.tool_cores, intervals)
         wait = self._queue_wait_s.value or 0.0
         ratio = self._cpu.value or 0.0
         if ratio >= self.cpu_high or wait >= self.queue_wait_high_s:

@@ -26,7 +26,7 @@ class MarsReleasedAdmission(Admission):
 
     tick_s: the control interval. window_*: sessions in flight; window_max is also the hard cap.
     kv_low, kv_high: share of KV in use at which growth stops, and congestion begins.
-    cpu_low, cpu_high: tool calls in flight per worker, alike.
+    cpu_low, cpu_high: tool calls that burn CPU per worker, alike.
     queue_wait_low_s, queue_wait_high_s: smoothed seconds that tool calls wait, alike.
     long_tokens: first prompts from here on are long sessions. long_max: so many of them in flight.
     long_quiet_s: seconds without a queued short session before a long one is inserted
@@ -97,7 +97,7 @@ class MarsReleasedAdmission(Admission):
         return max(0, state.free_blocks - math.ceil(state.num_blocks * (1 - self.kv_high)))
 
     def cpu_healthy(self, state: EngineState) -> bool:
-        ratio = state.tools_in_flight / state.tool_cores
+        ratio = state.num_cpu_calls / state.tool_cores
         return ratio <= self.cpu_low and (self._queue_wait_s.value or 0.0) <= self.queue_wait_low_s
 
     def calm(self, state: EngineState) -> bool:
@@ -199,13 +199,13 @@ class MarsReleasedAdmission(Admission):
 
     def observe(self, signal: Signal) -> None:
         match signal:
-            case ToolEnded():
+            case ToolEnded() if signal.queued_s is not None:
                 self._queue_wait_s.add(signal.queued_s)
             case SessionEnded():
                 self._shorts_known -= {signal.session_id}
 
     def _sense(self, state: EngineState) -> None:
-        ratio, wait = state.tools_in_flight / state.tool_cores, self._queue_wait_s.value or 0.0
+        ratio, wait = state.num_cpu_calls / state.tool_cores, self._queue_wait_s.value or 0.0
         if ratio >= self.cpu_high or wait >= self.queue_wait_high_s:
             self.cpu_over = True
         elif self.cpu_healthy(state):

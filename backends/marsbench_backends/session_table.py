@@ -78,7 +78,7 @@ class SessionTable:
         info = RoundInfo(
             session,
             known.round,
-            tools=_names(sent.get("marsbench_tools")),
+            tools=names_of(sent.get("marsbench_tools")),
             is_last=named is None or bool(_number(sent.get("marsbench_last"))),
             parent=_text(sent.get("marsbench_parent")),
             reusable_tokens=had if reusable is None else int(reusable),
@@ -140,7 +140,8 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _names(value: object) -> tuple[str, ...]:
+def names_of(value: object) -> tuple[str, ...]:
+    """Names as a client sends them, a list or a,b; none where it sends something else."""
     if isinstance(value, str):
         value = value.split(",")
     if not isinstance(value, Sequence):

@@ -90,11 +90,17 @@ class ToolStarted(Signal):
 
 @dataclass(frozen=True, slots=True)
 class ToolEnded(Signal):
-    """A tool call ended; `queued_s` of its `seconds` it waited for a core or a worker."""
+    """A tool call ended.
+
+    queued_s: so many of its `seconds` passed before a worker of the tool host took it: 0 where
+        their number is not bounded, since the cores are shared then and a call that others slow
+        only takes more seconds. None where nobody measured it, and for a call that never asks
+        for a worker (a person, the network, a sub-agent).
+    """
 
     name: str
     seconds: float
-    queued_s: float = 0.0
+    queued_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

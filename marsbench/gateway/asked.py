@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from marsbench_backends.session_table import names_of
+
 BYTES_PER_TOKEN = 4
 SESSION_HEADERS = ("X-Session-ID", "x-litellm-session-id")
 
@@ -23,12 +25,14 @@ class Asked:
     session_id: None when the request names no session.
     is_last: the client says that its session ends with this round.
     parent_id: the session whose sub-agent this is.
+    tools: names of the tools that run after it; empty when the request does not say.
     """
 
     session_id: str | None
     num_prompt_tokens: int
     is_last: bool = False
     parent_id: str | None = None
+    tools: tuple[str, ...] = ()
 
 
 class Body(msgspec.Struct):
@@ -57,6 +61,7 @@ def read(headers: Mapping[str, str], content: bytes) -> Asked:
         num_tokens(body),
         xargs.get("marsbench_last") in (1, "1"),
         _parent(body, xargs, session_id),
+        names_of(xargs.get("marsbench_tools")),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,6 +31,12 @@ def gateway(
         int | None, _option("N", "The server's KV blocks (what its metrics say)", min=1)
     ] = None,
     tool_cores: Annotated[int, _option("N", "Cores of the host that runs tools (8)", min=1)] = 8,
+    gaps: Annotated[
+        Literal["wait", "cpu"], _option("WHAT", "Unknown pauses: wait, or cpu if tools' (wait)")
+    ] = "wait",
+    waiting_tool: Annotated[
+        list[str] | None, _option("NAME", "A tool that burns no CPU; repeatable (user)")
+    ] = None,
     speed: Annotated[float, _option("X", "An emulated server's --speed (1)")] = 1.0,
     session_timeout: Annotated[
         float, _option("S", "Silence that ends a session (600)", LIMITS)
@@ -41,6 +47,7 @@ def gateway(
 ) -> None:
     """Hold sessions back before a real server, as the backend's controller decides."""
     from marsbench.engine.backends import choose
+    from marsbench.gateway.load import LoadRules
     from marsbench.gateway.server import Config, run
     from marsbench.gateway.upstream import checked_url
 
@@ -59,6 +66,7 @@ def gateway(
         timeout_s=timeout,
         max_body=max_body << 20,
         grace_s=grace,
+        rules=LoadRules(gaps == "cpu", frozenset(waiting_tool or ("user",))),
     )
     run(config, lambda url: typer.echo(f"{url} → {config.upstream}, {backend}"))
 

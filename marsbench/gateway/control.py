@@ -16,12 +16,17 @@ PROMETHEUS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
 
 class Post(msgspec.Struct, forbid_unknown_fields=True):
-    """What a client posts of a session; `call` tells two calls of one name apart."""
+    """What a client posts of a session; `call` tells two calls of one name apart.
+
+    burns_cpu: whether the call is work for the tool host's cores.
+    queued_s: seconds that it waited for a worker.
+    """
 
     session_id: str
     name: str = "tool"
     call: str | None = None
-    queued_s: float = 0.0
+    burns_cpu: bool | None = None
+    queued_s: float | None = None
 
 
 _decoder = msgspec.json.Decoder(Post)
@@ -44,7 +49,7 @@ class Control:
 
     async def tool_start(self, request: web.Request) -> web.Response:
         post = await _post(request)
-        known = self._sessions.start_tool(post.session_id, post.name, post.call)
+        known = self._sessions.start_tool(post.session_id, post.name, post.call, post.burns_cpu)
         return _done(known, f"session '{post.session_id}' is not known here")
 
     async def tool_end(self, request: web.Request) -> web.Response:
@@ -70,6 +75,7 @@ class Control:
             "sessions_in_flight": s.num_in_flight,
             "rounds_in_flight": s.num_rounds,
             "tools_in_flight": s.num_tools,
+            "cpu_calls": s.num_cpu_calls,
         }
         return web.json_response({**self._about, **now})
 

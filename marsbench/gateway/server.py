@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -17,6 +17,7 @@ from marsbench.engine.backends import Choice
 from marsbench.errors import UsageError
 from marsbench.gateway import pressure
 from marsbench.gateway.control import Control, UnreadableError
+from marsbench.gateway.load import LoadRules
 from marsbench.gateway.proxy import Proxy, refusal
 from marsbench.gateway.sessions import Pressure, Sessions
 from marsbench.gateway.telemetry import Telemetry
@@ -41,6 +42,7 @@ class Config:
     kv_blocks: the server's KV blocks, where its metrics do not say.
     session_timeout_s: of the controller's seconds. timeout_s, connect_s, grace_s: wall seconds.
     grace_s: how long streams may go on after a first Ctrl-C.
+    rules: which tool calls are load on the tool host.
     """
 
     choice: Choice
@@ -55,6 +57,7 @@ class Config:
     connect_s: float = 10.0
     max_body: int = 32 * 1024 * 1024
     grace_s: float = 5.0
+    rules: LoadRules = field(default_factory=LoadRules)
 
 
 class WallClock:
@@ -88,6 +91,7 @@ class Gateway:
             self.telemetry,
             config.tool_cores,
             config.session_timeout_s,
+            config.rules,
         )
         self.telemetry.follow(self.sessions, lambda: self.pressure)
 
@@ -101,6 +105,8 @@ class Gateway:
             "upstream": config.upstream,
             "speed": config.speed,
             "tool_cores": config.tool_cores,
+            "gaps": "cpu" if config.rules.gaps_burn else "wait",
+            "waiting_tools": sorted(config.rules.waiting_tools),
             "session_timeout_s": config.session_timeout_s,
         }
 

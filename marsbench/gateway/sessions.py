@@ -6,13 +6,14 @@ admission controller what the simulator tells it, in the same order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from marsbench import events
 from marsbench.engine.entrance import Entrance
 from marsbench.gateway.asked import Asked
+from marsbench.gateway.load import LoadRules
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
 
@@ -55,6 +56,7 @@ class Call:
     """A tool call that runs.
 
     key: the client's own name for it, None when it gave none.
+    burns_cpu: whether it is load on the tool host; None is not known.
     is_agent: a sub-agent runs in it, so it takes no core.
     """
 
@@ -62,6 +64,7 @@ class Call:
     name: str
     key: str | None
     started_at: float
+    burns_cpu: bool | None
     is_agent: bool = False
 
 
@@ -109,6 +112,7 @@ class Sessions:
         emit: Callable[[events.Event], None],
         tool_cores: int,
         timeout_s: float,
+        rules: LoadRules,
     ) -> None:
         self._clock = clock
         self._admission = admission
@@ -116,6 +120,7 @@ class Sessions:
         self._emit = emit
         self._tool_cores = tool_cores
         self._timeout_s = timeout_s
+        self._rules = rules
         self._entrance = Entrance(admission, self._state, self._let_in, clock.later)
         self._known: dict[str, Session] = {}
         self._arrivals_over = False
@@ -139,7 +144,15 @@ class Sessions:
     @property
     def num_tools(self) -> int:
         """Tool calls that run; one that waits for a sub-agent is not counted."""
-        return sum(not call.is_agent for s in self._known.values() for call in s.calls)
+        return sum(not call.is_agent for call in self._calls())
+
+    @property
+    def num_cpu_calls(self) -> int:
+        """Those of them that are known to burn CPU: the load of the tool host."""
+        return sum(call.burns_cpu is True and not call.is_agent for call in self._calls())
+
+    def _calls(self) -> Iterator[Call]:
+        return (call for session in self._known.values() for call in session.calls)
 
     # --- rounds
 
@@ -191,7 +204,7 @@ class Sessions:
         session, now = round_.session, self._clock.now
         self._quiet(session)
         for call in list(session.calls):  # a round is asked for when its tools have ended
-            self._end_call(session, call, 0.0)
+            self._end_call(session, call, None)
         number = session.num_rounds
         if number:
             self._emit(events.RoundReady(now, session.id, number))
@@ -220,16 +233,19 @@ class Sessions:
         elif round_.asked.is_last:
             self._end(session)
         else:
-            self._pause(session, inferring=outcome == "answered" and not session.tells_tools)
+            self._pause(round_, inferring=outcome == "answered" and not session.tells_tools)
 
-    def _pause(self, session: Session, inferring: bool) -> None:
+    def _pause(self, round_: Round, inferring: bool) -> None:
         if inferring:
-            self._start_call(session, INFERRED, None)
-        self._wait(session)
+            burns_cpu = self._rules.gap(round_.asked.tools)
+            self._start_call(round_.session, INFERRED, None, burns_cpu)
+        self._wait(round_.session)
 
     # --- tools
 
-    def start_tool(self, session_id: str, name: str, key: str | None = None) -> bool:
+    def start_tool(
+        self, session_id: str, name: str, key: str | None = None, burns_cpu: bool | None = None
+    ) -> bool:
         """The client says that a tool call began; False when the session is not in here."""
         session = self._known.get(session_id)
         if session is None or not session.admitted:
@@ -237,14 +253,15 @@ class Sessions:
         inferred = None if session.tells_tools else next(iter(session.calls), None)
         session.tells_tools = True
         self._wait(session)
+        burns_cpu = self._rules.call(name, burns_cpu)
         if inferred is not None:  # the gap that was taken for a call is this call
-            inferred.name, inferred.key = name, key
+            inferred.name, inferred.key, inferred.burns_cpu = name, key, burns_cpu
         else:
-            self._start_call(session, name, key)
+            self._start_call(session, name, key, burns_cpu)
         return True
 
     def end_tool(
-        self, session_id: str, name: str, key: str | None = None, queued_s: float = 0.0
+        self, session_id: str, name: str, key: str | None = None, queued_s: float | None = None
     ) -> bool:
         """The client says that a tool call ended; False when no such call runs."""
         session = self._known.get(session_id)
@@ -257,16 +274,20 @@ class Sessions:
         self._end_call(session, call, queued_s)
         return True
 
-    def _start_call(self, session: Session, name: str, key: str | None) -> None:
+    def _start_call(
+        self, session: Session, name: str, key: str | None, burns_cpu: bool | None
+    ) -> None:
         now = self._clock.now
-        call = Call(session.num_calls, name, key, now)
+        call = Call(session.num_calls, name, key, now, burns_cpu)
         session.num_calls += 1
         session.calls.append(call)
         number = session.num_rounds - 1
-        self._emit(events.ToolStart(now, session.id, number, call.number, name))
+        self._emit(
+            events.ToolStart(now, session.id, number, call.number, name, burns_cpu=burns_cpu)
+        )
         self._admission.observe(signals.ToolStarted(now, session.id, name))
 
-    def _end_call(self, session: Session, call: Call, queued_s: float) -> None:
+    def _end_call(self, session: Session, call: Call, queued_s: float | None) -> None:
         now = self._clock.now
         session.calls.remove(call)
         number, seconds = session.num_rounds - 1, now - call.started_at
@@ -333,7 +354,7 @@ class Sessions:
             num_blocks=kv.num_blocks,
             free_blocks=kv.free_blocks,
             block_size=kv.block_size,
-            tools_in_flight=self.num_tools,
+            num_cpu_calls=self.num_cpu_calls,
             tool_cores=self._tool_cores,
             arrivals_over=self._arrivals_over,
         )

@@ -44,6 +44,7 @@ class Telemetry:
         self._gauge("sessions_in_flight", "Sessions let in", sessions, "num_in_flight")
         self._gauge("rounds_in_flight", "Rounds at the server", sessions, "num_rounds")
         self._gauge("tools_in_flight", "Tool calls that run", sessions, "num_tools")
+        self._gauge("cpu_calls", "Those known to burn CPU", sessions, "num_cpu_calls")
         free = Gauge(
             f"{PREFIX}kv_free_blocks",
             "Free KV blocks; NaN is not measured",

@@ -16,6 +16,7 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Hashable, Iterator
+from itertools import takewhile
 from typing import NamedTuple
 
 from marsbench.errors import UsageError
@@ -65,10 +66,13 @@ class ToolHost:
         """Calls that were started and have not been popped."""
         return len(self._busy) + len(self._floor) + len(self._queue) + len(self._ended)
 
-    @property
-    def num_busy(self) -> int:
-        """Calls that burn CPU now."""
-        return len(self._busy)
+    def num_burning(self, now: float) -> int:
+        """Calls that burn CPU at `now`, or wait for a worker to do so; asking moves nothing.
+
+        now: not before anything that was played. A call whose CPU-seconds end just then counts.
+        """
+        over = sum(1 for _ in takewhile(lambda end: end[0] < now, self._cpu_ends()))
+        return len(self._busy) - over + sum(call.cpu_s > 0 for call in self._queue)
 
     def start(self, key: Hashable, cpu_s: float, floor_s: float, now: float) -> None:
         """A call arrives; it runs at once, or waits for a worker."""

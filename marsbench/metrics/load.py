@@ -1,4 +1,4 @@
-"""How full the machine was: KV blocks in use, tool calls in flight, rounds waiting."""
+"""How full the machine was: KV blocks in use, tool calls, those that burn CPU, rounds waiting."""
 
 from __future__ import annotations
 
@@ -77,18 +77,26 @@ def _share(level: Level, total: int | None) -> Level:
 
 
 def tools_in_flight(stream: Stream, run: Window | None) -> Level:
-    """Tool calls running at once over the whole run; sub-agents, which use no tool host, not.
+    """Tool calls running at once over the whole run, those that only wait (people) included.
 
-    A call that never ended counts until the stream's end.
+    Sub-agents are none. A call that never ended counts until the stream's end.
     """
+    return _calls_at_once(stream, run, [e for e in stream.of(ToolStart) if e.child is None])
+
+
+def cpu_calls(stream: Stream, run: Window | None) -> Level:
+    """Those of them that burn CPU: the load of the tool host. None where one call hides it."""
+    starts = [e for e in stream.of(ToolStart) if e.child is None]
+    if any(e.burns_cpu is None for e in starts):
+        return {"mean": None, "peak": None}
+    return _calls_at_once(stream, run, [e for e in starts if e.burns_cpu])
+
+
+def _calls_at_once(stream: Stream, run: Window | None, starts: Iterable[ToolStart]) -> Level:
     if run is None:
         return {"mean": None, "peak": None}
     ends = {(e.session, e.round, e.call): e.at for e in stream.of(ToolEnd)}
-    calls = [
-        (e.at, ends.get((e.session, e.round, e.call), stream.end_s))
-        for e in stream.of(ToolStart)
-        if e.child is None
-    ]
+    calls = [(e.at, ends.get((e.session, e.round, e.call), stream.end_s)) for e in starts]
     return {"mean": mean_in_flight(calls, run), "peak": float(_peak(calls))}
 
 

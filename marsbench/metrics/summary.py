@@ -16,7 +16,15 @@ from marsbench.metrics.cache import (
     hit_rate,
 )
 from marsbench.metrics.goodput import Goodput, alpha_key, goodput
-from marsbench.metrics.load import Level, Usage, Waiting, kv_usage, tools_in_flight, waiting
+from marsbench.metrics.load import (
+    Level,
+    Usage,
+    Waiting,
+    cpu_calls,
+    kv_usage,
+    tools_in_flight,
+    waiting,
+)
 from marsbench.metrics.percentiles import Distribution, describe
 from marsbench.metrics.rounds import (
     RoundIndexTtft,
@@ -74,6 +82,7 @@ class Summary(TypedDict):
     prefix_hit_rate: HitRate
     kv_usage: Usage
     tools_in_flight: Level
+    cpu_calls: Level
     waiting: Waiting
     tenants: dict[str, TenantFigures]
 
@@ -180,6 +189,7 @@ def _figures(
         "prefix_hit_rate": hit_rate(own),
         "kv_usage": kv_usage(seen, scale.total_blocks),
         "tools_in_flight": tools_in_flight(stream, marked),
+        "cpu_calls": cpu_calls(stream, marked),
         "waiting": waiting(rounds, marked, window or arrivals(sessions)),
         "tenants": _tenants(kept, marked, scale.alphas),
     }

@@ -28,6 +28,6 @@ def state(
 ) -> EngineState:
     known: dict[str, Any] = {"num_blocks": 1_000, "tool_cores": 8, "arrivals_over": False}
     return EngineState(
-        now=now, in_flight=in_flight, free_blocks=free, block_size=16, tools_in_flight=tools,
+        now=now, in_flight=in_flight, free_blocks=free, block_size=16, num_cpu_calls=tools,
         **{**known, **facts},
     )  # fmt: skip

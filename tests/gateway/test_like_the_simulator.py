@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -19,6 +19,7 @@ from marsbench.engine.sim.sessions import LiveSession
 from marsbench.engine.sim.sessions import Sessions as SimulatedSessions
 from marsbench.engine.sim.tools import Tools
 from marsbench.gateway.asked import Asked
+from marsbench.gateway.load import LoadRules
 from marsbench.gateway.sessions import Pressure, Sessions
 from marsbench.hardware.host import ToolHost
 from marsbench.session import Generate, Prompt, Round, RunTools, Session, Step, ToolCall, play
@@ -27,14 +28,20 @@ from marsbench_backends.signals import Signal, ToolEnded, ToolStarted
 
 BLOCKS, BLOCKS_A_ROUND, CORES = 100, 12, 2
 FOREVER = 1e4
+Tells = Literal["nothing", "rounds", "names", "kinds"]
 """Seconds; every story here is long over by then."""
 
 
 class Watched(Admission):
-    """A controller whose every word is written down."""
+    """A controller whose every word is written down.
 
-    def __init__(self, backend: str, *assignments: str) -> None:
+    by_gaps: a call is known as a pause alone, so neither its name nor its queueing is ever told.
+        (Of a session's first call the name is told a moment late, when its client posts it.)
+    """
+
+    def __init__(self, backend: str, *assignments: str, by_gaps: bool = False) -> None:
         self._inner = choose(backend, assignments).admission()
+        self._by_gaps = by_gaps
         self.tick_s = self._inner.tick_s
         self.story: list[tuple[Any, ...]] = []
 
@@ -49,15 +56,16 @@ class Watched(Admission):
 
     def observe(self, signal: Signal) -> None:
         told = signal
-        if isinstance(told, ToolStarted | ToolEnded):  # a call's name may never be told
+        if isinstance(told, ToolStarted):
             told = replace(told, name="")
+        elif self._by_gaps and isinstance(told, ToolEnded):
+            told = replace(told, name="", queued_s=None)
         self.story.append(("told", told))
         self._inner.observe(signal)
 
 
 def seen(state: EngineState) -> tuple[Any, ...]:
-    cores, blocks = state.tools_in_flight, state.free_blocks
-    return state.now, tuple(state.in_flight), cores, blocks
+    return state.now, tuple(state.in_flight), state.num_cpu_calls, state.free_blocks
 
 
 @dataclass
@@ -127,13 +135,13 @@ class Go:
 
 @dataclass
 class Client:
-    """Plays sessions through the gateway as an agent would; `tells` posts its tool calls."""
+    """Plays sessions through the gateway as an agent would; `tells`: of its tool calls."""
 
     clock: Clock
     engine: SteadyEngine
     tools: Tools
     gateway: Sessions
-    tells: bool
+    tells: Tells
     open_calls: dict[str, int] = field(default_factory=dict)
 
     def arrive(self, session: Session, parent: str | None, ended: Callable[[], None]) -> None:
@@ -167,15 +175,19 @@ class Client:
             go_on()
 
         held = Go(lambda: self.engine.start(end))
-        told = Asked(session.id, step.prompt.num_tokens, step.is_last, parent)
+        calls = session.rounds[step.prompt.round].tools if self.tells == "rounds" else ()
+        names = tuple(call.name for call in calls)
+        told = Asked(session.id, step.prompt.num_tokens, step.is_last, parent, names)
         asked = self.gateway.ask(session.id, told, held)
 
     def _run(self, session: Session, key: str, call: ToolCall, go_on: Callable[[], None]) -> None:
-        if self.tells:
-            assert self.gateway.start_tool(session.id, call.name, key)
+        posts = self.tells in ("names", "kinds")
+        if posts:
+            burns = call.burns_cpu if self.tells == "kinds" else None
+            assert self.gateway.start_tool(session.id, call.name, key, burns)
 
-        def ended(queued_s: float) -> None:
-            if self.tells:
+        def ended(queued_s: float | None) -> None:
+            if posts:
                 assert self.gateway.end_tool(session.id, call.name, key, queued_s)
             self.open_calls[session.id] -= 1
             if not self.open_calls[session.id]:
@@ -185,7 +197,7 @@ class Client:
             self.tools.run(call, ended)
             return
         child, now = call.child, self.clock.now
-        self.clock.at(now, Due.ARRIVAL, lambda: self.arrive(child, session.id, lambda: ended(0.0)))
+        self.clock.at(now, Due.ARRIVAL, lambda: self.arrive(child, session.id, lambda: ended(None)))
 
 
 def run(clock: Clock) -> None:
@@ -206,7 +218,7 @@ def simulated(workload: Sequence[Session], admission: Watched) -> list[tuple[Any
 
 
 def through_the_gateway(
-    workload: Sequence[Session], admission: Watched, tells: bool
+    workload: Sequence[Session], admission: Watched, tells: Tells, gaps_burn: bool = False
 ) -> list[tuple[Any, ...]]:
     clock = Clock()
     engine = SteadyEngine(clock)
@@ -218,6 +230,7 @@ def through_the_gateway(
         lambda _event: None,
         CORES,
         FOREVER,
+        LoadRules(gaps_burn, frozenset({"fetch", "user"})),
     )
     client = Client(clock, engine, tools, sessions, tells)
     for session in workload:
@@ -253,6 +266,13 @@ def crowd(calls_a_round: int) -> list[Session]:
     ]
 
 
+def people() -> list[Session]:
+    """Chats: after every round somebody reads and types, longer than the cores could be busy."""
+    user = ToolCall("user", floor_s=9.0)
+    rounds = (*(Round(100, 20, (user,)),) * 2, Round(50, 9))
+    return [Session(f"s{number:02d}", rounds, arrival_s=0.17 * number) for number in range(24)]
+
+
 def with_agents() -> list[Session]:
     def agent(name: str) -> ToolCall:
         return ToolCall("agent", "agent", child=Session(name, (Round(10, 1),)))
@@ -268,22 +288,66 @@ BACKENDS = [
     ("fcfs-cap", "cap=3"),
     ("mars", "window_init=4", "window_max=8"),
     ("mars", "reserve=off", "kv_low=0.3", "kv_high=0.5"),
+    ("mars", "window_max=8", "window_min=2", "cpu_low=0.3", "cpu_high=0.6"),
+    ("mars-released", "window_max=8", "window_min=2", "cpu_low=0.3", "cpu_high=0.6"),
 ]
+WORLDS: dict[str, tuple[list[Session], Tells]] = {
+    "gaps": (crowd(1), "nothing"),
+    "told": (crowd(1), "kinds"),
+    "three calls at once": (crowd(3), "kinds"),
+    "three calls at once, by their names": (crowd(3), "names"),
+    "sub-agents": (with_agents(), "kinds"),
+    "people": (people(), "nothing"),
+    "people, announced by their rounds": (people(), "rounds"),
+    "people, told": (people(), "kinds"),
+}
+"""Sessions, and what their client tells the gateway of their tool calls."""
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=" ".join)
-@pytest.mark.parametrize(
-    ("workload", "tells"),
-    [(crowd(1), False), (crowd(1), True), (crowd(3), True), (with_agents(), True)],
-    ids=["gaps", "told", "three calls at once", "sub-agents"],
-)
-def test_the_controller_cannot_tell_them_apart(
-    workload: list[Session], tells: bool, backend: tuple[str, ...]
-) -> None:
-    theirs = simulated(workload, Watched(*backend))
-    ours = through_the_gateway(workload, Watched(*backend), tells)
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_controller_cannot_tell_them_apart(world: str, backend: tuple[str, ...]) -> None:
+    workload, tells = WORLDS[world]
+    by_gaps = tells in ("nothing", "rounds")
+    theirs = simulated(workload, Watched(*backend, by_gaps=by_gaps))
+    watched = Watched(*backend, by_gaps=by_gaps)
+    ours = through_the_gateway(workload, watched, tells, gaps_burn=world == "gaps")
     assert ours == theirs
     assert {line[0] for line in ours} >= {"admit", "told"}
+
+
+def loads(story: Sequence[tuple[Any, ...]]) -> list[int]:
+    """Calls that burn CPU, as the controller saw them each time it was asked."""
+    return [line[-2 if line[0] == "admit" else -1][2] for line in story if line[0] != "told"]
+
+
+@pytest.mark.parametrize("world", ["people", "people, announced by their rounds", "people, told"])
+def test_people_who_type_are_no_load_before_either_door(world: str) -> None:
+    workload, tells = WORLDS[world]
+    doors = (
+        simulated(workload, Watched("fcfs-cap", "cap=3")),
+        through_the_gateway(workload, Watched("fcfs-cap", "cap=3"), tells),
+    )
+    assert [set(loads(story)) for story in doors] == [{0}, {0}]
+
+
+def test_calls_that_burn_are_load_before_either_door() -> None:
+    for story in (
+        simulated(crowd(3), Watched("fcfs-cap", "cap=3")),
+        through_the_gateway(crowd(3), Watched("fcfs-cap", "cap=3"), "kinds"),
+    ):
+        assert max(loads(story)) > CORES
+
+
+def test_a_gap_of_which_nothing_is_known_is_load_only_where_an_option_says_so() -> None:
+    seen = {
+        burn: max(
+            loads(through_the_gateway(crowd(1), Watched("fcfs-cap", "cap=3"), "nothing", burn))
+        )
+        for burn in (False, True)
+    }
+    assert seen[False] == 0
+    assert seen[True] > 0
 
 
 def test_sessions_had_to_wait() -> None:

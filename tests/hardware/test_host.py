@@ -54,7 +54,7 @@ def test_next_end_sees_through_calls_whose_cpu_ends_before_their_floor():
     host.start("b", 2.0, 0.0, 0.0)
     assert host.next_end() == 3.0
     assert host.pop_ended(2.5) == []
-    assert host.num_busy == 1
+    assert host.num_burning(2.5) == 1
     assert host.next_end() == 3.0
     assert host.pop_ended(3.0) == ["b"]
     assert host.next_end() == 100.0

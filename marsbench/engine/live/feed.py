@@ -36,13 +36,13 @@ class Feed:
         self._next = int(answer.headers.get("X-Next", self._next))
         return [events.from_json(line) for line in answer.text.splitlines()]
 
-    def post(self, what: str, body: Mapping[str, str]) -> None:
+    def post(self, what: str, body: Mapping[str, object]) -> None:
         """Tell it, without waiting; untold, it infers a call from the gap between rounds."""
         task = asyncio.create_task(self._send(f"{self._root}/{what}", body))
         self._posts.add(task)
         task.add_done_callback(self._posts.discard)
 
-    async def _send(self, url: str, body: Mapping[str, str]) -> None:
+    async def _send(self, url: str, body: Mapping[str, object]) -> None:
         try:
             await self._http.post(url, json=body, timeout=self._answer_s)
         except NO_ANSWER:

@@ -118,7 +118,10 @@ class Gateway(NoGateway):
             self._record(submit)
 
     def _tell(self, event: ToolStart | ToolEnd) -> None:
-        body = {"session_id": event.session, "name": event.name, "call": str(event.call)}
+        body: dict[str, object] = {"session_id": event.session, "name": event.name}
+        body["call"] = str(event.call)
+        if isinstance(event, ToolStart) and event.burns_cpu is not None:
+            body["burns_cpu"] = event.burns_cpu
         self._feed.post(event.kind, body)
 
     async def close(self) -> None:

@@ -127,7 +127,8 @@ class Player:
         self, session: Session, number: int, index: int, call: ToolCall, at: float
     ) -> tuple[float, str | None]:
         child = None if call.child is None else call.child.id
-        self._record(events.ToolStart(at, session.id, number, index, call.name, child))
+        burns_cpu = self._tools.burns_cpu(call)
+        self._record(events.ToolStart(at, session.id, number, index, call.name, child, burns_cpu))
         reason = None
         if call.child is None:
             end = await self._tools.run(call, at)

@@ -46,6 +46,10 @@ class Tools:
     async def __aexit__(self, *_: object) -> None:
         await self._burners.close()
 
+    def burns_cpu(self, call: ToolCall) -> bool:
+        """Whether the call is work for cores, modelled or real, as it is played here."""
+        return call.burns_cpu or (self._as == "cpu" and call.child is None)
+
     async def run(self, call: ToolCall, at: float) -> float:
         """Play a call that begins at `at`; returns when it ended, in the run's seconds."""
         self.in_flight += 1

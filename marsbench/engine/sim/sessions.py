@@ -15,7 +15,7 @@ from marsbench import events
 from marsbench.engine.entrance import Entrance
 from marsbench.engine.sim.clock import Clock, Due
 from marsbench.engine.sim.future import future_of
-from marsbench.engine.sim.tools import Tools
+from marsbench.engine.sim.tools import Ended, Tools
 from marsbench.session import Generate, Prompt, RunTools, Session, Step, ToolCall, play
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
@@ -128,7 +128,7 @@ class Sessions:
             num_blocks=total,
             free_blocks=free,
             block_size=block_size,
-            tools_in_flight=self._tools.in_flight,
+            num_cpu_calls=self._tools.num_burning,
             tool_cores=self._tools.cores,
             arrivals_over=self._to_arrive == 0,
         )
@@ -178,10 +178,12 @@ class Sessions:
     def _run_tool(self, live: LiveSession, number: int, index: int, call: ToolCall) -> None:
         now, session_id = self._clock.now, live.session.id
         child = None if call.child is None else call.child.id
-        self._emit(events.ToolStart(now, session_id, number, index, call.name, child))
+        self._emit(
+            events.ToolStart(now, session_id, number, index, call.name, child, call.burns_cpu)
+        )
         self._tell(signals.ToolStarted(now, session_id, call.name))
 
-        def ended(queued_s: float) -> None:
+        def ended(queued_s: float | None) -> None:
             at = self._clock.now
             self._emit(events.ToolEnd(at, session_id, number, index, call.name))
             self._tell(signals.ToolEnded(at, session_id, call.name, at - now, queued_s))
@@ -192,13 +194,11 @@ class Sessions:
         else:
             self._run_agent(live, call, call.child, ended)
 
-    def _run_agent(
-        self, live: LiveSession, call: ToolCall, child: Session, ended: Callable[[float], None]
-    ) -> None:
+    def _run_agent(self, live: LiveSession, call: ToolCall, child: Session, ended: Ended) -> None:
         floor_at = self._clock.now + call.floor_s
 
         def child_ended() -> None:
-            self._clock.at(floor_at, Due.TOOL_END, lambda: ended(0.0))
+            self._clock.at(floor_at, Due.TOOL_END, lambda: ended(None))
 
         def begin() -> None:
             self._let_in(self._begin(child, live, child_ended))

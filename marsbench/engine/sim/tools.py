@@ -8,11 +8,14 @@ from marsbench.engine.sim.clock import Clock, Due
 from marsbench.hardware.host import ToolHost
 from marsbench.session import ToolCall
 
-Ended = Callable[[float], None]
+Ended = Callable[[float | None], None]
 
 
 class Tools:
-    """Runs tool calls and tells each caller when its call has ended, with its queueing seconds."""
+    """Runs tool calls and tells each caller when its call has ended, with its queueing seconds.
+
+    in_flight: calls that run, those that only wait included. Those are no load: see `num_burning`.
+    """
 
     def __init__(self, clock: Clock, host: ToolHost) -> None:
         self._clock = clock
@@ -26,6 +29,11 @@ class Tools:
     def cores(self) -> int:
         return self._host.cores
 
+    @property
+    def num_burning(self) -> int:
+        """Calls that burn CPU now, or wait for a worker to do so: the load of the tool host."""
+        return self._host.num_burning(self._clock.now)
+
     def run(self, call: ToolCall, ended: Ended) -> None:
         """Start a call of kind "cpu" or "wait" now."""
         self.in_flight += 1
@@ -37,7 +45,7 @@ class Tools:
         self._host.start(self._number, call.cpu_s, call.floor_s, self._clock.now)
         self._set_alarm()
 
-    def _end(self, ended: Ended, queued_s: float = 0.0) -> None:
+    def _end(self, ended: Ended, queued_s: float | None = None) -> None:
         self.in_flight -= 1
         ended(queued_s)
 
