@@ -201,6 +201,13 @@ def test_tool_calls_that_queue_congest_the_cpu() -> None:
     assert ticked(controller, state(now=0.2)) == [22]
 
 
+def test_a_call_that_never_asked_for_a_worker_is_no_sample_of_queueing() -> None:
+    controller = gate(ToolEnded(0.0, "a", "bash", 9.0, 5.0))
+    for _ in range(5):
+        controller.observe(ToolEnded(1.0, "b", "user", 171.0))
+    assert ticked(controller, state(now=0.2)) == [21]
+
+
 def test_asking_moves_nothing() -> None:
     controller = gate()
     asked = [controller.admit(queue(300, 100), state(free=250)) for _ in range(3)]

@@ -84,6 +84,15 @@ def test_with_the_launchers_defaults_tool_calls_alone_cannot_overload() -> None:
     assert controller.cpu_over
 
 
+def test_a_call_that_never_asked_for_a_worker_is_no_sample_of_queueing() -> None:
+    controller = gate()
+    controller.observe(ToolEnded(0.0, "a", "bash", 9.0, 5.0))
+    for _ in range(5):
+        controller.observe(ToolEnded(1.0, "b", "user", 171.0))
+    controller.tick(state(now=0.2))
+    assert controller.cpu_over
+
+
 def test_blind_to_kv_it_takes_two_short_sessions() -> None:
     waiting = queue(LONG, 10, 20, 30)
     assert gate().admit(waiting, state(free=None)) == ["q1", "q2"]

@@ -9,6 +9,8 @@ import pytest
 from aiohttp import web
 
 from gateway.world import CHAT, play, world
+from marsbench.events import ToolStart
+from marsbench.gateway.load import LoadRules
 
 CAP = ("fcfs-cap", "cap=1")
 
@@ -247,6 +249,47 @@ def test_posted_tool_calls_are_counted_instead_of_gaps() -> None:
             assert await w.tell("tool_start", session_id="nobody") == 404
             assert await w.tell("session_end", session_id="nobody") == 404
             assert await w.tell("session_end", session="s") == 400
+
+    play(story())
+
+
+def test_a_posted_call_is_load_unless_its_client_or_its_name_says_otherwise() -> None:
+    async def story() -> None:
+        async with world(hello) as w:
+            await w.post()
+            assert (await w.info())["cpu_calls"] == 0  # of the gap nothing is known
+            loads = []
+            for facts in (
+                {"name": "user"},
+                {"name": "bash"},
+                {"name": "fetch", "burns_cpu": False},
+                {"name": "user", "burns_cpu": True},
+            ):
+                assert await w.tell("tool_start", session_id="s", **facts) == 204
+                loads.append((await w.info())["cpu_calls"])
+            assert loads == [0, 1, 1, 2]
+            found, _ = w.gateway.telemetry.since(0)
+            told = [event.burns_cpu for event in found if isinstance(event, ToolStart)]
+            assert told == [None, True, False, True]
+            assert b"marsbench_gateway_cpu_calls 2.0" in w.gateway.telemetry.page()
+            assert await w.tell("tool_start", session_id="s", burns_cpu="yes") == 400
+
+    play(story())
+
+
+@pytest.mark.parametrize(
+    ("tools", "load"), [(["user"], 0), (["user", "bash"], 1), ("fetch", 0), ([], 1)]
+)
+def test_a_gap_is_load_as_its_round_announced_or_else_as_an_option_says(
+    tools: object, load: int
+) -> None:
+    rules = LoadRules(gaps_burn=True, waiting_tools=frozenset({"user", "fetch"}))
+
+    async def story() -> None:
+        async with world(hello, rules=rules) as w:
+            await w.post(vllm_xargs={"marsbench_tools": tools})
+            await w.until(0, 1, 0, 1)
+            assert (await w.info())["cpu_calls"] == load
 
     play(story())
 

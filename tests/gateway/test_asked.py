@@ -34,6 +34,11 @@ def test_tokens_of_a_prompt(body: dict[str, Any], tokens: int) -> None:
         ({"session_id": "s", "prompt_cache_key": "p"}, Asked("s", 0, parent_id="p")),
         ({"vllm_xargs": {"marsbench_session": "s", "marsbench_last": 1}}, Asked("s", 0, True)),
         ({"session_id": "s", "vllm_xargs": {"marsbench_last": "0"}}, Asked("s", 0)),
+        (
+            {"session_id": "s", "vllm_xargs": {"marsbench_tools": ["user", "bash"]}},
+            Asked("s", 0, tools=("user", "bash")),
+        ),
+        ({"session_id": "s", "vllm_xargs": {"marsbench_tools": 7}}, Asked("s", 0)),
         ({"session_id": "s", "vllm_xargs": {"marsbench_parent": "p"}}, Asked("s", 0, False, "p")),
     ],
 )

@@ -60,6 +60,26 @@ def test_next_end_sees_through_calls_whose_cpu_ends_before_their_floor():
     assert host.next_end() == 100.0
 
 
+def test_what_burns_is_counted_and_what_only_waits_is_not():
+    host = ToolHost(1)
+    host.start("waits", 0.0, 100.0, 0.0)
+    host.start("floor", 1.0, 100.0, 0.0)
+    host.start("burns", 2.0, 0.0, 0.0)
+    # One core for both: "floor" has had its second of CPU at 2 s, "burns" its two at 3 s.
+    assert [host.num_burning(now) for now in (0.0, 1.5, 2.0, 2.5, 3.0, 3.5)] == [2, 2, 2, 1, 1, 0]
+    assert host.next_end() == 3.0
+
+
+def test_a_call_that_waits_for_a_worker_to_burn_counts_and_one_that_waits_to_wait_does_not():
+    host = ToolHost(8, workers=1)
+    for key, cpu_s in (("first", 2.0), ("burns", 1.0), ("waits", 0.0)):
+        host.start(key, cpu_s, 5.0, 0.0)
+    assert host.num_burning(0.0) == 2
+    assert host.num_burning(2.5) == 1
+    assert host.pop_ended(5.0) == ["first"]
+    assert host.num_burning(5.0) == 1
+
+
 def test_calls_that_end_together_come_in_the_order_of_their_start():
     host = ToolHost(4)
     for key in "cab":

@@ -93,13 +93,20 @@ def test_a_gateway_that_says_nothing_leaves_no_wait_and_a_sound_stream(tmp_path:
 
 def test_sub_agents_are_in_with_their_parents_and_tools_are_told(tmp_path: Path) -> None:
     child = Session("child", (Round(8, 1),))
-    calls = (ToolCall("shell", floor_s=0.1), ToolCall("agent", "agent", child=child))
+    calls = (
+        ToolCall("shell", floor_s=0.1),
+        ToolCall("agent", "agent", child=child),
+        ToolCall("test", "cpu", cpu_s=0.1),
+    )
     done, server = through(tmp_path, Holding(), [Session("s", (Round(8, 1, calls), Round(8, 1)))])
     assert done.summary["valid"], done.summary["reasons"]
     assert at(done, SessionAdmitted)["child"] == at(done, SessionArrived)["child"]
     told = {(verb, body["name"], body["call"]) for verb, body in server.posts}
     assert told >= {("tool_start", "shell", "0"), ("tool_start", "agent", "1")}
     assert {body["session_id"] for _, body in server.posts} == {"s"}
+    starts = [body for verb, body in server.posts if verb == "tool_start"]
+    burns = {body["name"]: body["burns_cpu"] for body in starts}
+    assert burns == {"shell": False, "agent": False, "test": True}
 
 
 def test_a_gateway_is_told_once_that_arrivals_are_over(tmp_path: Path) -> None:

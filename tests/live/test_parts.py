@@ -192,6 +192,19 @@ def test_asleep_two_calls_share_the_modelled_core_to_the_microsecond() -> None:
     assert asyncio.run(ends("sleep", BURNS, BURNS, WAITS)) == pytest.approx([0.4, 0.4, 0.1])
 
 
+@pytest.mark.parametrize(
+    ("how", "loads"), [("sleep", [1, 0, 0]), ("both", [1, 0, 0]), ("cpu", [1, 1, 0])]
+)
+def test_what_is_played_as_work_for_a_core_is_load(how: ToolsAs, loads: list[int]) -> None:
+    agent = ToolCall("agent", "agent", child=Session("child", (Round(8, 1),)))
+
+    async def found() -> list[bool]:
+        async with tools(how) as host:
+            return [host.burns_cpu(call) for call in (BURNS, WAITS, agent)]
+
+    assert asyncio.run(found()) == loads
+
+
 def test_asleep_at_speed_they_take_the_same_seconds_of_the_run() -> None:
     began = monotonic()
     assert asyncio.run(ends("sleep", BURNS, BURNS, speed=4.0)) == pytest.approx([0.4, 0.4])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from marsbench.events import GpuFirstToken, GpuSubmit, KvUsage, RoundReady, ToolEnd, ToolStart
-from marsbench.metrics.load import kv_usage, tools_in_flight, waiting
+from marsbench.metrics.load import cpu_calls, kv_usage, tools_in_flight, waiting
 from marsbench.metrics.rounds import rounds_of
 from marsbench.metrics.stream import Stream
 from marsbench.metrics.window import Window
@@ -51,6 +51,26 @@ def test_tool_calls_in_flight_overlap_and_sub_agents_are_no_tools():
         ToolEnd(9.0, "a", 0, 2, "task"),
     ]
     assert tools_in_flight(Stream(calls), RUN) == {"mean": 1.0, "peak": 2.0}
+
+
+def test_of_the_calls_in_flight_those_that_burn_cpu_are_counted_apart():
+    calls = [
+        ToolStart(0.0, "a", 0, 0, "bash", burns_cpu=True),
+        ToolStart(0.0, "b", 0, 0, "user", burns_cpu=False),
+        ToolStart(0.0, "c", 0, 0, "task", child="sub"),
+        ToolEnd(4.0, "a", 0, 0, "bash"),
+        ToolEnd(9.0, "b", 0, 0, "user"),
+    ]
+    assert tools_in_flight(Stream(calls), RUN) == {"mean": 1.3, "peak": 2.0}
+    assert cpu_calls(Stream(calls), RUN) == {"mean": 0.4, "peak": 1.0}
+
+
+def test_where_one_call_does_not_say_whether_it_burns_the_load_is_unknown():
+    calls = [
+        ToolStart(0.0, "a", 0, 0, "bash", burns_cpu=True),
+        ToolStart(0.0, "b", 0, 0, "terminal"),
+    ]
+    assert cpu_calls(Stream(calls), RUN) == NOTHING
 
 
 def test_a_call_that_never_ended_counts_to_the_end_of_the_stream():

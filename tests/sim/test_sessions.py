@@ -11,7 +11,8 @@ from marsbench.engine.sim.sessions import LiveSession, Sessions
 from marsbench.engine.sim.tools import Tools
 from marsbench.hardware.host import ToolHost
 from marsbench.session import Prompt, Round, Session, ToolCall
-from marsbench_backends.admission import Admission, FixedCap
+from marsbench_backends.admission import Admission, EngineState, FixedCap
+from marsbench_backends.signals import Signal, ToolEnded
 
 
 @dataclass
@@ -104,6 +105,37 @@ def test_lanes_start_a_session_when_one_has_ended() -> None:
     workload = [Session(f"s{i}", (Round(10, 1),)) for i in range(3)]
     story = timeline(workload, lanes=2)
     assert at(story, "session_arrived") == [(0.0, "s0"), (0.0, "s1"), (1.0, "s2")]
+
+
+class Looking(FixedCap):
+    """Lets one in at a time; writes down the load that it sees, and what it is told of queueing."""
+
+    def __init__(self) -> None:
+        super().__init__(cap=1)
+        self.tick_s = 1.0
+        self.loads: dict[float, int] = {}
+        self.queued: dict[str, float | None] = {}
+
+    def tick(self, state: EngineState) -> None:
+        self.loads[state.now] = state.num_cpu_calls
+
+    def observe(self, signal: Signal) -> None:
+        if isinstance(signal, ToolEnded):
+            self.queued[signal.name] = signal.queued_s
+
+
+def test_load_is_what_burns_cpu_not_who_types_nor_a_sub_agent() -> None:
+    calls = (
+        ToolCall("user", floor_s=6.0),
+        ToolCall("agent", "agent", child=Session("a/0", (Round(10, 1),) * 3)),
+        ToolCall("build", "cpu", cpu_s=2.5),
+        ToolCall("install", "cpu", cpu_s=1.5, floor_s=5.0),
+    )
+    controller = Looking()
+    first = Session("a", (Round(10, 1, calls), Round(10, 1)))
+    timeline([first, Session("b", (Round(10, 1),))], controller)
+    assert [controller.loads[t] for t in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)] == [2, 2, 1, 0, 0, 0]
+    assert controller.queued == {"user": None, "agent": None, "build": 0.0, "install": 0.0}
 
 
 def test_time_never_goes_back_and_what_ends_comes_before_what_begins() -> None:
