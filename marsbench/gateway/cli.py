@@ -32,7 +32,7 @@ def gateway(
     ] = None,
     tool_cores: Annotated[int, _option("N", "Cores of the host that runs tools (8)", min=1)] = 8,
     gaps: Annotated[
-        Literal["wait", "cpu"], _option("WHAT", "Unknown pauses: wait, or cpu if tools' (wait)")
+        Literal["wait", "cpu"], _option("WHAT", "Gaps nobody names: wait, or cpu (wait)")
     ] = "wait",
     waiting_tool: Annotated[
         list[str] | None, _option("NAME", "A tool that burns no CPU; repeatable (user)")

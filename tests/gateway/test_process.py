@@ -85,6 +85,16 @@ def test_one_signal_stops_it_cleanly(number: signal.Signals) -> None:
         assert (process.returncode, out, err) == (0, "", "")
 
 
+def test_what_counts_as_load_is_an_option_and_can_be_read_off() -> None:
+    options = ("--gaps", "cpu", "--waiting-tool", "ask", "--waiting-tool", "fetch")
+    with gateway("http://127.0.0.1:9", *options) as (_, url):
+        about = get(f"{url}/marsbench/info")
+    assert (about["gaps"], about["waiting_tools"]) == ("cpu", ["ask", "fetch"])
+    with gateway("http://127.0.0.1:9") as (_, url):
+        about = get(f"{url}/marsbench/info")
+    assert (about["gaps"], about["waiting_tools"]) == ("wait", ["user"])
+
+
 def test_a_second_signal_cuts_what_still_runs() -> None:
     with endless() as (upstream, begun), gateway(upstream, "--grace", "600") as (process, url):
         host, _, port = url.removeprefix("http://").partition(":")
