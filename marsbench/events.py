@@ -84,9 +84,11 @@ class GpuSubmit(Event):
 class GpuStart(Event):
     """The scheduler let the request run (again, after a preemption).
 
-    cached_tokens: prompt tokens found in the prefix cache.
+    cached_tokens: prompt tokens found in the GPU's prefix cache.
     reusable_tokens: tokens, in whole blocks, that this session had computed before and that are
         still part of its prompt: what would have been found had nothing been evicted.
+    loaded_tokens: prompt tokens, beyond those, that were loaded from host memory; None in streams
+        of before they were told apart, whose cached tokens include them.
     """
 
     kind: ClassVar[str] = "gpu_start"
@@ -95,6 +97,7 @@ class GpuStart(Event):
     cached_tokens: int | None
     reusable_tokens: int | None
     resumed: bool = False
+    loaded_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,8 @@ class GpuFirstToken(Event):
 class PromptCached(Event):
     """What a server told of a round's prompt when it had answered; its start nobody saw.
 
-    The tokens are those of GpuStart.
+    The tokens are those of GpuStart; a server with a KV connector counts as cached what that
+    loaded as well, and does not tell the two apart.
     """
 
     kind: ClassVar[str] = "prompt_cached"
@@ -170,10 +174,49 @@ class Preempted(Event):
 
 @dataclass(frozen=True, slots=True)
 class Evicted(Event):
-    """`blocks` cached blocks of `owner` (a session, or "prefix:GROUP") left the cache."""
+    """`blocks` cached blocks of `owner` (a session, or "prefix:GROUP") were dropped by the GPU.
+
+    To make room, or since a policy discarded them. Blocks that leave for host memory are not
+    among them (SwappedOut), but in streams without loaded_tokens they are.
+    """
 
     kind: ClassVar[str] = "evicted"
     owner: str
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwappedOut(Event):
+    """`blocks` blocks left the GPU's cache, their contents having been copied to host memory.
+
+    They are of the context of `session`, which is paused: its own, and those of its shared prefix
+    that nobody else was using.
+    """
+
+    kind: ClassVar[str] = "swapped_out"
+    session: str
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwappedIn(Event):
+    """`blocks` blocks of the round's prompt have come back from host memory; it can start."""
+
+    kind: ClassVar[str] = "swapped_in"
+    session: str
+    round: int
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostEvicted(Event):
+    """Host memory had no room for `blocks` blocks of the context that `session` had swapped.
+
+    A copy that goes with its session's end is no loss, and no event.
+    """
+
+    kind: ClassVar[str] = "host_evicted"
+    session: str
     blocks: int
 
 
@@ -236,7 +279,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
     for cls in (
         SessionArrived, SessionAdmitted, SessionEnded, RoundReady, GpuSubmit, GpuStart,
         GpuFirstToken, GpuEnd, ToolStart, ToolEnd, Preempted, Evicted, Held, Unheld, KvUsage,
-        PromptCached, PreemptionCount, Unmeasured,
+        PromptCached, PreemptionCount, Unmeasured, SwappedOut, SwappedIn, HostEvicted,
     )
 }  # fmt: skip
 

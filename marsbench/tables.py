@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from marsbench.metrics.cache import HitRate
 from marsbench.metrics.goodput import Goodput
 from marsbench.metrics.load import Level
 from marsbench.metrics.percentiles import Distribution
+from marsbench.metrics.swaps import Swaps
 from marsbench.runs import RunFolder, RunSummary
 
 UNMEASURED = "–"
@@ -141,7 +143,7 @@ def _outcome(summary: RunSummary) -> Iterator[Row]:
 
 
 def _facts(summary: RunSummary) -> Iterator[Row]:
-    speed, lost, found = summary["throughput"], summary["evictions"], summary["prefix_hit_rate"]
+    speed, lost = summary["throughput"], summary["evictions"]
     yield (
         "throughput",
         f"{_number(speed['output_tokens_per_s'], 1)} output tokens/s; "
@@ -152,15 +154,14 @@ def _facts(summary: RunSummary) -> Iterator[Row]:
         f"{_number(lost['blocks'])} blocks ({_number(lost['blocks_per_s'], 1)} /s); "
         f"{_number(lost['recomputed_tokens'])} tokens had to be recomputed",
     )
+    if summary["swaps"]["out_blocks"]:
+        yield "swapped", _swapped(summary["swaps"])
     yield (
         "preempted",
         f"{_number(summary['preemptions'])} times; "
         f"{_number(lost['preempt_recomputed_tokens'])} tokens recomputed after it",
     )
-    yield (
-        "prefix hit rate",
-        f"{_percent(found['continuation'])} of later rounds, {_percent(found['all'])} of all",
-    )
+    yield "prefix hit rate", _hits(summary["prefix_hit_rate"])
     yield "KV cache in use", _kv(summary)
     yield "tools in flight", _calls(summary["tools_in_flight"])
     # A summary that is older than this figure does not have it.
@@ -172,6 +173,22 @@ def _calls(level: Level) -> str:
     if level["mean"] is None:
         return UNMEASURED
     return f"mean {_short(level['mean'])}, peak {_number(level['peak'])}"
+
+
+def _swapped(moved: Swaps) -> str:
+    """ "1,200 blocks to host memory, 1,100 back" and, where there are any, "20 lost there"."""
+    out, back, lost = (_number(moved[key]) for key in ("out_blocks", "in_blocks", "lost_blocks"))
+    text = f"{out} blocks to host memory, {back} back"
+    return f"{text}, {lost} lost there" if moved["lost_blocks"] else text
+
+
+def _hits(found: HitRate) -> str:
+    """Found on the GPU and, where there is any, loaded from host memory."""
+    text = f"{_percent(found['continuation'])} of later rounds, {_percent(found['all'])} of all"
+    if not found["host_all"]:
+        return text
+    later, every = _percent(found["host_continuation"]), _percent(found["host_all"])
+    return f"{text}; from host memory {later}, {every}"
 
 
 def _goodput(figure: Goodput) -> str:

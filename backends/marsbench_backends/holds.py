@@ -75,14 +75,17 @@ class Holds:
         return sum(by_id[i].ref_cnt == n for i, n in counts.items())
 
 
-def discard(block_pool: Any, blocks: Sequence[Block]) -> int:
+def discard(block_pool: Any, blocks: Sequence[Block]) -> list[bytes]:
     """Drop blocks without a user from the prefix cache and put them first in line for reuse.
 
-    Returns how many were dropped. A block that something still uses stays.
+    Returns the hashes of those dropped. A block that something still uses stays.
     """
+    # The class's own method: whoever watches the pool's counts blocks that are popped for reuse.
+    evict = type(block_pool)._maybe_evict_cached_block
     front = [b for b in reversed(blocks) if b.ref_cnt == 0 and b.block_hash is not None]
+    hashes = [block.block_hash for block in front]
     for block in front:
-        block_pool._maybe_evict_cached_block(block)
+        evict(block_pool, block)
         block_pool.free_block_queue.remove(block)
     block_pool.free_block_queue.prepend_n(front)
-    return len(front)
+    return hashes

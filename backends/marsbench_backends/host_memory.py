@@ -6,6 +6,7 @@ with computing (their own engine on the GPU); the link carries one copy at a tim
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 
@@ -28,18 +29,23 @@ class HostMemory:
     def free_blocks(self) -> int:
         return self.capacity - len(self._owner)
 
-    def store(self, session_id: str, hashes: Sequence[bytes]) -> None:
+    def store(self, session_id: str, hashes: Sequence[bytes]) -> Counter[str]:
         """Take in a session's blocks, given in prompt order.
 
         The tail is stored first, so that it also leaves first: a prefix without its head is of
-        no use.
+        no use. Returns how many blocks of which session found no room any more.
         """
-        for block_hash in reversed(hashes[: self.capacity]):
+        kept = hashes[: self.capacity]
+        for block_hash in reversed(kept):
             self._drop(block_hash)
             self._owner[block_hash] = session_id
             self._hashes.setdefault(session_id, set()).add(block_hash)
+        lost = Counter({session_id: len(hashes) - len(kept)})
         while len(self._owner) > self.capacity:
-            self._drop(next(iter(self._owner)))
+            oldest, owner = next(iter(self._owner.items()))
+            self._drop(oldest)
+            lost[owner] += 1
+        return +lost
 
     def matches(self, hashes: Iterable[bytes]) -> int:
         """How many of these blocks, from the first on and without a gap, are here."""

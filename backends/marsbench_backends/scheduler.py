@@ -49,6 +49,7 @@ from marsbench_backends.vllm_host import HostConnector
 from marsbench_backends.vllm_queue import PolicyQueue
 from marsbench_backends.vllm_server import ServerMixin
 from marsbench_backends.vllm_views import EngineView, VllmReq
+from marsbench_backends.watch import BlockWatch
 
 if TYPE_CHECKING:
     from vllm.v1.core.sched.output import SchedulerOutput
@@ -78,6 +79,7 @@ class PolicyMixin(Scheduler):
         self.reqs: dict[str, VllmReq] = {}
         self._req_blocks = manager.coordinator.single_type_managers[0].req_to_blocks
         self.holds = Holds(manager.block_pool)
+        self.watch = BlockWatch()
         self.host: HostConnector | None = None
         self._copying: set[str] = set()  # sessions whose blocks are on their way to host memory
         self.view = EngineView(self)
@@ -298,11 +300,13 @@ class PolicyMixin(Scheduler):
 
     def _free_blocks(self, request: Request) -> None:
         req = self.reqs.pop(request.request_id)
+        unwanted: Sequence[Any] = ()
         if request.status == RequestStatus.FINISHED_ABORTED or req.info.is_last:
             self._end_session(req)
         elif self._tracks:
-            self._pause_session(req, request)
+            unwanted = self._pause_session(req, request)
         super()._free_blocks(request)
+        self._discard(unwanted)
 
     def _end_session(self, req: VllmReq | RoundInfo) -> None:
         if req.session_id in self.holds:
@@ -312,7 +316,8 @@ class PolicyMixin(Scheduler):
         self.paused.pop(req.session_id, None)
         self.tell(SessionEnded(self.clock(), req.session_id, req.round + 1))
 
-    def _pause_session(self, req: VllmReq, request: Request) -> None:
+    def _pause_session(self, req: VllmReq, request: Request) -> Sequence[Any]:
+        """Returns the blocks to discard when the request has given them back."""
         now, info = self.clock(), req.info
         tokens, generated = request.num_tokens, request.num_output_tokens
         seconds, tools = now - req.submitted_at, info.tools
@@ -320,24 +325,30 @@ class PolicyMixin(Scheduler):
         full = [b for b in self._req_blocks.get(request.request_id, ()) if b.block_hash is not None]
         paused = Paused(info.session_id, info.round, request.num_tokens, len(full), now, info.tools)
         self.paused[info.session_id] = paused
-        if self._retains:
-            self._carry_out(paused, full)
+        return self._carry_out(paused, full) if self._retains else ()
 
-    def _carry_out(self, paused: Paused, blocks: Sequence[Any]) -> None:
-        """Ask what happens to a pause's blocks and do it; `blocks` are still referenced here."""
+    def _carry_out(self, paused: Paused, blocks: Sequence[Any]) -> Sequence[Any]:
+        """Ask what happens to a pause's blocks and do it, but for those returned: to be discarded.
+
+        `blocks` are still referenced here, and what is in use cannot be dropped.
+        """
         answer = self.marsbench_policy.retain(paused, self.view)
         if isinstance(answer, Keep):
             self._hold(paused.session_id, blocks, answer.until)
-            return
+            return ()
         if isinstance(answer, Swap) and self.host is not None:
             self._copying.add(paused.session_id)
             self._hold(paused.session_id, blocks, self.host.send_out(paused.num_blocks))
-            return
+            return ()
         dropped = blocks
         if paused.session_id in self.holds:
             dropped = self.drop_hold(paused.session_id, "expired")
-        if isinstance(answer, Discard):
-            discard(self.kv_cache_manager.block_pool, dropped)
+        return dropped if isinstance(answer, Discard) else ()
+
+    def _discard(self, blocks: Sequence[Any]) -> None:
+        """What a policy discards is evicted: its contents are gone, whoever decided it."""
+        if blocks:
+            self.watch.discarded(discard(self.kv_cache_manager.block_pool, blocks))
             self._dirty = True  # the free list's order changed: no macro step over it
 
     def _hold(self, session_id: str, blocks: Sequence[Any], until: float) -> None:
@@ -356,19 +367,27 @@ class PolicyMixin(Scheduler):
                 self._leave_for_host(session_id)
             else:
                 self._copying.discard(session_id)
-                self._carry_out(paused, ())
+                self._discard(self._carry_out(paused, ()))
 
     def _leave_for_host(self, session_id: str) -> None:
         """The copy has arrived: the blocks on the GPU are no longer needed."""
         assert self.host is not None
         blocks = self.drop_hold(session_id, "swapped")
-        self.host.memory.store(session_id, [get_block_hash(b.block_hash) for b in blocks])
-        discard(self.kv_cache_manager.block_pool, blocks)
+        hashes = [get_block_hash(b.block_hash) for b in blocks]
+        lost = self.host.memory.store(session_id, hashes)
+        left = discard(self.kv_cache_manager.block_pool, blocks)
+        self.watch.swapped_out(session_id, len(left))
+        for owner, num_blocks in lost.items():
+            self.watch.host_evicted(owner, num_blocks)
 
     def _finish_loads(self, now: float) -> None:
         arrived = None if self.host is None else self.host.take_arrived(now)
-        if arrived is not None:
-            self._update_from_kv_xfer_finished(arrived)
+        if self.host is None or arrived is None:
+            return
+        for request_id in sorted(arrived.finished_recving or ()):
+            req, load = self.reqs[request_id], self.host.loads[request_id]
+            self.watch.swapped_in(req.session_id, req.round, load.host_tokens // self.block_size)
+        self._update_from_kv_xfer_finished(arrived)
 
     def drop_hold(self, session_id: str, why: str) -> list[Any]:
         """Give a hold's blocks back to the LRU."""

@@ -45,7 +45,11 @@ class RoundSubmitted(Signal):
 
 @dataclass(frozen=True, slots=True)
 class RoundStarted(Signal):
-    """A waiting round began to run, or began again after a preemption."""
+    """A waiting round began to run, or began again after a preemption.
+
+    num_cached_tokens: found computed, in the GPU's cache or loaded from host memory.
+    was_evicted: fewer than its session had computed before, so that some are computed again.
+    """
 
     round: int
     waited_s: float

@@ -12,6 +12,7 @@ stores and loads, and it offloads every block as it is computed, where InferCept
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vllm.distributed.kv_transfer.kv_connector.v1.base import (
@@ -23,6 +24,14 @@ from vllm.v1.outputs import KVConnectorOutput
 from marsbench_backends.host_memory import HostMemory, Lane
 
 NO_WORKER = "host memory is modelled: there is no worker to copy blocks"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Tokens of a prompt that were found on the GPU, and those behind them that are loaded."""
+
+    gpu_tokens: int
+    host_tokens: int
 
 
 class HostConnector(KVConnectorBase_V1):
@@ -42,6 +51,7 @@ class HostConnector(KVConnectorBase_V1):
         self._swap_s = swap_s
         self._clock = clock
         self.loading: dict[str, float] = {}
+        self.loads: dict[str, Load] = {}  # of requests that have not started since
 
     @property
     def next_arrival(self) -> float:
@@ -54,6 +64,12 @@ class HostConnector(KVConnectorBase_V1):
         for request_id in arrived:
             del self.loading[request_id]
         return KVConnectorOutput(finished_recving=arrived) if arrived else None
+
+    def take_loaded(self, request_id: str, num_found: int) -> int:
+        """Of the tokens that a request finds computed as it starts, how many had been loaded."""
+        load = self.loads.pop(request_id, None)
+        # Of a prompt that is found whole vLLM computes the last token again.
+        return 0 if load is None else max(0, num_found - load.gpu_tokens)
 
     def send_out(self, num_blocks: int) -> float:
         """Begin a copy to host memory; returns when it has arrived."""
@@ -72,8 +88,11 @@ class HostConnector(KVConnectorBase_V1):
     def update_state_after_alloc(self, request: Any, blocks: Any, num_external_tokens: int) -> None:
         if num_external_tokens:
             # Now the request holds the blocks of its own hit and of the load, and no others.
+            num_blocks = len(blocks.blocks[0])
             loaded = slice(-(num_external_tokens // self._block_size), None)
-            self.memory.take(request.block_hashes[: len(blocks.blocks[0])][loaded])
+            self.memory.take(request.block_hashes[:num_blocks][loaded])
+            on_gpu = num_blocks * self._block_size - num_external_tokens
+            self.loads[request.request_id] = Load(on_gpu, num_external_tokens)
             seconds = self._swap_s(num_external_tokens)
             self.loading[request.request_id] = self._in.send(self._clock(), seconds)
 

@@ -54,6 +54,7 @@ FROM_SUMMARY: dict[str, Callable[[RunSummary], float | None]] = {
     "preempt_recomputed_tokens": lambda s: _float(s["evictions"]["preempt_recomputed_tokens"]),
     "preemptions": lambda s: _float(s["preemptions"]),
     "hit_rate": lambda s: s["prefix_hit_rate"]["continuation"],
+    "host_hit_rate": lambda s: s["prefix_hit_rate"]["host_continuation"],
     "output_tokens_per_s": lambda s: s["throughput"]["output_tokens_per_s"],
     "computed_tokens_per_s": lambda s: computed_tokens_per_s(s),
     "sessions_per_s": lambda s: s["throughput"]["sessions_per_s"],
@@ -88,10 +89,12 @@ _LABELS: tuple[tuple[str, str, str, Better | None], ...] = (
     ("evicted_per_s", "evicted blocks of 16 tokens", "1/s", "lower"),
     ("evicted_live_per_s", "evicted of open sessions", "1/s", "lower"),
     ("evicted_peak_per_s", "evicted in the worst second", "1/s", "lower"),
+    ("swapped_out_per_s", "blocks of 16 tokens swapped out", "1/s", None),
     ("recomputed_tokens", "tokens recomputed", "", "lower"),
     ("preempt_recomputed_tokens", "tokens recomputed after preemption", "", "lower"),
     ("preemptions", "preemptions", "", None),
     ("hit_rate", "prefix hit rate of later rounds", "", "higher"),
+    ("host_hit_rate", "loaded from host memory, of later rounds' prompts", "", None),
     ("output_tokens_per_s", "output tokens", "1/s", "higher"),
     ("computed_tokens_per_s", "tokens computed", "1/s", None),
     ("sessions_per_s", "sessions finished", "1/s", "higher"),
@@ -129,7 +132,7 @@ def figures_of(result: Result) -> Figures:
     summary = result.summary
     goods = {f"goodput_{alpha}": good["share"] for alpha, good in summary["goodput"].items()}
     own = {name: take(summary) for name, take in FROM_SUMMARY.items()}
-    return {**goods, **own, **_evictions(result)}
+    return {**goods, **own, **_evictions(result), **_swaps(result)}
 
 
 def goodput_name(alpha: float) -> str:
@@ -143,16 +146,17 @@ def goodput_rate_name(alpha: float) -> str:
 
 
 def computed_tokens_per_s(summary: RunSummary) -> float | None:
-    """Tokens that the GPU computed a second: prompts less what was cached, again after losses.
+    """Tokens that the GPU computed a second: prompts less what was found, again after losses.
 
     It is what a saturated engine keeps up whether or not the work is of use.
     """
-    speed, found = summary["throughput"], summary["prefix_hit_rate"]["all"]
+    speed, hits = summary["throughput"], summary["prefix_hit_rate"]
+    found, loaded = hits["all"], hits["host_all"] or 0.0
     prompts, outputs = speed["prompt_tokens_per_s"], speed["output_tokens_per_s"]
     again, span = summary["evictions"]["preempt_recomputed_tokens"], summary["makespan_s"]
     if prompts is None or outputs is None or found is None or again is None or not span:
         return None
-    return prompts * (1 - found) + outputs + again / span
+    return prompts * (1 - found - loaded) + outputs + again / span
 
 
 def _worst_round(summary: RunSummary) -> float | None:
@@ -180,6 +184,15 @@ def _evictions(result: Result) -> dict[str, float | None]:
         else lost["peak_blocks_per_s"] * scale,
         **_quarters(result, scale),
     }
+
+
+def _swaps(result: Result) -> dict[str, float | None]:
+    """Blocks of 16 tokens a second that left for host memory."""
+    size, span = result.run.config.block_size, result.summary["makespan_s"]
+    out = result.summary["swaps"]["out_blocks"]
+    if size is None or out is None or not span:
+        return {}
+    return {"swapped_out_per_s": out * size / PAPER_BLOCK / span}
 
 
 def _quarters(result: Result, scale: float) -> dict[str, float | None]:

@@ -18,7 +18,7 @@ from marsbench.compare.values import Comparison, Difference, Estimate, Fairness
 UNMEASURED = "–"
 DEFAULT = ("latency_mean_s", "latency_p95_s", "ttft_ready_p99_s", "recomputed_tokens")
 """Shown unless metrics are named, after goodput at every α."""
-PERCENT = ("goodput_", "hit_rate", "kv_")
+PERCENT = ("goodput_", "hit_rate", "host_hit_rate", "kv_")
 COLOURS = {"better": "green", "worse": "red", "unclear": "default"}
 
 

@@ -19,13 +19,18 @@ SERIES_STEP_S = 1.0
 class HitRate(TypedDict):
     """Shares of prompt tokens found in the prefix cache; `rounds` measured them.
 
-    all, continuation: found ÷ prompt tokens, of all rounds and of those after a session's first.
-    of_reusable: found ÷ what would have been found had nothing been evicted.
+    all, continuation: found on the GPU ÷ prompt tokens, of all rounds and of those after a
+        session's first.
+    host_all, host_continuation: loaded from host memory ÷ prompt tokens; None where it is not
+        told, and then the two above include it.
+    of_reusable: found, in either ÷ what would have been found had nothing been evicted.
     """
 
     rounds: int
     all: float | None
     continuation: float | None
+    host_all: float | None
+    host_continuation: float | None
     of_reusable: float | None
 
 
@@ -35,17 +40,19 @@ def hit_rate(rounds: Sequence[RoundRecord]) -> HitRate:
     After a preemption a request finds its own blocks again, which says nothing about reuse.
     """
     started = [
-        _Found(r.round, r.prompt_tokens, r.cached_tokens, r.reusable_tokens)
+        _Found(r.round, r.prompt_tokens, r.cached_tokens, r.loaded_tokens, r.reusable_tokens)
         for r in rounds
         if r.prompt_tokens is not None and r.cached_tokens is not None
     ]
     later = [f for f in started if f.round > 0]
-    known = [(f.cached, f.reusable) for f in started if f.reusable is not None]
+    known = [(f.cached + (f.loaded or 0), f.reusable) for f in started if f.reusable is not None]
     return {
         "rounds": len(started),
-        "all": _ratio(sum(f.cached for f in started), sum(f.prompt for f in started)),
-        "continuation": _ratio(sum(f.cached for f in later), sum(f.prompt for f in later)),
-        "of_reusable": _ratio(sum(min(c, r) for c, r in known), sum(r for _, r in known)),
+        "all": _gpu_rate(started),
+        "continuation": _gpu_rate(later),
+        "host_all": _host_rate(started),
+        "host_continuation": _host_rate(later),
+        "of_reusable": _ratio(sum(min(f, r) for f, r in known), sum(r for _, r in known)),
     }
 
 
@@ -53,7 +60,17 @@ class _Found(NamedTuple):
     round: int
     prompt: int
     cached: int
+    loaded: int | None
     reusable: int | None
+
+
+def _gpu_rate(found: Sequence[_Found]) -> float | None:
+    return _ratio(sum(f.cached for f in found), sum(f.prompt for f in found))
+
+
+def _host_rate(found: Sequence[_Found]) -> float | None:
+    known = [(f.loaded, f.prompt) for f in found if f.loaded is not None]
+    return _ratio(sum(loaded for loaded, _ in known), sum(prompt for _, prompt in known))
 
 
 def _ratio(part: int, whole: int) -> float | None:
@@ -61,11 +78,14 @@ def _ratio(part: int, whole: int) -> float | None:
 
 
 class Evictions(TypedDict):
-    """Blocks that left the cache, and what that cost; None where the engine does not tell.
+    """Blocks that the GPU's cache dropped, and what that cost; None where the engine is silent.
+
+    What left for host memory is not among them: see `Swaps`.
 
     live, ended and prefix blocks add up to `blocks`: owned by a session that was still under
     way, by one that was over, and by a prefix that several sessions share.
-    recomputed: computed again because blocks had been evicted between two rounds;
+    recomputed: computed again because blocks were gone that had been there in an earlier round:
+        evicted, or swapped and then lost from host memory;
     preempt_recomputed_tokens: computed again after preemptions, which are no evictions.
     """
 
@@ -89,7 +109,7 @@ def evictions(
     block_size: int | None = None,
     unmeasured: Collection[str] = (),
 ) -> Evictions:
-    """Evictions both ways: every block that left, and those whose loss was then felt.
+    """Evictions both ways: every block that was dropped, and those whose loss was then felt.
 
     block_size: tokens a block, for recomputed_blocks.
     unmeasured: event kinds that the engine cannot see; without "evicted" no count is 0.
@@ -140,7 +160,7 @@ def _fate(event: Evicted, ended_at: Mapping[str, float | None]) -> str:
 
 
 class EvictionCell(NamedTuple):
-    """Blocks that left the cache in one second of the run, from `at_s` on."""
+    """Blocks that were evicted in one second of the run, from `at_s` on."""
 
     at_s: float
     blocks: int

@@ -13,6 +13,7 @@ from marsbench.events import (
     GpuStart,
     GpuSubmit,
     Held,
+    HostEvicted,
     KvUsage,
     Preempted,
     PreemptionCount,
@@ -21,6 +22,8 @@ from marsbench.events import (
     SessionAdmitted,
     SessionArrived,
     SessionEnded,
+    SwappedIn,
+    SwappedOut,
     ToolEnd,
     ToolStart,
     Unheld,
@@ -35,6 +38,7 @@ def check_stream(events: Iterable[Event], total_blocks: int | None = None) -> li
     Times never go back; sessions arrive, are admitted and end at most once, and nothing happens
     to them before or after; a round is ready, submitted, started, answered and ended in this
     order and once each; preemptions and resumptions alternate; tool calls and holds pair up;
+    nothing is swapped of a session that is not under way, nor comes back for a round that runs;
     a session that finished has ended all of its rounds, and a sub-agent before its call; used,
     held and free blocks are never negative nor, together, more than total_blocks.
     """
@@ -75,10 +79,11 @@ _BEFORE = {
     GpuEnd.kind: GpuFirstToken.kind,
     Preempted.kind: GpuStart.kind,
     PromptCached.kind: GpuFirstToken.kind,
+    SwappedIn.kind: GpuSubmit.kind,
 }
 _AFTER_FIRST = tuple(kind for kind, before in _BEFORE.items() if before == GpuFirstToken.kind)
 
-_RoundEvent = GpuSubmit | GpuStart | GpuFirstToken | GpuEnd | Preempted | PromptCached
+_RoundEvent = GpuSubmit | GpuStart | GpuFirstToken | GpuEnd | Preempted | PromptCached | SwappedIn
 
 
 class Checker:
@@ -105,6 +110,9 @@ class Checker:
             ToolStart: self._tool_started,
             ToolEnd: self._tool_ended,
             Evicted: self._evicted,
+            SwappedOut: self._moved,
+            SwappedIn: self._came_back,
+            HostEvicted: self._moved,
             Held: self._held,
             Unheld: self._unheld,
             KvUsage: self._usage,
@@ -226,6 +234,19 @@ class Checker:
             self._say(event, f"owner {event.owner} has not arrived")
         if event.blocks < 1:
             self._say(event, f"{event.blocks} blocks were evicted")
+
+    def _moved(self, event: SwappedOut | HostEvicted) -> None:
+        """What a session has in host memory goes with it, so that none moves after its end."""
+        self._session(event, event.session)
+        if event.blocks < 1:
+            self._say(event, f"{event.blocks} blocks were moved")
+
+    def _came_back(self, event: SwappedIn) -> None:
+        rnd = self._round(event)
+        if GpuStart.kind in rnd.seen and not rnd.preempted:
+            self._say(event, f"round {event.round} of session {event.session} is running")
+        if event.blocks < 1:
+            self._say(event, f"{event.blocks} blocks were moved")
 
     def _held(self, event: Held) -> None:
         session = self._session(event, event.session)

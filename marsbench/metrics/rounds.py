@@ -25,8 +25,9 @@ class RoundRecord:
     """What one round experienced; None where it did not get that far or was not measured.
 
     Instants (`_at`) and durations (`_s`) are seconds. `output_tokens` counts what was generated.
-    recomputed_tokens: tokens of this session that had been computed before, were gone from the
-        cache when the round started, and were computed again.
+    cached_tokens, loaded_tokens: found on the GPU, and loaded from host memory.
+    recomputed_tokens: tokens of this session that had been computed before, were in neither when
+        the round started, and were computed again.
     preempt_recomputed_tokens: the same at every start after a preemption.
     """
 
@@ -43,6 +44,7 @@ class RoundRecord:
     prompt_tokens: int | None
     output_tokens: int | None
     cached_tokens: int | None
+    loaded_tokens: int | None
     reusable_tokens: int | None
     recomputed_tokens: int | None
     preempt_recomputed_tokens: int | None
@@ -99,6 +101,7 @@ def _record(
         prompt_tokens=submit.prompt_tokens if submit else None,
         output_tokens=end.output_tokens if end else None,
         cached_tokens=cache.cached_tokens if cache else None,
+        loaded_tokens=start.loaded_tokens if start else None,
         reusable_tokens=cache.reusable_tokens if cache else None,
         recomputed_tokens=_total_lost([cache]) if cache else None,
         preempt_recomputed_tokens=_total_lost(starts[1:]) if starts else None,
@@ -122,8 +125,13 @@ def _total_lost(starts: Sequence[GpuStart | PromptCached]) -> int | None:
     for start in starts:
         if start.cached_tokens is None or start.reusable_tokens is None:
             return None
-        lost += max(0, start.reusable_tokens - start.cached_tokens)
+        lost += max(0, start.reusable_tokens - start.cached_tokens - _loaded(start))
     return lost
+
+
+def _loaded(start: GpuStart | PromptCached) -> int:
+    """Tokens from host memory that are not among the cached: where nobody tells, they are."""
+    return (start.loaded_tokens or 0) if isinstance(start, GpuStart) else 0
 
 
 class TtftSplit(TypedDict):

@@ -36,6 +36,7 @@ from marsbench.metrics.rounds import (
 )
 from marsbench.metrics.sessions import SessionCounts, SessionRecord, count, roots, sessions_of
 from marsbench.metrics.stream import Stream
+from marsbench.metrics.swaps import Swaps, swaps
 from marsbench.metrics.window import (
     Steady,
     Throughput,
@@ -79,6 +80,7 @@ class Summary(TypedDict):
     steady: Steady | None
     preemptions: int | None
     evictions: Evictions
+    swaps: Swaps
     prefix_hit_rate: HitRate
     kv_usage: Usage
     tools_in_flight: Level
@@ -186,6 +188,7 @@ def _figures(
         "steady": steady_figures(sessions, rounds),
         "preemptions": _preemptions(seen, unmeasured),
         "evictions": lost,
+        "swaps": swaps(seen, own, unmeasured),
         "prefix_hit_rate": hit_rate(own),
         "kv_usage": kv_usage(seen, scale.total_blocks),
         "tools_in_flight": tools_in_flight(stream, marked),

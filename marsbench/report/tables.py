@@ -240,6 +240,7 @@ COLUMNS = {
     "evicted_live_per_s": "of open",
     "preemptions": "pre-empt",
     "hit_rate": "hit rate",
+    "host_hit_rate": "of host",
     "output_tokens_per_s": "output tok/s",
     "computed_tokens_per_s": "comp. tok/s",
 }
@@ -260,7 +261,8 @@ def every_figure(material: Material, regime: Regime) -> Table:
     heads = [f"good ({alpha:g})" for alpha in sorted(material.comparison.alphas)]
     caption = (
         f"{regime.title}: means over seeds. Good: goodput(α). Worst: slowdown. Ready, submit: TTFT "
-        "from then. Evict: blocks of 16 tokens, and those of open sessions. Comp.: computed."
+        "from then. Evict: blocks of 16 tokens, and those of open sessions. Hit rate: of later "
+        "rounds on the GPU, and what host memory gave them. Comp.: computed."
     )
     head = ("load", "backend", *heads, *COLUMNS.values())
     return Table(caption, head, rows, right=2, wide=True)
@@ -285,7 +287,7 @@ def _at(place: Place) -> str:
 def _cell(row: Estimate | None, name: str) -> str:
     if row is None:
         return UNMEASURED
-    is_share = name.startswith("goodput") or name == "hit_rate"
+    is_share = name.startswith("goodput") or name.endswith("hit_rate")
     return percent(row.mean) if is_share else short(row.mean)
 
 

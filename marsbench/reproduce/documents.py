@@ -20,7 +20,8 @@ Computed from run folders; {cells} runs of {sweeps}. {state}
 Latency is from a session's arrival to its end, admission and tools included; goodput(α) is the \
 share of the sessions that arrived and took at most α times as long as alone. Every figure is the \
 mean over seeds, with the lowest and highest in brackets. Evictions are in blocks of 16 tokens, \
-the paper's size. Loads are rate × mean GPU seconds of a session alone. Definitions: \
+the paper's size; what is swapped to host memory is not evicted, and what is loaded from it is no \
+hit on the GPU. Loads are rate × mean GPU seconds of a session alone. Definitions: \
 [metrics](../docs/metrics.md); how it is run and read: [reproduction](../docs/reproduction.md).
 
 ## What the paper reports
@@ -40,7 +41,7 @@ Mean latency; a ratio above 1 is in favour of MARS. Best baseline: of {baselines
 
 ## Goodput and throughput as load rises
 
-From the lowest load to the highest. Computed tokens are prompts less what was cached, outputs, \
+From the lowest load to the highest. Computed tokens are prompts less what was found, outputs, \
 and what was computed again after preemptions.
 
 {loads}

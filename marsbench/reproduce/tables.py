@@ -38,10 +38,11 @@ HEADINGS = {
     "evicted_live_per_s": "of live",
     "preemptions": "preempted",
     "hit_rate": "hit rate",
+    "host_hit_rate": "from host",
     "output_tokens_per_s": "output tok/s",
     "computed_tokens_per_s": "computed tok/s",
 }
-SHARES = {*GOODPUTS, "hit_rate"}
+SHARES = {*GOODPUTS, "hit_rate", "host_hit_rate"}
 
 
 def markdown(rows: Iterable[Sequence[str]], right: int = 1) -> str:

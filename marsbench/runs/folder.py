@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from marsbench.errors import RunFailedError, UsageError
 from marsbench.events import Event, EventWriter, read_events
@@ -19,7 +19,7 @@ from marsbench.runs.cautions import CautionNote
 from marsbench.runs.config import RunConfig
 from marsbench.runs.parquet import read_table, write_table
 from marsbench.runs.provenance import wall, wall_now
-from marsbench.runs.summary import FORMAT, RunSummary, run_summary
+from marsbench.runs.summary import FORMAT, RunSummary, read_back, run_summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +147,7 @@ class RunFolder:
                 f"{self.path / SUMMARY} has another format than this marsbench reads ({FORMAT}); "
                 "remove it, and the run is summarised again from its events."
             )
-        return cast("RunSummary", summary)
+        return read_back(summary)
 
     @property
     def has_events(self) -> bool:
@@ -255,7 +255,7 @@ def _disk(path: Path, error: OSError) -> RunFailedError:
     )
 
 
-def _load(path: Path) -> dict[str, object]:
+def _load(path: Path) -> dict[str, Any]:
     """A JSON object. Raises UsageError naming the file when it holds none."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

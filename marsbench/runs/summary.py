@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
+from marsbench.metrics.cache import HitRate
 from marsbench.metrics.summary import Summary
+from marsbench.metrics.swaps import Swaps
 from marsbench.runs.cautions import CautionNote, cautions_of
 from marsbench.runs.config import RunConfig
 
@@ -30,6 +32,17 @@ class RunSummary(Summary):
     valid: bool
     reasons: list[str]
     cautions: list[CautionNote]
+
+
+def read_back(record: dict[str, Any]) -> RunSummary:
+    """A summary as it was written; what its marsbench did not measure yet is None.
+
+    Before swaps were told apart, evicted blocks and hit rates included them.
+    """
+    record.setdefault("swaps", dict.fromkeys(Swaps.__annotations__))
+    for name in HitRate.__annotations__:
+        record["prefix_hit_rate"].setdefault(name, None)
+    return cast("RunSummary", record)
 
 
 def run_summary(

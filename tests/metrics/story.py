@@ -33,6 +33,7 @@ def a_round(
     output: int = 11,
     cached: int | None = 0,
     reusable: int | None = 0,
+    loaded: int | None = 0,
 ) -> list[Event]:
     """A round that was submitted and started when it was ready, unless said otherwise."""
     submit = ready if submit is None else submit
@@ -40,7 +41,7 @@ def a_round(
     events: list[Event] = [
         RoundReady(ready, session, number),
         GpuSubmit(submit, session, number, prompt, output),
-        GpuStart(start, session, number, cached, reusable),
+        GpuStart(start, session, number, cached, reusable, loaded_tokens=loaded),
     ]
     if first is not None:
         events.append(GpuFirstToken(first, session, number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marsbench.events import Evicted, GpuStart, Preempted
+from marsbench.events import Evicted, GpuStart, HostEvicted, Preempted, SwappedOut
 from marsbench.metrics.cache import eviction_series, evictions, hit_rate
 from marsbench.metrics.window import Window
 from metrics.story import a_round, a_session, records
@@ -27,8 +27,32 @@ def test_the_hit_rate_weighs_tokens_and_keeps_first_rounds_apart():
         "rounds": 2,
         "all": 260 / 400,
         "continuation": 240 / 300,
+        "host_all": 0.0,
+        "host_continuation": 0.0,
         "of_reusable": 240 / 280,
     }
+
+
+def test_what_is_loaded_from_host_memory_is_no_hit_on_the_gpu():
+    _, rounds, _ = records(
+        a_round("a", 0, prompt=100, cached=20, reusable=0),
+        a_round("a", 1, prompt=300, cached=60, loaded=180, reusable=280),
+    )
+    assert hit_rate(rounds) == {
+        "rounds": 2,
+        "all": 80 / 400,
+        "continuation": 60 / 300,
+        "host_all": 180 / 400,
+        "host_continuation": 180 / 300,
+        "of_reusable": 240 / 280,
+    }
+
+
+def test_a_stream_that_does_not_tell_loads_apart_has_one_hit_rate_of_both():
+    _, rounds, _ = records(a_round("a", 1, prompt=300, cached=240, loaded=None, reusable=240))
+    found = hit_rate(rounds)
+    assert (found["all"], found["host_all"], found["host_continuation"]) == (0.8, None, None)
+    assert found["of_reusable"] == 1.0
 
 
 def test_a_start_after_a_preemption_is_no_reuse():
@@ -42,7 +66,8 @@ def test_a_start_after_a_preemption_is_no_reuse():
 def test_rounds_that_nobody_measured_are_in_no_hit_rate():
     _, rounds, _ = records(a_round("a", 1, cached=None, reusable=None))
     assert hit_rate(rounds) == {
-        "rounds": 0, "all": None, "continuation": None, "of_reusable": None,
+        "rounds": 0, "all": None, "continuation": None,
+        "host_all": None, "host_continuation": None, "of_reusable": None,
     }  # fmt: skip
 
 
@@ -76,6 +101,25 @@ def test_recomputed_tokens_are_those_a_session_had_computed_and_lost():
         block_size=16,
     )
     assert (found["recomputed_tokens"], found["recomputed_blocks"]) == (65, 5)
+
+
+def test_tokens_from_host_memory_are_not_recomputed():
+    found = found_by(
+        a_round("a", 1, cached=32, loaded=48, reusable=96),
+        [Preempted(1.0, "a", 1, 90), GpuStart(2.0, "a", 1, 16, 96, True, loaded_tokens=64)],
+    )
+    assert (found["recomputed_tokens"], found["preempt_recomputed_tokens"]) == (16, 16)
+
+
+def test_a_context_that_leaves_for_host_memory_is_not_evicted():
+    story = [
+        a_session("a", 0.0, 9.0),
+        [SwappedOut(3.0, "a", 100), Evicted(3.5, "a", 1), HostEvicted(4.0, "a", 30)],
+    ]
+    stream, _, sessions = records(*story)
+    found = found_by(*story)
+    assert (found["blocks"], found["live_blocks"], found["peak_blocks_per_s"]) == (1, 1, 1)
+    assert sum(cell.blocks for cell in eviction_series(stream, sessions, RUN)) == 1
 
 
 def test_recomputed_blocks_need_the_block_size():

@@ -49,7 +49,15 @@ from marsbench.workload.files import Workload
 TOKENS, CLIENT = "tokens.parquet", "client.json"
 JOIN_S = 0.3  # a ZMQ subscriber hears nothing before its connection stands
 # What no server shows a client from outside.
-HIDDEN = (events.GpuStart, events.Preempted, events.Held, events.Unheld)
+HIDDEN = (
+    events.GpuStart,
+    events.Preempted,
+    events.Held,
+    events.Unheld,
+    events.SwappedOut,
+    events.SwappedIn,
+    events.HostEvicted,
+)
 
 
 # A fresh context of a session, which may ask the server over the run's own connections.

@@ -26,7 +26,18 @@ from marsbench.engine.openhands.results import TaskResult, write_results
 from marsbench.engine.openhands.timeline import Timeline
 from marsbench.engine.progress import progress_bar, waiting_for
 from marsbench.engine.request import RunRequest
-from marsbench.events import Event, Evicted, GpuFirstToken, GpuStart, Held, Preempted, Unheld
+from marsbench.events import (
+    Event,
+    Evicted,
+    GpuFirstToken,
+    GpuStart,
+    Held,
+    HostEvicted,
+    Preempted,
+    SwappedIn,
+    SwappedOut,
+    Unheld,
+)
 from marsbench.runs import CautionNote, RunConfig, RunSummary, RunWriter
 from marsbench.tasks.check import check_task
 from marsbench.tasks.digest import digest
@@ -38,7 +49,16 @@ from marsbench.workload.streams import stream
 
 RAW, LOG = "agents.jsonl", "agents.log"
 # An agent that does not stream sees no first token, and no client sees what a server does inside.
-HIDDEN = (GpuStart, GpuFirstToken, Preempted, Held, Unheld)
+HIDDEN = (
+    GpuStart,
+    GpuFirstToken,
+    Preempted,
+    Held,
+    Unheld,
+    SwappedOut,
+    SwappedIn,
+    HostEvicted,
+)
 MAX_INPUT_TOKENS, MAX_OUTPUT_TOKENS = 1_000_000, 4096
 
 

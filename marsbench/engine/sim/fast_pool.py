@@ -21,7 +21,10 @@ LOOKUP_CHUNK = 512  # a miss stops the look-up within this many blocks
 
 
 class FastPool:
-    """Replaces the loops of one block pool; `watch` gets (place among pops, hash) of evictions."""
+    """Replaces the loops of one block pool, and keeps (place among pops, hash) of evictions.
+
+    Those are of blocks that are popped for reuse; what a policy discards or swaps is no pop.
+    """
 
     def __init__(self, manager: Any) -> None:
         pool = manager.block_pool
@@ -63,7 +66,7 @@ class FastPool:
         return taken
 
     def _evict(self, block: Any) -> bool:
-        """vLLM's own eviction, watched: the slow path, and what a policy discards."""
+        """vLLM's own eviction of a block that it pops, watched: the slow path."""
         self.pops += 1
         block_hash = block._block_hash
         evicted: bool = self._slow_evict(block)

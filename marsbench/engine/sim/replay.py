@@ -29,6 +29,7 @@ from marsbench.session import Prompt, Round, Session
 from marsbench_backends import signals
 from marsbench_backends.rounds import RoundInfo
 from marsbench_backends.scheduler import PolicyMixin
+from marsbench_backends.watch import BlockWatch
 
 COMPARED = ("tokens", "started", "preempted", "free")
 
@@ -77,6 +78,16 @@ def read_record(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
+class Discards(BlockWatch):
+    """Counts the blocks that the policy discards: no pop shows them."""
+
+    def __init__(self) -> None:
+        self.num_blocks = 0
+
+    def discarded(self, hashes: Sequence[bytes]) -> None:
+        self.num_blocks += len(hashes)
+
+
 class Replay:
     """Takes a record's lines in order; `decisions` of the scheduler come out."""
 
@@ -84,6 +95,7 @@ class Replay:
         self._world = world
         self._now = 0.0
         self.scheduler = self._make_scheduler()
+        self.discards = self.scheduler.watch = Discards()
         manager = self.scheduler.kv_cache_manager
         self.pool = FastPool(manager)
         if not world.asynchronous:
@@ -193,7 +205,7 @@ def replay(lines: Iterable[Mapping[str, Any]], world: World) -> Replayed:
         differences = tuple(_differences(line, decided))
         if differences:
             break  # from here on the two are in different states
-    evicted = len(again.pool.evictions)
+    evicted = len(again.pool.evictions) + again.discards.num_blocks
     return Replayed(steps, tokens, requests, preemptions, evicted, differences)
 
 

@@ -24,6 +24,7 @@ from marsbench.engine.sim.future import future_of
 from marsbench.engine.sim.hashes import SessionHashes, Writers
 from marsbench.engine.sim.invariants import check_blocks
 from marsbench.engine.sim.merge import Merger, Pattern, PolicyScheduler, StockScheduler
+from marsbench.engine.sim.moves import BlockMoves
 from marsbench.engine.sim.sessions import Emit, LiveSession, Sessions
 from marsbench.engine.sim.tools import Tools
 from marsbench.engine.sim.vllm_core import make_request, make_scheduler, sampled
@@ -91,13 +92,14 @@ class Simulation:
         self._clock = Clock()
         self._hardware = config.hardware
         self._step_time = config.hardware.step_time
+        self._writers = Writers()
+        self._moves = BlockMoves(self._clock, self._writers, emit)
         self.scheduler: Any = self._make_scheduler()
         self._pool = self.scheduler.kv_cache_manager.block_pool
         self._merger = Merger(self.scheduler)
         self._blocks = FastPool(self.scheduler.kv_cache_manager)
         if config.fast:
             self._blocks.install(self.scheduler)
-        self._writers = Writers()
         self._hashes: dict[str, SessionHashes] = {}
         self._requests: dict[str, tuple[LiveSession, Prompt]] = {}
         self._no_token_yet: dict[str, None] = {}  # ordered: rounds whose first token is to come
@@ -123,6 +125,7 @@ class Simulation:
             scheduler.clock = lambda: self._clock.now
             scheduler.cost = HardwareCost(self._hardware, config.settings.max_num_batched_tokens)
             scheduler.holds.changed = self._hold_changed
+            scheduler.watch = self._moves
             scheduler.model_host_memory()
         return scheduler
 
@@ -327,28 +330,31 @@ class Simulation:
     def _report_start(self, request_id: str, output: Any) -> None:
         live, prompt = self._requests[request_id]
         request = self.scheduler.requests[request_id]
-        cached = request.num_computed_tokens - output.num_scheduled_tokens[request_id]
+        found = request.num_computed_tokens - output.num_scheduled_tokens[request_id]
+        loaded = self._loaded(request_id, found)
         size = self.config.settings.block_size
         reusable = min(live.computed_tokens, request.num_tokens - 1) // size * size
         resumed = request.num_preemptions > 0
-        self._emit(
-            events.GpuStart(
-                self._clock.now, live.session.id, prompt.round, cached, reusable, resumed
-            )
-        )
+        facts = (found - loaded, reusable, resumed, loaded)
+        self._emit(events.GpuStart(self._clock.now, live.session.id, prompt.round, *facts))
+
+    def _loaded(self, request_id: str, found: int) -> int:
+        """Of the tokens that a request found computed, those that came from host memory."""
+        host = getattr(self.scheduler, "host", None)
+        return 0 if host is None else int(host.take_loaded(request_id, found))
 
     def _report_evictions(self, pattern: Pattern | None, ends: list[float]) -> None:
         """Evictions at the start of the step they belong to; samples between them."""
         evictions = self._blocks.take_evictions()
         if pattern is None or (not evictions and self._next_sample >= ends[-1]):
-            self._emit_evicted(self._clock.now, [h for _, h in evictions])
+            self._moves.evicted(self._clock.now, [h for _, h in evictions])
             return
         popped = self._popped(pattern, len(ends))
         begins = [self._clock.now, *ends[:-1]]
         for begin, total, hashes in zip(begins, popped, by_step(evictions, popped), strict=True):
             self._sample(begin)
             self._later_blocks = popped[-1] - total
-            self._emit_evicted(begin, hashes)
+            self._moves.evicted(begin, hashes)
 
     def _popped(self, pattern: Pattern, steps: int) -> list[int]:
         """Blocks popped off the free list by the end of each step of a macro step."""
@@ -360,14 +366,6 @@ class Simulation:
         upto = before + np.arange(1, steps + 1)[:, None] * tokens
         blocks = -(-upto // size) - -(-before // size)
         return [int(n) for n in blocks.sum(axis=1)]
-
-    def _emit_evicted(self, at: float, hashes: list[bytes]) -> None:
-        counts: dict[str, int] = {}
-        for block_hash in hashes:
-            owner = self._writers.owner_of(block_hash)
-            counts[owner] = counts.get(owner, 0) + 1
-        for owner, blocks in counts.items():
-            self._emit(events.Evicted(at, owner, blocks))
 
     def _finish_step(self, output: Any) -> None:
         scheduler = self.scheduler

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def evictions(material: Material) -> Iterator[Drawing]:
-    """All blocks that left, in light; those of sessions under way, in full colour."""
+    """All evicted blocks, in light; those of sessions under way, in full colour."""
     points: defaultdict[tuple[Place, str], list[EvictionPoint]] = defaultdict(list)
     for point in material.traces.evictions:
         points[point.place, point.backend].append(point)
     if not points:
         raise Absent("no run given has kept its evictions over time")
     caption = (
-        "Blocks of 16 tokens a second that left the KV cache, at each regime's highest load, first "
-        "seed. Light: all; dark: those of sessions still under way, which may have to be computed "
-        "again. Blocks of ended sessions go in any case. The scale is linear up to 1 and "
-        "logarithmic above."
+        "Blocks of 16 tokens a second that the KV cache dropped, at each regime's highest load, "
+        "first seed; what is swapped to host memory is not among them. Light: all; dark: those of "
+        "sessions still under way, which may have to be computed again. Blocks of ended sessions "
+        "go in any case. The scale is linear up to 1 and logarithmic above."
     )
     names = list(material.contenders)
     for regimes in sheets(material.regimes):

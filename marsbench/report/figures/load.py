@@ -69,7 +69,7 @@ def collapse(material: Material) -> Iterator[Drawing]:
         ),
     )
     caption = (
-        "Top: tokens that the GPU computes (prompts less what was cached, outputs, and what is "
+        "Top: tokens that the GPU computes (prompts less what was found, outputs, and what is "
         "computed again after preemptions). Middle: output tokens. Bottom: sessions an hour that "
         f"end within {alpha} times their time alone. An engine that thrashes stays busy while its "
         "goodput falls. Lines: mean over seeds; whiskers: lowest and highest seed."
