@@ -35,6 +35,14 @@ def test_a_context_larger_than_the_memory_keeps_its_head() -> None:
     assert found.matches([A, B, C]) == 2
 
 
+def test_it_says_whose_blocks_found_no_room() -> None:
+    found = memory(3, old=[A, B])
+    assert found.store("new", [C]) == {}
+    assert found.store("new", [C, D]) == {"old": 1}
+    assert found.store("wide", [b"1", b"2", b"3", b"4", b"5"]) == {"wide": 2, "old": 1, "new": 2}
+    assert found.store("new", [b"1"]) == {}  # it has changed hands, and is still there
+
+
 def test_an_ended_session_leaves_nothing() -> None:
     found = memory(s=[A, B], t=[C])
     found.forget("s")

@@ -84,7 +84,11 @@ def test_the_world_puts_every_decision_to_use() -> None:
     totals = Counter[str]()
     for case in CASES:
         totals.update(summary(*run(case)))
-    for fact in ("preemptions", "holds", "swaps", "revoked", "evicted_blocks", "lost_tokens"):
+    facts = (
+        "preemptions", "holds", "swaps", "revoked", "evicted_blocks", "lost_tokens",
+        "swapped_blocks", "loaded_tokens",
+    )  # fmt: skip
+    for fact in facts:
         assert totals[fact] > 10, f"{fact}: {totals}"
 
 

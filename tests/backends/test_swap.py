@@ -13,9 +13,23 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1
 
 from backends.world import hardware, simulate
 from marsbench.engine.settings import EngineSettings
-from marsbench.events import Event, GpuEnd, GpuStart, GpuSubmit, ToolEnd, Unheld
-from marsbench.session import Round, Session, ToolCall
+from marsbench.events import (
+    Event,
+    Evicted,
+    GpuEnd,
+    GpuStart,
+    GpuSubmit,
+    HostEvicted,
+    SwappedIn,
+    SwappedOut,
+    ToolEnd,
+    Unheld,
+)
+from marsbench.metrics.summary import summarise
+from marsbench.session import Cut, Round, Session, ToolCall
 from marsbench_backends.host_memory import HostMemory
+from marsbench_backends.policy import Discard, Keep, Paused, Policy, Swap, View
+from marsbench_backends.signals import RoundStarted, Signal
 from marsbench_backends.vllm_host import HostConnector
 
 pytestmark = pytest.mark.vllm
@@ -46,8 +60,99 @@ def test_a_context_goes_to_host_memory_and_comes_back_over_the_link() -> None:
     submit, start = of(GpuSubmit, seen, "a")[1], of(GpuStart, seen, "a")[1]
     assert submit.at == of(ToolEnd, seen, "a")[0].at
     assert start.at == pytest.approx(submit.at + copy_s)
-    assert start.cached_tokens == start.reusable_tokens == 69 * 16
+    assert (start.cached_tokens, start.loaded_tokens) == (0, 69 * 16)
+    assert start.reusable_tokens == 69 * 16
+    assert of(SwappedOut, seen, "a") == [SwappedOut(unheld.at, "a", 69)]
+    (back,) = of(SwappedIn, seen, "a")
+    assert (back.at, back.round, back.blocks) == (start.at, 1, 69)
     assert len(simulation.scheduler.host.memory) == 0
+
+
+def test_a_swap_is_no_eviction() -> None:
+    """`a` comes back for 20 blocks of its 69, so that even the ended `b` loses none."""
+    world = two_that_do_not_fit_together()
+    short = Round(60, 20, cut=Cut(to_tokens=400, kept_tokens=320))
+    world[0] = Session("a", (world[0].rounds[0], short))
+    seen, _ = simulate("infercept", world, settings=SETTINGS)
+    found = summarise(seen, block_size=16, total_blocks=100)
+    assert found["swaps"] == {"out_blocks": 69, "in_blocks": 20, "lost_blocks": 0}
+    assert (found["evictions"]["blocks"], found["evictions"]["recomputed_tokens"]) == (0, 0)
+    hits = found["prefix_hit_rate"]
+    prompt = of(GpuSubmit, seen, "a")[1].prompt_tokens
+    assert (hits["continuation"], hits["host_continuation"]) == (0.0, 320 / prompt)
+    seen, _ = simulate("infercept", world, settings=SETTINGS, host_tokens=0)
+    found = summarise(seen, block_size=16, total_blocks=100)
+    assert found["swaps"] == {"out_blocks": 0, "in_blocks": 0, "lost_blocks": 0}
+    assert (found["evictions"]["blocks"] or 0) > 0
+
+
+class Swaps(Policy):
+    """Swaps every pause, and remembers what it was told."""
+
+    host_tokens = 16_000
+
+    def __init__(self) -> None:
+        self.told: list[Signal] = []
+
+    def retain(self, paused: Paused, view: View) -> Swap | Keep:
+        return Keep() if paused.returned else Swap()
+
+    def observe(self, signal: Signal) -> None:
+        self.told.append(signal)
+
+
+class SwapsIntoLittle(Swaps):
+    """Host memory holds 40 blocks."""
+
+    host_tokens = 640
+
+
+@pytest.mark.parametrize(("policy", "lost"), [("Swaps", 0), ("SwapsIntoLittle", 29)])
+def test_what_host_memory_has_no_room_for_is_lost_and_computed_again(
+    policy: str, lost: int
+) -> None:
+    world = two_that_do_not_fit_together()
+    seen, _ = simulate(f"backends.test_swap:{policy}", world, settings=SETTINGS)
+    (out,) = of(SwappedOut, seen, "a")
+    gone = of(HostEvicted, seen, "a")
+    assert gone == ([HostEvicted(out.at, "a", lost)] if lost else [])
+    start = of(GpuStart, seen, "a")[1]
+    assert (start.cached_tokens, start.loaded_tokens) == (0, (69 - lost) * 16)
+    found = summarise(seen, block_size=16, total_blocks=100)
+    assert found["swaps"] == {"out_blocks": 69, "in_blocks": 69 - lost, "lost_blocks": lost}
+    assert found["evictions"]["recomputed_blocks"] == lost
+    assert found["evictions"]["live_blocks"] == 0
+
+
+@pytest.mark.parametrize(("policy", "lost"), [("Swaps", 0), ("SwapsIntoLittle", 29)])
+def test_a_policy_hears_of_an_eviction_where_something_was_lost_only(
+    policy: str, lost: int
+) -> None:
+    """A context that comes back whole costs no service, wherever it was."""
+    world = two_that_do_not_fit_together()
+    _, simulation = simulate(f"backends.test_swap:{policy}", world, settings=SETTINGS)
+    heard = [s for s in simulation.scheduler.marsbench_policy.told if isinstance(s, RoundStarted)]
+    (again,) = (s for s in heard if (s.session_id, s.round) == ("a", 1))
+    assert (again.num_cached_tokens, again.was_evicted) == ((69 - lost) * 16, lost > 0)
+
+
+class Discards(Policy):
+    """Discards every context as soon as its session pauses."""
+
+    def retain(self, paused: Paused, view: View) -> Discard:
+        return Discard()
+
+
+def test_what_a_policy_discards_is_evicted_there_and_then() -> None:
+    """There is room for all of it, and nothing but the answer takes it."""
+    pause = (ToolCall("test", floor_s=20.0),)
+    world = [Session("a", (Round(1_100, 20, pause), Round(100, 20)))]
+    seen, _ = simulate("backends.test_swap:Discards", world, settings=SETTINGS)
+    paused_at = of(GpuEnd, seen, "a")[0].at
+    assert [e for e in seen if isinstance(e, Evicted)] == [Evicted(paused_at, "a", 69)]
+    start = of(GpuStart, seen, "a")[1]
+    assert (start.cached_tokens, start.reusable_tokens) == (0, 69 * 16)
+    assert summarise(seen, block_size=16)["evictions"]["recomputed_blocks"] == 69
 
 
 def test_without_host_memory_the_same_context_is_recomputed() -> None:
@@ -70,6 +175,7 @@ def test_a_session_that_is_back_before_its_copy_is_complete_has_lost_nothing() -
     assert unheld.reason == "resumed"
     start = of(GpuStart, seen, "a")[1]
     assert start.cached_tokens == start.reusable_tokens
+    assert not any(isinstance(e, SwappedOut | SwappedIn) for e in seen)
 
 
 def test_host_memory_serves_what_the_gpu_lacks_from_where_its_own_hit_ends() -> None:
@@ -90,6 +196,22 @@ def test_host_memory_serves_what_the_gpu_lacks_from_where_its_own_hit_ends() -> 
     arrived = connector.take_arrived(7.0)
     assert arrived is not None
     assert arrived.finished_recving == {"r"}
+
+
+@pytest.mark.parametrize(("found", "loaded"), [(48, 32), (47, 31)])
+def test_what_was_on_the_gpu_is_told_from_what_was_loaded(found: int, loaded: int) -> None:
+    """One of three blocks was there; of a prompt found whole the last token is computed again."""
+
+    class Request:
+        request_id = "r"
+        block_hashes = (b"a", b"b", b"c")
+
+    connector = HostConnector(HostMemory(10), 16, lambda tokens: 0.0, lambda: 0.0)
+    connector.update_state_after_alloc(
+        Request(), type("Blocks", (), {"blocks": ([1, 2, 3],)}), num_external_tokens=32
+    )
+    assert connector.take_loaded("r", found) == loaded
+    assert connector.take_loaded("r", found) == 0  # the next start finds what it finds
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,12 @@ def summary(seen: Sequence[Event], simulation: Simulation) -> dict[str, int]:
     """A run in integers."""
     kinds = Counter(type(event).__name__ for event in seen)
     starts = [event for event in seen if isinstance(event, events.GpuStart)]
-    lost = sum(max(0, (e.reusable_tokens or 0) - (e.cached_tokens or 0)) for e in starts)
+    found = [(e.cached_tokens or 0) + (e.loaded_tokens or 0) for e in starts]
+    lost = sum(max(0, (e.reusable_tokens or 0) - n) for e, n in zip(starts, found, strict=True))
+    moved = {
+        "swapped_blocks": sum(e.blocks for e in seen if isinstance(e, events.SwappedOut)),
+        "loaded_tokens": sum(event.loaded_tokens or 0 for event in starts),
+    }
     return {
         "rounds": kinds["GpuEnd"],
         "steps": simulation.counters.steps,
@@ -101,4 +106,5 @@ def summary(seen: Sequence[Event], simulation: Simulation) -> dict[str, int]:
         "cached_tokens": sum(event.cached_tokens or 0 for event in starts),
         "lost_tokens": lost,
         "ended_ms": round(max(event.at for event in seen) * 1000),
+        **(moved if any(moved.values()) else {}),  # few backends swap
     }

@@ -69,6 +69,17 @@ def test_a_summary_is_what_its_events_say(finished):
     assert {name: summary[name] for name in figures} == json.loads(json.dumps(figures))
 
 
+def test_a_summary_of_an_earlier_marsbench_says_none_to_what_it_did_not_measure(finished):
+    path = finished.path / "summary.json"
+    record = json.loads(path.read_text())
+    del record["swaps"], record["prefix_hit_rate"]["host_all"]
+    path.write_text(json.dumps(record))
+    read = finished.summary()
+    assert read["swaps"] == {"out_blocks": None, "in_blocks": None, "lost_blocks": None}
+    assert read["prefix_hit_rate"]["host_all"] is None
+    assert read["evictions"] == record["evictions"]
+
+
 def test_tables_have_a_row_a_record_and_typed_columns(finished):
     rounds, sessions = finished.table("rounds"), finished.table("sessions")
     assert list(rounds["ttft_ready_s"]) == [10.0, 30.0]

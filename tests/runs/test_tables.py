@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from marsbench.errors import UsageError
-from marsbench.events import SessionArrived
+from marsbench.events import HostEvicted, SessionArrived, SwappedIn, SwappedOut
 from marsbench.metrics.summary import summarise
 from marsbench.runs import run_summary
 from marsbench.tables import _short, render_comparison, render_summary, show_run
-from metrics.story import a_session
+from metrics.story import a_round, a_session, told
 from runs.conftest import EVENTS, IDEAL
 
 
@@ -50,6 +50,24 @@ def test_the_screen_fits_eighty_columns_and_forty_lines(summary):
     rows = printed(render_summary, summary).splitlines()
     assert max(map(len, rows)) <= 80
     assert len(rows) <= 40
+
+
+def test_swaps_are_on_the_screen_where_there_are_any(config, summary):
+    assert "swapped" not in printed(render_summary, summary)
+    assert "host memory" not in printed(render_summary, summary)
+    rounds = [
+        *a_round("a", first=1.0, end=1.0),
+        SwappedOut(2.0, "a", 1200),
+        HostEvicted(2.0, "a", 20),
+        *a_round("a", 1, ready=3.0, first=4.0, end=9.0, cached=16, loaded=80),
+        SwappedIn(3.0, "a", 1, 5),
+    ]
+    figures = summarise(told(a_session("a", 0.0, 9.0, rounds=rounds)))
+    text = printed(render_summary, run_summary(config, figures))
+    assert line(text, "swapped") == "swapped 1,200 blocks to host memory, 5 back, 20 lost there"
+    assert line(text, "evicted").startswith("evicted 0 blocks")
+    hits = "10.0 % of later rounds, 5.0 % of all; from host memory 50.0 %, 25.0 %"
+    assert hits in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

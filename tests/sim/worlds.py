@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from marsbench.hardware.profile import load_hardware
 from marsbench.session import Cut, Round, Session, ToolCall
-from marsbench_backends.policy import Keep, Policy
+from marsbench_backends.policy import Discard, Keep, Policy, Release, Retention, Swap
 
 HARDWARE = load_hardware()
 GROUP_TOKENS = 100
@@ -97,6 +97,20 @@ class Stubborn(Policy):
 
     def reclaim(self, held: Any, needs: Any, view: Any) -> None:
         return None
+
+
+class Restless(Policy):
+    """Answers pauses in every way that there is, by turns, with a host memory of 40 blocks."""
+
+    host_tokens = 640
+
+    def retain(self, paused: Any, view: Any) -> Retention:
+        if paused.returned:
+            return Keep()
+        turn = sum(paused.session_id.encode()) + paused.round
+        if turn % 2 and not paused.held:
+            return Keep(view.now + 0.05)
+        return (Swap(), Discard(), Swap(), Release())[turn // 2 % 4]
 
 
 class Sliced(Policy):
