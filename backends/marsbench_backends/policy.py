@@ -129,14 +129,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Drop the session's blocks now: they are the next to be reused."""
+    """Drop the session's blocks now: they are the next to be reused, and count as evicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Swap:
     """Move the session's blocks to host memory over the link; they come back with its round.
 
-    They stay held until they have been copied. Without host memory this is a Release.
+    They stay held until they have been copied, and then leave the GPU without being evicted; host
+    memory that has no room drops what was stored first. Without host memory this is a Release.
     """
 
 

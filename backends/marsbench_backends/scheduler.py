@@ -336,7 +336,7 @@ class PolicyMixin(Scheduler):
         if isinstance(answer, Keep):
             self._hold(paused.session_id, blocks, answer.until)
             return ()
-        if isinstance(answer, Swap) and self.host is not None:
+        if isinstance(answer, Swap) and self.host is not None and paused.num_blocks:
             self._copying.add(paused.session_id)
             self._hold(paused.session_id, blocks, self.host.send_out(paused.num_blocks))
             return ()

@@ -28,7 +28,7 @@ from marsbench.events import (
 from marsbench.metrics.summary import summarise
 from marsbench.session import Cut, Round, Session, ToolCall
 from marsbench_backends.host_memory import HostMemory
-from marsbench_backends.policy import Discard, Keep, Paused, Policy, Swap, View
+from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Swap, View
 from marsbench_backends.signals import RoundStarted, Signal
 from marsbench_backends.vllm_host import HostConnector
 
@@ -134,6 +134,25 @@ def test_a_policy_hears_of_an_eviction_where_something_was_lost_only(
     heard = [s for s in simulation.scheduler.marsbench_policy.told if isinstance(s, RoundStarted)]
     (again,) = (s for s in heard if (s.session_id, s.round) == ("a", 1))
     assert (again.num_cached_tokens, again.was_evicted) == ((69 - lost) * 16, lost > 0)
+
+
+class SwapsFirst(Swaps):
+    """Swaps the first pause; the second is held for a second and then left to the LRU."""
+
+    def retain(self, paused: Paused, view: View) -> Swap | Keep | Release:
+        if paused.round == 0:
+            return Swap()
+        return Release() if paused.held else Keep(view.now + 1.0)
+
+
+def test_a_pause_without_a_full_block_swaps_nothing_then_or_later() -> None:
+    pauses = [(ToolCall("test", floor_s=s),) for s in (1.0, 5.0)]
+    a = Session("a", (Round(8, 2, pauses[0]), Round(100, 20, pauses[1]), Round(100, 20)))
+    # Somebody else, so that there are steps in which the hold can run out.
+    b = Session("b", (Round(300, 1_000),))
+    seen, _ = simulate("backends.test_swap:SwapsFirst", [a, b], settings=SETTINGS)
+    assert [e.reason for e in of(Unheld, seen, "a")] == ["expired"]
+    assert not any(isinstance(e, SwappedOut) for e in seen)
 
 
 class Discards(Policy):
