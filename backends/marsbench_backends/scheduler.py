@@ -239,10 +239,22 @@ class PolicyMixin(Scheduler):
         blocks = self.vllm_allocate(request, *args, **kwargs)
         while blocks is None and self.holds and self._reclaim(self.req(request)):
             blocks = self.vllm_allocate(request, *args, **kwargs)
+        if blocks is None and self._blocks_itself(request):
+            self.drop_hold(self.req(request).session_id, "revoked")
+            blocks = self.vllm_allocate(request, *args, **kwargs)
         if blocks is None and request.status == RequestStatus.RUNNING:
             victim = self.marsbench_policy.victim(self.view.running, self.view)
             self._spare_victim(self.requests[victim.request_id])
         return blocks
+
+    def _blocks_itself(self, request: Request) -> bool:
+        """Whether nothing is left to wait for but the request's own session's hold.
+
+        Its context was cut, so that it needs new blocks; those it still has of it stay cached.
+        """
+        if self.running or self.holds.next_expiry < math.inf:
+            return False
+        return self.req(request).session_id in self.holds
 
     def _spare_victim(self, instead: Request | None) -> None:
         if self._victim is not None:

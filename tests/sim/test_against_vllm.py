@@ -139,6 +139,20 @@ def test_a_macro_step_really_merges() -> None:
     assert simulation.counters.schedule_calls < 20
 
 
+def test_a_session_is_not_kept_out_by_its_own_hold() -> None:
+    """It holds 21 blocks of a context that was then cut, and needs 31 of 46."""
+    from marsbench.engine.sim.simulation import SimConfig, Simulation
+    from marsbench.session import Cut, Round, Session
+
+    cut = Cut(to_tokens=84, kept_tokens=30)
+    session = Session("a", (Round(318, 28), Round(400, 32, cut=cut)))
+    events: list[Any] = []
+    config = SimConfig(HARDWARE, EngineSettings(kv_blocks=46), "tests.sim.worlds:Stubborn")
+    Simulation(config, events.append).run([session])
+    assert [e.reason for e in events if e.kind == "unheld"] == ["revoked"]
+    assert events[-1].kind == "session_ended"
+
+
 def test_a_step_that_only_preempts_is_not_the_end() -> None:
     """The one running request loses its blocks to holds; vLLM admits the others a step later."""
     from marsbench.engine.sim.simulation import SimConfig, Simulation
