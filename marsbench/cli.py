@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -61,6 +63,7 @@ def run(
     sessions: opt.Sessions = None,
     rate: opt.Rate = None,
     load: opt.Load = None,
+    load_on: opt.LoadOn = None,
     arrivals: opt.Arrivals = None,
     seed: opt.Seed = None,
     tools: opt.Tools = None,
@@ -80,6 +83,7 @@ def run(
     memory_fraction: opt.MemoryFraction = None,
     tool_workers: opt.ToolWorkers = None,
     step_time_scale: opt.StepTimeScale = 1.0,
+    attention_time_scale: opt.AttentionTimeScale = 1.0,
     check: opt.Check = False,
     url: opt.Url = None,
     served_model: opt.ServedModel = None,
@@ -129,7 +133,7 @@ def _request(given: dict[str, Any]) -> RunRequest:
     from marsbench.hardware.profile import load_hardware
     from marsbench.workload.make import Knobs
 
-    knobs = ("sessions", "rate", "load", "arrivals", "seed", "tools", "prefixes")
+    knobs = [field.name for field in fields(Knobs)]
     reserve = given["reserve_full_prompt"]
     hardware = load_hardware(
         given["model"],
@@ -138,9 +142,7 @@ def _request(given: dict[str, Any]) -> RunRequest:
         kv_dtype=given["kv_dtype"],
         profile=given["hardware"],
     )
-    scale = given["step_time_scale"]
-    if not 0 < scale < float("inf"):
-        raise UsageError(f"--step-time-scale must be above 0, not {scale:g}; for example 1.2.")
+    step, attention = (_scale(given, part) for part in ("step", "attention"))
     return RunRequest(
         choice=choose(given["backend"], given["set_"] or ()),
         engine=given["engine"],
@@ -148,7 +150,7 @@ def _request(given: dict[str, Any]) -> RunRequest:
         openhands=openhands_options(given),
         workload=given["workload"],
         knobs=Knobs(**{name: given[name] for name in knobs}),
-        hardware=hardware if scale == 1 else hardware.with_scale(step=scale),
+        hardware=hardware.with_scale(step=step, attention=attention),
         settings=engine_settings(
             given["engine_profile"],
             max_num_batched_tokens=given["step_budget"],
@@ -164,6 +166,14 @@ def _request(given: dict[str, Any]) -> RunRequest:
         check=given["check"],
         output=given["output"],
     )
+
+
+def _scale(given: Mapping[str, Any], part: str) -> float:
+    """Of a step's time, or of a part of it. Raises UsageError unless it is above 0."""
+    scale: float = given[f"{part}_time_scale"]
+    if not 0 < scale < float("inf"):
+        raise UsageError(f"--{part}-time-scale must be above 0, not {scale:g}; for example 1.2.")
+    return scale
 
 
 @app.command()

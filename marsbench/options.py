@@ -48,7 +48,11 @@ Sessions = Annotated[int | None, _option(metavar="N", about="How many sessions",
 Rate = Annotated[float | None, _option(metavar="R", about="Sessions a second", panel=WORKLOAD)]
 Load = Annotated[
     float | None,
-    _option(metavar="RHO", about="Rate x mean GPU seconds of a session alone", panel=WORKLOAD),
+    _option(metavar="RHO", about="Rate x mean GPU s of a session alone", panel=WORKLOAD),
+]
+LoadOn = Annotated[
+    str | None,
+    _option(metavar="WHICH", about="Its hardware: reference, this (reference)", panel=WORKLOAD),
 ]
 Arrivals = Annotated[
     str | None,
@@ -92,7 +96,7 @@ StepBudget = Annotated[int | None, _option(metavar="N", about="Tokens a step", p
 MaxSeqs = Annotated[int | None, _option(metavar="N", about="Running requests", panel=ADVANCED)]
 ReserveFullPrompt = Annotated[
     Literal["on", "off"] | None,
-    _option(metavar="on|off", about="Admit a prompt only when all of it fits", panel=ADVANCED),
+    _option(metavar="on|off", about="Admit only prompts that fit whole", panel=ADVANCED),
 ]
 MemoryFraction = Annotated[
     float | None, _option(metavar="F", about="Share of GPU memory (0.9)", panel=ADVANCED)
@@ -102,6 +106,9 @@ ToolWorkers = Annotated[
 ]
 StepTimeScale = Annotated[
     float, _option(metavar="X", about="Scale every step time (1)", panel=ADVANCED)
+]
+AttentionTimeScale = Annotated[
+    float, _option(metavar="X", about="Scale attention's time alone (1)", panel=ADVANCED)
 ]
 Check = Annotated[bool, _flag("--check", "Test invariants at every step", ADVANCED)]
 

@@ -9,6 +9,7 @@ from typing import Any
 from marsbench.compare.read import SEARCHED, Run
 from marsbench.errors import UsageError, unknown_name
 
+BLOCKS_OF = "kv_blocks_of"
 ACROSS = ("workload", "hardware", "engine")
 """What a comparison may be told to look across."""
 
@@ -115,9 +116,10 @@ def differences(a: Run, b: Run) -> Iterator[tuple[str, str]]:
     ):
         yield "workload", _workloads(a, b)
     yield from _first("hardware", _hardware(one.hardware), _hardware(other.hardware))
+    left_out = _of_no_engine(one.settings, other.settings)
     yield from _first(
-        "engine", {"engine": one.engine, **_settings(one.settings)},
-        {"engine": other.engine, **_settings(other.settings)},
+        "engine", {"engine": one.engine, **_settings(one.settings, left_out)},
+        {"engine": other.engine, **_settings(other.settings, left_out)},
     )  # fmt: skip
 
 
@@ -135,8 +137,17 @@ def _hardware(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name != "mean_gpu_s"}
 
 
-def _settings(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in told.items() if name != SEARCHED}
+def _settings(told: Mapping[str, Any], left_out: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if name not in left_out}
+
+
+def _of_no_engine(*settings: Mapping[str, Any]) -> set[str]:
+    """Settings that are not the engine's: a search, and blocks that are what a GPU's memory gives.
+
+    Where those differ, so do the KV tokens of the hardware.
+    """
+    given = any(told.get(BLOCKS_OF) == "hardware" for told in settings)
+    return {SEARCHED, BLOCKS_OF, *(["kv_blocks"] if given else [])}
 
 
 def _first(

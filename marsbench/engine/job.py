@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,43 +12,54 @@ from marsbench.engine.progress import progress_bar, waiting_for
 from marsbench.engine.request import RESULTS, RunRequest
 from marsbench.engine.settings import EngineSettings
 from marsbench.errors import UsageError
-from marsbench.hardware.profile import Hardware
+from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.runs import RunConfig, RunFolder, RunWriter
 from marsbench.session import Session
 from marsbench.workload.files import Workload, read_workload
 from marsbench.workload.make import make_workload
 from marsbench.workload.recipe import load_recipe, recipe_names
+from marsbench.workload.resample import rearranged
 
 
 def resolve_workload(request: RunRequest) -> Workload:
-    """A file is played as it is; a recipe is made into sessions.
+    """A recipe is made into sessions; a file is played as it is, or scaled by the knobs.
 
     Raises UsageError when the workload is not there, or not what it should be.
     """
     name, knobs = request.workload, request.knobs
     path = Path(name)
+
+    def gpu_s(bodies: Sequence[Session]) -> float:
+        return _gpu_s(request, Workload(name, tuple(bodies)))
+
     if name in recipe_names() or path.suffix == ".toml":
         recipe = load_recipe(name)
-
-        def gpu_s(bodies: Sequence[Session]) -> float:
-            return _gpu_s(request, Workload(name, tuple(bodies)))
 
         return make_workload(recipe, knobs, gpu_s)
     if not path.exists() and not path.suffix:
         load_recipe(name)  # says which recipe was meant
-    workload = read_workload(path)
-    turned = [n for n, v in asdict(knobs).items() if v is not None]
-    if turned:
-        raise UsageError(
-            f"--{turned[0]} makes a workload from a recipe, but {name} is a file of sessions that "
-            "is played as it is; leave it out, or set it with `marsbench workload make`."
-        )
-    return workload
+    return rearranged(read_workload(path), knobs, gpu_s)
 
 
 def _gpu_s(request: RunRequest, bodies: Workload) -> float:
-    check_fits(bodies, request.hardware, request.settings)
-    return times_alone(request, bodies).mean_gpu_s
+    """Mean GPU seconds alone, on the reference unless the load is to be of this hardware."""
+    if request.knobs.load_on == "this":
+        on: tuple[Hardware, EngineSettings] = (request.hardware, request.settings)
+    else:
+        on = (load_hardware(), EngineSettings())
+    try:
+        check_fits(bodies, *on)
+    except UsageError as error:
+        cure = (
+            ""
+            if request.knobs.load_on == "this"
+            else (
+                f" (A load is of {on[0].id}, whatever plays it, unless --load-on this is given; "
+                "--rate needs neither.)"
+            )
+        )
+        raise UsageError(f"{error}{cure}") from error
+    return times_alone(bodies, *on, request.show_progress).mean_gpu_s
 
 
 def check_fits(workload: Workload, hardware: Hardware, settings: EngineSettings) -> None:
@@ -78,12 +88,14 @@ def check_fits(workload: Workload, hardware: Hardware, settings: EngineSettings)
         )
 
 
-def times_alone(request: RunRequest, workload: Workload) -> Isolated:
+def times_alone(
+    workload: Workload, hardware: Hardware, settings: EngineSettings, show_progress: bool
+) -> Isolated:
     sessions = workload.sessions
-    with waiting_for("starting vLLM's scheduler", request.show_progress):
+    with waiting_for("starting vLLM's scheduler", show_progress):
         import marsbench.engine.sim.simulation  # noqa: F401  (ten seconds, the first time)
-    with progress_bar("each session alone", len(sessions), request.show_progress) as done:
-        return isolated(sessions, request.hardware, request.settings, done, cache_folder())
+    with progress_bar("each session alone", len(sessions), show_progress) as done:
+        return isolated(sessions, hardware, settings, done, cache_folder())
 
 
 def run_folder(request: RunRequest, config: RunConfig) -> RunWriter:

@@ -83,7 +83,8 @@ def prepare(request: RunRequest) -> Job:
 def prepare_with(request: RunRequest, workload: Workload) -> Job:
     """The same of a workload that is there already, whatever the request's own is."""
     check_fits(workload, request.hardware, request.settings)
-    return Job(request, workload, times_alone(request, workload))
+    alone = times_alone(workload, request.hardware, request.settings, request.show_progress)
+    return Job(request, workload, alone)
 
 
 def _play(job: Job, choice: Choice, emit: Callable[[events.Event], None], trial: str = "") -> None:
@@ -130,6 +131,7 @@ def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> R
     engine: dict[str, Any] = {
         **asdict(settings),
         "kv_blocks": blocks,
+        "kv_blocks_of": "hardware" if settings.kv_blocks is None else "option",
         "tool_cores": request.tool_cores,
         "tool_workers": request.tool_workers,
         "lanes": workload.lanes,

@@ -114,7 +114,12 @@ class Hardware:
         weights: float = 1.0,
         overhead: float = 1.0,
     ) -> Hardware:
-        """The same hardware with scaled step times; its hash differs, its id does not."""
+        """The same hardware with scaled step times; its hash differs, its id does not.
+
+        Itself where nothing is scaled.
+        """
+        if step == attention == weights == overhead == 1:
+            return self
         scaled = self.step_time.with_scale(step, attention, weights, overhead)
         return replace(self, step_time=scaled)
 

@@ -10,7 +10,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from marsbench.errors import UsageError
 from marsbench.sweep.spec import (
     BackendEntry,
     EngineEntry,
@@ -88,7 +87,7 @@ def cells_of(sweep: SweepFile, folder: Path) -> list[Cell]:
             folder=folder,
         )
         for workload, hardware, engine, variation, seed in around
-        if not (_is_file(workload) and seed != sweep.seeds[0])
+        if not (_is_as_recorded(workload) and seed != sweep.seeds[0])
         for knobs in _knobs(workload, sweep.sessions, seed)
         for backend in sweep.backends
     ]
@@ -99,15 +98,16 @@ def _path(name: str, folder: Path) -> str:
     return name if name in recipe_names() else str(folder / name)
 
 
-def _is_file(workload: WorkloadEntry) -> bool:
-    """A file of sessions is played as it is: no seed, no load."""
-    return workload.name not in recipe_names() and Path(workload.name).suffix != ".toml"
+def _is_as_recorded(workload: WorkloadEntry) -> bool:
+    """Whether it is a file of sessions that is played as it is: no seed, no load."""
+    is_file = workload.name not in recipe_names() and Path(workload.name).suffix != ".toml"
+    turned = workload.model_dump(exclude={"name", "label"}, exclude_defaults=True)
+    return is_file and not turned
 
 
 def _knobs(workload: WorkloadEntry, sessions: int | None, seed: int) -> Iterator[Knobs]:
     """One for each load or rate; one where there are none. Raises UsageError."""
-    if _is_file(workload):
-        _check_untouched(workload)
+    if _is_as_recorded(workload):
         yield Knobs()
         return
     for load, rate in [
@@ -122,15 +122,7 @@ def _knobs(workload: WorkloadEntry, sessions: int | None, seed: int) -> Iterator
             seed=seed,
             tools=workload.tools,
             prefixes=workload.prefixes,
-        )
-
-
-def _check_untouched(workload: WorkloadEntry) -> None:
-    turned = workload.model_dump(exclude={"name", "label"}, exclude_defaults=True)
-    if turned:
-        raise UsageError(
-            f"workloads: {next(iter(turned))} makes a workload from a recipe, but {workload.name} "
-            "is a file of sessions that is played as it is; leave it out."
+            load_on=None if workload.load_on == "reference" else workload.load_on,
         )
 
 

@@ -47,6 +47,4 @@ def job_of(cell: Cell, output: Path) -> Job:
 
 def varied(hardware: Hardware, by: Variation) -> Hardware:
     """The hardware with its step times scaled; itself when nothing is."""
-    if by.step == by.attention == by.weights == by.overhead == 1:
-        return hardware
     return hardware.with_scale(by.step, by.attention, by.weights, by.overhead)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from marsbench.errors import UsageError, unknown_name
 from marsbench.hardware.schema import KvDtype
 from marsbench.problems import first_problem
+from marsbench.workload.make import LoadOn
 from marsbench.workload.recipe import recipe_folder
 
 _Factor = Annotated[float, Field(gt=0, lt=1e9)]
@@ -42,13 +43,18 @@ class BackendEntry(_Table):
 
 
 class WorkloadEntry(_Table):
-    """A recipe (or a path to one, or to a file of sessions) at some loads or rates."""
+    """A recipe (or a path to one, or to a file of sessions) at some loads or rates.
+
+    load_on: whose GPU seconds a load counts: those of the default hardware and settings, so that
+        all cells of a seed meet the same traffic, or each cell's own ("this").
+    """
 
     name: str
     label: str = ""
     loads: tuple[_Factor, ...] = ()
     rates: tuple[_Factor, ...] = ()
     sessions: _Many | None = None
+    load_on: LoadOn = "reference"
     arrivals: str | None = None
     tools: str | None = None
     prefixes: Annotated[int, Field(ge=0)] | None = None

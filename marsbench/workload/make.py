@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
-from marsbench.errors import UsageError
+from marsbench.errors import UsageError, unknown_name
 from marsbench.session import Session
 from marsbench.workload.arrivals import Arrivals
 from marsbench.workload.files import Workload
@@ -16,6 +17,8 @@ from marsbench.workload.streams import stream
 GpuSeconds = Callable[[Sequence[Session]], float]
 """The mean seconds that these sessions keep the engine busy, each alone on it."""
 
+LoadOn = Literal["reference", "this"]
+
 Track = Callable[[Sequence[int]], Iterable[int]]
 """Passes the numbers on and shows how far they are."""
 
@@ -24,7 +27,9 @@ Track = Callable[[Sequence[int]], Iterable[int]]
 class Knobs:
     """What a user turned; None is the recipe's own value.
 
-    rate: sessions per second. load: rate x mean isolated GPU seconds. prefixes: how many variants
+    rate: sessions per second. load: rate x mean isolated GPU seconds, on the default hardware and
+    settings, so that other hardware meets the same traffic ("reference"), or on those of the run
+    ("this"): load_on. prefixes: how many variants
     of the shared prefix there are (1 is the best case for a cache, 0 shares nothing).
     """
 
@@ -35,8 +40,11 @@ class Knobs:
     seed: int | None = None
     tools: str | None = None
     prefixes: int | None = None
+    load_on: LoadOn | None = None
 
     def __post_init__(self) -> None:
+        if self.load_on is not None and self.load_on not in get_args(LoadOn):
+            raise unknown_name("hardware for --load-on", self.load_on, get_args(LoadOn))
         if self.rate is not None and self.load is not None:
             raise UsageError(
                 "A rate and a load were given, and one follows from the other: give --rate "

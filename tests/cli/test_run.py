@@ -119,15 +119,42 @@ def test_a_workload_made_first_plays_like_its_recipe(played: Played, marsbench: 
     assert summaries[0]["seed"] == 5
 
 
-def test_a_load_is_a_rate_of_this_hardware(marsbench: Marsbench) -> None:
-    chat = ("run", "--backend", "fcfs", "--workload", "chat", "--sessions", 4)
-    rates = {}
-    for gpu in ("h100", "h200"):
-        ran(marsbench(*chat, "--load", 0.5, "--gpu", gpu, "-o", gpu))
-        config = json.loads(Path(gpu, "run.json").read_text())
-        rates[gpu] = config["workload_meta"]["rate"]
-        assert rates[gpu] * config["hardware"]["mean_gpu_s"] == pytest.approx(0.5)
-    assert rates["h100"] < rates["h200"]
+def test_a_load_is_a_rate_of_the_reference_so_that_other_hardware_meets_the_same_traffic(
+    marsbench: Marsbench,
+) -> None:
+    chat = ("run", "--backend", "fcfs", "--workload", "chat", "--sessions", 4, "--load", 0.5)
+    knobs = {
+        "default": (),
+        "gpu": ("--gpu", "h100"),
+        "block": ("--block-size", 64),
+        "slower": ("--step-time-scale", 1.2),
+        "attention": ("--attention-time-scale", 1.2),
+    }
+    runs = {}
+    for name, turned in knobs.items():
+        ran(marsbench(*chat, *turned, "-o", name))
+        runs[name] = json.loads(Path(name, "run.json").read_text())
+    assert len({run["workload_hash"] for run in runs.values()}) == 1
+    assert len({run["hardware"]["hash"] for run in runs.values()}) == 4
+    seconds = runs["default"]["hardware"]["mean_gpu_s"]
+    assert runs["default"]["workload_meta"]["rate"] * seconds == pytest.approx(0.5)
+
+
+def test_a_load_may_be_of_the_hardware_that_plays_it(marsbench: Marsbench) -> None:
+    chat = ("run", "--backend", "fcfs", "--workload", "chat", "--sessions", 4, "--load", 0.5)
+    ran(marsbench(*chat, "--gpu", "h100", "--load-on", "this", "-o", "own"))
+    config = json.loads(Path("own", "run.json").read_text())
+    own = config["workload_meta"]["rate"] * config["hardware"]["mean_gpu_s"]
+    assert own == pytest.approx(0.5)
+
+
+def test_a_file_of_sessions_is_scaled(marsbench: Marsbench) -> None:
+    ran(marsbench("workload", "make", "chat", "--sessions", 3, "-o", "w.jsonl"))
+    twice = ("--workload", "w.jsonl", "--sessions", 6, "--load", 2, "--seed", 4)
+    ran(marsbench("run", "--backend", "fcfs", *twice, "-o", "run"))
+    config = json.loads(Path("run", "run.json").read_text())
+    assert config["offered_sessions"] == 6
+    assert (config["seed"], config["workload_meta"]["load"]) == (4, 2)
 
 
 def test_a_run_without_a_name_gets_one_under_results(marsbench: Marsbench) -> None:

@@ -20,7 +20,8 @@ from marsbench.sweep.folder import SweepFolder
 OPTIONS = {
     "backend": "mars", "workload": "ilr-1", "alpha": 3.0, "share": 0.9, "seeds": 2,
     "tolerance": 0.05, "sessions": 2, "set_": None, "gpu": "h200", "model": "qwen3-coder-30b",
-    "engine_profile": "paper", "block_size": None, "tool_cores": 8, "jobs": 1,
+    "precision": None, "kv_dtype": None, "hardware": None, "engine_profile": "paper",
+    "block_size": None, "tool_cores": 8, "jobs": 1,
 }  # fmt: skip
 LIMIT = 0.0437
 """Sessions a second up to which the runs below are good."""

@@ -99,7 +99,10 @@ def prepare(request: RunRequest) -> LiveJob:
     check_backend(request.choice, server, options.speed)
     workload = resolve_workload(request)
     _check_fits(workload, server)
-    simulated = times_alone(request, workload) if _simulates(options, workload) else None
+    simulated = None
+    if _simulates(options, workload):
+        hardware, settings = request.hardware, request.settings
+        simulated = times_alone(workload, hardware, settings, request.show_progress)
     context, template = _contexts(options, server)
     return LiveJob(request, options, server, workload, simulated, context, template)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from marsbench.session import Session
@@ -11,6 +10,7 @@ from marsbench.workload.files import Workload
 from marsbench.workload.formats.reading import Header
 from marsbench.workload.make import GpuSeconds, Knobs, Schedule, arrange
 from marsbench.workload.recipe import Defaults
+from marsbench.workload.resample import stretched
 
 KNOBS = ("rate", "load", "arrivals", "seed")
 
@@ -45,13 +45,4 @@ def arriving(
     if not told:
         return Workload(name, tuple(sessions), None, about)
     rate = given["rate"] or given["load"] / gpu_s(sessions)
-    return Workload(name, _stretched(sessions, rate), None, {**about, "rate": rate})
-
-
-def _stretched(sessions: Sequence[Session], rate: float) -> tuple[Session, ...]:
-    """The same pattern at that many sessions a second; the first arrives at 0."""
-    times = [session.arrival_s for session in sessions]
-    begin, end = min(times), max(times)
-    # n sessions have n - 1 gaps. All at once stay so.
-    scale = (len(times) - 1) / rate / (end - begin) if end > begin else 0.0
-    return tuple(replace(s, arrival_s=(s.arrival_s - begin) * scale) for s in sessions)
+    return Workload(name, stretched(sessions, rate), None, {**about, "rate": rate})
