@@ -84,7 +84,13 @@ def capacity(
     share: Annotated[float, _option("S", "Of the sessions (0.9)")] = 0.9,
     seeds: Annotated[int, _option("N", "Seeds 1 to N (3)", min=1)] = 3,
     tolerance: Annotated[float, _option("T", "Of the rate (0.05)")] = 0.05,
+    gpus: Annotated[
+        bool, typer.Option("--gpus", metavar=" ", help="How many for --arrivals closed:N agents")
+    ] = False,
     sessions: opt.Sessions = None,
+    arrivals: opt.Arrivals = None,
+    tools: opt.Tools = None,
+    prefixes: opt.Prefixes = None,
     set_: opt.Settings = None,
     gpu: opt.Gpu = "h200",
     model: opt.Model = None,
@@ -93,12 +99,16 @@ def capacity(
     hardware: opt.HardwareFile = None,
     engine_profile: opt.EngineProfile = "default",
     block_size: opt.BlockSize = None,
+    kv_blocks: opt.KvBlocks = None,
+    step_budget: opt.StepBudget = None,
+    max_seqs: opt.MaxSeqs = None,
+    memory_fraction: opt.MemoryFraction = None,
     tool_cores: opt.ToolCores = 8,
     jobs: Annotated[int, _option("N", "Processes (1: this one, all seeds in turn)", min=1)] = 1,
     output: opt.Output = None,
     as_json: opt.AsJson = False,
 ) -> None:
-    """The highest rate at which a share of the sessions stays within α, by bisection."""
+    """The highest rate, or the fewest GPUs, at which a share of the sessions stays within α."""
     given = locals()
     from marsbench.sweep.asked import search_of, told
     from marsbench.sweep.capacity import capacity as searched

@@ -227,8 +227,8 @@ def capacity_in(folder: Path) -> Capacity:
     """The result of a capacity search. Raises UsageError for a file that is none."""
     try:
         record = json.loads((folder / CAPACITY).read_text("utf-8"))
-        fields = {name: record[name] for name in Capacity._fields if name != "path"}
-        return Capacity(path=str(folder), **fields)
+        fields = {name: record[name] for name in Capacity._fields if name in record}
+        return Capacity(**{**fields, "path": str(folder)})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(
             f"{folder / CAPACITY} is not the result of a capacity search: {error}; "

@@ -149,10 +149,10 @@ def _lines(found: Comparison) -> Iterator[str]:
             where = f"{row.base.title}, {dimension} {other}"
             yield f"ranking with {escape(where)}: {row.verdict}"
     for capacity in found.capacities:
-        rate = "under all rates tried" if capacity.rate is None else f"{capacity.rate:.4g}/s"
         yield (
             f"capacity of {escape(capacity.backend)} on {escape(capacity.workload)} "
-            f"({capacity.share:.0%} of sessions within {capacity.alpha:g}× alone): {rate}"
+            f"({capacity.share:.0%} of sessions within {capacity.alpha:g}× alone): "
+            f"{capacity.answer}"
         )
     for caution in found.cautions:
         yield f"[yellow]caution[/yellow] {escape(caution)}"

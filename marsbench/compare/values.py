@@ -203,6 +203,8 @@ class Capacity(NamedTuple):
 
     rate: sessions a second, None when not even the lowest rate tried reached it. above: the
     lowest rate tried that did not, None when every one did. share: what was asked for.
+    sessions: of each run. settled: whether twice as many gave the same; None where it was not
+    tried. agents, gpus: of a search of GPUs, which has no rate.
     """
 
     path: str
@@ -215,6 +217,19 @@ class Capacity(NamedTuple):
     rate: float | None
     above: float | None
     probes: int
+    sessions: int | None = None
+    settled: bool | None = None
+    agents: int | None = None
+    gpus: int | None = None
+
+    @property
+    def answer(self) -> str:
+        """The number in a few words."""
+        if self.agents is not None:
+            return f"{self.gpus or 'no number of'} GPUs for {self.agents} agents"
+        rate = "under all rates tried" if self.rate is None else f"{self.rate:.4g}/s"
+        moving = " (not settled: more sessions a run may give less)"
+        return rate + (moving if self.settled is False else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -221,11 +221,10 @@ def capacities(material: Material) -> Table:
     """The highest rates at which enough sessions finished within α."""
     rows = tuple(
         (row.backend, f"{row.workload} on {row.hardware}", f"{row.share:.0%} within {row.alpha:g}×",
-         UNMEASURED if row.rate is None else f"{row.rate:.4g}",
-         UNMEASURED if row.above is None else f"{row.above:.4g}")
+         row.answer, UNMEASURED if row.above is None else f"{row.above:.4g}/s")
         for row in material.comparison.capacities
     )  # fmt: skip
-    head = ("backend", "workload", "asked for", "highest rate (sessions/s)", "lowest that fails")
+    head = ("backend", "workload", "asked for", "highest rate of sessions", "lowest that fails")
     return Table("Capacity.", head, rows, right=3, wide=True)
 
 

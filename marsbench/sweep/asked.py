@@ -13,9 +13,29 @@ from marsbench.engine.backends import choose
 from marsbench.errors import UsageError
 from marsbench.metrics.goodput import check_alpha
 from marsbench.problems import first_problem
-from marsbench.sweep.capacity import Search
+from marsbench.sweep.probes import Search
 from marsbench.sweep.spec import SweepFile
+from marsbench.workload.arrivals import Arrivals
 from marsbench.workload.recipe import load_recipe, recipe_names
+
+TRAFFIC = {"arrivals": "arrivals", "tools": "tools", "prefixes": "prefixes"}
+HARDWARE = {
+    "gpu": "gpu",
+    "model": "model",
+    "precision": "precision",
+    "kv_dtype": "kv_dtype",
+    "profile": "hardware",
+}
+ENGINE = {
+    "profile": "engine_profile",
+    "block_size": "block_size",
+    "kv_blocks": "kv_blocks",
+    "step_budget": "step_budget",
+    "max_seqs": "max_seqs",
+    "memory_fraction": "memory_fraction",
+    "tool_cores": "tool_cores",
+}
+"""By field of a sweep file: the option of `capacity`."""
 
 
 def search_of(given: Mapping[str, Any]) -> Search:
@@ -28,24 +48,19 @@ def search_of(given: Mapping[str, Any]) -> Search:
         file = SweepFile.model_validate(
             {
                 "backends": [{"name": given["backend"], "set": dict(choice.settings)}],
-                "workloads": [workload],
+                "workloads": [{"name": workload, **_only(given, TRAFFIC)}],
                 "seeds": list(range(1, given["seeds"] + 1)),
-                "sessions": given["sessions"],
                 "alphas": [given["alpha"]],
-                "hardware": [_hardware(given)],
-                "engines": [
-                    {
-                        "profile": given["engine_profile"],
-                        "block_size": given["block_size"],
-                        "tool_cores": given["tool_cores"],
-                    }
-                ],
+                "hardware": [_only(given, HARDWARE)],
+                "engines": [_only(given, ENGINE)],
             }
         )
     except ValidationError as error:
         raise UsageError(first_problem(error)) from error
     return Search(
         file=file,
+        sessions=given["sessions"],
+        agents=_agents(given),
         share=given["share"],
         tolerance=given["tolerance"],
         jobs=given["jobs"],
@@ -53,23 +68,79 @@ def search_of(given: Mapping[str, Any]) -> Search:
     )
 
 
-def _hardware(given: Mapping[str, Any]) -> dict[str, Any]:
-    asked = {"profile": given["hardware"]}
-    asked |= {name: given[name] for name in ("gpu", "model", "precision", "kv_dtype")}
-    return {name: value for name, value in asked.items() if value is not None}
+def _only(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The options that were given, under the names that a sweep file has for them."""
+    return {field: given[name] for field, name in names.items() if given.get(name) is not None}
+
+
+def _agents(given: Mapping[str, Any]) -> int | None:
+    """How many agents are to be served at once, where GPUs are asked for. Raises UsageError."""
+    arrivals = Arrivals.parse(given["arrivals"] or "poisson")
+    if arrivals.lanes is not None and not given["gpus"]:
+        raise UsageError(
+            f"Arrivals 'closed:{arrivals.lanes}' have no rate to search; give --gpus to ask how "
+            f"many GPUs {arrivals.lanes} agents need, or choose other arrivals."
+        )
+    if given["gpus"] and arrivals.lanes is None:
+        raise UsageError(
+            "--gpus asks how many GPUs a number of agents needs; say how many are at work at "
+            "once, for example --gpus --arrivals closed:200."
+        )
+    return arrivals.lanes
 
 
 def told(answer: Mapping[str, Any], as_json: bool) -> str:
     """The answer as one JSON object, or in a few lines."""
     if as_json:
         return json.dumps(answer, ensure_ascii=False)
-    lines = [f"{row['rate']:>10.4g}/s  {row['share']:6.1%}" for row in answer["tried"]]
-    return "\n".join(["      rate   share", *lines, _sentence(answer)])
+    at = "rate" if answer.get("agents") is None else "lanes"
+    unit = "/s" if at == "rate" else ""
+    lines = [
+        f"{row[at]:>10.4g}{unit:2}  {row.get('sessions', ''):>8}  {row['share']:6.1%}"
+        for row in answer["tried"]
+    ]
+    return "\n".join([f"{at:>10}    sessions   share", *lines, _sentence(answer)])
 
 
 def _sentence(answer: Mapping[str, Any]) -> str:
     goal = f"{answer['share']:.0%} of sessions within {answer['alpha']:g} times alone"
     who = f"{answer['backend']} on {answer['workload']}"
+    if answer.get("agents") is not None:
+        return _gpus(answer, who, goal)
+    return _rate(answer, who, goal) + _settled(answer)
+
+
+def _gpus(answer: Mapping[str, Any], who: str, goal: str) -> str:
+    agents = f"{answer['agents']} agents at once under {who}"
+    if answer["gpus"] is None:
+        return f"{agents}: not even one agent a GPU is enough ({goal})"
+    return (
+        f"{agents}: {answer['gpus']} GPUs ({answer['hardware']}), {answer['lanes']} agents on "
+        f"each ({goal}); each GPU is played alone, so nothing is said of what a router adds"
+    )
+
+
+def _settled(answer: Mapping[str, Any]) -> str:
+    """Whether the number of sessions played a part, as far as is known."""
+    rates = [
+        f"{row['rate']:g}/s with {row['sessions']}"
+        for row in answer.get("by_sessions", ())
+        if row["rate"] is not None
+    ]
+    if answer.get("settled") is None:
+        return (
+            f"\nwith {answer['sessions']} sessions a run; more may well give less: leave out "
+            "--sessions to see whether the answer settles"
+        )
+    if answer["settled"]:
+        return f"\nsettled: {', '.join(rates)} sessions"
+    return (
+        f"\nnot settled: the answer still moves with the number of sessions ({', '.join(rates)}); "
+        "give more with --sessions, and take it for an upper bound"
+    )
+
+
+def _rate(answer: Mapping[str, Any], who: str, goal: str) -> str:
     if answer["rate"] is None:
         return f"capacity of {who}: below {answer['above']:g}/s, the lowest rate tried ({goal})"
     if answer["above"] is None:

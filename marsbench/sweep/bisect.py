@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 FURTHEST = 10
-"""Doublings, or halvings, from the first rate before the search gives up."""
+"""Steps from the first rate, at first doublings or halvings, before the search gives up."""
 DIGITS = 4
 """Of a rate, so that a folder's name says all of it and a search taken up again finds it."""
 
@@ -19,14 +19,16 @@ class Bracket(NamedTuple):
     missed: float | None
 
 
-def highest_rate(reaches: Callable[[float], bool], start: float, tolerance: float) -> Bracket:
-    """Doubles or halves from `start` until the rate is bracketed, then halves the bracket.
+def highest_rate(
+    reaches: Callable[[float], bool], start: float, tolerance: float, factor: float = 2.0
+) -> Bracket:
+    """Steps by `factor` from `start` until the rate is bracketed, then halves the bracket.
 
     It ends when both ends are within `tolerance` of each other (0.05: 5 %). It takes for granted
     that whatever reaches it at one rate reaches it at every lower one; where that is not so, the
     answer is one of several rates at which it tips over.
     """
-    reached, missed = _bracket(reaches, rounded(start))
+    reached, missed = _bracket(reaches, rounded(start), factor)
     while reached is not None and missed is not None and missed > reached * (1 + tolerance):
         middle = rounded(math.sqrt(reached * missed))
         if middle in (reached, missed):
@@ -38,15 +40,34 @@ def highest_rate(reaches: Callable[[float], bool], start: float, tolerance: floa
     return Bracket(reached, missed)
 
 
-def _bracket(reaches: Callable[[float], bool], start: float) -> Bracket:
+def _bracket(reaches: Callable[[float], bool], start: float, factor: float) -> Bracket:
     """From the first rate up while it is reached, or down while it is not."""
     rate, up = start, reaches(start)
     for _ in range(FURTHEST):
-        further = rounded(rate * 2 if up else rate / 2)
+        further = rounded(rate * factor if up else rate / factor)
         if reaches(further) != up:
             return Bracket(rate, further) if up else Bracket(further, rate)
         rate = further
     return Bracket(rate, None) if up else Bracket(None, rate)
+
+
+def fewest(reaches: Callable[[int], bool], most: int) -> int | None:
+    """The smallest number from 1 to `most` that reaches it; None where not even `most` does.
+
+    It doubles from 1, then halves what is left, and takes for granted that more reach it too.
+    """
+    low, high = 0, 1
+    while not reaches(high):
+        if high == most:
+            return None
+        low, high = high, min(2 * high, most)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if reaches(middle):
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def rounded(rate: float) -> float:

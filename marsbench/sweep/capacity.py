@@ -1,59 +1,39 @@
-"""Capacity: the highest rate at which a share of the sessions finishes within α times alone.
+"""Capacity: the highest rate, or the fewest GPUs, at which a share of the sessions is in time.
 
 A search is a sweep whose cells are decided as it goes: every probe's runs are kept as cells, so a
 search that was stopped plays nothing twice, and the answer stands beside them in capacity.json.
+
+A short run is kinder than an endless one: it ends before its backlog has grown. So without a given
+number of sessions the search is repeated with twice as many until the rate stays where it was.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from marsbench.engine.progress import progress_bar
 from marsbench.engine.simulated import prepare
-from marsbench.errors import MarsbenchError, RunFailedError, UsageError
+from marsbench.errors import UsageError
 from marsbench.metrics.goodput import alpha_key
-from marsbench.sweep.bisect import highest_rate
-from marsbench.sweep.cells import Cell, cells_of
+from marsbench.sweep.bisect import Bracket, fewest, highest_rate
 from marsbench.sweep.folder import PLAN, SweepFolder, write_json
-from marsbench.sweep.inputs import inputs_hash, request_of
-from marsbench.sweep.play import Order, play
-from marsbench.sweep.run import RESULTS, local
-from marsbench.sweep.spec import SweepFile
-from marsbench.sweep.workers import Outcome
+from marsbench.sweep.inputs import request_of
+from marsbench.sweep.probes import Probe, Probes, Search
+from marsbench.sweep.run import RESULTS
 
 ANSWER = "capacity.json"
 FORMAT = 1
+FIRST_SESSIONS, MOST_SESSIONS = 30, 240
+"""Where a search begins that may choose its number of sessions, and where it gives up."""
+SESSIONS_A_LANE = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What is searched: everything of a sweep but the rate. `file` holds one backend, one
-    workload without rates or loads, and the seeds."""
+class Found(NamedTuple):
+    """What a number of sessions gave."""
 
-    file: SweepFile
-    share: float
-    tolerance: float
-    jobs: int | None = None
-    folder: Path
-
-    @property
-    def alpha(self) -> float:
-        return self.file.alphas[0]
-
-    def text(self) -> str:
-        """What makes two searches the same."""
-        asked = {"share": self.share, "tolerance": self.tolerance}
-        return json.dumps({**asked, "sweep": self.file.model_dump(mode="json")}, indent=2)
-
-    def cells(self, rate: float) -> list[Cell]:
-        """A probe: the runs of all seeds at one rate."""
-        (workload,) = self.file.workloads
-        at = workload.model_copy(update={"rates": (rate,)})
-        return cells_of(self.file.model_copy(update={"workloads": (at,)}), self.folder)
+    sessions: int
+    bracket: Bracket
 
 
 def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str, Any]]:
@@ -65,9 +45,15 @@ def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str
     root = output or RESULTS / _name(search)
     _check_folder(root, search)
     probes = Probes(root, search)
-    bracket = highest_rate(probes.reaches, _start(search), search.tolerance)
-    (first, *_), shares = search.cells(1.0), sorted(probes.shares.items())
-    answer = {
+    found = _rates(search, probes) if search.agents is None else _gpus(search, probes)
+    answer = {**_asked(search), **found, "tried": probes.told(), "probes": len(probes.told())}
+    write_json(root / ANSWER, answer)
+    return root, answer
+
+
+def _asked(search: Search) -> dict[str, Any]:
+    (first, *_) = search.cells(Probe(sessions=1, rate=1.0))
+    return {
         "marsbench_capacity": FORMAT,
         "backend": first.backend.key,
         "workload": first.workload.key,
@@ -75,13 +61,72 @@ def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str
         "alpha": search.alpha,
         "share": search.share,
         "seeds": len(search.file.seeds),
-        "rate": bracket.reached,
-        "above": bracket.missed,
-        "probes": len(shares),
-        "tried": [{"rate": rate, "share": share} for rate, share in shares],
     }
-    write_json(root / ANSWER, answer)
-    return root, answer
+
+
+def _rates(search: Search, probes: Probes) -> dict[str, Any]:
+    """The highest rate, by number of sessions, and whether the last two agree."""
+    found = list(_growing(search, probes))
+    last = found[-1]
+    return {
+        "rate": last.bracket.reached,
+        "above": last.bracket.missed,
+        "sessions": last.sessions,
+        "settled": None if search.sessions else agree(found, search.tolerance),
+        "by_sessions": [
+            {"sessions": n, "rate": bracket.reached, "above": bracket.missed}
+            for n, bracket in found
+        ],
+    }
+
+
+def _growing(search: Search, probes: Probes) -> Iterator[Found]:
+    """One answer for each number of sessions, until two in a row agree or there are enough."""
+    sessions, start, factor = search.sessions or FIRST_SESSIONS, _start(search), 2.0
+    found: list[Found] = []
+    while True:
+
+        def reaches(rate: float, sessions: int = sessions) -> bool:
+            return probes.reaches(Probe(sessions=sessions, rate=rate))
+
+        found.append(Found(sessions, highest_rate(reaches, start, search.tolerance, factor)))
+        yield found[-1]
+        enough = search.sessions is not None or 2 * sessions > MOST_SESSIONS
+        if enough or agree(found, search.tolerance):
+            return
+        sessions *= 2
+        # The next answer is near this one, and a probe far beyond it takes longest.
+        start, factor = found[-1].bracket.reached or start, 1 + 2 * search.tolerance
+
+
+def agree(found: list[Found], tolerance: float) -> bool:
+    """Whether the last two rates are the same, as far as brackets of this width can tell."""
+    if len(found) < 2:
+        return False
+    one, other = (answer.bracket.reached for answer in found[-2:])
+    if one is None or other is None:
+        return one == other
+    return max(one, other) <= min(one, other) * (1 + 2 * tolerance)
+
+
+def _gpus(search: Search, probes: Probes) -> dict[str, Any]:
+    """The fewest GPUs that hold so many agents, split evenly; each is played as one alone."""
+    agents = search.agents or 1
+
+    def probe(gpus: int) -> Probe:
+        lanes = -(-agents // gpus)
+        return Probe(sessions=search.sessions or SESSIONS_A_LANE * max(lanes, 10), lanes=lanes)
+
+    gpus = fewest(lambda number: probes.reaches(probe(number)), agents)
+    at = None if gpus is None else probe(gpus)
+    return {
+        "agents": agents,
+        "gpus": gpus,
+        "lanes": None if at is None else at.lanes,
+        "sessions": None if at is None else at.sessions,
+        "rate": None,
+        "above": None,
+    }
 
 
 def _check(search: Search) -> None:
@@ -97,7 +142,8 @@ def _check(search: Search) -> None:
 
 def _name(search: Search) -> str:
     backend, workload = search.file.backends[0].key, search.file.workloads[0].key
-    return f"capacity_{workload}_{backend}_alpha{alpha_key(search.alpha)}"
+    what = "capacity" if search.agents is None else f"gpus-for-{search.agents}"
+    return f"{what}_{workload}_{backend}_alpha{alpha_key(search.alpha)}"
 
 
 def _check_folder(root: Path, search: Search) -> None:
@@ -112,69 +158,5 @@ def _check_folder(root: Path, search: Search) -> None:
 def _start(search: Search) -> float:
     """The rate at which the GPU would just keep up if every session were alone: load 1."""
     # Sessions are the same at every rate, so any rate will do to make them.
-    job = prepare(request_of(search.cells(1.0)[0]))
-    return 1.0 / job.alone.mean_gpu_s
-
-
-class Probes:
-    """Plays probes and remembers what came of them."""
-
-    def __init__(self, root: Path, search: Search) -> None:
-        self.root = root
-        self.search = search
-        self.shares: dict[float, float] = {}
-        self._cells: list[str] = []
-
-    def reaches(self, rate: float) -> bool:
-        """Whether enough sessions were good at this rate; plays what is not there yet."""
-        if rate not in self.shares:
-            self.shares[rate] = self._probe(rate)
-        return self.shares[rate] >= self.search.share
-
-    def _probe(self, rate: float) -> float:
-        """The share of all seeds' sessions that were good. Raises RunFailedError."""
-        cells = self.search.cells(rate)
-        self._cells += [cell.name for cell in cells]
-        text = self.search.text()
-        folder = SweepFolder.create(self.root, self.root.name, text, self._cells)
-        with folder.locked():
-            for outcome in self._played(folder, cells, rate):
-                if outcome.error is not None:
-                    folder.note_failure(outcome.task.cell.name, outcome.detail or outcome.error)
-                    raise RunFailedError(f"{outcome.task.cell.name}: {outcome.error}")
-            return _share(folder, {cell.name for cell in cells}, self.search.alpha)
-
-    def _played(
-        self, folder: SweepFolder, cells: Sequence[Cell], rate: float
-    ) -> Iterator[Outcome[Order]]:
-        hashes = {cell.name: inputs_hash(cell) for cell in cells}
-        left = [cell for cell in cells if not folder.is_complete(cell.name, hashes[cell.name])]
-        orders = [Order(self.root.absolute(), cell, hashes[cell.name]) for cell in left]
-        jobs = self.search.jobs or 1
-        player = here(orders) if jobs == 1 else local([[order] for order in orders], jobs)
-        with progress_bar(f"{rate:g} sessions/s", len(orders)) as done:
-            for number, outcome in enumerate(player, start=1):
-                done(number)
-                yield outcome
-
-
-def here(orders: Sequence[Order]) -> Iterator[Outcome[Order]]:
-    """One after the other in this process, which has imported the simulator already."""
-    for order in orders:
-        try:
-            play(order)
-        except MarsbenchError as error:
-            yield Outcome(order, str(error))
-        else:
-            yield Outcome(order)
-
-
-def _share(folder: SweepFolder, names: set[str], alpha: float) -> float:
-    """Good sessions of these cells ÷ their sessions that arrived."""
-    good = arrived = 0
-    for result in folder.results():
-        if result.run.path.name in names:
-            figure = result.summary["goodput"][alpha_key(alpha)]
-            good += figure["good"] or 0
-            arrived += figure["arrived"]
-    return good / arrived
+    (first, *_) = search.cells(Probe(sessions=search.sessions or FIRST_SESSIONS, rate=1.0))
+    return 1.0 / prepare(request_of(first)).alone.mean_gpu_s

@@ -24,7 +24,10 @@ from marsbench.workload.recipe import recipe_names
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One run of a sweep. `folder` is that of the sweep file: paths in it are relative to it."""
+    """One run of a sweep. `folder` is that of the sweep file: paths in it are relative to it.
+
+    mark: what its name says beside its place, where a search makes several runs at one.
+    """
 
     backend: BackendEntry
     workload: WorkloadEntry
@@ -34,6 +37,7 @@ class Cell:
     variation: Variation
     alphas: tuple[float, ...]
     folder: Path
+    mark: str = ""
 
     @property
     def place(self) -> dict[str, Any]:
@@ -58,6 +62,7 @@ class Cell:
             for name, value in self.place.items()
             if value is not None
         ]
+        parts += [self.mark] if self.mark else []
         return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", part) for part in parts)
 
     @property

@@ -64,12 +64,18 @@ def test_settings_reach_the_backend(tmp_path):
     assert request_of(capped).choice.params == {"cap": 2}
 
 
-def test_a_file_of_sessions_has_no_seed_and_no_load(tmp_path):
+def test_a_file_of_sessions_has_seeds_and_loads_where_it_is_scaled_only(tmp_path):
     text = 'backends = ["fcfs"]\nseeds = [1, 2]\nworkloads = ["mine.jsonl"]\n'
     (only,) = cells(tmp_path, text)
     assert only.name == "mine_h200_default_base_fcfs"
-    with pytest.raises(UsageError, match="played as it is"):
-        cells(tmp_path, text.replace('["mine.jsonl"]', '[{ name = "mine.jsonl", loads = [1.0] }]'))
+
+    scaled = (
+        'backends = ["fcfs"]\nseeds = [1, 2]\n[[workloads]]\nname = "mine.jsonl"\nloads = [0.5]\n'
+    )
+    assert [cell.name for cell in cells(tmp_path, scaled)] == [
+        "mine_load0.5_h200_default_base_fcfs_seed1",
+        "mine_load0.5_h200_default_base_fcfs_seed2",
+    ]
 
 
 def test_the_inputs_tell_apart_what_differs(tmp_path):

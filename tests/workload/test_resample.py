@@ -20,7 +20,7 @@ def session(name: str, arrival_s: float) -> Session:
                    prefix_tokens=50)  # fmt: skip
 
 
-RECORDED = Workload("mine", tuple(session(n, t) for n, t in zip("abc", (10.0, 12.0, 30.0))))
+RECORDED = Workload("mine", (session("a", 10.0), session("b", 12.0), session("c", 30.0)))
 AT_ONCE = Workload("mine", tuple(session(n, 0.0) for n in "abc"))
 
 
