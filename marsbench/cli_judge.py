@@ -69,11 +69,12 @@ def gate(
     markdown: Annotated[Path | None, _option("FILE", "Write a summary")] = None,
 ) -> None:
     """Pass (0), fail (1) or inconclusive (2): is CANDIDATE as good as BASELINE? 3 is an error."""
-    from marsbench.gate.command import Asked, decide, show
+    from marsbench.gate.command import Asked, decide, no_verdict_by_accident, show
 
     asked = Asked(tuple(metric or ()), alpha, margin, confidence, rules, exact)
-    report = decide(baseline, candidate, asked, junit, markdown)
-    show(report, as_json)
+    with no_verdict_by_accident():
+        report = decide(baseline, candidate, asked, junit, markdown)
+        show(report, as_json)
     raise typer.Exit(report.exit_code)
 
 

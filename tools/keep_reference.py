@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 PLAN = "sweep.json"
-KEPT = ("cell.json", "run.json", "ideal.json", "summary.json", "sessions.parquet")
+KEPT = ("cell.json", "run.json", "ideal.json", "summary.json", "files.json", "sessions.parquet")
 
 
 def keep(sweep: Path, reference: Path) -> int:

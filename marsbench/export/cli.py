@@ -65,9 +65,10 @@ def _text(
 
 def _save(text: str, output: Path) -> None:
     from marsbench.errors import UsageError
+    from marsbench.outputs import save_text
 
     try:
-        output.write_text(text, encoding="utf-8")
+        save_text(output, text)
     except OSError as error:
         raise UsageError(
             f"Cannot write to {output} ({(error.strerror or str(error)).lower()}); give a file in "

@@ -14,6 +14,7 @@ from marsbench.errors import MarsbenchError, UsageError
 from marsbench.fidelity.document import page
 from marsbench.fidelity.kernels import kernel_case
 from marsbench.fidelity.measure import Case, compared
+from marsbench.outputs import save_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MarsbenchError as error:
         sys.stderr.write(f"marsbench: {error}\n")
         return error.exit_code
-    given.output.write_text(page(found), encoding="utf-8")
+    save_text(given.output, page(found))
     sys.stdout.write(f"{given.output}\n")
     return 3 if any(one.decisions["differences"] for one in found) else 0
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
 from rich.console import Console
 
 from marsbench.errors import MarsbenchError
@@ -15,6 +20,7 @@ from marsbench.gate.judge import gate
 from marsbench.gate.rules import checked, read_rules, rule_of
 from marsbench.gate.show import render
 from marsbench.gate.values import GateError, GateReport, Rules
+from marsbench.outputs import save_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +76,48 @@ def _write(path: Path | None, text: str) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        save_text(path, text)
     except OSError as error:
         raise GateError(f"Cannot write {path}: {error.strerror}; give another path.") from error
 
 
 def show(report: GateReport, as_one_line: bool) -> None:
-    """Prints it: one JSON object, or a table."""
-    if as_one_line:
-        sys.stdout.write(as_json(report))
-    else:
-        render(report, Console())
+    """Prints it: one JSON object, or a table. Raises GateError when it cannot be printed."""
+    text = as_json(report) if as_one_line else _table(report)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _give_up_stdout()
+        raise GateError(
+            f"The verdict ({report.verdict}) could not be printed: {error.strerror}; "
+            "read it whole, or have it written with --markdown or --junit."
+        ) from error
+
+
+def _table(report: GateReport) -> str:
+    """As it looks on this terminal. Rich itself would end the process where nobody reads on."""
+    console = Console()
+    with console.capture() as shown:
+        render(report, console)
+    return shown.get()
+
+
+def _give_up_stdout() -> None:
+    """What is left in its buffer must not be tried again when the process ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def no_verdict_by_accident() -> Iterator[None]:
+    """An error that nobody foresaw ends a gate with 3 and its traceback: Python's own 1 would say
+    that the candidate failed."""
+    try:
+        yield
+    except (MarsbenchError, typer.Exit):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise typer.Exit(GateError.exit_code) from error

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from marsbench.errors import UsageError, unknown_name
+from marsbench.outputs import save
 from marsbench.report import pages
 from marsbench.report.canvas import METADATA, to_bytes
 from marsbench.report.document import Document, Plate
@@ -83,7 +84,7 @@ def _write_plate(plate: Plate, path: Path) -> Path:
 def _save(path: Path, content: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        save(path, [content])
     except OSError as error:
         raise UsageError(
             f"Cannot write {path}: {error.strerror}; give a file that you may write with -o."

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from marsbench.errors import MarsbenchError
+from marsbench.outputs import save_text
 from marsbench.reproduce.agents import agents
 from marsbench.reproduce.documents import along, story
 
@@ -27,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"marsbench: {error}\n")
         return error.exit_code
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(text, encoding="utf-8")
-    given.output.with_suffix(".csv").write_text(table, encoding="utf-8")
+    save_text(given.output, text)
+    save_text(given.output.with_suffix(".csv"), table)
     sys.stdout.write(f"{given.output}\n")
     return 0
 

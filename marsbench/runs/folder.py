@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -24,12 +25,13 @@ from marsbench.runs.summary import FORMAT, RunSummary, read_back, run_summary
 if TYPE_CHECKING:
     import pandas as pd
 
-CONFIG, EVENTS, IDEAL, SUMMARY, WALL = (
+CONFIG, EVENTS, IDEAL, SUMMARY, WALL, FILES = (
     "run.json",
     "events.jsonl",
     "ideal.json",
     "summary.json",
     "wall.json",
+    "files.json",
 )
 TABLES = {"rounds": RoundRecord, "sessions": SessionRecord, "evictions": EvictionCell}
 
@@ -113,12 +115,13 @@ class RunFolder:
             raise UsageError(
                 f"{self.path} was kept without its events; play it again to see what happened."
             )
-        return read_events(self.path / EVENTS)
+        return read_events(self._own(EVENTS))
 
     def ideal_s(self) -> Mapping[str, float] | None:
         """Seconds that each session takes alone; None when nobody measured it."""
-        path = self.path / IDEAL
-        return cast("dict[str, float]", _load(path)) if path.is_file() else None
+        if not (self.path / IDEAL).is_file():
+            return None
+        return cast("dict[str, float]", _load(self._own(IDEAL)))
 
     def measure(self, checker: Checker | None = None) -> Measured:
         """The figures and tables, computed from the events, which a checker may watch."""
@@ -147,6 +150,8 @@ class RunFolder:
                 f"{self.path / SUMMARY} has another format than this marsbench reads ({FORMAT}); "
                 "remove it, and the run is summarised again from its events."
             )
+        self._own(CONFIG)
+        self._own(SUMMARY)
         return read_back(summary)
 
     @property
@@ -160,7 +165,27 @@ class RunFolder:
 
     def table(self, name: str) -> pd.DataFrame:
         """The rows of "rounds", "sessions" or "evictions". Raises UsageError without a table."""
-        return read_table(self.path / f"{name}.parquet")
+        rows = read_table(self.path / f"{name}.parquet")
+        self._own(f"{name}.parquet")
+        return rows
+
+    def _own(self, name: str) -> Path:
+        """The file, which must be the one that the run wrote. Raises UsageError for another.
+
+        Runs of before 0.2 say nothing of their files, nor does one that was cut short.
+        """
+        path = self.path / name
+        hashes = self._hashes()
+        if name in hashes and path.is_file() and file_hash(path) != hashes[name]:
+            raise UsageError(
+                f"{path} is not the file that this run wrote ({FILES} has another hash): it was "
+                "changed, or is another run's; put the right one back, or play the run again."
+            )
+        return path
+
+    def _hashes(self) -> Mapping[str, object]:
+        path = self.path / FILES
+        return _load(path) if path.is_file() else {}
 
     def _why_stopped(self) -> str:
         path = self.path / WALL
@@ -205,8 +230,17 @@ class RunWriter(RunFolder):
         summary = run_summary(self.config, measured.summary, why, cautions)
         self._write_tables(measured)
         self._write(WALL, wall(self._started, "finished"))
+        self._bind(SUMMARY, summary)
         self._write(SUMMARY, summary)
         return summary
+
+    def _bind(self, last: str, content: object) -> None:
+        """Writes what the run's files hash to, the last one, which is yet to come, included."""
+        names = (CONFIG, EVENTS, IDEAL, *(f"{name}.parquet" for name in TABLES))
+        there = [name for name in names if (self.path / name).is_file()]
+        hashes = {name: file_hash(self.path / name) for name in there}
+        own = hashlib.sha256(_text(content).encode()).hexdigest()
+        self._write(FILES, {**hashes, last: own})
 
     def __enter__(self) -> Self:
         return self
@@ -233,13 +267,23 @@ class RunWriter(RunFolder):
 
     def _write(self, name: str, content: object) -> None:
         """Writes a JSON file whole or not at all: a reader never finds half of it."""
-        text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        text = _text(content)
         draft = self.path / f"{name}.part"
         try:
             draft.write_text(text, encoding="utf-8")
             draft.replace(self.path / name)
         except OSError as error:
             raise _disk(self.path, error) from error
+
+
+def _text(content: object) -> str:
+    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _say(violations: Sequence[str]) -> list[str]:

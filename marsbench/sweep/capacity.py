@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from marsbench.engine.simulated import prepare
-from marsbench.errors import UsageError
+from marsbench.errors import RunFailedError, UsageError
 from marsbench.metrics.goodput import alpha_key
 from marsbench.sweep.bisect import Bracket, fewest, highest_rate
 from marsbench.sweep.folder import PLAN, SweepFolder, write_json
@@ -47,7 +47,13 @@ def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str
     probes = Probes(root, search)
     found = _rates(search, probes) if search.agents is None else _gpus(search, probes)
     answer = {**_asked(search), **found, "tried": probes.told(), "probes": len(probes.told())}
-    write_json(root / ANSWER, answer)
+    try:
+        write_json(root / ANSWER, answer)
+    except OSError as error:
+        raise RunFailedError(
+            f"Cannot write {root / ANSWER}: {error.strerror}; make room and ask for the same "
+            "again: what was played is kept."
+        ) from error
     return root, answer
 
 

@@ -15,7 +15,7 @@ import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,9 +123,10 @@ class SweepFolder:
         self._failure(name).unlink(missing_ok=True)
 
     def note_failure(self, name: str, text: str) -> None:
-        """Keeps why a cell failed, until it succeeds."""
-        self._failure(name).parent.mkdir(exist_ok=True)
-        self._failure(name).write_text(text, encoding="utf-8")
+        """Keeps why a cell failed, until it succeeds; on a full disk it is told at the end only."""
+        with suppress(OSError):
+            self._failure(name).parent.mkdir(exist_ok=True)
+            self._failure(name).write_text(text, encoding="utf-8")
 
     def _failure(self, name: str) -> Path:
         return self.path / FAILED / f"{name}.txt"

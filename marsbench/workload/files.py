@@ -7,10 +7,8 @@ file can be played by every engine and against every backend, and its hash names
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marsbench.errors import UsageError
+from marsbench.outputs import check_writable, save
 from marsbench.problems import first_problem
 from marsbench.session import Cut, Round, Session, ToolCall, ToolKind
 
@@ -65,17 +64,19 @@ def write_workload(workload: Workload, path: Path) -> None:
 
     Raises UsageError when the place cannot be written.
     """
-    _write_part(path, _lines(workload), keep=True)
+    write_lines(_lines(workload), path)
 
 
 def write_lines(lines: Iterator[str], path: Path) -> None:
     """Write a file of lines as a workload's is written. Raises UsageError."""
-    _write_part(path, lines, keep=True)
+    with _told(path):
+        save(path, (f"{line}\n".encode() for line in lines))
 
 
 def require_writable(path: Path) -> None:
     """Raises UsageError when a workload cannot be written there; before the work, not after."""
-    _write_part(path, iter(()), keep=False)
+    with _told(path):
+        check_writable(path)
 
 
 def read_workload(path: Path) -> Workload:
@@ -100,25 +101,17 @@ def read_workload(path: Path) -> Workload:
 _CURE = "give a file made by `marsbench workload make` or `marsbench workload import`."
 
 
-def _write_part(path: Path, lines: Iterator[str], *, keep: bool) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of writing there, in one sentence."""
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line}\n" for line in lines)
-        if keep:
-            part.replace(path)
+        yield
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise UsageError(
             f"Cannot write the workload to {path} ({why}); give a file in a folder that exists "
             f"and is yours, for example -o workload.jsonl."
         ) from error
-    finally:
-        # What cannot be made cannot be removed either, and the first error is the one to tell.
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _lines(workload: Workload) -> Iterator[str]:

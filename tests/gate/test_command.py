@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -139,3 +142,34 @@ def test_compare_prints_and_refuses(marsbench):
     assert marsbench("compare", "none")[0] == 2
     code, out, _ = marsbench("compare", "base", "--json")
     assert json.loads(out)["marsbench_compare"] == 1
+
+
+@pytest.mark.parametrize("shown", [(), ("--json",)])
+def test_a_verdict_that_cannot_be_printed_is_an_error_and_no_fail(shown, folders):
+    """Python's exit code for a full or closed stdout is 1, which here says that it got worse."""
+    command = [sys.executable, "-m", "marsbench", "gate", "base", "same", *shown]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert "The verdict (pass) could not be printed: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_makes_no_verdict(folders):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "marsbench", "gate", "base", "same"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.returncode == 3
+    assert "could not be printed: Broken pipe" in done.stderr
+
+
+def test_an_error_that_nobody_foresaw_is_no_fail(marsbench, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("nobody foresaw this")
+
+    monkeypatch.setattr("marsbench.gate.command.judge", broken)
+    code, _, err = gate(marsbench, "same")
+    assert code == 3
+    assert "nobody foresaw this" in err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ STABLE = {
     "sessions.parquet",
     "evictions.parquet",
     "summary.json",
+    "files.json",
 }
 
 
@@ -177,6 +179,7 @@ def test_a_killed_run_is_summarised_up_to_the_kill(tmp_path):
 
 
 def test_a_last_line_cut_short_is_left_out(finished):
+    (finished.path / "files.json").unlink()  # as of a run that was killed
     events = finished.path / "events.jsonl"
     whole = events.read_bytes()
     events.write_bytes(whole[:-10])
@@ -184,6 +187,7 @@ def test_a_last_line_cut_short_is_left_out(finished):
 
 
 def test_a_broken_line_in_the_middle_is_named(finished):
+    (finished.path / "files.json").unlink()
     events = finished.path / "events.jsonl"
     lines = events.read_text().splitlines(keepends=True)
     events.write_text("".join([lines[0], "{}\n", *lines[2:]]))
@@ -297,3 +301,26 @@ def test_a_disk_that_fills_at_the_end_leaves_no_half_summary(tmp_path, config, m
             run.finish()
         monkeypatch.undo()
     assert not RunFolder.open(run.path).complete
+
+
+def _read_whole(run):
+    return run.summary(), list(run.events()), run.ideal_s(), run.table("sessions")
+
+
+@pytest.mark.parametrize("name", ["sessions.parquet", "events.jsonl", "ideal.json", "run.json"])
+def test_a_file_of_another_run_is_refused(name, finished, tmp_path, config):
+    with RunFolder.create(tmp_path / "other", replace(config, seed=8)) as other:
+        for event in EVENTS[:-1]:
+            other.emit(event)
+        other.save_ideal({"a": 1.0})
+        other.finish()
+    shutil.copyfile(tmp_path / "other" / name, finished.path / name)
+    with pytest.raises(UsageError, match=f"{name} is not the file that this run wrote"):
+        _read_whole(RunFolder.open(finished.path))
+
+
+def test_a_folder_that_says_nothing_of_its_files_is_read_as_before(finished):
+    (finished.path / "files.json").unlink()
+    config = finished.path / "run.json"
+    config.write_text(config.read_text() + "\n")
+    assert _read_whole(RunFolder.open(finished.path))[0]["valid"]

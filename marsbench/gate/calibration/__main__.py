@@ -10,6 +10,7 @@ from pathlib import Path
 from marsbench.errors import MarsbenchError
 from marsbench.gate.calibration.document import FIGURES, document
 from marsbench.gate.calibration.pool import read_pool
+from marsbench.outputs import save_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"marsbench: {error}\n")
         return error.exit_code
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(text, encoding="utf-8")
-    given.output.with_suffix(".csv").write_text(table, encoding="utf-8")
+    save_text(given.output, text)
+    save_text(given.output.with_suffix(".csv"), table)
     sys.stdout.write(f"{given.output}\n")
     return 0
 
