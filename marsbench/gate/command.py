@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -97,10 +98,9 @@ def show(report: GateReport, as_one_line: bool) -> None:
 
 def _table(report: GateReport) -> str:
     """As it looks on this terminal. Rich itself would end the process where nobody reads on."""
-    console = Console()
-    with console.capture() as shown:
-        render(report, console)
-    return shown.get()
+    here, text = Console(), io.StringIO()
+    render(report, Console(file=text, width=here.width, force_terminal=here.is_terminal))
+    return text.getvalue()
 
 
 def _give_up_stdout() -> None:
