@@ -81,7 +81,7 @@ TIMES_ALONE = Code(
         *_ours("engine/sim", "engine/entrance.py", "engine/isolated.py", "engine/settings.py"),
         *_adapter("admission", "cost", "exact", "holds", "host_memory", "parameters", "policy"),
         *_adapter("fcfs", "record", "registry", "rounds", "scheduler", "session_table", "signals"),
-        *_adapter("vllm_host", "vllm_queue", "vllm_server", "vllm_views"),
+        *_adapter("vllm_host", "vllm_queue", "vllm_server", "vllm_views", "watch"),
     ),
     _BESIDE_HARDWARE,
 )

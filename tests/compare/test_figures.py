@@ -63,6 +63,7 @@ def test_a_run_of_before_swaps_were_told_apart_has_its_figures(tmp_path):
     del old["swaps"], old["prefix_hit_rate"]["host_all"]
     del old["prefix_hit_rate"]["host_continuation"]
     path.write_text(json.dumps(old))
+    (path.parent / "files.json").unlink()
     figures = figures_of(Result({}, found.run, found.run.summary()))
     assert figures["computed_tokens_per_s"] == pytest.approx((100 + 40) / 10)
     assert figures["host_hit_rate"] is None

@@ -15,8 +15,14 @@ from marsbench.code import SIMULATION, TIMES_ALONE, Code
 
 pytestmark = [pytest.mark.vllm, pytest.mark.processes]
 
-# Names, versions, errors and their sentences.
-COMPUTES_NOTHING = {"marsbench", "marsbench.errors", "marsbench.code", "marsbench.problems"}
+# Names, versions, errors and their sentences; how a file of a user's is put in its place.
+COMPUTES_NOTHING = {
+    "marsbench",
+    "marsbench.code",
+    "marsbench.errors",
+    "marsbench.outputs",
+    "marsbench.problems",
+}
 
 PLAYED = """
 import json, sys

@@ -76,6 +76,7 @@ def test_a_summary_of_an_earlier_marsbench_says_none_to_what_it_did_not_measure(
     record = json.loads(path.read_text())
     del record["swaps"], record["prefix_hit_rate"]["host_all"]
     path.write_text(json.dumps(record))
+    (finished.path / "files.json").unlink()
     read = finished.summary()
     assert read["swaps"] == {"out_blocks": None, "in_blocks": None, "lost_blocks": None}
     assert read["prefix_hit_rate"]["host_all"] is None
