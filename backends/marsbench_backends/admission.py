@@ -8,7 +8,7 @@ sub-agents enter with their parent.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -57,6 +57,14 @@ class Admission:
         """The ids of the sessions to let in now, in that order. `waiting` is in arrival order."""
         return [c.session_id for c in waiting]
 
+    def why_held(self, waiting: Sequence[Candidate], state: EngineState) -> Mapping[str, str]:
+        """What holds back a session that `admit` leaves waiting, in a word; of those it lets in
+        nothing is read.
+
+        For the record alone, so a controller need not say.
+        """
+        return {}
+
     def observe(self, signal: Signal) -> None:
         """Learn from what happened; decide nothing here."""
 
@@ -83,3 +91,6 @@ class FixedCap(Admission):
             raise ValueError("fcfs-cap needs a cap: --set fcfs-cap.cap=8")
         room = max(0, self.cap - len(state.in_flight))
         return [c.session_id for c in waiting[:room]]
+
+    def why_held(self, waiting: Sequence[Candidate], state: EngineState) -> Mapping[str, str]:
+        return {c.session_id: "cap" for c in waiting}

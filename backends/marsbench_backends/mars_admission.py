@@ -12,7 +12,7 @@ session may wait as long as smaller ones fill the memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
@@ -93,16 +93,38 @@ class MarsAdmission(Admission):
         if not self.admission:
             return [c.session_id for c in waiting]
         queue = self.ordered(waiting)
-        slots, room = self.window - len(state.in_flight), self.budget_blocks(state)
-        chosen: list[str] = []
-        for candidate in queue:
-            cost = self.cost_blocks(candidate, state)
-            if len(chosen) < slots and cost <= room:
-                chosen.append(candidate.session_id)
-                room -= cost
+        chosen = [c.session_id for c, cost, slots, room in self._asked(queue, state)
+                  if slots > 0 and cost <= room]  # fmt: skip
         if not chosen and queue and not state.in_flight:
             return [queue[0].session_id]  # an empty engine takes anyone, or it would stay empty
         return chosen
+
+    def why_held(self, waiting: Sequence[Candidate], state: EngineState) -> Mapping[str, str]:
+        """ "window", or "cut_window" after congestion; "kv", or "reserve" where what is free alone
+        would have held it.
+        """
+        if not self.admission:
+            return {}
+        window = "window" if self.window == self.window_max else "cut_window"
+        free = self._for_new(state, state.free_blocks)
+
+        def lacks(candidate: Candidate) -> str:
+            spare = self.reserve and cost_blocks(candidate, state) <= free
+            return "reserve" if spare else "kv"
+
+        asked = self._asked(self.ordered(waiting), state)
+        return {c.session_id: window if slots <= 0 else lacks(c) for c, _, slots, _ in asked}
+
+    def _asked(
+        self, queue: Sequence[Candidate], state: EngineState
+    ) -> Iterator[tuple[Candidate, int, int, float]]:
+        """Each with its cost and what those before it left: places and blocks."""
+        slots, room = self.window - len(state.in_flight), self.budget_blocks(state)
+        for candidate in queue:
+            cost = self.cost_blocks(candidate, state)
+            yield candidate, cost, slots, room
+            if slots > 0 and cost <= room:
+                slots, room = slots - 1, room - cost
 
     @property
     def mode(self) -> str:
@@ -120,11 +142,15 @@ class MarsAdmission(Admission):
 
     def budget_blocks(self, state: EngineState) -> float:
         """Blocks that new sessions may fill; no bound where KV is not measured."""
-        if state.num_blocks is None or state.free_blocks is None:
-            return math.inf
         free = state.free_blocks
-        if self.reserve:
+        if self.reserve and free is not None and state.num_blocks is not None:
             free = min(free, state.num_blocks - self.reserved_blocks(state))
+        return self._for_new(state, free)
+
+    def _for_new(self, state: EngineState, free: int | None) -> float:
+        """Of so many blocks those that new sessions may fill."""
+        if state.num_blocks is None or free is None:
+            return math.inf
         if self.kv_over:
             return max(0.0, self.pack_share * free)
         return max(0, free - math.ceil(state.num_blocks * (1 - self.kv_high)))

@@ -7,7 +7,7 @@ another. No server can know this. Sub-agents are not counted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,6 +37,9 @@ class OracleAdmission(Admission):
                 break
             chosen.append(candidate.session_id)
         return chosen
+
+    def why_held(self, waiting: Sequence[Candidate], state: EngineState) -> Mapping[str, str]:
+        return {c.session_id: "memory" for c in waiting}
 
 
 def _peak(candidate: Candidate) -> int:

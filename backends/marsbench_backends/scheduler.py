@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,11 @@ from vllm.v1.request import Request, RequestStatus
 
 from marsbench_backends import registry
 from marsbench_backends.cost import EngineCost, engine_cost
+from marsbench_backends.decisions import Decisions
 from marsbench_backends.fcfs import FCFS
 from marsbench_backends.holds import Holds, discard
 from marsbench_backends.host_memory import HostMemory
-from marsbench_backends.policy import Discard, Keep, Paused, Policy, Swap
+from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Swap
 from marsbench_backends.rounds import RoundInfo
 from marsbench_backends.signals import (
     FirstToken,
@@ -84,7 +85,9 @@ class PolicyMixin(Scheduler):
         self._copying: set[str] = set()  # sessions whose blocks are on their way to host memory
         self.view = EngineView(self)
         policy, view = self.marsbench_policy, self.view
-        self.waiting = PolicyQueue(self.req, lambda req: policy.waiting_key(req, view))
+        self.decisions = Decisions()
+        key, looked_at = lambda req: policy.waiting_key(req, view), self.decisions.looked_at
+        self.waiting = PolicyQueue(self.req, key, looked_at)
         self.vllm_allocate = manager.allocate_slots
         manager.allocate_slots = self._allocate
         if policy.max_running is not None:
@@ -148,13 +151,28 @@ class PolicyMixin(Scheduler):
         self._finish_loads(now)
         self._review_holds(now)
         self._reorder(now)
+        self.decisions.step_began(self.view.free_blocks)
         output = super().schedule(throttle_prefills)
+        self._count(output)
         self._spare_victim(None)
         if output.preempted_req_ids:
             self._dirty = self._dirty or self._ages
         if self._tracks:
             self._tell_of_starts(output, now)
         return output
+
+    def _count(self, output: SchedulerOutput) -> None:
+        """Note what this step's answers came to."""
+        reqs, tokens = self.reqs, output.num_scheduled_tokens
+        begun = len(output.scheduled_new_reqs) + len(output.scheduled_cached_reqs.resumed_req_ids)
+        kept = len(self.running) - begun  # vLLM appends whom it starts
+        started = [reqs[request.request_id] for request in self.running[kept:]]
+        short = bool(output.preempted_req_ids)
+        self.decisions.step_ended(tokens, started, short, self.view.free_blocks)
+        if self.marsbench_policy.sorts_running and kept > 1:
+            left = output.total_num_scheduled_tokens - sum(tokens[r.request_id] for r in started)
+            if short or left >= self.max_num_scheduled_tokens:
+                self.decisions.served_in(reqs[r.request_id] for r in self.running[:kept])
 
     def _reorder(self, now: float) -> None:
         policy = self.marsbench_policy
@@ -205,7 +223,9 @@ class PolicyMixin(Scheduler):
         tokens = super()._reserve_prefill_lookahead(request, num_computed_tokens, num_new_tokens)
         req = self.req(request)
         if self._chunks:
-            tokens = min(tokens, self.marsbench_policy.chunk(req, tokens, self.view))
+            chunk = self.marsbench_policy.chunk(req, tokens, self.view)
+            self.decisions.chunked(req, chunk < tokens)
+            tokens = min(tokens, chunk)
         if self._shrinks and tokens > 0:
             tokens = self._fit(req, num_computed_tokens, tokens)
         return tokens
@@ -217,7 +237,9 @@ class PolicyMixin(Scheduler):
             if room >= tokens:
                 return tokens
             if not self._reclaim(req):
-                return self.marsbench_policy.shrink(req, tokens, room, self.view)
+                chunk = self.marsbench_policy.shrink(req, tokens, room, self.view)
+                self.decisions.shrunk(req, req.num_blocks > 0, chunk < tokens)
+                return chunk
 
     def _room_tokens(self, req: VllmReq, num_computed_tokens: int) -> int:
         held = req.num_blocks or num_computed_tokens // self.block_size
@@ -244,6 +266,8 @@ class PolicyMixin(Scheduler):
             blocks = self.vllm_allocate(request, *args, **kwargs)
         if blocks is None and request.status == RequestStatus.RUNNING:
             victim = self.marsbench_policy.victim(self.view.running, self.view)
+            running = (self.reqs[r.request_id] for r in self.running)
+            self.decisions.preempts(self.reqs[victim.request_id], running)
             self._spare_victim(self.requests[victim.request_id])
         return blocks
 
@@ -278,6 +302,7 @@ class PolicyMixin(Scheduler):
             chosen = Policy.reclaim(policy, held, needs, view)
         if chosen is None:
             return False
+        self.decisions.gave_up(chosen, Policy.reclaim(policy, held, needs, view) or "")
         self.drop_hold(chosen, "revoked")
         return True
 
@@ -345,6 +370,8 @@ class PolicyMixin(Scheduler):
         `blocks` are still referenced here, and what is in use cannot be dropped.
         """
         answer = self.marsbench_policy.retain(paused, self.view)
+        if not paused.held:
+            self.decisions.paused(not isinstance(answer, Release))
         if isinstance(answer, Keep):
             self._hold(paused.session_id, blocks, answer.until)
             return ()
@@ -368,6 +395,7 @@ class PolicyMixin(Scheduler):
             self.holds.extend(session_id, until)
         elif blocks:
             self.holds.begin(session_id, blocks, until)
+            self.decisions.hold_began(session_id, self.view.free_blocks)
         else:
             return
         self._mark_paused(session_id, held=True, held_until=until)
@@ -405,6 +433,7 @@ class PolicyMixin(Scheduler):
         """Give a hold's blocks back to the LRU."""
         self._copying.discard(session_id)
         blocks = self.holds.end(session_id, why)
+        self.decisions.hold_ended(session_id)
         self._mark_paused(session_id, held=False)
         return blocks
 
@@ -439,6 +468,11 @@ class PolicyMixin(Scheduler):
 
 class SimScheduler(PolicyMixin):
     """For the simulator, which says of each request which round of which session it is."""
+
+    def asked_chunks(self, asked: Iterable[tuple[Request, bool]]) -> None:
+        """The simulator asked for chunks in the scheduler's stead: whose, and which were cut."""
+        for request, cut in asked if self._chunks else ():
+            self.decisions.chunked(self.req(request), cut)
 
 
 class MarsbenchScheduler(ServerMixin, PolicyMixin, AsyncScheduler):

@@ -18,16 +18,25 @@ class PolicyQueue(RequestQueue):
     ones at the front, ones that a step passed over where they were.
     """
 
-    def __init__(self, req_of: Callable[[Request], VllmReq], key: Callable[[Req], Key]) -> None:
+    def __init__(
+        self,
+        req_of: Callable[[Request], VllmReq],
+        key: Callable[[Req], Key],
+        looked_at: Callable[[VllmReq, VllmReq], None] = lambda *_: None,
+    ) -> None:
+        """looked_at: told whom a look at the front finds, and whom vLLM's own order has there."""
         self._req_of = req_of
         self._key = key
+        self._looked_at = looked_at
         self._sorted: list[tuple[Key, int, Request]] = []
+        self._own: Request | None = None
         self._front = 0
         self._back = 0
 
     def _insert(self, request: Request, position: int) -> None:
         req = self._req_of(request)
         req.position = position
+        self._own = None
         self._sorted.append((self._key(req), position, request))
         self._sorted.sort(key=_entry_order)  # nearly sorted: timsort merges in one pass
 
@@ -36,10 +45,19 @@ class PolicyQueue(RequestQueue):
         self._insert(request, self._back)
 
     def pop_request(self) -> Request:
+        self._own = None
         return self._sorted.pop(0)[2]
 
     def peek_request(self) -> Request:
-        return self._sorted[0][2]
+        front = self._sorted[0][2]
+        if len(self._sorted) > 1:
+            self._looked_at(self._req_of(front), self._req_of(self._own_front()))
+        return front
+
+    def _own_front(self) -> Request:
+        if self._own is None:
+            self._own = min(self._sorted, key=_own_order)[2]
+        return self._own
 
     def prepend_request(self, request: Request) -> None:
         self._front -= 1
@@ -50,9 +68,11 @@ class PolicyQueue(RequestQueue):
             self._insert(request, self._req_of(request).position)
 
     def remove_request(self, request: Request) -> None:
+        self._own = None
         self._sorted = [e for e in self._sorted if e[2] is not request]
 
     def remove_requests(self, requests: Iterable[Request]) -> None:
+        self._own = None
         gone = set(requests)
         self._sorted = [e for e in self._sorted if e[2] not in gone]
 
@@ -73,3 +93,7 @@ class PolicyQueue(RequestQueue):
 
 def _entry_order(entry: tuple[Key, int, Request]) -> tuple[Key, int]:
     return entry[:2]
+
+
+def _own_order(entry: tuple[Key, int, Request]) -> int:
+    return entry[1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vllm.v1.request import Request
 
+from marsbench_backends.decisions import Marks
 from marsbench_backends.policy import Paused, Req
 from marsbench_backends.rounds import RoundInfo
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 class VllmReq:
     """A vLLM request as a policy sees it: read through, never written."""
 
-    __slots__ = ("_blocks", "_request", "info", "position", "session_id", "started", "submitted_at")
+    __slots__ = (
+        *("_blocks", "_request", "info", "marks"),
+        *("position", "session_id", "started", "submitted_at"),
+    )
 
     def __init__(self, request: Request, blocks: Mapping[str, list[Any]], now: float) -> None:
         self._request = request
@@ -28,6 +32,7 @@ class VllmReq:
         self.submitted_at = now
         self.position = 0
         self.started = False
+        self.marks = Marks()
 
     @property
     def request_id(self) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
+from marsbench_backends.decisions import Entries
 
 
 class Entrance:
@@ -34,6 +35,7 @@ class Entrance:
         self._waiting: dict[str, Candidate] = {}
         self._in_flight: dict[str, Candidate] = {}
         self._tick_set = False
+        self.entries = Entries()
 
     @property
     def waiting(self) -> Collection[str]:
@@ -48,22 +50,36 @@ class Entrance:
     def arrive(self, candidate: Candidate) -> None:
         """A session wants to enter."""
         self._waiting[candidate.session_id] = candidate
+        self.entries.came()
         self.ask()
 
     def leave(self, session_id: str) -> None:
         """The session is over, or waits no longer; who waits is not asked for yet."""
         self._waiting.pop(session_id, None)
         self._in_flight.pop(session_id, None)
+        self.entries.gone(session_id)
 
     def ask(self) -> None:
         """Let in whom the controller names now."""
         if not self._waiting:
             return
-        waiting = list(self._waiting.values())
-        for session_id in self._admission.admit(waiting, self._now()):
+        waiting, state = list(self._waiting.values()), self._now()
+        chosen = self._admission.admit(waiting, state)
+        self._note(waiting, chosen, state)
+        for session_id in chosen:
             self._in_flight[session_id] = self._waiting.pop(session_id)
+            self.entries.gone(session_id)
             self._let_in(session_id)
         self._set_tick()
+
+    def _note(
+        self, waiting: Sequence[Candidate], chosen: Collection[str], state: EngineState
+    ) -> None:
+        entered = set(chosen)
+        left = [c.session_id for c in waiting if c.session_id not in entered]
+        why = self._admission.why_held(waiting, state) if left else {}
+        for session_id in left:
+            self.entries.held_back(session_id, why.get(session_id))
 
     def _now(self) -> EngineState:
         return self._state(tuple(self._in_flight.values()))

@@ -55,6 +55,29 @@ def test_taking_equal_steps_as_one_changes_no_event(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_taking_equal_steps_as_one_changes_no_count_of_decisions(case: str) -> None:
+    assert run(case)[1].decisions == run(case, merge=False)[1].decisions
+
+
+def test_every_decision_differs_from_vllms_somewhere() -> None:
+    """Else equal counts would prove little. Chunks that shrink: test_mars_in_the_simulator.py."""
+    total = Counter[str]()
+    for case in CASES:
+        decided = run(case)[1].decisions
+        assert decided is not None
+        total.update({name: count["differed"] for name, count in decided.items()})
+    assert {name for name, count in total.items() if count < 3} == {"shrink"}, total
+
+
+@pytest.mark.parametrize("case", ["fcfs", "fcfs-cap"])
+def test_what_decides_as_vllm_does_never_differs(case: str) -> None:
+    decided = dict(run(case)[1].decisions or {})
+    held_back = decided.pop("admission")
+    assert {name: count["differed"] for name, count in decided.items() if count["differed"]} == {}
+    assert decided["waiting_order"]["asked"] + held_back["differed"] > 0
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_every_round_of_every_session_ends_once(case: str) -> None:
     ended = Counter((e.session, e.round) for e in run(case)[0] if isinstance(e, GpuEnd))
     family = [one for session in workload() for one in session.walk()]

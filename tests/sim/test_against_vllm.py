@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,23 @@ def test_macro_steps_of_several_prefills_give_the_events_of_single_steps(
     assert played(workload, settings_, **config) == played(
         workload, settings_, merge=False, fast=False, **config
     )
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(workload=workloads(), knobs=KNOBS, extra=st.integers(0, 40))
+def test_macro_steps_count_decisions_as_single_steps_do(
+    workload: list[Any], knobs: dict[str, Any], extra: int
+) -> None:
+    from marsbench.engine.sim.simulation import SimConfig, Simulation
+
+    parameters = {"level_tokens": (100, 300), "review_s": 0.1, "hold_share_max": 0.9}
+    counts = []
+    for merge in (True, False):
+        config = SimConfig(HARDWARE, engine(extra, workload, **knobs), "mars", parameters)
+        simulation = Simulation(replace(config, merge=merge), lambda _: None)
+        simulation.run(workload)
+        counts.append(simulation.decisions)
+    assert counts[0] == counts[1]
 
 
 def decisions(cls: type, prompts: list[tuple[int, int, int]], blocks: int, budget: int) -> Any:

@@ -54,13 +54,17 @@ class PolicyScheduler(MergeMixin, SimScheduler):
 
 @dataclass(slots=True)
 class Pattern:
-    """What one step would give each running request, and for how many steps that can last."""
+    """What one step would give each running request, and for how many steps that can last.
+
+    asked: whose chunk the policy was asked for, and whether it cut it.
+    """
 
     tokens: dict[str, int]
     decodes: list[Request]
     prefills: list[tuple[int, int]]
     decode_kv_tokens: int
     steps: int
+    asked: list[tuple[Request, bool]]
 
 
 class Merger:
@@ -102,7 +106,7 @@ class Merger:
         return found
 
     def _predict(self) -> Pattern:
-        found = Pattern({}, [], [], 0, MOST_STEPS)
+        found = Pattern({}, [], [], 0, MOST_STEPS, [])
         budget, most = self._budget, MOST_STEPS
         for request in self._scheduler.running:
             if budget <= 0:
@@ -115,7 +119,9 @@ class Merger:
                 # A first token is an event: the last token of a prompt is a step by itself.
                 steps = request.max_tokens - generated if generated else 1
             else:
-                tokens = self._chunk(request, min(left, budget))
+                whole = min(left, budget)
+                tokens = self._chunk(request, whole)
+                found.asked.append((request, tokens < whole))
                 if tokens == 0:
                     continue
                 found.prefills.append((tokens, request.num_computed_tokens))
@@ -171,6 +177,8 @@ class Merger:
         config.max_num_batched_tokens = budget * steps
         scheduler.merge_caps = {i: n * steps for i, n in found.tokens.items()}
         output = scheduler.schedule()
+        if self._asks_policy:
+            scheduler.asked_chunks(found.asked)
         scheduler.merge_caps = None
         scheduler.max_num_scheduled_tokens = self._budget
         config.max_num_batched_tokens = budget

@@ -19,6 +19,7 @@ from marsbench.engine.sim.tools import Ended, Tools
 from marsbench.session import Generate, Prompt, RunTools, Session, Step, ToolCall, play
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
+from marsbench_backends.decisions import Entries
 
 Emit = Callable[[events.Event], None]
 
@@ -82,6 +83,11 @@ class Sessions:
 
     def _arrive_at(self, time: float, session: Session) -> None:
         self._clock.at(time, Due.ARRIVAL, lambda: self._arrive(session))
+
+    @property
+    def entries(self) -> Entries:
+        """Who came to the entrance, and who had to wait there."""
+        return self._entrance.entries
 
     @property
     def unfinished(self) -> bool:

@@ -134,6 +134,15 @@ class Simulation:
         """Virtual seconds since the start."""
         return self._clock.now
 
+    @property
+    def decisions(self) -> dict[str, Any] | None:
+        """How often the policy and the controller were asked, and answered other than vLLM would;
+        None where no policy is asked.
+        """
+        if not isinstance(self.scheduler, PolicyScheduler):
+            return None
+        return {**self.scheduler.decisions.record(), "admission": self.sessions.entries.record()}
+
     # --- what sessions ask of the engine
 
     def submit(self, live: LiveSession, prompt: Prompt, is_last: bool) -> None:
