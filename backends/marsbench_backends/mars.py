@@ -38,8 +38,9 @@ from marsbench_backends.tooltimes import Distribution, Exponential, ToolTimes
 class Mars(Policy):
     """Parameters; [paper], [code] (the preview release) or [ours] says where a value is from.
 
-    coordinator, opportunistic, retention: off for the paper's ablations (without levels, without
-        chunk shrinking, without pins); `admission` is a parameter of the controller.
+    coordinator, opportunistic: off for the paper's ablations (without levels; without the
+        co-scheduler, which shrinks chunks and pins); `admission` is a parameter of the controller.
+    shrinking, retention: off for one half of the co-scheduler alone (chunks; pins) [ours].
     level_tokens: service, or first prompt, at which a session stands one level lower. [code] has
         2,048 · 4^n for rounds; sessions of 100k tokens need more, so 16 times that [ours].
     aging_s: seconds of waiting that promote by one level [code].
@@ -57,6 +58,7 @@ class Mars(Policy):
 
     coordinator: bool = True
     opportunistic: bool = True
+    shrinking: bool = True
     retention: bool = True
     level_tokens: tuple[int, ...] = (32_768, 131_072, 524_288)
     aging_s: float = 30.0
@@ -124,15 +126,17 @@ class Mars(Policy):
     # --- opportunistic: shrink a chunk to what memory is left
 
     def shrink(self, req: Req, num_tokens: int, room_tokens: int, view: View) -> int:
-        if not self.opportunistic:
+        if not (self.opportunistic and self.shrinking):
             return num_tokens
         return halved_to_fit(num_tokens, room_tokens, view.block_size)
 
-    # --- retention: hold while a warm resumption pays, give up when memory is needed
+    # --- opportunistic too: hold while a warm resumption pays, give up when memory is needed
 
     def retain(self, paused: Paused, view: View) -> Retention:
-        pays = self.retention and self._has_room(paused, view)
-        if not pays or self.gain_s(paused, view) <= self.rent_s(paused, view):
+        pins = self.opportunistic and self.retention
+        if not pins or not self._has_room(paused, view):
+            return Release()
+        if self.gain_s(paused, view) <= self.rent_s(paused, view):
             return Release()
         # On a common grid, so that all holds are reviewed in the same steps.
         return Keep((math.floor(view.now / self.review_s + 1e-9) + 1) * self.review_s)

@@ -124,7 +124,8 @@ def test_without_the_coordinator_vllm_orders() -> None:
 
 def test_a_chunk_that_does_not_fit_is_halved() -> None:
     assert mars().shrink(req(), 2_048, 300, FakeView()) == 256
-    assert mars(opportunistic=False).shrink(req(), 2_048, 300, FakeView()) == 2_048
+    for off in ({"shrinking": False}, {"opportunistic": False}):
+        assert mars(**off).shrink(req(), 2_048, 300, FakeView()) == 2_048
 
 
 # --- retention: blocks of 16, a prompt token costs 1 ms
@@ -220,7 +221,18 @@ def test_holds_are_bounded_together() -> None:
 
 
 def test_no_retention_no_holds() -> None:
-    assert mars(retention=False).retain(paused(), FakeView()) == Release()
+    for off in ({"retention": False}, {"opportunistic": False}):
+        assert mars(**off).retain(paused(), FakeView()) == Release()
+
+
+def test_the_paper_s_opportunistic_part_is_shrinking_and_pinning() -> None:
+    """What switching both off leaves is what switching off the part leaves."""
+    parts = {"shrinking": False, "retention": False}
+    for policy in (mars(opportunistic=False), mars(**parts)):
+        assert policy.shrink(req(), 2_048, 300, FakeView()) == 2_048
+        assert policy.retain(paused(), FakeView()) == Release()
+    assert mars(shrinking=False).retain(paused(), FakeView()) != Release()
+    assert mars(retention=False).shrink(req(), 2_048, 300, FakeView()) == 256
 
 
 def test_reclaim_takes_the_lowest_level_then_the_largest() -> None:
