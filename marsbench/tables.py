@@ -18,6 +18,7 @@ from marsbench.metrics.load import Level
 from marsbench.metrics.percentiles import Distribution
 from marsbench.metrics.swaps import Swaps
 from marsbench.runs import RunFolder, RunSummary
+from marsbench.runs.decisions import told
 
 UNMEASURED = "–"
 FEW_PARAMS = 4  # more than these do not help on one screen; run.json has all
@@ -101,7 +102,9 @@ def _conditions(summary: RunSummary) -> Iterator[Row]:
         dtype = f" in {hardware['kv_dtype']}" if hardware.get("kv_dtype") else ""
         yield "on", f"{hardware['id']}, {_number(hardware['kv_tokens'])} KV tokens{dtype}"
     if 0 < len(params) <= FEW_PARAMS:
-        yield "with", ", ".join(f"{name}={value}" for name, value in params.items())
+        searched = {"cap": " (searched)"} if summary["cap_search"] else {}
+        given = (f"{name}={value}{searched.get(name, '')}" for name, value in params.items())
+        yield "with", ", ".join(given)
 
 
 def _distributions(summary: RunSummary) -> Iterator[tuple[str, Distribution]]:
@@ -164,8 +167,9 @@ def _facts(summary: RunSummary) -> Iterator[Row]:
     yield "prefix hit rate", _hits(summary["prefix_hit_rate"])
     yield "KV cache in use", _kv(summary)
     yield "tools in flight", _calls(summary["tools_in_flight"])
-    # A summary that is older than this figure does not have it.
-    yield "… that burn CPU", _calls(summary.get("cpu_calls", {"mean": None, "peak": None}))
+    yield "… that burn CPU", _calls(summary["cpu_calls"])
+    if summary["decisions"] is not None:
+        yield "unlike vLLM", "; ".join(told(summary["decisions"])) or "nothing was asked"
 
 
 def _calls(level: Level) -> str:

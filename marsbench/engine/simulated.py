@@ -23,11 +23,12 @@ from marsbench.engine.progress import progress_bar
 from marsbench.engine.request import RunRequest
 from marsbench.metrics.summary import summarise
 from marsbench.runs import Caution, CautionNote, RunConfig, RunSummary
+from marsbench.runs.summary import CAP_SEARCH
 from marsbench.workload.files import Workload
 from marsbench_backends.admission import FixedCap
 
 if TYPE_CHECKING:
-    from marsbench.engine.sim.simulation import SimConfig
+    from marsbench.engine.sim.simulation import SimConfig, Simulation
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def run_job(job: Job) -> tuple[Path, RunSummary]:
     writer = run_folder(job.request, _config(job, choice, searched))
     with writer:
         writer.save_ideal(job.alone.ideal_s)
-        _play(job, choice, writer.emit)
+        played = _play(job, choice, writer.emit)
+        writer.save_decisions(played.decisions)
         return writer.path, writer.finish()
 
 
@@ -87,7 +89,9 @@ def prepare_with(request: RunRequest, workload: Workload) -> Job:
     return Job(request, workload, alone)
 
 
-def _play(job: Job, choice: Choice, emit: Callable[[events.Event], None], trial: str = "") -> None:
+def _play(
+    job: Job, choice: Choice, emit: Callable[[events.Event], None], trial: str = ""
+) -> Simulation:
     from marsbench.engine.sim.simulation import Simulation
 
     own = {session.id for session in job.workload.sessions}
@@ -102,7 +106,9 @@ def _play(job: Job, choice: Choice, emit: Callable[[events.Event], None], trial:
                 ended += 1
                 done(ended)
 
-        Simulation(job.sim_config(choice), watched).run(job.workload.sessions)
+        simulation = Simulation(job.sim_config(choice), watched)
+        simulation.run(job.workload.sessions)
+        return simulation
 
 
 def _with_cap(job: Job) -> tuple[Choice, dict[str, float] | None]:
@@ -137,7 +143,7 @@ def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> R
         "lanes": workload.lanes,
     }
     if searched is not None:
-        engine["cap_search"] = {"goodput_by_cap": dict(searched), "alpha": request.alphas[0]}
+        engine[CAP_SEARCH] = {"goodput_by_cap": dict(searched), "alpha": request.alphas[0]}
     peak = peak_tokens(workload)
     return run_config(
         request,

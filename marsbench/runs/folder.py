@@ -18,6 +18,7 @@ from marsbench.metrics.sessions import SessionRecord
 from marsbench.metrics.summary import Measured, Scale, measure
 from marsbench.runs.cautions import CautionNote
 from marsbench.runs.config import RunConfig
+from marsbench.runs.decisions import Decisions
 from marsbench.runs.parquet import read_table, write_table
 from marsbench.runs.provenance import wall, wall_now
 from marsbench.runs.summary import FORMAT, RunSummary, read_back, run_summary
@@ -25,10 +26,11 @@ from marsbench.runs.summary import FORMAT, RunSummary, read_back, run_summary
 if TYPE_CHECKING:
     import pandas as pd
 
-CONFIG, EVENTS, IDEAL, SUMMARY, WALL, FILES = (
+CONFIG, EVENTS, IDEAL, DECISIONS, SUMMARY, WALL, FILES = (
     "run.json",
     "events.jsonl",
     "ideal.json",
+    "decisions.json",
     "summary.json",
     "wall.json",
     "files.json",
@@ -123,6 +125,14 @@ class RunFolder:
             return None
         return cast("dict[str, float]", _load(self._own(IDEAL)))
 
+    def decisions(self) -> Decisions | None:
+        """How often what decides was asked, and answered other than vLLM would have; None when
+        nobody counted.
+        """
+        if not (self.path / DECISIONS).is_file():
+            return None
+        return cast("Decisions", _load(self._own(DECISIONS)))
+
     def measure(self, checker: Checker | None = None) -> Measured:
         """The figures and tables, computed from the events, which a checker may watch."""
         scale = Scale(
@@ -143,7 +153,8 @@ class RunFolder:
         Raises UsageError for a file that is not what it should be.
         """
         if not self.complete:
-            return run_summary(self.config, self.measure().summary, [self._why_stopped()])
+            figures = self.measure().summary
+            return run_summary(self.config, figures, self.decisions(), [self._why_stopped()])
         summary = _load(self.path / SUMMARY)
         if summary.get("marsbench_summary") != FORMAT:
             raise UsageError(
@@ -215,6 +226,11 @@ class RunWriter(RunFolder):
         """Stores the seconds that each session takes alone; sessions it leaves out have none."""
         self._write(IDEAL, dict(sorted(ideal_s.items())))
 
+    def save_decisions(self, decisions: Decisions | None) -> None:
+        """Stores how often what decides was asked; nothing where nobody counted."""
+        if decisions is not None:
+            self._write(DECISIONS, decisions)
+
     def finish(
         self, *, reasons: Sequence[str] = (), cautions: Sequence[CautionNote] = ()
     ) -> RunSummary:
@@ -227,7 +243,7 @@ class RunWriter(RunFolder):
         checker = Checker(self.config.total_blocks, self.config.unmeasured)
         measured = self.measure(checker)
         why = [*reasons, *_say(checker.violations)]
-        summary = run_summary(self.config, measured.summary, why, cautions)
+        summary = run_summary(self.config, measured.summary, self.decisions(), why, cautions)
         self._write_tables(measured)
         self._write(WALL, wall(self._started, "finished"))
         self._bind(SUMMARY, summary)
@@ -236,7 +252,7 @@ class RunWriter(RunFolder):
 
     def _bind(self, last: str, content: object) -> None:
         """Writes what the run's files hash to, the last one, which is yet to come, included."""
-        names = (CONFIG, EVENTS, IDEAL, *(f"{name}.parquet" for name in TABLES))
+        names = (CONFIG, EVENTS, IDEAL, DECISIONS, *(f"{name}.parquet" for name in TABLES))
         there = [name for name in names if (self.path / name).is_file()]
         hashes = {name: file_hash(self.path / name) for name in there}
         own = hashlib.sha256(_text(content).encode()).hexdigest()

@@ -10,13 +10,18 @@ from marsbench.metrics.summary import Summary
 from marsbench.metrics.swaps import Swaps
 from marsbench.runs.cautions import CautionNote, cautions_of
 from marsbench.runs.config import RunConfig
+from marsbench.runs.decisions import Decisions
 
 FORMAT = 1
+CAP_SEARCH = "cap_search"
+"""The setting of a run that searched its cap: goodput by cap, and the α it was searched for."""
 
 
 class RunSummary(Summary):
     """summary.json: the figures, with what they are of and whether they may be used.
 
+    cap_search: goodput of every cap that the run tried before it took its own; None where it
+    searched none. decisions: None where they were not counted.
     reasons says why a run is not valid, one sentence each; it is empty when it is.
     """
 
@@ -32,6 +37,8 @@ class RunSummary(Summary):
     valid: bool
     reasons: list[str]
     cautions: list[CautionNote]
+    cap_search: Mapping[str, Any] | None
+    decisions: Decisions | None
 
 
 def read_back(record: dict[str, Any]) -> RunSummary:
@@ -39,6 +46,9 @@ def read_back(record: dict[str, Any]) -> RunSummary:
 
     Before swaps were told apart, evicted blocks and hit rates included them.
     """
+    for name in ("decisions", "cap_search"):
+        record.setdefault(name, None)
+    record.setdefault("cpu_calls", {"mean": None, "peak": None})
     record.setdefault("swaps", dict.fromkeys(Swaps.__annotations__))
     for name in HitRate.__annotations__:
         record["prefix_hit_rate"].setdefault(name, None)
@@ -48,6 +58,7 @@ def read_back(record: dict[str, Any]) -> RunSummary:
 def run_summary(
     config: RunConfig,
     figures: Summary,
+    decisions: Decisions | None = None,
     reasons: Sequence[str] = (),
     cautions: Sequence[CautionNote] = (),
 ) -> RunSummary:
@@ -66,7 +77,9 @@ def run_summary(
         "valid": not invalid,
         "reasons": invalid,
         "cautions": [*config.known_cautions(), *cautions, *cautions_of(figures)],
+        "cap_search": config.settings.get(CAP_SEARCH),
         **figures,
+        "decisions": decisions,
     }
 
 

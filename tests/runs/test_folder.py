@@ -325,3 +325,29 @@ def test_a_folder_that_says_nothing_of_its_files_is_read_as_before(finished):
     config = finished.path / "run.json"
     config.write_text(config.read_text() + "\n")
     assert _read_whole(RunFolder.open(finished.path))[0]["valid"]
+
+
+COUNTS = {"victim": {"asked": 8, "differed": 3}}
+
+
+def test_decisions_are_kept_beside_the_events_and_told_in_the_summary(tmp_path, config):
+    with RunFolder.create(tmp_path / "run", config) as run:
+        for event in EVENTS:
+            run.emit(event)
+        run.save_decisions(COUNTS)
+        run.finish()
+    (run.path / "summary.json").unlink()
+    assert RunFolder.open(run.path).summary()["decisions"] == COUNTS
+
+
+def test_a_run_whose_decisions_nobody_counted_has_none(finished):
+    """A live one, or one that was written before they were counted."""
+    path = finished.path / "summary.json"
+    record = json.loads(path.read_text())
+    assert record["decisions"] is None
+    for name in ("decisions", "cap_search"):
+        del record[name]
+    path.write_text(json.dumps(record))
+    (finished.path / "files.json").unlink()
+    assert finished.summary()["decisions"] is None
+    assert finished.summary()["cap_search"] is None

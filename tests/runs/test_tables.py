@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -111,6 +112,25 @@ def test_other_outcomes_are_listed_where_there_are_any(config):
 def test_held_blocks_are_shown_where_a_policy_holds_any(summary):
     summary["kv_usage"]["held_blocks"]["peak"] = 5.0
     assert "held for paused sessions" in printed(render_summary, summary)
+
+
+def test_what_was_decided_unlike_vllm_is_told_with_why_sessions_were_held_back(summary):
+    assert "unlike vLLM" not in printed(render_summary, summary)
+    summary["decisions"] = {
+        "victim": {"asked": 8, "differed": 3},
+        "shrink": {"asked": 0, "differed": 0},
+        "admission": {"asked": 30, "differed": 12, "reasons": {"reserve": 12}},
+    }
+    text = line(printed(render_summary, summary, width=120), "unlike vLLM")
+    assert text == "unlike vLLM victims 3 of 8; sessions held back 12 of 30 (reserve 12)"
+
+
+def test_a_cap_that_the_run_searched_is_told_as_such(config):
+    figures = summarise(EVENTS, ideal_s=IDEAL)
+    given = replace(config, params={"cap": 2})
+    searched = replace(given, settings={"cap_search": {"goodput_by_cap": {"2": 1.0}}})
+    for own, text in ((given, "with cap=2"), (searched, "with cap=2 (searched)")):
+        assert line(printed(render_summary, run_summary(own, figures)), "with") == text
 
 
 def test_a_name_in_brackets_is_no_markup(summary):
