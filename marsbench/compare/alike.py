@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from marsbench.compare.read import SEARCHED, Run
+from marsbench.compare.read import Run
 from marsbench.errors import UsageError, unknown_name
+from marsbench.runs.summary import CAP_SEARCH
 
 BLOCKS_OF = "kv_blocks_of"
 ACROSS = ("workload", "hardware", "engine")
@@ -147,7 +148,7 @@ def _of_no_engine(*settings: Mapping[str, Any]) -> set[str]:
     Where those differ, so do the KV tokens of the hardware.
     """
     given = any(told.get(BLOCKS_OF) == "hardware" for told in settings)
-    return {SEARCHED, BLOCKS_OF, *(["kv_blocks"] if given else [])}
+    return {CAP_SEARCH, BLOCKS_OF, *(["kv_blocks"] if given else [])}
 
 
 def _first(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marsbench.compare.alike import check_alike, check_dimensions
+from marsbench.compare.caps import caps_in, given_caps
 from marsbench.compare.cautions import ENOUGH_SEEDS, cautions_on
 from marsbench.compare.curves import area_of, cdf_of, curve_of, rounds_at
 from marsbench.compare.fairness import fairness, size_rows, sizes, tenant_rows
@@ -145,8 +146,9 @@ def _assembled(given: Given, runs: Sequence[Run], terms: Terms) -> Comparison:
         ),
         ttft_by_round=tuple(row for g in ordered for row in rounds_at(g)),
         of_oracle=tuple(rows.of_oracle(goodput_name(first))),
+        caps=caps_in(matrix),
         capacities=given.capacities,
-        cautions=tuple(cautions_on(given, ordered, terms.baseline)),
+        cautions=(*cautions_on(given, ordered, terms.baseline), *given_caps(caps_in(matrix))),
     )
 
 

@@ -20,6 +20,7 @@ TABLES = (
     "fairness",
     "ttft_by_round",
     "of_oracle",
+    "caps",
     "capacities",
 )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from marsbench.compare.decided import LABELS, cap_figures, decision_figures
 from marsbench.errors import unknown_name
 from marsbench.metrics.goodput import alpha_key
 from marsbench.runs import RunSummary
@@ -80,11 +81,11 @@ _LABELS: tuple[tuple[str, str, str, Better | None], ...] = (
     ("slowdown_max", "worst slowdown", "", "lower"),
     ("admission_wait_mean_s", "mean wait for admission", "s", None),
     ("ttft_ready_p99_s", "P99 TTFT from ready", "s", "lower"),
-    ("ttft_ready_first_p99_s", "P99 TTFT from ready, first rounds", "s", "lower"),
-    ("ttft_ready_continuation_p99_s", "P99 TTFT from ready, later rounds", "s", "lower"),
+    ("ttft_ready_first_p99_s", "P99 TTFT ready, first", "s", "lower"),
+    ("ttft_ready_continuation_p99_s", "P99 TTFT ready, later", "s", "lower"),
     ("ttft_submit_p99_s", "P99 TTFT from submit", "s", "lower"),
-    ("ttft_submit_first_p99_s", "P99 TTFT from submit, first rounds", "s", "lower"),
-    ("ttft_submit_continuation_p99_s", "P99 TTFT from submit, later rounds", "s", "lower"),
+    ("ttft_submit_first_p99_s", "P99 TTFT submit, first", "s", "lower"),
+    ("ttft_submit_continuation_p99_s", "P99 TTFT submit, later", "s", "lower"),
     ("ttft_submit_worst_round_p99_s", "P99 TTFT from submit, worst round", "s", "lower"),
     ("evicted_per_s", "evicted blocks of 16 tokens", "1/s", "lower"),
     ("evicted_live_per_s", "evicted of open sessions", "1/s", "lower"),
@@ -104,7 +105,10 @@ _LABELS: tuple[tuple[str, str, str, Better | None], ...] = (
     ("tools_in_flight", "tool calls in flight", "", None),
     ("unfinished", "sessions that did not finish", "", "lower"),
 )
-FIGURES = {row[0]: Figure(*row) for row in _LABELS}
+FIGURES = {
+    **{row[0]: Figure(*row) for row in _LABELS},
+    **{name: Figure(name, label, "", None) for name, label in LABELS.items()},
+}
 """The figures whose names do not depend on an α; `figure_of` knows the others."""
 
 _GOODPUT, _GOODPUT_RATE = "goodput_", "goodput_rate_"
@@ -132,7 +136,8 @@ def figures_of(result: Result) -> Figures:
     summary = result.summary
     goods = {f"goodput_{alpha}": good["share"] for alpha, good in summary["goodput"].items()}
     own = {name: take(summary) for name, take in FROM_SUMMARY.items()}
-    return {**goods, **own, **_evictions(result), **_swaps(result)}
+    decided = {**decision_figures(summary), **cap_figures(result)}
+    return {**goods, **own, **_evictions(result), **_swaps(result), **decided}
 
 
 def goodput_name(alpha: float) -> str:

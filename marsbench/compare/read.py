@@ -16,10 +16,10 @@ from marsbench.compare.values import Capacity, Source
 from marsbench.errors import UsageError
 from marsbench.runs import RunFolder, RunSummary
 from marsbench.runs.folder import CONFIG
+from marsbench.runs.summary import CAP_SEARCH
 from marsbench.sweep.folder import CELL, PLAN, Result, SweepFolder
 
 CAPACITY = "capacity.json"
-SEARCHED = "cap_search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def _chosen(source: Source) -> dict[str, Any]:
     return {
         name: value
         for name, value in source.params.items()
-        if not (name == "cap" and SEARCHED in source.settings)
+        if not (name == "cap" and CAP_SEARCH in source.settings)
     }
 
 

@@ -10,13 +10,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from marsbench.compare.caps import by_backend, in_words
 from marsbench.compare.documents import record
 from marsbench.compare.figures import figure_of, goodput_name
 from marsbench.compare.points import Place
 from marsbench.compare.values import Comparison, Difference, Estimate, Fairness
 
 UNMEASURED = "–"
-DEFAULT = ("latency_mean_s", "latency_p95_s", "ttft_ready_p99_s", "recomputed_tokens")
+DEFAULT = (
+    "latency_mean_s",
+    "latency_p95_s",
+    "ttft_ready_first_p99_s",
+    "ttft_ready_continuation_p99_s",
+    "recomputed_tokens",
+)
 """Shown unless metrics are named, after goodput at every α."""
 PERCENT = ("goodput_", "hit_rate", "host_hit_rate", "kv_")
 COLOURS = {"better": "green", "worse": "red", "unclear": "default"}
@@ -148,6 +155,8 @@ def _lines(found: Comparison) -> Iterator[str]:
             other = getattr(row.other, dimension)
             where = f"{row.base.title}, {dimension} {other}"
             yield f"ranking with {escape(where)}: {row.verdict}"
+    for caps in by_backend(found.caps).values():
+        yield f"{escape(caps[0].backend)}: {in_words(caps)}"
     for capacity in found.capacities:
         yield (
             f"capacity of {escape(capacity.backend)} on {escape(capacity.workload)} "

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from marsbench.compare.caps import Cap
 from marsbench.compare.points import Matrix, Place
 from marsbench.compare.ranking import Held
 from marsbench.runs import CautionNote
@@ -241,6 +242,7 @@ class Comparison:
     against. alphas: where goodput is taken; the first one ranks. confidence: of all intervals.
     matrix: the same runs as points, for what reads means only.
     held: whether the ranking held under what a sweep varies (variation, engine, hardware).
+    caps: under which caps a fixed admission limit ran, and whether they were searched.
     cautions: one sentence each, on the comparison; those of single runs are in their sources.
     """
 
@@ -264,6 +266,7 @@ class Comparison:
     fairness: tuple[Fairness, ...]
     ttft_by_round: tuple[RoundRow, ...]
     of_oracle: tuple[OfOracle, ...]
+    caps: tuple[Cap, ...]
     capacities: tuple[Capacity, ...]
     cautions: tuple[str, ...]
 
