@@ -47,6 +47,7 @@ LOOKS = {
     "mars-no-coordinator": Look("#882255", "p", DASHDOT),
     "mars-no-admission": Look("#999933", "h", DASHED),
     "mars-no-opportunistic": Look("#44AA99", "H", DOTTED, hollow=True),
+    "mars-no-shrinking": Look("#6B7D1E", (6, 1, 30), LONG, hollow=True),
     "mars-no-retention": Look("#332288", "8", DASHDOT, hollow=True),
 }
 """Backends in the order in which legends name them: baselines, the control, MARS, the bound."""

@@ -11,9 +11,10 @@ from marsbench.report.document import Block, Code, Document, Plate, Points, Sect
 from marsbench.report.figures import FIGURES
 from marsbench.report.material import Absent, Material
 from marsbench.report.words import count, each, listed
-from marsbench.reproduce.claims import CLAIMS
+from marsbench.reproduce.claims import CLAIMS, OURS
 from marsbench.reproduce.systems import MARS
 from marsbench.reproduce.tables import reasons, thresholds
+from marsbench.reproduce.verdicts import NOTHING, Finding
 
 Step = Callable[[str], None]
 """Told of each part that is begun."""
@@ -62,18 +63,18 @@ def _abstract(material: Material) -> str:
     )
     if MARS not in comparison.backends:
         return text
-    found = [claim.judge(material.matrix).verdict for claim in CLAIMS if claim.paper != OURS]
+    found = [claim.found(material.matrix).verdict for claim in CLAIMS if claim.paper != OURS]
     verdicts = [verdict for verdict in found if verdict != "ours alone"]
     told = [
         f"{verdicts.count(verdict)} {verdict}"
-        for verdict in ("reached", "partly", "not reached", "not measured")
+        for verdict in ("reached", "partly", "not reached", "not exercised", "not measured")
         if verdict in verdicts
     ]
     return f"{text} Of {len(verdicts)} numbers that the MARS paper reports: {listed(told)}."
 
 
-OURS = "–"
-"""Where the paper has no number."""
+MISSED = ("partly", "not reached", "not exercised")
+"""Verdicts that want a reason."""
 PUBLISHED = "Side by side with the published numbers"
 
 
@@ -103,14 +104,14 @@ CHAPTERS: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
         "Latency of sessions that finished, and the share of all that arrived which was served "
         "well, from the lightest load to beyond what the engine can serve.",
         ("latency",),
-        ("headline", "points", "fcfs", "tails", "gpt-oss", "control", "bound"),
+        ("headline", "points", "fcfs", "tails-p90", "tails-p95", "gpt-oss", "control", "bound"),
     ),
     "collapse": (
         "Goodput at constant throughput",
         "An engine that evicts what it needs again computes as many tokens as before, or more. "
         "Throughput alone does not show whether a session ever ends.",
         ("collapse",),
-        ("collapse", "throughput"),
+        ("collapse", "output", "computed"),
     ),
     "slowdown": (
         "Goodput against α, and the distribution of slowdown",
@@ -124,20 +125,25 @@ CHAPTERS: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
         "A first round may wait for admission and finds no cache of its own; later ones wait "
         "longer when their context was evicted while a tool ran.",
         ("ttft-by-round",),
-        ("ttft",),
+        tuple(
+            f"ttft-{since}-{which}"
+            for since in ("ready", "submit")
+            for which in ("first", "continuation")
+        ),
     ),
     "cache": (
         "Evictions, KV cache and tools over time",
         "Where contexts of paused sessions are evicted, they are computed again when their tools "
         "have ended.",
         ("evictions", "occupancy"),
-        ("evictions", "burst"),
+        ("evictions", "evictions-peak", "burst"),
     ),
     "parts": (
         "Ablations",
-        "Each part is switched off alone.",
+        "Each part is switched off alone. One that decided nothing in the whole is not exercised: "
+        "nothing is known of what it is worth.",
         ("ablations",),
-        ("coordinator", "admission", "opportunistic", "retention"),
+        ("coordinator", "admission", "opportunistic", "shrinking", "retention"),
     ),
     "light": (
         "Light load",
@@ -159,14 +165,20 @@ def _findings(material: Material, claims: Sequence[str]) -> Iterator[Block]:
     """What the paper says of it and what came out."""
     if MARS not in material.comparison.backends or not claims:
         return
-    found = [(claim, claim.judge(material.matrix)) for claim in CLAIMS if claim.id in claims]
+    found = [(claim, claim.found(material.matrix)) for claim in CLAIMS if claim.id in claims]
     items = [
-        f"{_capital(claim.what)}. Paper: {claim.paper}. Here: {finding.ours}."
+        f"{_capital(claim.what)}. Paper: {claim.paper}. Here: {_here(finding)}."
         for claim, finding in found
-        if finding.verdict != "not measured"
+        if finding != NOTHING
     ]
     if items:
         yield Points(tuple(items))
+
+
+def _here(finding: Finding) -> str:
+    """Our number; that there is no verdict on it is said where one would be expected."""
+    unjudged = finding.verdict in ("not exercised", "not measured")
+    return f"{finding.verdict} ({finding.ours})" if unjudged else finding.ours
 
 
 def _capital(text: str) -> str:
@@ -185,6 +197,8 @@ def _beside(material: Material, section: str) -> Iterator[Block]:
     """The table that goes with a section's figures."""
     if section == "load" and MARS in material.comparison.backends:
         yield tables.overview(material)
+    if section == "parts" and material.ablations and MARS in material.comparison.backends:
+        yield tables.decided(material)
     if section == "fairness":
         yield tables.fairness(material)
 
@@ -212,10 +226,11 @@ def _published(material: Material) -> Iterator[Block]:
     )
     yield tables.published(material)
     why = reasons()
+    found = [(claim, claim.found(material.matrix)) for claim in CLAIMS]
     short = [
-        (claim, why[claim.id])
-        for claim in CLAIMS
-        if claim.id in why and claim.judge(material.matrix).verdict in ("partly", "not reached")
+        (claim, finding.why or why.get(claim.id, ""))
+        for claim, finding in found
+        if finding.why or (claim.id in why and finding.verdict in MISSED)
     ]
     if short:
         yield Text("Where a published number is not reached, what is known of why:")

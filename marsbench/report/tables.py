@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from marsbench.compare.caps import by_backend, in_words, sentences
 from marsbench.compare.figures import goodput_name
 from marsbench.compare.points import Place
 from marsbench.compare.values import Difference, Estimate, Fairness, Source
@@ -13,6 +14,7 @@ from marsbench.report.document import Table
 from marsbench.report.material import Material, Regime
 from marsbench.report.words import UNMEASURED, count, each, listed, percent, short, times
 from marsbench.reproduce.claims import CLAIMS
+from marsbench.reproduce.part_tables import decision_rows
 from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
 
 LATENCY = "latency_mean_s"
@@ -95,9 +97,12 @@ def backends(material: Material) -> Table:
     for source in material.comparison.sources:
         firsts.setdefault(source.backend, source)
     plain = {label: s.params for label, s in firsts.items() if label == s.name}
+    capped = by_backend(material.comparison.caps)
     rows = tuple(
-        (label, firsts[label].name, _set(firsts[label], plain)) for label in material.looks
-    )
+        (label, firsts[label].name,
+         in_words(capped[label]) if label in capped else _set(firsts[label], plain))
+        for label in material.looks
+    )  # fmt: skip
     caption = (
         "Backends. Parameters: those that differ from the backend's own run; of one run alone, the "
         "first few (`marsbench backends NAME` tells all)."
@@ -129,9 +134,10 @@ def overview(material: Material) -> Table:
     rows = tuple(_overview(material, place, ratios) for place in material.matrix.places)
     caption = (
         "Mean latency and goodput at every place. A ratio above 1 is in favour of MARS; brackets: "
-        f"{material.comparison.confidence:.0%} interval, paired by seed."
+        f"{material.comparison.confidence:.0%} interval, paired by seed. "
+        + " ".join(sentences(material.comparison.caps))
     )
-    return Table(caption, head, rows, right=2, wide=True)
+    return Table(caption.strip(), head, rows, right=2, wide=True)
 
 
 def _overview(
@@ -196,10 +202,20 @@ def published(material: Material) -> Table:
     rows = tuple(
         (claim.what, claim.paper, found.ours, found.verdict)
         for claim in CLAIMS
-        for found in [claim.judge(material.matrix)]
+        for found in [claim.found(material.matrix)]
     )
     caption = "The MARS paper's numbers (arXiv 2604.26963) beside these runs'."
     return Table(caption, ("what", "the paper", "here", "verdict"), rows, right=4, wide=True)
+
+
+def decided(material: Material) -> Table:
+    """How often each part of MARS decided something, in a run of the whole, place by place."""
+    head, *rows = decision_rows(material.matrix)
+    caption = (
+        "How often the parts of MARS decided something, in a run; means over seeds. Of how many: "
+        "how often there was something to decide (docs/metrics.md)."
+    )
+    return Table(caption, head, tuple(rows), wide=True)
 
 
 def held(material: Material) -> Table:
@@ -233,8 +249,10 @@ COLUMNS = {
     "latency_p95_s": "P95 s",
     "latency_p99_s": "P99 s",
     "slowdown_max": "worst ×",
-    "ttft_ready_p99_s": "ready P99 s",
-    "ttft_submit_p99_s": "submit P99 s",
+    "ttft_ready_first_p99_s": "ready 1st",
+    "ttft_ready_continuation_p99_s": "later",
+    "ttft_submit_first_p99_s": "submit 1st",
+    "ttft_submit_continuation_p99_s": "later",
     "evicted_per_s": "evict /s",
     "evicted_live_per_s": "of open",
     "preemptions": "pre-empt",
@@ -259,9 +277,10 @@ def every_figure(material: Material, regime: Regime) -> Table:
     )
     heads = [f"good ({alpha:g})" for alpha in sorted(material.comparison.alphas)]
     caption = (
-        f"{regime.title}: means over seeds. Good: goodput(α). Worst: slowdown. Ready, submit: TTFT "
-        "from then. Evict: blocks of 16 tokens, and those of open sessions. Hit rate: of later "
-        "rounds on the GPU, and what host memory gave them. Comp.: computed."
+        f"{regime.title}: means over seeds. Good: goodput(α). Worst: slowdown. Ready, submit: P99 "
+        "TTFT from then, of first rounds and of later ones, s. Evict: blocks of 16 tokens, and "
+        "those of open sessions. Hit rate: of later rounds on the GPU, and what host memory gave "
+        "them. Comp.: computed."
     )
     head = ("load", "backend", *heads, *COLUMNS.values())
     return Table(caption, head, rows, right=2, wide=True)

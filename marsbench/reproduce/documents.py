@@ -8,7 +8,7 @@ from pathlib import Path
 from marsbench.compare.points import Matrix, points_of
 from marsbench.compare.ranking import held, varied
 from marsbench.errors import UsageError
-from marsbench.reproduce import tables
+from marsbench.reproduce import part_tables, tables
 from marsbench.reproduce.systems import BASELINES
 from marsbench.sweep.folder import Result, SweepFolder
 
@@ -35,7 +35,7 @@ tenths of the sessions within 3 times alone. {thresholds}
 
 ## Who is ahead where
 
-Mean latency; a ratio above 1 is in favour of MARS. Best baseline: of {baselines}.
+Mean latency; a ratio above 1 is in favour of MARS. Best baseline: of {baselines}. {caps}
 
 {overview}
 
@@ -54,10 +54,17 @@ Blocks of 16 tokens a second that sessions still under way lost.
 
 ## MARS without its parts
 
-Mean latency over that of `mars`; above 1, the part helps. The light-load inversion would be a \
-value below 1 of `no-opportunistic` in the lightest rows.
+Mean latency over that of `mars`; above 1, the part helps. *Not exercised*: the part decided \
+nothing in a run of the whole, so switching it off tells nothing. The paper's opportunistic part \
+shrinks chunks and pins; its halves alone are ours. The light-load inversion would be a value \
+below 1 of `no-opportunistic` in the lightest rows.
 
 {ablations}
+
+How often the parts of `mars` decided something, in a run; the counts are defined in \
+[metrics](../docs/metrics.md).
+
+{decided}
 
 ## Every figure
 
@@ -67,9 +74,9 @@ value below 1 of `no-opportunistic` in the lightest rows.
 ALONG = """\
 # {title}
 
-Computed from run folders; {cells} runs of {sweeps}. {state} {thresholds} A verdict is *held* when \
-no clear lead of one backend over another became a clear lead of the other; *winner held* when \
-some did, but none that involves the first.
+Computed from run folders; {cells} runs of {sweeps}. {state} {caps} {thresholds} A verdict is \
+*held* when no clear lead of one backend over another became a clear lead of the other; *winner \
+held* when some did, but none that involves the first.
 
 ## Whether the ranking held
 
@@ -94,7 +101,9 @@ def story(folders: Sequence[Path]) -> tuple[str, str]:
         overview=tables.overview(matrix),
         loads=tables.loads(matrix),
         quarters=tables.eviction_quarters(matrix),
-        ablations=tables.ablations(matrix),
+        ablations=part_tables.ablations(matrix),
+        caps=tables.caps(matrix),
+        decided=part_tables.decided(matrix),
         details=tables.details(matrix),
     )
     return text, tables.as_csv(matrix)
@@ -116,6 +125,7 @@ def along(folders: Sequence[Path]) -> tuple[str, str]:
     text = ALONG.format(
         **facts,
         title=facts["titles"],
+        caps=tables.caps(matrix),
         thresholds=tables.thresholds(),
         rankings="\n\n".join(tables.rankings(held(matrix, name), name) for name in dimensions),
         details=tables.details(matrix),

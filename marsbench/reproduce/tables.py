@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from marsbench.compare.caps import caps_in, sentences
 from marsbench.compare.figures import goodput_name
 from marsbench.compare.points import Matrix, Place, Point, Spread
 from marsbench.compare.ranking import (
@@ -18,10 +19,12 @@ from marsbench.compare.ranking import (
     ranking,
     standings,
 )
-from marsbench.reproduce.claims import CLAIMS, NEAR, Claim, contended, courses
+from marsbench.reproduce.cells import UNMEASURED, markdown, percent, short, times
+from marsbench.reproduce.claims import CLAIMS, Claim
 from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
+from marsbench.reproduce.verdicts import NEAR
+from marsbench.reproduce.view import Curve, View, contended
 
-UNMEASURED = "–"
 ALPHAS = (1.5, 2.0, 3.0, 5.0)
 GOODPUTS = tuple(goodput_name(alpha) for alpha in ALPHAS)
 LATENCIES = ("latency_mean_s", "latency_p90_s", "latency_p95_s", "latency_p99_s")
@@ -32,8 +35,10 @@ HEADINGS = {
     "latency_p90_s": "P90 s",
     "latency_p95_s": "P95 s",
     "latency_p99_s": "P99 s",
-    "ttft_ready_p99_s": "TTFT P99 s, ready",
-    "ttft_submit_p99_s": "submit",
+    "ttft_ready_first_p99_s": "TTFT P99 s, ready, first rounds",
+    "ttft_ready_continuation_p99_s": "later",
+    "ttft_submit_first_p99_s": "submit, first",
+    "ttft_submit_continuation_p99_s": "later",
     "evicted_per_s": "evicted /s",
     "evicted_live_per_s": "of live",
     "preemptions": "preempted",
@@ -45,13 +50,6 @@ HEADINGS = {
 SHARES = {*GOODPUTS, "hit_rate", "host_hit_rate"}
 
 
-def markdown(rows: Iterable[Sequence[str]], right: int = 1) -> str:
-    """A Markdown table; the first row heads it, columns from `right` on are numbers."""
-    head, *body = rows
-    rule = ["---"] * right + ["--:"] * (len(head) - right)
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
-
-
 def reported(matrix: Matrix) -> str:
     """What the paper reports, row by row, and our verdicts."""
     rows = [("what", "the paper", "here", "verdict", "why, where known")]
@@ -59,8 +57,8 @@ def reported(matrix: Matrix) -> str:
 
 
 def _claim(matrix: Matrix, claim: Claim) -> tuple[str, ...]:
-    ours, verdict = claim.judge(matrix)
-    why = "" if verdict in ("reached", "ours alone") else reasons().get(claim.id, "")
+    ours, verdict, known = claim.found(matrix)
+    why = "" if verdict in ("reached", "ours alone") else known or reasons().get(claim.id, "")
     return (claim.what, claim.paper, ours, f"**{verdict}**", why)
 
 
@@ -101,12 +99,12 @@ def _overview(matrix: Matrix, place: Place) -> tuple[str, ...]:
     return (
         matrix.title(place),
         name,
-        _short(value),
-        _short(own),
-        _times(None if value is None or not own else value / own),
-        _times(matrix.ratio(place, LATENCY, CONTROL, MARS)),
-        _times(matrix.ratio(place, LATENCY, BOUND, MARS)),
-        *(_percent(good) for good in goods),
+        short(value),
+        short(own),
+        times(None if value is None or not own else value / own),
+        times(matrix.ratio(place, LATENCY, CONTROL, MARS)),
+        times(matrix.ratio(place, LATENCY, BOUND, MARS)),
+        *(percent(good) for good in goods),
     )
 
 
@@ -128,8 +126,8 @@ def _row(matrix: Matrix, point: Point) -> tuple[str, ...]:
     return (
         point.backend,
         *(_cell(point.figures.get(name), name) for name in HEADINGS),
-        _times(matrix.ratio(point.place, LATENCY, point.backend, MARS)),
-        _times(None if best is None or own is None else own / best[1]),
+        times(matrix.ratio(point.place, LATENCY, point.backend, MARS)),
+        times(None if best is None or own is None else own / best[1]),
     )
 
 
@@ -137,7 +135,7 @@ def _cell(spread: Spread | None, name: str) -> str:
     """ "192 (180–210)"; the mean alone where the seeds agree."""
     if spread is None or spread.mean is None:
         return UNMEASURED
-    form = _percent if name in SHARES else _short
+    form = percent if name in SHARES else short
     mean, low, high = (form(value) for value in spread)
     return mean if low == high else f"{mean} ({low}–{high})"
 
@@ -145,18 +143,24 @@ def _cell(spread: Spread | None, name: str) -> str:
 def loads(matrix: Matrix) -> str:
     """Goodput and throughput along the loads of a regime: does one fall and the other not?"""
     head = ("regime", "backend", "goodput(3)", "output tok/s", "computed tok/s", "goodput kept")
+    outputs, computed = (_curves(matrix, f"{of}_tokens_per_s") for of in ("output", "computed"))
     rows = [
         (
-            course.workload,
-            course.backend,
-            _arrows(course.goodputs, _percent),
-            _arrows(course.outputs, _short),
-            _arrows(course.computed, _short),
-            _percent(course.kept),
+            curve.regime.workload,
+            curve.backend,
+            _arrows(curve, percent),
+            *(_arrows(other.get(key), short) for other in (outputs, computed)),
+            percent(curve.kept),
         )
-        for course in courses(matrix, (*BASELINES, CONTROL, MARS, BOUND))
+        for key, curve in _curves(matrix, GOODPUTS[2]).items()
     ]
     return markdown([head, *rows], right=5)
+
+
+def _curves(matrix: Matrix, figure: str) -> dict[tuple[Place, str], Curve]:
+    """A figure of every system along the loads of every regime."""
+    found = View(matrix, (figure,)).curves((*BASELINES, CONTROL, MARS, BOUND))
+    return {(curve.regime, curve.backend): curve for curve in found}
 
 
 def eviction_quarters(matrix: Matrix) -> str:
@@ -164,29 +168,12 @@ def eviction_quarters(matrix: Matrix) -> str:
     names = [f"evicted_live_quarter_{quarter}_per_s" for quarter in range(1, 5)]
     head = ("place", "backend", "1st quarter", "2nd", "3rd", "4th")
     rows = [
-        (matrix.title(place), who, *(_short(matrix.value(place, who, name)) for name in names))
+        (matrix.title(place), who, *(short(matrix.value(place, who, name)) for name in names))
         for place in contended(matrix)
         for who in ("fcfs", "infercept", "continuum", CONTROL, MARS)
         if matrix.at(place, who) is not None
     ]
     return markdown([head, *rows], right=2)
-
-
-def ablations(matrix: Matrix) -> str:
-    """Mean latency of each ablated MARS over the whole one, at every place."""
-    labels = [name for name in matrix.backends if name.startswith(f"{MARS}-no-")]
-    head = ("place", *(label.removeprefix(f"{MARS}-") for label in labels), "mars-released")
-    rows = [
-        (
-            matrix.title(place),
-            *(
-                _times(matrix.ratio(place, LATENCY, label, MARS), 3)
-                for label in (*labels, "mars-released")
-            ),
-        )
-        for place in matrix.places
-    ]
-    return markdown([head, *rows])
 
 
 def rankings(rows: Sequence[Held], dimension: str) -> str:
@@ -218,6 +205,11 @@ def as_csv(matrix: Matrix) -> str:
     return text.getvalue()
 
 
+def caps(matrix: Matrix) -> str:
+    """How the control's caps came about; nothing where nobody ran under one."""
+    return " ".join(sentences(caps_in(matrix)))
+
+
 def thresholds() -> str:
     """What counts as level and as reached."""
     return (
@@ -230,21 +222,5 @@ def _exact(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _arrows(values: Sequence[float], form: object) -> str:
-    assert callable(form)
-    return " → ".join(form(value) for value in values)
-
-
-def _short(value: float | None) -> str:
-    if value is None:
-        return UNMEASURED
-    digits = next((d for d, least in ((0, 100), (1, 10), (2, 0.1)) if abs(value) >= least), 4)
-    return f"{value:,.{digits}f}" if value else "0"
-
-
-def _percent(share: float | None) -> str:
-    return UNMEASURED if share is None else f"{share:.0%}"
-
-
-def _times(ratio: float | None, digits: int = 2) -> str:
-    return UNMEASURED if ratio is None else f"{ratio:.{digits}f}×"
+def _arrows(curve: Curve | None, form: Callable[[float], str]) -> str:
+    return UNMEASURED if curve is None else " → ".join(map(form, curve.values))

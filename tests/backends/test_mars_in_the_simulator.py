@@ -19,8 +19,19 @@ pytest.importorskip("vllm")
 from backends.world import SETTINGS, hardware, workload
 from marsbench.engine.settings import EngineSettings
 from marsbench.engine.sim.simulation import SimConfig, Simulation
-from marsbench.events import Event, GpuEnd, SessionAdmitted, SessionArrived, Unheld
+from marsbench.events import (
+    Event,
+    GpuEnd,
+    Held,
+    KvUsage,
+    SessionAdmitted,
+    SessionArrived,
+    SessionEnded,
+    Unheld,
+)
+from marsbench.reproduce.parts import PARTS, exercised
 from marsbench.session import Round, Session, ToolCall
+from marsbench.sweep.spec import find_sweep, read_sweep_file
 from marsbench_backends.admission import EngineState
 from marsbench_backends.mars_admission import MarsAdmission
 from marsbench_backends.mars_released_admission import MarsReleasedAdmission
@@ -33,7 +44,8 @@ CASES: dict[str, tuple[str, dict[str, object]]] = {
         "mars", {"admission": False, "level_tokens": (400, 1_500), "aging_s": 2.0},
     ),
     "no coordinator": ("mars", {"admission": False, "coordinator": False}),
-    "no chunk shrink": ("mars", {"admission": False, "opportunistic": False}),
+    "no opportunistic": ("mars", {"admission": False, "opportunistic": False}),
+    "no shrinking": ("mars", {"admission": False, "shrinking": False}),
     "no retention": ("mars", {"admission": False, "retention": False}),
     "no reservation": ("mars", {"reserve": False, "review_s": 0.2, "hold_share_max": 0.9}),
     "released, small quanta": (
@@ -52,13 +64,26 @@ def config(backend: str, parameters: dict[str, object], **facts: Any) -> SimConf
 @cache
 def run(case: str, merge: bool = True, whole_prompt: bool = True) -> tuple[list[Event], int, int]:
     """Every event, the steps, and how often vLLM was asked for one."""
+    seen, simulation = played(case, merge, whole_prompt)
+    return seen, simulation.counters.steps, simulation.counters.schedule_calls
+
+
+@cache
+def played(case: str, merge: bool, whole_prompt: bool) -> tuple[list[Event], Simulation]:
     settings = replace(SETTINGS, reserve_full_prompt=whole_prompt)
     seen: list[Event] = []
     simulation = Simulation(
         replace(config(*CASES[case], merge=merge), settings=settings), seen.append
     )
     simulation.run(workload())
-    return seen, simulation.counters.steps, simulation.counters.schedule_calls
+    return seen, simulation
+
+
+@pytest.mark.parametrize("whole_prompt", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_taking_equal_steps_as_one_changes_no_count(case: str, whole_prompt: bool) -> None:
+    merged, singly = (played(case, merge, whole_prompt)[1].decisions for merge in (True, False))
+    assert merged == singly
 
 
 @pytest.mark.parametrize("whole_prompt", [True, False])
@@ -77,6 +102,89 @@ def test_each_part_matters_here() -> None:
     runs = {case: run(case, whole_prompt=False)[0] for case in CASES}
     ends = {case: tuple(e for e in seen if isinstance(e, GpuEnd)) for case, seen in runs.items()}
     assert len(set(ends.values())) == len(CASES)
+
+
+WORLDS = [
+    (sessions, blocks, rounds)
+    for sessions, rounds in ((2, 9), (5, 9), (14, 9), (14, 1))
+    for blocks in (240, 1_000, 4_000)
+]
+WITHOUT = {
+    entry.label: dict(entry.set)
+    for entry in read_sweep_file(find_sweep("reproduce")).backends
+    if entry.label in PARTS
+}
+"""What the shipped sweep switches off under each label."""
+
+
+@cache
+def under(
+    sessions: int, blocks: int, rounds: int = 9, **switched: bool
+) -> tuple[list[Event], dict[str, Any]]:
+    """A crowd or a few of so many rounds at most, in a tight or roomy cache: events, decisions."""
+    settings = replace(SETTINGS, kv_blocks=blocks, reserve_full_prompt=False)
+    parameters: dict[str, object] = {"level_tokens": (600, 1_500), **switched}
+    seen: list[Event] = []
+    simulation = Simulation(replace(config("mars", parameters), settings=settings), seen.append)
+    simulation.run([replace(s, rounds=s.rounds[:rounds]) for s in workload(sessions)])
+    return seen, simulation.decisions or {}
+
+
+def outcome(seen: list[Event]) -> list[str]:
+    """What became of sessions, whoever is named first of two that start in one step."""
+    mine = (event for event in seen if not isinstance(event, Held | Unheld | KvUsage))
+    return sorted(event.to_json() for event in mine)
+
+
+def mean_latency(seen: list[Event]) -> float:
+    came = {e.session: e.at for e in seen if isinstance(e, SessionArrived) and e.parent is None}
+    gone = {e.session: e.at for e in seen if isinstance(e, SessionEnded)}
+    return sum(gone[name] - at for name, at in came.items()) / len(came)
+
+
+@pytest.mark.parametrize("label", ["mars-no-coordinator", "mars-no-admission", "mars-no-shrinking"])
+def test_counts_alone_say_that_a_part_made_no_difference(label: str) -> None:
+    """A hold that no memory was needed of still moves its session forward in the queue."""
+    for world in WORLDS:
+        seen, decided = under(*world)
+        if not any(decided[name]["differed"] for name in PARTS[label]):
+            assert under(*world, **WITHOUT[label])[0] == seen, world
+
+
+@pytest.mark.parametrize("label", PARTS)
+def test_a_part_that_decided_nothing_may_as_well_be_off(label: str) -> None:
+    """What is called not exercised has made no difference, but for holds that nobody needed."""
+    ran = idle = 0
+    for world in WORLDS:
+        seen, decided = under(*world)
+        without = under(*world, **WITHOUT[label])[0]
+        ratio = mean_latency(without) / mean_latency(seen)
+        counts = {n: (decided[n]["differed"], decided[n]["asked"]) for n in PARTS[label]}
+        if exercised(counts, ratio):
+            ran += 1
+        else:
+            idle += 1
+            assert outcome(without) == outcome(seen), world
+    assert idle > 0
+    assert ran > 0 or label == "mars-no-shrinking", "with admission nothing needs to shrink"
+
+
+def test_chunks_that_shrink_are_counted() -> None:
+    counts = {
+        case: (played(case, True, False)[1].decisions or {})["shrink"]
+        for case in ("no admission", "no shrinking", "no opportunistic")
+    }
+    assert counts["no admission"]["differed"] > 0
+    for case in ("no shrinking", "no opportunistic"):
+        assert counts[case]["differed"] == 0 < counts[case]["asked"]
+
+
+def test_who_is_held_back_is_counted_by_what_held_it() -> None:
+    held = under(14, 240)[1]["admission"]
+    assert held["asked"] == 14 > held["differed"] > 0
+    assert set(held["reasons"]) <= {"reserve", "kv", "window", "cut_window"}
+    assert held["reasons"]["reserve"] > 0
+    assert under(14, 240, admission=False)[1]["admission"]["differed"] == 0
 
 
 def test_pins_are_revoked_and_others_resumed() -> None:

@@ -4,10 +4,98 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.reproduce import claims
+from marsbench.compare.decided import LABELS
+from marsbench.compare.figures import FIGURES
+from marsbench.compare.points import Spread
+from marsbench.compare.ranking import GOODPUT
 from marsbench.reproduce.claims import CLAIMS
+from marsbench.reproduce.part_tables import ablations, decided
+from marsbench.reproduce.parts import PARTS
+from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.reproduce.tables import reasons
-from reproduce.builders import matrix, place, point, race
+from marsbench.reproduce.view import contended
+from reproduce.builders import at_work, matrix, place, point, race
+
+BY_ID = {claim.id: claim for claim in CLAIMS}
+
+
+def judged(id_, *parts):
+    return BY_ID[id_].found(matrix(*parts))
+
+
+# --- like is compared with like
+
+
+SYSTEMS = (*BASELINES, CONTROL, MARS, BOUND, *PARTS)
+ALL = tuple(dict.fromkeys([*FIGURES, *(name for claim in CLAIMS for name in claim.figures)]))
+FACTS = {GOODPUT, *LABELS}
+
+
+def everything(turned=()):
+    """Every system with every figure, at two loads of two models; those of `turned` are others."""
+    return matrix(
+        *(
+            point(name, place(load=load, model=model), **figures_of(number, load, turned))
+            for number, name in enumerate(SYSTEMS)
+            for load in (0.3, 0.9)
+            for model in ("qwen3-coder-30b", "gpt-oss-120b")
+        )
+    )
+
+
+def figures_of(number, load, turned):
+    """What decides which places and curves are looked at is the same in all."""
+    other = 10 * number**2 * (1 - load)
+    found = {
+        figure: 2.0 + (7 * number + 11 * rank) % 13 - 0.5 * load + (figure in turned) * other
+        for rank, figure in enumerate(ALL)
+    }
+    falls = load == 0.9 and SYSTEMS[number] in BASELINES
+    own = {"cap_searched": 1.0, GOODPUT: 0.2 if falls else 0.9 + 0.01 * number}
+    if GOODPUT in turned and not falls:
+        own[GOODPUT] -= 0.02 * number * load
+    return {**found, **dict.fromkeys(LABELS, 5.0), **own}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_a_verdict_depends_on_its_own_figure_alone(claim):
+    """Whatever the others are, to whomever they belong. Goodput selects places and curves."""
+    others = {*ALL} - {*claim.figures} - FACTS
+    assert claim.found(everything(others)) == claim.found(everything())
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_a_verdict_depends_on_its_figure(claim):
+    turned = claim.found(everything(claim.figures))
+    assert (turned == claim.found(everything())) == (claim.id == "openhands")
+
+
+def test_a_claim_is_about_one_figure():
+    """Several are one figure by quarter of the run."""
+    for claim in CLAIMS:
+        bare = {name.replace("quarter_", "")[:-8] if "quarter" in name else name
+                for name in claim.figures}  # fmt: skip
+        assert len(bare) == 1, claim.id
+
+
+@pytest.mark.parametrize("since", ["ready", "submit"])
+@pytest.mark.parametrize("which", ["first", "continuation"])
+def test_first_tokens_are_judged_by_one_figure_on_both_sides(since, which):
+    figure = f"ttft_{since}_{which}_p99_s"
+
+    def there(**seconds):
+        points = [point(name, **{figure: value, GOODPUT: 0.5}) for name, value in seconds.items()]
+        return judged(f"ttft-{since}-{which}", *points)
+
+    assert there(fcfs=1200, mars=300).verdict == "reached"
+    assert there(fcfs=1200, mars=1199).verdict == "partly"
+    assert there(fcfs=900, mars=300).verdict == "partly"
+    assert there(fcfs=900, mars=899).verdict == "not reached"
+    assert "baselines up to 1,200 s (fcfs" in there(fcfs=1200, mars=300).ours
+    assert "MARS up to 300 s" in there(fcfs=1200, mars=300).ours
+
+
+# --- each rule
 
 
 @pytest.mark.parametrize(
@@ -15,33 +103,33 @@ from reproduce.builders import matrix, place, point, race
     [(100 / 5.94, "reached"), (100 / 5.0, "partly"), (100 / 1.05, "not reached")],
 )
 def test_headline(mars, verdict):
-    assert claims.headline(matrix(race(fcfs=200, infercept=100, mars=mars))).verdict == verdict
+    assert judged("headline", race(fcfs=200, infercept=100, mars=mars)).verdict == verdict
 
 
 def test_the_headline_is_against_the_strongest_of_the_papers_baselines():
-    ours = claims.headline(matrix(race(fcfs=200, infercept=100, fcfs_cap=10, oracle=5, mars=50)))
+    ours = judged("headline", race(fcfs=200, infercept=100, fcfs_cap=10, oracle=5, mars=50))
     assert ours.ours.startswith("up to 2.00×")
     assert "against infercept" in ours.ours
 
 
 def test_the_other_model_has_a_row_of_its_own():
     there = place(model="gpt-oss-120b")
-    both = matrix(race(fcfs=100, mars=50), race(there, fcfs=100, mars=10))
-    assert claims.headline(both).ours.startswith("up to 2.00×")
-    assert claims.second_model(both).verdict == "reached"
-    assert claims.second_model(matrix(race(fcfs=100, mars=50))).verdict == "not measured"
+    both = (race(fcfs=100, mars=50), race(there, fcfs=100, mars=10))
+    assert judged("headline", *both).ours.startswith("up to 2.00×")
+    assert judged("gpt-oss", *both).verdict == "reached"
+    assert judged("gpt-oss", race(fcfs=100, mars=50)).verdict == "not measured"
 
 
 def test_points_where_fcfs_serves_everybody_are_not_contended():
     calm = point("fcfs", goodput_3=0.95, latency_mean_s=1)
-    assert claims.contended(matrix(calm)) == []
+    assert contended(matrix(calm)) == []
 
 
 def test_every_point_counts_in_a_published_range():
     strong = race(fcfs=600, mars=100)
-    assert claims.every_point(matrix(strong)).verdict == "reached"
+    assert judged("points", strong).verdict == "reached"
     weak = race(place(load=0.5), fcfs=110, mars=100)
-    assert claims.every_point(matrix(strong, weak)).verdict == "partly"
+    assert judged("points", strong, weak).verdict == "partly"
 
 
 def course(backend, *goodputs, output=100.0, computed=100.0):
@@ -65,17 +153,20 @@ def course(backend, *goodputs, output=100.0, computed=100.0):
     [(0.2, 0.8, "reached"), (0.2, 0.5, "partly"), (0.6, 0.8, "not reached")],
 )
 def test_collapse(fcfs, mars, verdict):
-    both = matrix(course("fcfs", 1.0, 0.9, fcfs), course("mars", 1.0, 1.0, mars))
-    assert claims.collapse(both).verdict == verdict
+    both = (course("fcfs", 1.0, 0.9, fcfs), course("mars", 1.0, 1.0, mars))
+    assert judged("collapse", *both).verdict == verdict
 
 
+@pytest.mark.parametrize("id_", ["output", "computed"])
 @pytest.mark.parametrize(
-    ("output", "computed", "verdict"),
+    ("fcfs", "infercept", "verdict"),
     [(95, 95, "reached"), (50, 95, "partly"), (50, 50, "not reached")],
 )
-def test_throughput_of_those_that_collapse(output, computed, verdict):
-    fallen = matrix(course("fcfs", 1.0, 0.2, output=output, computed=computed))
-    assert claims.constant_throughput(fallen).verdict == verdict
+def test_throughput_of_those_that_collapse(id_, fcfs, infercept, verdict):
+    fallen = [course(name, 1.0, 0.2, **{id_: left})
+              for name, left in (("fcfs", fcfs), ("infercept", infercept))]  # fmt: skip
+    whole = course("autellix", 1.0, 0.9, **{id_: 10})
+    assert judged(id_, *fallen, whole).verdict == verdict
 
 
 def evicting(backend, *quarters):
@@ -88,40 +179,121 @@ def evicting(backend, *quarters):
     [((50, 0, 0.5, 0), "reached"), ((0, 0, 9, 0), "partly"), ((0, 50, 90, 20), "not reached")],
 )
 def test_eviction_burst(quarters, verdict):
-    both = matrix(evicting("fcfs", 100, 100, 100, 100), evicting("mars", *quarters))
-    assert claims.eviction_burst(both).verdict == verdict
+    both = (evicting("fcfs", 100, 100, 100, 100), evicting("mars", *quarters))
+    assert judged("burst", *both).verdict == verdict
+
+
+def test_the_baselines_burst_is_no_measure_of_mars_later_quarters():
+    """Both sides of the verdict are the quarters after the first."""
+    both = (evicting("fcfs", 1000, 5, 5, 5), evicting("mars", 500, 0.9, 0.9, 0.9))
+    assert judged("burst", *both).verdict == "not reached"
+
+
+def test_evictions_are_judged_by_the_mean_and_by_the_worst_second_apart():
+    there = point("fcfs", goodput_3=0.5, evicted_per_s=5.0, evicted_peak_per_s=2000.0)
+    assert judged("evictions", there).verdict == "not reached"
+    assert judged("evictions-peak", there).verdict == "reached"
+
+
+# --- parts
 
 
 def test_an_ablation_is_judged_by_its_largest_effect():
-    judge = claims.ablation("mars-no-admission", 1.5, 3.0)
-    there = race(fcfs=300, mars=100, mars_no_admission=160)
-    assert judge(matrix(there)).verdict == "reached"
-    assert judge(matrix(race(fcfs=300, mars=100, mars_no_admission=120))).verdict == "partly"
-    assert judge(matrix(race(fcfs=300, mars=100))).verdict == "not measured"
+    there = at_work(race(fcfs=300, mars=100, mars_no_admission=160))
+    assert judged("admission", there).verdict == "reached"
+    there = at_work(race(fcfs=300, mars=100, mars_no_admission=120))
+    assert judged("admission", there).verdict == "partly"
+    assert judged("admission", race(fcfs=300, mars=100)).verdict == "not measured"
+
+
+def test_a_part_that_decided_nothing_has_no_verdict_and_no_ratio():
+    there = at_work(race(fcfs=300, mars=100, mars_no_coordinator=100), 0)
+    found = judged("coordinator", there)
+    assert found.verdict == "not exercised"
+    assert found.ours == (
+        "in a run of the whole, 0 of 40 fronts of the queue, 0 of 40 orders of the batch, "
+        "0 of 40 victims, 0 of 40 holds given up"
+    )
+    assert "| not exercised |" in ablations(matrix(there))
+    assert "×" not in ablations(matrix(there))
+
+
+def test_a_ratio_is_taken_where_the_part_ran_and_stands_beside_how_often():
+    idle = at_work(race(fcfs=300, mars=100, mars_no_coordinator=100), 0)
+    busy = at_work(race(place(load=1.2), fcfs=300, mars=100, mars_no_coordinator=130), 3)
+    found = judged("coordinator", idle, busy)
+    assert found.verdict == "partly"
+    assert found.ours.startswith("1.30–1.30× at 1 of 2 contended points (most: ilr-1 at load 1.2)")
+    assert "in a run of the whole, 0–3 of 40 fronts of the queue" in found.ours
+    assert "| ilr-1 at load 1.2 | 1.300× |" in ablations(matrix(idle, busy))
+    assert "| ilr-1 at load 1.2 | 3 of 40 |" in decided(matrix(idle, busy))
+
+
+def test_a_part_that_made_a_difference_was_exercised_whatever_was_counted():
+    there = at_work(race(fcfs=300, mars=100, mars_no_coordinator=130), 0)
+    assert judged("coordinator", there).verdict == "partly"
+
+
+def test_where_nobody_counted_that_is_said():
+    found = judged("coordinator", race(fcfs=300, mars=100, mars_no_coordinator=200))
+    assert found.verdict == "reached"
+    assert found.ours.endswith("how often the part ran was not counted")
+
+
+def test_the_opportunistic_part_is_shrinking_and_pinning():
+    shrinks, pins = (PARTS[f"mars-no-{half}"] for half in ("shrinking", "retention"))
+    assert {*PARTS["mars-no-opportunistic"]} == {*shrinks, *pins}
 
 
 def test_the_inversion_is_looked_for_at_the_lightest_point():
-    def light(ablated, load):
+    def light(ablated, load, times=3):
         names = {"fcfs": 1.0, "mars": 1.0, "mars-no-opportunistic": ablated}
-        return [
-            point(name, place(load=load), goodput_3=1.0, latency_mean_s=value)
-            for name, value in names.items()
-        ]
+        return at_work(
+            [
+                point(name, place(load=load), goodput_3=1.0, latency_mean_s=value)
+                for name, value in names.items()
+            ],
+            times,
+        )
 
-    assert claims.inversion(matrix(light(0.99, 0.3), light(1.5, 0.9))).verdict == "reached"
-    assert claims.inversion(matrix(light(1.01, 0.3), light(0.9, 0.9))).verdict == "partly"
-    assert claims.inversion(matrix(light(1.0, 0.3))).verdict == "not reached"
-    assert claims.inversion(matrix(race(fcfs=3, mars=2))).verdict == "not measured"
+    assert judged("inversion", light(0.99, 0.3), light(1.5, 0.9)).verdict == "reached"
+    assert judged("inversion", light(1.01, 0.3), light(0.9, 0.9)).verdict == "partly"
+    assert judged("inversion", light(1.0, 0.3)).verdict == "not reached"
+    assert judged("inversion", race(fcfs=3, mars=2)).verdict == "not measured"
+    idle = judged("inversion", light(1.0, 0.3, times=0), light(0.9, 0.9))
+    assert idle.verdict == "not exercised"
+    assert "0 of 40 chunks shrunk, 0 of 40 holds under pressure" in idle.ours
+
+
+# --- the control
+
+
+def capped(mars, cap, searched):
+    points = race(fcfs=9, mars=1, fcfs_cap=mars)
+    for one in points:
+        if one.backend == "fcfs-cap":
+            one.figures.update(cap=cap, cap_searched=Spread(searched, searched, searched))
+    return points
 
 
 def test_a_cap_that_is_as_good_is_said_so():
-    assert claims.control(matrix(race(fcfs=9, mars=1, fcfs_cap=1))).verdict == "not reached"
-    assert claims.control(matrix(race(fcfs=9, mars=1, fcfs_cap=2))).verdict == "reached"
+    caps = Spread(4.0, 3.0, 5.0)
+    assert judged("control", capped(1, caps, 1.0)).verdict == "not reached"
+    best = judged("control", capped(2, caps, 1.0))
+    assert best.verdict == "reached"
+    assert "(cap searched for each run, 3 to 5)" in best.ours
+
+
+def test_a_cap_that_somebody_gave_is_no_control():
+    found = judged("control", capped(2, Spread(2.0, 2.0, 2.0), 0.0))
+    assert found.verdict == "not measured"
+    assert "(cap fixed at 2, not searched: no best control)" in found.ours
+    assert "leave `cap` out of the sweep" in found.why
 
 
 def test_nothing_measured_is_no_verdict():
     empty = matrix(point("fcfs"))
-    assert {claim.judge(empty).verdict for claim in CLAIMS} == {"not measured"}
+    assert {claim.found(empty).verdict for claim in CLAIMS} == {"not measured"}
 
 
 def test_every_reason_is_of_a_claim():

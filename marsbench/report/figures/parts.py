@@ -13,6 +13,7 @@ from marsbench.report.figures.dots import at_one, dot, dots, span
 from marsbench.report.figures.drawing import Drawing
 from marsbench.report.looks import Look
 from marsbench.report.material import Absent, Material, sheets
+from marsbench.reproduce.parts import exercised_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +42,8 @@ def ablations(material: Material) -> Iterator[Drawing]:
     finished(figure)
     caption = (
         f"Mean latency of {base} without one of its parts over that of {base}; right of the line, "
-        f"the part helps. Bars: {material.comparison.confidence:.0%} intervals, paired by seed. "
-        "Logarithmic scale."
+        f"the part helps. No dot: it decided nothing there. Bars: "
+        f"{material.comparison.confidence:.0%} intervals, paired by seed. Logarithmic scale."
     )
     yield Drawing(figure, f"{base} without its parts.", caption)
 
@@ -72,10 +73,12 @@ def light_load(material: Material) -> Iterator[Drawing]:
 
 
 def _ratios(material: Material) -> Ratios:
+    """Where there are any, and not of a part that decided nothing there."""
     return {
         (row.place, row.backend): row.ratio
         for row in material.comparison.differences
         if row.figure == LATENCY and row.ratio.value is not None
+        if exercised_at(material.matrix, row.place, row.backend)
     }
 
 
