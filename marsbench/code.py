@@ -79,9 +79,9 @@ TIMES_ALONE = Code(
     (
         *_ours("session.py", "events.py", "workload/files.py", "hardware"),
         *_ours("engine/sim", "engine/entrance.py", "engine/isolated.py", "engine/settings.py"),
-        *_adapter("admission", "cost", "exact", "holds", "host_memory", "parameters", "policy"),
-        *_adapter("fcfs", "record", "registry", "rounds", "scheduler", "session_table", "signals"),
-        *_adapter("vllm_host", "vllm_queue", "vllm_server", "vllm_views", "watch"),
+        *_adapter("admission", "cost", "decisions", "exact", "holds", "host_memory", "parameters"),
+        *_adapter("fcfs", "policy", "record", "registry", "rounds", "scheduler", "session_table"),
+        *_adapter("signals", "vllm_host", "vllm_queue", "vllm_server", "vllm_views", "watch"),
     ),
     _BESIDE_HARDWARE,
 )

@@ -9,7 +9,7 @@ import pytest
 
 from marsbench.compare.points import Spread, points_of, spread
 from marsbench.reproduce.__main__ import main
-from marsbench.reproduce.documents import story
+from marsbench.reproduce.documents import along, story
 from marsbench.sweep.folder import SweepFolder
 from marsbench.sweep.run import sweep
 from sweep.fakes import in_process, sweep_file
@@ -54,6 +54,14 @@ def test_the_story_has_every_point_in_its_table(folder):
     assert len(rows) == 8
     assert rows[0]["latency_mean_s"] == "20"
     assert rows[0]["backend"] == "fcfs"
+
+
+def test_both_documents_say_how_the_cap_came_about(tmp_path):
+    text = VARIED.replace('["fcfs", "mars"]', '["mars", { name = "fcfs-cap", set = { cap = 2 } }]')
+    sweep(str(sweep_file(tmp_path, text)), tmp_path / "capped", 1, in_process)
+    for document in (story, along):
+        told = document([tmp_path / "capped"])[0]
+        assert "`fcfs-cap`: cap fixed at 2, not searched: no best control." in told
 
 
 def test_missing_runs_are_told(folder):

@@ -41,7 +41,11 @@ def fake_play(order: Order) -> None:
         log.write(f"{order.cell.name}\n")
     folder = SweepFolder(order.root)
     config = RunConfig(
-        backend=order.cell.backend.name, workload="ilr-1", workload_hash="91c2", total_blocks=100
+        backend=order.cell.backend.name,
+        params=dict(order.cell.backend.set),
+        workload="ilr-1",
+        workload_hash="91c2",
+        total_blocks=100,
     )
     with RunFolder.create(folder.draft(order.cell.name), config) as run:
         for event in told(a_session("a", 0.0, 10.0), a_session("b", 5.0, 35.0)):
