@@ -23,14 +23,15 @@ from marsbench.engine.live.endpoint import COMPLETIONS
 from marsbench.engine.live.kv_events import BlockRemoved, BlockStored, KvEvents
 from marsbench.engine.live.options import GIVEN, LiveOptions, ToolsAs, live_options
 from marsbench.engine.live.recorder import Recorder
-from marsbench.engine.live.scrape import Scrape, read_metrics
-from marsbench.engine.live.server import Server, check_backend
+from marsbench.engine.live.server import Server, check_backend, metrics_told
 from marsbench.engine.live.stream import AnswerError, read_answer
 from marsbench.engine.live.tools import Tools
 from marsbench.engine.live.wire import Exchange, StampedConnection, Wire
 from marsbench.errors import UsageError
 from marsbench.events import Event, SessionArrived
+from marsbench.server_metrics import ServerMetrics
 from marsbench.session import Round, Session, ToolCall
+from metrics_pages import NO_PAGE, OF_TWO_ENGINES, TWO_ENGINES
 
 # --- what a server answers
 
@@ -73,11 +74,13 @@ def test_what_is_no_answer_is_named(body: bytes, why: str) -> None:
         read_answer(body, COMPLETIONS.decode)
 
 
-def test_metrics_are_read_and_what_is_not_there_is_none() -> None:
-    assert read_metrics(METRICS) == Scrape(0.25, 3, 2, 7, 400, 16)
-    assert read_metrics(METRICS).used_blocks == 100
-    assert read_metrics("# nothing\n") == Scrape()
-    assert read_metrics("").used_blocks is None
+def test_a_servers_metrics_are_what_its_page_says_or_none() -> None:
+    told = ServerMetrics(0.25, 3, 2, 7, 400, 16)
+    assert metrics_told(httpx.Response(200, text=METRICS)) == told
+    assert metrics_told(httpx.Response(200, text=TWO_ENGINES)) == OF_TWO_ENGINES
+    assert metrics_told(httpx.Response(200, text=NO_PAGE)) is None
+    assert metrics_told(httpx.Response(404, text=METRICS)) is None
+    assert metrics_told(None) is None
 
 
 # --- the wire

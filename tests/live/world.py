@@ -39,7 +39,7 @@ vllm:num_requests_waiting{engine="0"} 2.0
 vllm:num_requests_waiting_by_reason{engine="0",reason="capacity"} 2.0
 # TYPE vllm:num_preemptions counter
 vllm:num_preemptions_total{engine="0"} 7.0
-vllm:cache_config_info{block_size="16",engine="0",num_gpu_blocks="400"} 1.0
+vllm:cache_config_info{block_size="16",engine="0",num_gpu_blocks="401"} 1.0
 """
 
 

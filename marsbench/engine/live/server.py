@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from marsbench.engine.backends import Choice
-from marsbench.engine.live.scrape import Scrape, read_metrics
 from marsbench.errors import UsageError
+from marsbench.server_metrics import ServerMetrics, read_server_metrics
 from marsbench_backends.admission import Admission
 
 ANSWER_S = 10.0
@@ -35,7 +35,7 @@ class Server:
     version: str | None = None
     max_model_len: int | None = None
     gateway: dict[str, Any] | None = None
-    scrape: Scrape | None = None
+    scrape: ServerMetrics | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -61,7 +61,6 @@ def probe(root: str, model: str | None) -> Server:
     """Ask the server what it is. Raises UsageError when none answers, or not as one should."""
     with httpx.Client(base_url=root, timeout=ANSWER_S, headers=headers(), trust_env=False) as http:
         found = _model(root, model, _listed(http, root))
-        metrics = _get(http, "/metrics")
         return Server(
             root,
             str(found["id"]),
@@ -69,7 +68,7 @@ def probe(root: str, model: str | None) -> Server:
             version=_text(_get(http, "/version"), "version"),
             max_model_len=found.get("max_model_len"),
             gateway=_json(_get(http, "/marsbench/info")),
-            scrape=None if metrics is None else read_metrics(metrics.text),
+            scrape=metrics_told(_get(http, "/metrics")),
         )
 
 
@@ -123,6 +122,16 @@ def _get(http: httpx.Client, path: str) -> httpx.Response | None:
     except httpx.HTTPError:
         return None
     return answer if answer.status_code == 200 else None
+
+
+def metrics_told(answer: httpx.Response | None) -> ServerMetrics | None:
+    """What a metrics page says; None where there is none, or what came is no such page."""
+    if answer is None or answer.status_code != 200:
+        return None
+    try:
+        return read_server_metrics(answer.text)
+    except ValueError:
+        return None
 
 
 def _json(answer: httpx.Response | None) -> dict[str, Any] | None:

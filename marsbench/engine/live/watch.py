@@ -8,9 +8,10 @@ from collections.abc import Callable
 from marsbench import events
 from marsbench.engine.live.client import Tally
 from marsbench.engine.live.clock import WallClock
-from marsbench.engine.live.scrape import Scrape, read_metrics
+from marsbench.engine.live.server import metrics_told
 from marsbench.engine.live.tools import Tools
 from marsbench.engine.live.wire import NO_ANSWER, Wire
+from marsbench.server_metrics import ServerMetrics
 
 SAMPLE_S = 1.0
 LEAST_WALL_S = 0.2
@@ -50,28 +51,30 @@ class MetricsWatch:
             answer = await self._wire.client.get(self._url, timeout=ANSWER_S)
         except NO_ANSWER:
             return
-        if answer.status_code == 200:
-            self._write(read_metrics(answer.text))
+        found = metrics_told(answer)
+        if found is not None:
+            self._write(found)
 
-    def _write(self, found: Scrape) -> None:
+    def _write(self, found: ServerMetrics) -> None:
         at, tools = self._clock.now, self._tools.in_flight
         if found.preemptions is not None:
             self._record(events.PreemptionCount(at, found.preemptions))
         if not (tools or self._tally.in_flight):
             return
-        used, total = found.used_blocks, found.num_blocks
-        free = None if used is None or total is None else total - used
-        self._record(
-            events.KvUsage(
-                at,
-                used_blocks=used,
-                held_blocks=None,
-                free_blocks=free,
-                running=found.running,
-                waiting=found.waiting,
-                tools_in_flight=tools,
-            )
-        )
+        self._record(kv_usage(found, at, tools))
+
+
+def kv_usage(found: ServerMetrics, at: float, tools_in_flight: int | None) -> events.KvUsage:
+    """A reading as an event. A server does not say which of its blocks are held."""
+    return events.KvUsage(
+        at,
+        used_blocks=found.used_blocks,
+        held_blocks=None,
+        free_blocks=found.free_blocks,
+        running=found.running,
+        waiting=found.waiting,
+        tools_in_flight=tools_in_flight,
+    )
 
 
 async def repeat(seconds: float, action: Callable[[], None]) -> None:

@@ -12,10 +12,11 @@ import httpx
 from marsbench import events
 from marsbench.engine.live.clock import WallClock
 from marsbench.engine.live.kv_events import KvEvents
-from marsbench.engine.live.scrape import read_metrics
-from marsbench.engine.live.server import Server
+from marsbench.engine.live.server import Server, metrics_told
+from marsbench.engine.live.watch import kv_usage
 from marsbench.engine.openhands.gateway import Gateway, NoGateway
 from marsbench.engine.openhands.timeline import Timeline
+from marsbench.server_metrics import ServerMetrics
 from marsbench.session import Round, Session
 
 SAMPLE_S = 1.0
@@ -66,25 +67,13 @@ async def _sample(http: httpx.AsyncClient, url: str, clock: WallClock, record: R
     while True:
         with suppress(httpx.HTTPError):
             answer = await http.get(url, timeout=ANSWER_S)
-            if answer.status_code == 200:
-                _write(answer.text, clock.now, record)
+            found = metrics_told(answer)
+            if found is not None:
+                _write(found, clock.now, record)
         await asyncio.sleep(SAMPLE_S)
 
 
-def _write(page: str, at: float, record: Record) -> None:
-    found = read_metrics(page)
+def _write(found: ServerMetrics, at: float, record: Record) -> None:
     if found.preemptions is not None:
         record(events.PreemptionCount(at, found.preemptions))
-    used, total = found.used_blocks, found.num_blocks
-    free = None if used is None or total is None else total - used
-    record(
-        events.KvUsage(
-            at,
-            used_blocks=used,
-            held_blocks=None,
-            free_blocks=free,
-            running=found.running,
-            waiting=found.waiting,
-            tools_in_flight=None,
-        )
-    )
+    record(kv_usage(found, at, None))
