@@ -17,6 +17,7 @@ from marsbench.engine.request import RunRequest
 from marsbench.engine.settings import EngineSettings
 from marsbench.errors import RunFailedError
 from marsbench.hardware.profile import Hardware
+from marsbench.patience import await_end
 from marsbench.serve.emulated import emulated_hardware
 from marsbench.serve.plan import ServeRequest
 from marsbench.serve.server import Server, serving
@@ -140,11 +141,9 @@ def _gateway(choice: Choice, case: Case, server: Server) -> Iterator[str]:
         yield line.split()[0]
     finally:
         process.terminate()
-        try:
-            process.communicate(timeout=END_S)
-        except subprocess.TimeoutExpired:
+        if not await_end(process, END_S):
             process.kill()
-            process.communicate()
+        process.communicate()
 
 
 def _decisions(choice: Choice, case: Case, record: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def serve(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="P", help="0 for any that is free.")] = 8000,
     timeout: Annotated[
-        float, typer.Option(metavar="S", help="Seconds that the start may take.")
+        float, typer.Option(metavar="S", help="Silence of a start that is given up.")
     ] = 600.0,
     as_json: opt.AsJson = False,
 ) -> None:

@@ -16,19 +16,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from marsbench.clock import monotonic
 from marsbench.engine.progress import waiting_for
 from marsbench.errors import RunFailedError, UsageError
-from marsbench.serve.log import reason
+from marsbench.patience import Patience, await_end, await_nobody
+from marsbench.serve.log import reason, tail
 from marsbench.serve.model_folder import write_model
 from marsbench.serve.plan import ServeRequest, command, environment, max_model_len
 from marsbench.serve.plugin import write_plugin
 
-START_S = 600.0
+if TYPE_CHECKING:
+    import httpx
+
+SILENCE_S = 600.0
 GRACE_S = 10.0
-KILL_S = 1.0
+KILL_S = 10.0
 POLL_S = 0.2
+ANSWER_S = 5.0
 
 
 @dataclass
@@ -67,24 +72,19 @@ class Server:
         self.check_alive()
 
     def stop(self, grace_s: float = GRACE_S) -> None:
-        """Ask it to end, then end it and everything in its process group."""
+        """Ask it to end, then end it and everything in its process group.
+
+        grace_s: of silence; an engine that writes its record has as long as that takes.
+        """
         with suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGTERM)
         # A second Ctrl-C does not wait.
-        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            self.process.wait(grace_s)
-        _kill_group(self.process.pid)
-        self.process.wait(KILL_S)
-
-
-def _kill_group(group: int) -> None:
-    """End what is left of a process group, and wait until it is gone."""
-    deadline = monotonic() + KILL_S
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
-        while monotonic() < deadline:
-            time.sleep(0.02)
-            os.killpg(group, 0)
+        with suppress(KeyboardInterrupt):
+            await_end(self.process, grace_s)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        await_nobody(self.process.pid, KILL_S)
 
 
 @contextmanager
@@ -106,10 +106,11 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def serving(
-    request: ServeRequest, start_s: float = START_S, show_progress: bool = False
+    request: ServeRequest, silence_s: float = SILENCE_S, show_progress: bool = False
 ) -> Iterator[Server]:
     """A server that is healthy, until the block ends; then none of its processes is left.
 
+    silence_s: how long its start may be without a line in its log and without work.
     Raises UsageError where vLLM is not installed or the port is taken, RunFailedError when the
     server does not come up or dies. Its log is kept then, and only then.
     """
@@ -120,7 +121,7 @@ def serving(
     server = _start(request, folder)
     try:
         with waiting_for(f"starting vLLM with {request.choice.name}", show_progress):
-            await_health(server, start_s)
+            await_health(server, silence_s)
         yield server
     except RunFailedError:
         failed = True
@@ -173,22 +174,33 @@ def _free_port(request: ServeRequest) -> int:
         return int(probe.getsockname()[1])
 
 
-def await_health(server: Server, start_s: float) -> None:
-    """Until it answers. Raises RunFailedError when it dies first, or takes longer."""
+def await_health(server: Server, silence_s: float) -> None:
+    """Until it answers. Raises RunFailedError when it dies first, or is silent for so long."""
     import httpx
 
-    deadline = monotonic() + start_s
-    with httpx.Client(base_url=server.url, timeout=5.0, trust_env=False) as client:
-        while True:
+    patience = Patience(server.process.pid, silence_s, server.log)
+    with httpx.Client(base_url=server.url, timeout=ANSWER_S, trust_env=False) as client:
+        while not _answers(server, client):
             server.check_alive()
-            with suppress(httpx.TransportError):
-                if client.get("/health").is_success:
-                    break
-            if monotonic() > deadline:
-                raise RunFailedError(
-                    f"The server did not answer within {start_s:.0f} s: {reason(server.log)} "
-                    f"(its log: {server.log})"
-                )
+            if patience.is_over():
+                raise RunFailedError(_silence(server, silence_s))
             time.sleep(POLL_S)
-        sources = client.get("/kv_event_sources").json()
-    server.kv_events = next((s["endpoint"] for s in sources.values()), None)
+
+
+def _answers(server: Server, client: httpx.Client) -> bool:
+    """Whether it is healthy; where its KV events come from is known then."""
+    import httpx
+
+    with suppress(httpx.TransportError):
+        if client.get("/health").is_success:
+            sources = client.get("/kv_event_sources").json()
+            server.kv_events = next((s["endpoint"] for s in sources.values()), None)
+            return True
+    return False
+
+
+def _silence(server: Server, silence_s: float) -> str:
+    return (
+        f"The server does not answer, and for {silence_s:g} s it neither wrote to its log nor "
+        f"worked; --timeout gives it longer. The end of its log, {server.log}:\n{tail(server.log)}"
+    )

@@ -23,7 +23,7 @@ from marsbench.engine.live.stream import Answer, AnswerError, read_answer
 from marsbench.engine.live.wire import NO_ANSWER, Exchange, Wire
 from marsbench.session import Prompt
 
-ALIVE_S = 5.0
+ALIVE_S = 60.0  # a server that is busy is not dead
 
 
 class RoundFailedError(Exception):

@@ -14,7 +14,7 @@ from marsbench.errors import UsageError
 from marsbench.server_metrics import ServerMetrics, read_server_metrics
 from marsbench_backends.admission import Admission
 
-ANSWER_S = 10.0
+ANSWER_S = 60.0
 KEY = "OPENAI_API_KEY"
 # Of what a gateway says of itself, what the run folder keeps: where it was is not among it.
 GATEWAY_FACTS = ("version", "backend", "parameters", "speed", "tool_cores")

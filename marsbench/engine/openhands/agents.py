@@ -6,18 +6,21 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from marsbench.errors import RunFailedError, UsageError
+from marsbench.patience import Patience
 from marsbench.tasks.commands import plain_environment
 
 WORKER = Path(__file__).with_name("agent_worker.py")
-START_S = 240.0  # to import OpenHands; a busy machine takes a minute
+SILENCE_S = 240.0
+LOOK_S = 0.5
 STOP_S = 10.0
 LINE_LIMIT = 1 << 20
+Said = TypeVar("Said")
 
 
 class Agents:
@@ -46,7 +49,7 @@ class Agents:
     async def ready(self) -> None:
         """Waits until OpenHands is imported and one agent has been tried."""
         try:
-            first = await asyncio.wait_for(anext(self.messages()), START_S)
+            first = await self._waited_for(anext(self.messages()), SILENCE_S)
         except (TimeoutError, RunFailedError) as error:
             raise UsageError(
                 f"OpenHands could not be started: {_last_line(self._log)}; "
@@ -57,6 +60,16 @@ class Agents:
             raise UsageError(f"OpenHands failed its trial before the first agent: {why}")
         self.version = first["sdk"]
 
+    async def _waited_for(self, work: Awaitable[Said], silence_s: float) -> Said:
+        """What comes of it. Raises TimeoutError when the launcher does nothing for so long."""
+        awaited = asyncio.ensure_future(work)
+        patience = Patience(self._process.pid, silence_s, self._log)
+        while not (await asyncio.wait({awaited}, timeout=LOOK_S))[0]:
+            if patience.is_over():
+                awaited.cancel()
+                raise TimeoutError
+        return awaited.result()
+
     def _say(self, order: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
@@ -66,7 +79,7 @@ class Agents:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_S)
+            await self._waited_for(self._process.wait(), STOP_S)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from marsbench.errors import RunFailedError
+from marsbench.patience import await_end
 
 STOP_S = 15.0
 
@@ -33,9 +34,7 @@ def serving_verb(*verb: str) -> Iterator[str]:
         yield words[0]
     finally:
         process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
+        if not await_end(process, STOP_S):
             process.kill()
             process.wait()
         process.stdout.close()

@@ -1,0 +1,127 @@
+"""Waiting for a process: as long as it gets on, and no longer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from marsbench.patience import Patience, await_end, await_nobody, cpu_s, processes
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+SILENCE_S = 100.0
+SPINS = "[0 for _ in iter(int, 1)]"
+SLEEPS = "import time; time.sleep(1000)"
+IGNORES = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); "
+
+
+@dataclass
+class World:
+    """A clock and a process as the test says."""
+
+    at: float = 0.0
+    used_s: float | None = 0.0
+
+    def patience(self, log: Path | None = None) -> Patience:
+        return Patience(1, SILENCE_S, log, lambda: self.at, lambda _: self.used_s)
+
+
+def test_silence_is_what_ends_patience() -> None:
+    world = World()
+    patience = world.patience()
+    found = []
+    for world.at in (50.0, 100.0, 101.0):
+        found.append(patience.is_over())
+    assert found == [False, False, True]
+
+
+def test_work_is_no_silence_however_long_it_takes() -> None:
+    world = World()
+    patience = world.patience()
+    for look in range(1, 1000):  # a fiftieth of a core, on a busy machine
+        world.at, world.used_s = 10.0 * look, 0.2 * look
+        assert not patience.is_over()
+
+
+def test_idling_is_silence() -> None:
+    world = World()
+    patience = world.patience()
+    over = []
+    for look in range(1, 40):  # a two-hundredth of a core
+        world.at, world.used_s = 5.0 * look, 0.025 * look
+        over.append(patience.is_over())
+    assert over[-1]
+    assert over.index(True) == 20
+
+
+def test_a_log_that_grows_is_no_silence(tmp_path: Path) -> None:
+    world, log = World(used_s=None), tmp_path / "log"
+    patience = world.patience(log)
+    for look in range(1, 10):
+        world.at = 90.0 * look
+        log.write_text("x" * look)
+        assert not patience.is_over()
+    world.at += SILENCE_S + 1
+    assert patience.is_over()
+
+
+@linux
+@pytest.mark.processes
+def test_a_process_and_all_below_it_are_counted() -> None:
+    works = "sum(range(5_000_000)); print(1, flush=True); input()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {works!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        tree = [p for p in processes() if process.pid in (p.pid, p.parent)]
+        used = cpu_s(process.pid)
+        process.communicate(b"\n")
+    assert len(tree) == 2
+    assert used == pytest.approx(sum(p.cpu_s for p in tree))
+    assert min(p.cpu_s for p in tree) > 0
+    assert cpu_s(process.pid) == 0
+
+
+def asked_to_end(code: str, most_s: float = 600.0) -> bool:
+    """Whether a process with this code ends in time; it is killed if not."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.terminate()
+    ended = await_end(process, 0.2, most_s)
+    process.kill()
+    process.communicate()
+    await_nobody(process.pid, 10)
+    assert [p for p in processes() if p.group == process.pid and not p.is_zombie] == []
+    return ended
+
+
+@linux
+@pytest.mark.processes
+def test_one_that_works_after_it_was_asked_to_end_is_let_finish() -> None:
+    """Its work takes longer than it may be silent."""
+    code = (
+        "import signal, sys, time\n"
+        "def work(*_):\n"
+        "    until = time.process_time() + 0.5\n"
+        "    while time.process_time() < until: pass\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, work)\n"
+        "print(1, flush=True)\n"
+        "signal.pause()\n"
+    )
+    assert asked_to_end(code)
+
+
+@linux
+@pytest.mark.processes
+@pytest.mark.parametrize("code", [SPINS, SLEEPS])
+def test_one_that_does_not_end_is_not_waited_for_for_ever(code: str) -> None:
+    assert not asked_to_end(IGNORES + code, most_s=1.0)
