@@ -65,13 +65,13 @@ def _checkout(package: Path) -> tuple[str | None, bool | None]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints, or None when there is no git, no checkout, or no answer in ten seconds."""
+    """What git prints, or None when there is no git, no checkout, or no answer in a minute."""
     git = shutil.which("git")
     if git is None:
         return None
     command = [git, "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
