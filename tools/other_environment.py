@@ -6,7 +6,7 @@
     … --lock                                                    resolve the versions anew
 
 Instant where nothing has changed. PYTHON312 names a Python 3.12 or 3.13, PYTHON311 a 3.11, where
-none is found. Exit code 3: there is none.
+none is found. Exit code 3: it cannot be had here, for want of a Python or of a package.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from environment import NO_PACKAGES, PYTHON, REQUIREMENTS, ROOT, install_torch, uv_env
 from environment import install as pip_install
 
-NO_PYTHON_CODE = 3
+NOT_TO_BE_HAD = 3
 NO_PYTHON = (
     "{what} need Python {versions}, and none was found: install one, or say where it is, "
     "as in `make {name} {variable}=/path/to/python{first}`."
@@ -109,6 +110,12 @@ def say(message: str) -> None:
     print(f"set-up: {message}", file=sys.stderr, flush=True)
 
 
+def not_to_be_had(why: str) -> NoReturn:
+    """Exits so that a run which can do without goes on."""
+    print(why, file=sys.stderr)
+    sys.exit(NOT_TO_BE_HAD)
+
+
 def version(python: str) -> str:
     """Its "3.12"; empty where it does not run: pyenv's names run only where they are chosen."""
     ask = "import sys; print('{}.{}'.format(*sys.version_info[:2]))"
@@ -138,7 +145,7 @@ def candidates(environment: Environment) -> list[str]:
 
 
 def find_python(environment: Environment) -> str:
-    """The first Python that will do. Exits with 3 where there is none."""
+    """The first Python that will do. Exits where there is none."""
     for python in candidates(environment):
         if version(python) in environment.versions:
             return python
@@ -149,8 +156,7 @@ def find_python(environment: Environment) -> str:
         variable=environment.variable,
         first=environment.versions[0],
     )
-    print(message, file=sys.stderr)
-    sys.exit(NO_PYTHON_CODE)
+    not_to_be_had(message)
 
 
 def install(environment: Environment) -> None:
@@ -162,12 +168,15 @@ def install(environment: Environment) -> None:
     make = [str(PYTHON), "-m", "uv", "venv", "--quiet", "--clear", "--python", base]
     make.append(str(environment.folder))
     if subprocess.run(make, cwd=ROOT, env=env, check=False).returncode:
-        sys.exit(NO_PACKAGES)
+        not_to_be_had(f"{base} makes no environment: see the message above.")
     if environment.torch:
-        install_torch(env, has_gpu=False)
+        try:
+            install_torch(env, has_gpu=False)
+        except SystemExit as end:
+            not_to_be_had(str(end.code))
     lock = str(environment.lock)
     if not pip_install("--no-deps", "--compile-bytecode", "-r", lock, env=env):
-        sys.exit(NO_PACKAGES)
+        not_to_be_had(NO_PACKAGES)
     environment.done.write_text(environment.digest())
     say(f"done in {time.perf_counter() - began:.0f} s")
 

