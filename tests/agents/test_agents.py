@@ -122,11 +122,11 @@ def test_an_agent_that_sleeps_is_killed_and_one_that_diverges_fails_alone(tmp_pa
     lines = [SLEEPY, {**SLEEPY, "id": "unheard"}]
     tasks.write_text("\n".join(map(json.dumps, lines)))
     run, summary = play(
-        Trouble(), tmp_path / "run", Knobs(arrivals="closed:2"), str(tasks), time_limit_s=8.0
+        Trouble(), tmp_path / "run", Knobs(arrivals="closed:2"), str(tasks), time_limit_s=30.0
     )
     assert summary["sessions"]["failed"] == 2
     reasons = {r["task"]: r["reason"] for r in read_results(run.path) or []}
-    assert reasons["sleepy"] == "killed at its time limit of 8 s"
+    assert reasons["sleepy"] == "killed at its time limit of 30 s"
     assert "not recorded: task 'unheard'" in reasons["unheard"]
     asleep = [p for p in psutil.process_iter() if "sleep 987.25" in " ".join(command(p))]
     assert asleep == [], "what an agent started ends with it"
@@ -143,7 +143,7 @@ def test_importing_openhands_asks_the_network_for_nothing(tmp_path: Path) -> Non
     """The worker refuses every connection before its first agent, and says which it refused."""
     done = subprocess.run(
         [str(agents_python()), "-P", "-W", "ignore", str(WORKER)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=True,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
         env={**os.environ, "HOME": str(tmp_path)},
     )  # fmt: skip
     (line,) = done.stdout.splitlines()

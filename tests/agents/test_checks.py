@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
-import psutil
 import pytest
 
+from marsbench.patience import processes
 from marsbench.tasks.check import check_task
 from marsbench.tasks.commands import run_limited
 from marsbench.tasks.task import Check, Task
 from marsbench.tasks.workspace import make_workspace
+from waits import until
 
 
 def task(command: str, **check: object) -> Task:
-    limits = Check.model_validate({"command": command, **check})
+    limits = Check.model_validate({"command": command, "time_s": 3600, **check})
     return Task(id="t", prompt="x", files={"a.txt": "a\n"}, check=limits)
 
 
@@ -40,8 +40,8 @@ def test_a_check_that_takes_too_much_memory_fails(tmp_path: Path) -> None:
 def test_what_a_command_left_in_the_background_ends_with_it(tmp_path: Path) -> None:
     ended = run_limited("sleep 61.25 & echo $!", tmp_path, 10, 1024)
     assert ended.code == 0
-    with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(int(ended.output)).wait(10)
+    left = int(ended.output)
+    until(lambda: not [p for p in processes() if p.pid == left and not p.is_zombie])
 
 
 def test_hidden_files_win_over_the_agents_and_stay_hidden(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from marsbench.replay.recording import Recording, load_recordings
 from marsbench.replay.server import ChatServer, serving
 from marsbench.runs import RunFolder, RunSummary
 from marsbench.workload.make import Knobs
+from waits import until
 
 
 class Watched:
@@ -61,13 +62,13 @@ def replay_server(model: Model) -> Iterator[str]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert started.wait(30)
+    until(started.is_set)
     assert not errors
     try:
         yield urls[0]
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
+        until(lambda: not thread.is_alive())
 
 
 def replayed(extra: Mapping[str, Recording] | None = None) -> Watched:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from marsbench import cli
+from waits import output
 
 MAIN = "from marsbench.cli import main; main()"
 SMALL = ("--workload", "chat", "--sessions", "4", "--rate", "0.2")
@@ -136,6 +137,6 @@ def killed(processes: Processes) -> Path:
 
 @pytest.fixture(scope="session")
 def played(processes: Processes, killed: Path) -> Played:
-    out, err = processes.played.communicate(timeout=120)
+    out, err = output(processes.played)
     done = Done(processes.played.returncode, out, err)
     return Played(done, processes.folder / "run", (*PLAYED, *ALPHAS))

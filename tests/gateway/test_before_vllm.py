@@ -15,12 +15,13 @@ import pytest
 
 pytest.importorskip("vllm")
 
-from gateway.world import World, play
+from gateway.world import UNLIMITED, World, play
 from marsbench.engine.backends import choose
 from marsbench.engine.settings import EngineSettings
 from marsbench.gateway.server import Config, Gateway, start
 from marsbench.serve.plan import ServeRequest
 from marsbench.serve.server import Server, serving
+from waits import turns
 
 pytestmark = [pytest.mark.live, pytest.mark.vllm]
 BLOCKS, SPEED = 2000, 10.0
@@ -43,8 +44,8 @@ async def before(vllm: Server, backend: str, *assignments: str) -> AsyncIterator
     gateway = Gateway(config)
     runner, url = await start(gateway)
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as client:
-            yield World(url, client, gateway)
+        async with aiohttp.ClientSession(timeout=UNLIMITED) as client:
+            yield World(url, client, gateway, upstream=vllm.process)
     finally:
         await runner.cleanup()
 
@@ -95,28 +96,27 @@ def test_sessions_take_turns_and_get_what_the_server_says(vllm: Server) -> None:
             direct = [await text(w, vllm.url, body(vllm, "d", f"{name} begins")) for name in names]
             assert [first for first, _ in said] == direct
 
-    play(story())
+    play(story(), vllm.process)
 
 
 def test_pressure_is_what_the_server_says(vllm: Server) -> None:
     async def story() -> None:
         async with before(vllm, "mars") as w:
             async with w.client.post(
-                w.url + COMPLETIONS, json=body(vllm, "a", "x" * 16_000, tokens=2000)
+                w.url + COMPLETIONS, json=body(vllm, "a", "x" * 16_000, tokens=15_000)
             ) as answer:
                 await answer.content.readany()
-                async with asyncio.timeout(5):
-                    while (w.gateway.pressure.free_blocks or 0) > BLOCKS - 1000:
-                        await asyncio.sleep(0.02)
+                assert await turns(
+                    lambda: (w.gateway.pressure.free_blocks or 0) <= BLOCKS - 1000, vllm.process
+                )
                 assert w.gateway.pressure.num_blocks == BLOCKS
                 assert await running(w) == 1
                 answer.close()  # goes away mid-stream
-            async with asyncio.timeout(5):
-                while await running(w):
-                    await asyncio.sleep(0.02)
+            while await running(w):
+                await asyncio.sleep(0.02)
             await w.until(0, 0, 0, 0)
 
-    play(story())
+    play(story(), vllm.process)
 
 
 def test_when_the_server_dies_the_count_is_zero(vllm: Server) -> None:
@@ -133,4 +133,4 @@ def test_when_the_server_dies_the_count_is_zero(vllm: Server) -> None:
                 assert answer.status == 502
             assert w.counts == (0, 0, 0, 0)
 
-    play(story())
+    play(story(), vllm.process)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,20 +15,22 @@ from aiohttp import web
 
 from marsbench.engine.backends import choose
 from marsbench.gateway.server import Config, Gateway, loop_factory, start
+from waits import bounded, turns
 
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CHAT = "/v1/chat/completions"
-PATIENCE_S = 5.0
+UNLIMITED = aiohttp.ClientTimeout(None)
 
 
 @dataclass
 class World:
-    """The gateway's URL, a client, and what the scripted server saw."""
+    """The gateway's URL, a client, and what the scripted server saw, or a real one's process."""
 
     url: str
     client: aiohttp.ClientSession
     gateway: Gateway
     seen: list[tuple[web.BaseRequest, bytes]] = field(default_factory=list)
+    upstream: subprocess.Popen[bytes] | None = None
 
     def post(self, session: str | None = "s", path: str = CHAT, **body: Any) -> Any:
         """A round; `async with` it as aiohttp's own."""
@@ -51,9 +54,7 @@ class World:
 
     async def until(self, *counts: int) -> None:
         """Wait until these are the counts."""
-        async with asyncio.timeout(PATIENCE_S):
-            while self.counts != counts:
-                await asyncio.sleep(0.002)
+        assert await turns(lambda: self.counts == counts, self.upstream), self.counts
 
     def events(self, *kinds: str) -> list[str]:
         found, _ = self.gateway.telemetry.since(0)
@@ -100,18 +101,13 @@ async def world(
         gateway = Gateway(Config(choose(backend, assignments), **options))
         runner, url = await start(gateway)
         try:
-            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE_S)) as client:
+            async with aiohttp.ClientSession(timeout=UNLIMITED) as client:
                 yield World(url, client, gateway, seen)
         finally:
             await runner.cleanup()
 
 
-def play(story: Awaitable[None]) -> None:
+def play(story: Awaitable[None], upstream: subprocess.Popen[bytes] | None = None) -> None:
     """Run a test's story on the loop that the gateway runs on; it never hangs."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(4 * PATIENCE_S):
-            await story
-
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(bounded())
+        runner.run(bounded(story, upstream))

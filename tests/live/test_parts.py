@@ -7,6 +7,7 @@ import functools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import aiohttp
 import httpx
@@ -32,6 +33,7 @@ from marsbench.events import Event, SessionArrived
 from marsbench.server_metrics import ServerMetrics
 from marsbench.session import Round, Session, ToolCall
 from metrics_pages import NO_PAGE, OF_TWO_ENGINES, TWO_ENGINES
+from waits import turns
 
 # --- what a server answers
 
@@ -99,18 +101,25 @@ def test_aiohttps_connections_are_made_where_we_put_ours_in() -> None:
 
 
 def test_bytes_are_stamped_as_they_arrive_though_they_are_read_at_the_end() -> None:
+    """The server sends each token when the one before has been stamped, and notes when."""
     sent: list[float] = []
     first: list[float] = []
+    written: list[float] = []
+    exchanges: list[Exchange] = []
 
     async def script(call: Call) -> object:
         response = await call.begin()
         for number in range(3):
-            await asyncio.sleep(0.1)
+            stamps = len(exchanges[0].times)
+            written.append(monotonic())
             await call.token(response, number)
+            assert await turns(lambda: len(exchanges[0].times) > stamps)  # noqa: B023
+        written.append(monotonic())
         return await call.end(response, 3)
 
     async def main(url: str) -> tuple[Exchange, bytes]:
         exchange = Exchange(sent.append, first.append, COMPLETIONS.holds_token)
+        exchanges.append(exchange)
         async with Wire() as wire:
             await wire.warm(f"{url}/v1/models")
             head = {"Content-Type": "application/json", "X-Session-ID": "s"}
@@ -126,8 +135,8 @@ def test_bytes_are_stamped_as_they_arrive_though_they_are_read_at_the_end() -> N
     times = exchange.at(read_answer(body, COMPLETIONS.decode).offsets)
     assert sent == [exchange.sent_at]
     assert first == [times[0]]
-    assert times[0] - sent[0] >= 0.1
-    assert all(0.08 < gap < 1 for gap in times[1:] - times[:-1])
+    for at, (before, after) in zip(times, pairwise(written), strict=True):
+        assert before <= at <= after
 
 
 def test_connections_are_used_again() -> None:
@@ -211,7 +220,7 @@ def test_what_is_played_as_work_for_a_core_is_load(how: ToolsAs, loads: list[int
 def test_asleep_at_speed_they_take_the_same_seconds_of_the_run() -> None:
     began = monotonic()
     assert asyncio.run(ends("sleep", BURNS, BURNS, speed=4.0)) == pytest.approx([0.4, 0.4])
-    assert 0.1 <= monotonic() - began < 5
+    assert monotonic() - began >= 0.1
 
 
 @pytest.mark.parametrize(("how", "call"), [("both", BURNS), ("cpu", BURNS), ("cpu", WAITS)])

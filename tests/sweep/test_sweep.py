@@ -7,15 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from marsbench.errors import UsageError
+from marsbench.patience import processes
 from marsbench.sweep.folder import SweepFolder
 from marsbench.sweep.progress import clock
 from marsbench.sweep.run import sweep
 from sweep.fakes import fake_local, in_process, moody_local, plays, sweep_file
+from waits import until
 
 # What a script starts in the background ignores Ctrl-C, and a test may be that: so it is asked for.
 DRIVER = """
@@ -94,13 +95,11 @@ def test_a_failing_cell_stops_no_other(file, root):
 @pytest.mark.processes
 def test_after_kill_9_nothing_is_redone_lost_or_counted_twice(file, root):
     with driver(file, root) as process:
-        wait_until(lambda: len(complete(root)) >= 3)
+        until(lambda: (len(complete(root)), len(plays(root))) == (3, 5), process)
         process.send_signal(signal.SIGKILL)
-    time.sleep(0.5)
+    until(lambda: nobody_in(process.pid))
     before = {path: path.stat().st_ino for path in complete(root)}
-    begun = len(plays(root))
-    time.sleep(0.5)
-    assert len(plays(root)) == begun, "a worker went on without its parent"
+    assert len(plays(root)) == 5, "a worker went on without its parent"
     report = sweep(file, root, 2, fake_local)
     assert report.played == 12 - len(before)
     assert {path: path.stat().st_ino for path in before} == before
@@ -111,19 +110,19 @@ def test_after_kill_9_nothing_is_redone_lost_or_counted_twice(file, root):
 @pytest.mark.processes
 def test_ctrl_c_stops_it_and_keeps_what_is_complete(file, root):
     with driver(file, root) as process:
-        wait_until(lambda: complete(root))
+        until(lambda: (len(complete(root)), len(plays(root))) == (3, 5), process)
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(timeout=10) != 0
-    begun = len(plays(root))
-    time.sleep(0.5)
-    assert len(plays(root)) == begun
-    assert complete(root)
+        until(lambda: process.poll() is not None, process)
+    assert process.returncode != 0
+    until(lambda: nobody_in(process.pid))
+    assert len(plays(root)) == 5
+    assert len(complete(root)) == 3
 
 
 @pytest.mark.processes
 def test_two_sweeps_do_not_write_into_one_folder(file, root):
     with driver(file, root) as process:
-        wait_until(lambda: complete(root))
+        until(lambda: complete(root), process)
         with pytest.raises(UsageError, match="Another sweep"):
             sweep(file, root, 1, in_process)
         process.kill()
@@ -149,8 +148,8 @@ def test_clock(seconds, text):
 
 
 def driver(file, root):
-    """A sweep in a process group of its own, a tenth of a second a cell."""
-    environment = {**os.environ, "FAKE_PLAY_S": "0.3", "PYTHONPATH": os.pathsep.join(sys.path)}
+    """A sweep in a process group of its own; two workers play three cells and then no more."""
+    environment = {**os.environ, "FAKE_PLAYS": "3", "PYTHONPATH": os.pathsep.join(sys.path)}
     script = root.parent / "driver.py"
     script.write_text(DRIVER)
     return subprocess.Popen(
@@ -165,8 +164,5 @@ def complete(root):
     return sorted(root.glob("ilr-1*"))
 
 
-def wait_until(holds, seconds=30):
-    deadline = time.monotonic() + seconds  # noqa: TID251
-    while not holds():
-        assert time.monotonic() < deadline, "it took too long"  # noqa: TID251
-        time.sleep(0.02)
+def nobody_in(group):
+    return not [p for p in processes() if p.group == group and not p.is_zombie]

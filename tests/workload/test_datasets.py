@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from marsbench.errors import UsageError
 from marsbench.session import Cut, Round, ToolCall
@@ -94,7 +94,7 @@ def test_a_name_on_the_hub_without_a_network_is_one_sentence(tmp_path: Path) -> 
         [sys.executable, "-m", "marsbench", "workload", "import", "hf", "someone/nothing",
          "-o", "w.jsonl"],
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")},
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith("marsbench: Cannot load the data set 'someone/nothing' (")
@@ -102,7 +102,7 @@ def test_a_name_on_the_hub_without_a_network_is_one_sentence(tmp_path: Path) -> 
     assert done.stderr.count("\n") == 1
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(workloads())
 def test_rows_come_back_as_they_were(before: Workload) -> None:
     sources, header = read_rows_of_ours(rows_of(before), "here")

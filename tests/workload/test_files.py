@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marsbench.errors import UsageError
@@ -48,7 +48,7 @@ def round_with(**fields: Any) -> str:
     return changed(rounds=[{"append_tokens": 5, "output_tokens": 1, **fields}])
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None)
 @given(
     drawn=st.lists(sessions(), min_size=1, max_size=3),
     lanes=st.none() | st.integers(1, 9),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marsbench.session import Cut, Round, Session, ToolCall
@@ -279,7 +279,7 @@ def workloads(draw: st.DrawFn) -> Workload:
     return Workload("w", tuple(numbered(one, numbers) for one in drawn), lanes, meta)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(workloads())
 def test_an_export_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, before: Workload

@@ -1,0 +1,12 @@
+"""What live runs in tests share."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway's word is waited for however late a busy machine brings it."""
+    for module in ("gateway", "run"):
+        monkeypatch.setattr(f"marsbench.engine.live.{module}.PATIENCE_S", 3600.0)
