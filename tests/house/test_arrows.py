@@ -58,6 +58,13 @@ RULES: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {
         lambda name: is_in(name, "marsbench.errors"),
         lambda target: is_in(target, "marsbench", "marsbench_backends"),
     ),
+    "intervals imports no other room but errors": (
+        lambda name: is_in(name, "marsbench.intervals"),
+        lambda target: (
+            is_in(target, "marsbench", "marsbench_backends")
+            and not is_in(target, "marsbench.errors", "marsbench.intervals")
+        ),
+    ),
     "session and events import no other room but errors": (
         lambda name: is_in(name, "marsbench.session", "marsbench.events"),
         lambda target: (
@@ -116,6 +123,8 @@ def test_arrow_holds(rule: str) -> None:
         ("marsbench_backends.mars", "marsbench_backends.policy.Policy", 0),
         ("marsbench_backends.scheduler", "vllm.v1.request.Request", 0),
         ("marsbench.metrics.goodput", "torch", 2),
+        ("marsbench.intervals.pairs", "marsbench.compare.figures", 1),
+        ("marsbench.intervals.pairs", "marsbench.intervals.seeds", 0),
         ("marsbench.report", "marsbench.engine.sim", 1),
         ("marsbench.engine.sim.loop", "vllm.config", 0),
         ("marsbench.hardware.vllm_kv", "vllm.config", 0),
