@@ -10,7 +10,7 @@ assemble  the way from folders to that value
 read      run folders, sweep folders and capacity searches into runs at places
 figures   what is taken from a run: one number a figure
 points    runs of one place, their seeds put together
-intervals bootstrap intervals of means, differences and ratios
+rows      every figure of every backend, and against the baseline (marsbench.intervals)
 ranking   who is ahead, and whether that holds somewhere else
 traces    what happened over time
 
@@ -33,7 +33,6 @@ from marsbench.compare.values import (
     Estimate,
     EvictionPoint,
     Fairness,
-    Interval,
     KvPoint,
     OfOracle,
     Ranking,
@@ -45,6 +44,7 @@ from marsbench.compare.values import (
     Traces,
     frame,
 )
+from marsbench.intervals import Interval
 
 __all__ = [
     "ACROSS",

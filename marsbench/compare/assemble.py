@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from marsbench.compare.alike import check_alike, check_dimensions
 from marsbench.compare.caps import caps_in, given_caps
-from marsbench.compare.cautions import ENOUGH_SEEDS, cautions_on
+from marsbench.compare.cautions import cautions_on
 from marsbench.compare.curves import area_of, cdf_of, curve_of, rounds_at
 from marsbench.compare.fairness import fairness, size_rows, sizes, tenant_rows
-from marsbench.compare.figures import figure_of, goodput_name
-from marsbench.compare.groups import Group, Seed, drawn, groups_of, same_sessions
-from marsbench.compare.intervals import CONFIDENCE, RESAMPLES, Drawn, difference, interval, ratio
-from marsbench.compare.points import Matrix, Place, gathered
+from marsbench.compare.figures import goodput_name
+from marsbench.compare.groups import groups_of
+from marsbench.compare.points import Matrix, gathered
 from marsbench.compare.ranking import held, ranking, standings, varied
 from marsbench.compare.read import Given, Run, across, read
-from marsbench.compare.values import (
-    Comparison,
-    Difference,
-    Estimate,
-    Interval,
-    OfOracle,
-    Ranking,
-    Standing,
-)
+from marsbench.compare.rows import Rows
+from marsbench.compare.values import Comparison, Ranking
 from marsbench.errors import UsageError, unknown_name
+from marsbench.intervals import CONFIDENCE, check_confidence
 from marsbench.metrics.goodput import check_alpha
 
-ORACLE = "oracle"
 DEFAULT_BASELINE = "fcfs"
 
 
@@ -41,7 +32,6 @@ class Terms:
     baseline: str
     alphas: tuple[float, ...]
     confidence: float
-    resamples: int
 
 
 def compare(
@@ -51,7 +41,6 @@ def compare(
     alphas: Sequence[float] | None = None,
     across: Collection[str] = (),
     confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
 ) -> Comparison:
     """Everything that these folders (of runs, sweeps, capacity searches) say beside each other.
 
@@ -59,13 +48,14 @@ def compare(
     alphas: where goodput is taken (where all runs took it). across: dimensions that the runs may
     differ in; they then stand beside each other under labels that say so.
     Raises UsageError for a folder that is none of the three, for runs that are not alike, and for
-    a baseline or an α that cannot be.
+    a baseline, an α or a confidence that cannot be.
     """
+    check_confidence(confidence)
     wanted = tuple(check_alpha(alpha) for alpha in alphas or ())
     looked_across = check_dimensions(across)
     given = read(runs, wanted)
     own = _alike(given, looked_across)
-    return _assembled(given, own, _terms(own, baseline, wanted, confidence, resamples))
+    return _assembled(given, own, _terms(own, baseline, wanted, confidence))
 
 
 def _alike(given: Given, dimensions: Collection[str]) -> tuple[Run, ...]:
@@ -84,13 +74,12 @@ def _terms(
     baseline: str | None,
     alphas: tuple[float, ...],
     confidence: float,
-    resamples: int,
 ) -> Terms:
     labels = list(dict.fromkeys(run.backend for run in runs))
     if baseline is not None and baseline not in labels:
         raise unknown_name("baseline", baseline, labels)
     default = DEFAULT_BASELINE if DEFAULT_BASELINE in labels else next(iter(labels), "")
-    return Terms(baseline or default, alphas or _alphas_of(runs), confidence, resamples)
+    return Terms(baseline or default, alphas or _alphas_of(runs), confidence)
 
 
 def _alphas_of(runs: Sequence[Run]) -> tuple[float, ...]:
@@ -114,8 +103,7 @@ def _assembled(given: Given, runs: Sequence[Run], terms: Terms) -> Comparison:
         for name in matrix.backends
         if (place, name) in groups
     ]
-    draws = {(g.place, g.backend): drawn(g, terms.alphas, terms.resamples) for g in ordered}
-    rows = Rows(ordered, draws, terms)
+    rows = Rows(ordered, terms.baseline, terms.confidence)
     first = terms.alphas[0] if terms.alphas else 3.0
     pooled = [(group, group.sessions) for group in ordered]
     marked = {(g.place, g.backend): sizes(s) for g, s in pooled}
@@ -126,14 +114,13 @@ def _assembled(given: Given, runs: Sequence[Run], terms: Terms) -> Comparison:
         baseline=terms.baseline,
         alphas=terms.alphas,
         confidence=terms.confidence,
-        resamples=terms.resamples,
         matrix=matrix,
         estimates=tuple(rows.estimates()),
         differences=tuple(rows.differences()),
         rankings=tuple(_rankings(matrix, first)),
         held={name: held(matrix, name, goodput_name(first)) for name in varied(matrix)},
-        curves=tuple(p for g in ordered for p in curve_of(g, terms.confidence, terms.resamples)),
-        areas=tuple(area_of(g, draws[g.place, g.backend], terms.confidence) for g in ordered),
+        curves=tuple(p for g in ordered for p in curve_of(g, terms.confidence)),
+        areas=tuple(area_of(g, terms.confidence) for g in ordered),
         cdf=tuple(p for g, s in pooled for p in cdf_of(g, s)),
         sizes=tuple(
             row
@@ -148,120 +135,13 @@ def _assembled(given: Given, runs: Sequence[Run], terms: Terms) -> Comparison:
         of_oracle=tuple(rows.of_oracle(goodput_name(first))),
         caps=caps_in(matrix),
         capacities=given.capacities,
-        cautions=(*cautions_on(given, ordered, terms.baseline), *given_caps(caps_in(matrix))),
+        cautions=(
+            *cautions_on(given, ordered, terms.baseline, terms.confidence),
+            *given_caps(caps_in(matrix)),
+        ),
     )
 
 
 def _rankings(matrix: Matrix, alpha: float) -> Iterator[Ranking]:
     for place in matrix.places:
-        yield Ranking(place, tuple(ranking(standings(matrix, place, goodput_name(alpha)))))
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Estimates and differences of groups from their draws."""
-
-    groups: Sequence[Group]
-    draws: Mapping[tuple[Place, str], Mapping[str, Drawn]]
-    terms: Terms
-
-    def estimates(self) -> Iterator[Estimate]:
-        """Every figure of every group, ranked among the groups of its place."""
-        ranks = self._ranks()
-        for group in self.groups:
-            for figure, one in self.draws[group.place, group.backend].items():
-                value, low, high = interval(one, self.terms.confidence)
-                values = group.values(figure)
-                yield Estimate(
-                    group.place,
-                    group.backend,
-                    figure,
-                    value,
-                    low,
-                    high,
-                    min(values) if values else None,
-                    max(values) if values else None,
-                    len(group.runs),
-                    ranks.get((group.place, group.backend, figure)),
-                )
-
-    def _ranks(self) -> dict[tuple[Place, str, str], int]:
-        """1 + how many backends of the place are better; equals share a rank."""
-        by_figure: defaultdict[tuple[Place, str], dict[str, float]] = defaultdict(dict)
-        for (place, backend), figures in self.draws.items():
-            for figure, (value, _) in figures.items():
-                if value is not None:
-                    by_figure[place, figure][backend] = value
-        return {
-            (place, backend, figure): 1 + sum(_better(figure, v, value) for v in values.values())
-            for (place, figure), values in by_figure.items()
-            if figure_of(figure).better is not None
-            for backend, value in values.items()
-        }
-
-    def differences(self) -> Iterator[Difference]:
-        """Every backend against the baseline of its place, figure by figure."""
-        for base, other in self._pairs(self.terms.baseline):
-            seeds = set(base.seeds) & set(other.seeds)
-            yield from self._against(base, other, seeds)
-
-    def _pairs(self, baseline: str) -> Iterator[tuple[Group, Group]]:
-        bases = {group.place: group for group in self.groups if group.backend == baseline}
-        for group in self.groups:
-            base = bases.get(group.place)
-            if base is not None and base is not group and set(base.seeds) & set(group.seeds):
-                yield base, group
-
-    def _paired(
-        self, base: Group, other: Group, seeds: Collection[Seed]
-    ) -> tuple[Mapping[str, Drawn], Mapping[str, Drawn]]:
-        """The draws of both with the seeds that both have; none for sessions that do not pair."""
-        own, theirs = (
-            self.draws[g.place, g.backend]
-            if len(seeds) == len(g.runs)
-            else drawn(g.only(seeds), self.terms.alphas, self.terms.resamples)
-            for g in (base, other)
-        )
-        if len(seeds) == 1 and not same_sessions(base.only(seeds), other.only(seeds)):
-            own = {name: Drawn(value, None) for name, (value, _) in own.items()}
-        return own, theirs
-
-    def _against(self, base: Group, other: Group, seeds: Collection[Seed]) -> Iterator[Difference]:
-        own, theirs = self._paired(base, other, seeds)
-        unit = other.only(seeds).unit
-        units = len(seeds) if unit == "seed" else len(other.only(seeds).sessions.names)
-        for figure in own:
-            if figure not in theirs:
-                continue
-            apart = interval(difference(own[figure], theirs[figure]), self.terms.confidence)
-            yield Difference(
-                other.place,
-                other.backend,
-                base.backend,
-                figure,
-                apart,
-                interval(ratio(own[figure], theirs[figure]), self.terms.confidence),
-                "unclear" if 1 < len(seeds) < ENOUGH_SEEDS else standing(figure, apart),
-                unit,
-                units,
-            )
-
-    def of_oracle(self, figure: str) -> Iterator[OfOracle]:
-        """The ratio of a figure to the oracle's, where the oracle was played."""
-        for base, other in self._pairs(ORACLE):
-            own, theirs = self._paired(base, other, set(base.seeds) & set(other.seeds))
-            if figure in own and figure in theirs:
-                share = interval(ratio(own[figure], theirs[figure]), self.terms.confidence)
-                yield OfOracle(other.place, other.backend, share)
-
-
-def _better(figure: str, a: float, b: float) -> bool:
-    return a > b if figure_of(figure).better == "higher" else a < b
-
-
-def standing(figure: str, apart: Interval) -> Standing:
-    """Better or worse than the baseline when all of the interval is; else unclear."""
-    side = figure_of(figure).better
-    if side is None or apart.low is None or apart.high is None or apart.low <= 0 <= apart.high:
-        return "unclear"
-    return "better" if (apart.low > 0) == (side == "higher") else "worse"
+        yield Ranking(place, ranking(standings(matrix, place, goodput_name(alpha))))

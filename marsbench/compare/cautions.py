@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 
 from marsbench.compare.groups import Group
 from marsbench.compare.read import Given
-
-ENOUGH_SEEDS = 6
-"""Below it not even a sign test could tell two backends apart at 95 %: 2 · 2⁻⁵ is over 5 %."""
+from marsbench.intervals import fewest
 
 
-def cautions_on(given: Given, groups: Sequence[Group], baseline: str) -> Iterator[str]:
+def cautions_on(
+    given: Given, groups: Sequence[Group], baseline: str, confidence: float
+) -> Iterator[str]:
     """One sentence each, the gravest first."""
     yield from _invalid(given)
     for folder, number in given.missing.items():
         yield f"{number} planned runs of {folder} are missing; `marsbench sweep` plays them."
     yield from _unpaired(groups, baseline)
-    yield from _few(groups)
+    yield from _few(groups, confidence)
     codes = sorted({run.source.code for run in given.runs})
     if len(codes) > 1:
         yield f"The runs were made by different code ({', '.join(codes)}); rerun them with one."
@@ -44,15 +44,13 @@ def _unpaired(groups: Sequence[Group], baseline: str) -> Iterator[str]:
         )
 
 
-def _few(groups: Sequence[Group]) -> Iterator[str]:
-    fewest = min((len(group.runs) for group in groups), default=ENOUGH_SEEDS)
-    if fewest == 1:
+def _few(groups: Sequence[Group], confidence: float) -> Iterator[str]:
+    """Nothing is better or worse on few seeds; said once, with the fewest that there are."""
+    needed = fewest(confidence)
+    few = min((len(group.runs) for group in groups), default=needed)
+    if few < needed:
+        have = "1 seed" if few == 1 else f"{few} seeds"
         yield (
-            "Some intervals are of the sessions of one seed, which wait in one queue and are no "
-            "independent sample; run several seeds before believing a small difference."
-        )
-    elif fewest < ENOUGH_SEEDS:
-        yield (
-            f"Intervals rest on {fewest} seeds, and a bootstrap of so few is too narrow to call a "
-            f"backend better or worse; run {ENOUGH_SEEDS} seeds or more."
+            f"{have} cannot tell what is better at {confidence:.4g}, whatever the distribution: "
+            f"there is no interval and no verdict below {needed} seeds; run {needed} or more."
         )

@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 
 from marsbench.compare.groups import Group
-from marsbench.compare.intervals import Drawn, interval, picks, weights
 from marsbench.compare.sessions import TO_ALPHA, Sessions, share_within
 from marsbench.compare.values import Area, CdfPoint, CurvePoint, RoundRow
+from marsbench.intervals import UNKNOWN, mean, typical
 from marsbench.metrics.percentiles import percentile
 
 STEP = 0.1
 """Between two α of a curve. The area does not depend on it: that is exact."""
 
 
-def curve_of(group: Group, confidence: float, resamples: int) -> Iterator[CurvePoint]:
+def curve_of(group: Group, confidence: float) -> Iterator[CurvePoint]:
     """Goodput at every α from 1 to TO_ALPHA; nothing where an ideal time is missing."""
     if not all(run.sessions.known for run in group.runs.values()):
         return
+    columns = [run.sessions.slowdown for run in group.runs.values()]
     for i in range(round((TO_ALPHA - 1) / STEP) + 1):
         alpha = round(1 + i * STEP, 9)
-        share, low, high = interval(_shares(group, alpha, resamples), confidence)
-        assert share is not None
-        yield CurvePoint(group.place, group.backend, alpha, share, low, high)
+        shares = [float(share_within(slowdown, alpha)) for slowdown in columns]
+        middle = typical(shares, confidence)
+        yield CurvePoint(group.place, group.backend, alpha, mean(shares), middle)
 
 
-def _shares(group: Group, alpha: float, resamples: int) -> Drawn:
-    import numpy as np
-
-    columns = [run.sessions.slowdown for run in group.runs.values()]
-    if group.unit == "session":
-        (slowdown,) = columns
-        taken = picks(len(slowdown), resamples)
-        good = slowdown <= alpha
-        return Drawn(float(good.mean()), np.asarray(good[taken].mean(axis=-1)))
-    shares = np.array([share_within(slowdown, alpha) for slowdown in columns])
-    return Drawn(float(shares.mean()), weights(len(shares), resamples) @ shares)
-
-
-def area_of(group: Group, draws: Mapping[str, Drawn], confidence: float) -> Area:
+def area_of(group: Group, confidence: float) -> Area:
     """The area under that curve."""
-    found = draws.get("goodput_area", Drawn(None, None))
-    return Area(group.place, group.backend, TO_ALPHA, interval(found, confidence))
+    areas = group.values("goodput_area")
+    if areas is None:
+        return Area(group.place, group.backend, TO_ALPHA, None, UNKNOWN)
+    middle = typical(areas, confidence)
+    return Area(group.place, group.backend, TO_ALPHA, mean(areas), middle)
 
 
 def cdf_of(group: Group, sessions: Sessions) -> Iterator[CdfPoint]:

@@ -32,7 +32,6 @@ def record(found: Comparison) -> dict[str, Any]:
         "baseline": found.baseline,
         "alphas": list(found.alphas),
         "confidence": found.confidence,
-        "resamples": found.resamples,
         "backends": list(found.backends),
         "places": [{"title": found.matrix.title(p), **p._asdict()} for p in found.places],
         "sources": [_source(source) for source in found.sources],

@@ -1,24 +1,15 @@
-"""The runs of one backend at one place, and what its figures come to when they are drawn again."""
+"""The runs of one backend at one place, and a number of every seed for each of its figures."""
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from marsbench.compare.intervals import Drawn, picks, weights
 from marsbench.compare.points import Place
 from marsbench.compare.read import Run
-from marsbench.compare.sessions import Sessions, statistics, together
-from marsbench.compare.values import Unit
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+from marsbench.compare.sessions import Sessions, together
 
 Seed = int | None
 
@@ -34,11 +25,6 @@ class Group:
     @property
     def seeds(self) -> tuple[Seed, ...]:
         return tuple(self.runs)
-
-    @property
-    def unit(self) -> Unit:
-        """Seeds where there are several, else the sessions of the one there is."""
-        return "seed" if len(self.runs) > 1 else "session"
 
     @property
     def sessions(self) -> Sessions:
@@ -70,55 +56,3 @@ def groups_of(runs: Iterable[Run]) -> dict[tuple[Place, str], Group]:
 
 def _sorted(runs: Mapping[Seed, Run]) -> dict[Seed, Run]:
     return dict(sorted(runs.items(), key=lambda item: (item[0] is not None, item[0] or 0)))
-
-
-def drawn(group: Group, alphas: Sequence[float], resamples: int) -> dict[str, Drawn]:
-    """Every figure of a group, with what it comes to in each draw."""
-    if group.unit == "seed":
-        return _over_seeds(group, resamples)
-    (run,) = group.runs.values()
-    return {**_as_they_are(group), **over_sessions(run, alphas, resamples)}
-
-
-def _as_they_are(group: Group) -> dict[str, Drawn]:
-    found = {name: group.values(name) for name in group.names()}
-    return {name: Drawn(None if v is None else v[0], None) for name, v in found.items()}
-
-
-def _over_seeds(group: Group, resamples: int) -> dict[str, Drawn]:
-    import numpy as np
-
-    shares = weights(len(group.runs), resamples)
-    found = {}
-    for name in group.names():
-        values = group.values(name)
-        if values is None:
-            found[name] = Drawn(None, None)
-        else:
-            found[name] = Drawn(sum(values) / len(values), shares @ np.array(values))
-    return found
-
-
-def over_sessions(run: Run, alphas: Sequence[float], resamples: int) -> dict[str, Drawn]:
-    """The figures that are of sessions, drawn by sessions; a run's others have no second sample."""
-    sessions = run.sessions
-    if not sessions.known:
-        return {}
-    taken = picks(len(sessions.names), resamples)
-    latency, slowdown = sessions.latency_s[taken], sessions.slowdown[taken]
-    with warnings.catch_warnings():
-        # A draw in which nobody finished has no latency: NaN, and so no interval.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return {
-            name: Drawn(run.figures[name], of(latency, slowdown))
-            for name, of in statistics(alphas).items()
-            if run.figures.get(name) is not None
-        }
-
-
-def same_sessions(a: Group, b: Group) -> bool:
-    """Whether the groups' first runs played sessions of the same names, so that they pair."""
-    return all(
-        x.sessions.names == y.sessions.names
-        for x, y in zip(a.runs.values(), b.runs.values(), strict=True)
-    )

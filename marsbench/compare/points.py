@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from marsbench.compare.figures import Figures, figures_of
+from marsbench.intervals import digits, mean
 from marsbench.sweep.folder import Result
 
 
@@ -93,7 +93,19 @@ def spread(values: Sequence[float | None]) -> Spread:
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return Spread(None, None, None)
-    return Spread(math.fsum(known) / len(known), min(known), max(known))
+    return Spread(mean(known), min(known), max(known))
+
+
+class Best(NamedTuple):
+    """The lowest mean of a figure, and all that have it, in the order of the sweep."""
+
+    names: tuple[str, ...]
+    value: float
+
+    @property
+    def told(self) -> str:
+        """ "fcfs = autellix"."""
+        return " = ".join(self.names)
 
 
 class Matrix:
@@ -125,11 +137,15 @@ class Matrix:
         """All backends at a place, in the order of the sweep."""
         return [point for name in self.backends if (point := self.at(place, name)) is not None]
 
-    def best(self, place: Place, among: Iterable[str], figure: str) -> tuple[str, float] | None:
-        """The backend with the lowest mean of a figure, and that mean; None when none has one."""
-        values = [(self.value(place, name, figure), name) for name in among]
-        known = [(value, name) for value, name in values if value is not None]
-        return (min(known)[1], min(known)[0]) if known else None
+    def best(self, place: Place, among: Iterable[str], figure: str) -> Best | None:
+        """The backends with the lowest mean of a figure, and that mean; None when none has one."""
+        values = {name: self.value(place, name, figure) for name in among}
+        known = {name: value for name, value in values.items() if value is not None}
+        if not known:
+            return None
+        lowest = min(known.values())
+        names = (name for name, value in known.items() if digits(value) == digits(lowest))
+        return Best(tuple(names), lowest)
 
     def ratio(self, place: Place, figure: str, of: str, to: str) -> float | None:
         """How many times as large a figure is under one backend as under another."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, groupby
 from typing import Any, NamedTuple
 
 from marsbench.compare.figures import goodput_name
 from marsbench.compare.points import Matrix, Place
+from marsbench.intervals import digits
 
 GOODPUT = goodput_name(3)
 LATENCY = "latency_mean_s"
 # Closer than this in both, two backends are level, and which is named first means nothing.
 LEVEL_GOODPUT, LEVEL_LATENCY = 0.05, 0.05
+
+
+Order = tuple[tuple[str, ...], ...]
+"""Backends, best first; those of one group are equal."""
 
 
 class Standing(NamedTuple):
@@ -32,9 +37,22 @@ def standings(matrix: Matrix, place: Place, good: str = GOODPUT) -> dict[str, St
     return found
 
 
-def ranking(standing: Mapping[str, Standing]) -> list[str]:
-    """Best first: by goodput(3); the lower mean latency between equal ones; then by name."""
-    return sorted(standing, key=lambda n: (-standing[n].goodput, standing[n].latency_s, n))
+def ranking(standing: Mapping[str, Standing]) -> Order:
+    """Best first: by goodput(3); the lower mean latency between equal ones. Who is equal in both
+    stands in one group, by name."""
+    ordered = sorted(standing, key=lambda name: (_key(standing[name]), name))
+    return tuple(
+        tuple(names) for _, names in groupby(ordered, key=lambda name: _key(standing[name]))
+    )
+
+
+def _key(one: Standing) -> tuple[float, float]:
+    return -digits(one.goodput), digits(one.latency_s)
+
+
+def told(order: Order) -> str:
+    """ "mars > fcfs = fcfs-cap": an equals sign between those that are equal."""
+    return " > ".join(" = ".join(names) for names in order)
 
 
 def is_ahead(a: Standing, b: Standing) -> bool:
@@ -46,7 +64,7 @@ def is_ahead(a: Standing, b: Standing) -> bool:
 
 def turned(base: Mapping[str, Standing], other: Mapping[str, Standing]) -> list[tuple[str, str]]:
     """Pairs (a, b): a clearly ahead in `base`, and b clearly ahead in `other`."""
-    names = [name for name in ranking(base) if name in other]
+    names = [name for level in ranking(base) for name in level if name in other]
     return [
         (a, b)
         for first, second in combinations(names, 2)
@@ -60,8 +78,8 @@ class Held(NamedTuple):
 
     base: Place
     other: Place
-    base_ranking: list[str]
-    other_ranking: list[str]
+    base_ranking: Order
+    other_ranking: Order
     turned: list[tuple[str, str]]
 
     @property
@@ -69,8 +87,8 @@ class Held(NamedTuple):
         """ "held", "winner held" when only others changed places, or "turned"."""
         if not self.turned:
             return "held"
-        winner = self.base_ranking[0]
-        return "turned" if any(winner in pair for pair in self.turned) else "winner held"
+        winners = set(self.base_ranking[0])
+        return "turned" if any(winners & set(pair) for pair in self.turned) else "winner held"
 
 
 def held(matrix: Matrix, dimension: str, good: str = GOODPUT) -> list[Held]:

@@ -124,23 +124,3 @@ def statistics(alphas: Sequence[float]) -> Mapping[str, Statistic]:
         "slowdown_mean": lambda latency, slowdown: np.nanmean(finished(slowdown), axis=-1),
         **{f"slowdown_p{q}": percentile(q, 1) for q in (50, 90, 95, 99)},
     }
-
-
-def one_each(figure: str, sessions: Sessions) -> list[float] | None:
-    """What each session adds to a figure that is a mean over all sessions that arrived.
-
-    None for other figures, and where a session has no number of its own (it did not finish).
-    """
-    import numpy as np
-
-    alpha = figure.removeprefix("goodput_")
-    if figure in ("latency_mean_s", "slowdown_mean"):
-        column = sessions.latency_s if figure == "latency_mean_s" else sessions.slowdown
-        return [float(x) for x in column] if np.isfinite(column).all() else None
-    if not sessions.known:
-        return None
-    if figure == "goodput_area":
-        return [float(area(one)) for one in sessions.slowdown[:, None]]
-    if alpha != figure and alpha.replace(".", "", 1).isdigit():
-        return [float(good) for good in sessions.slowdown <= float(alpha)]
-    return None

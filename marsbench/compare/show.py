@@ -14,6 +14,7 @@ from marsbench.compare.caps import by_backend, in_words
 from marsbench.compare.documents import record
 from marsbench.compare.figures import figure_of, goodput_name
 from marsbench.compare.points import Place
+from marsbench.compare.ranking import told
 from marsbench.compare.values import Comparison, Difference, Estimate, Fairness
 
 UNMEASURED = "–"
@@ -26,7 +27,7 @@ DEFAULT = (
 )
 """Shown unless metrics are named, after goodput at every α."""
 PERCENT = ("goodput_", "hit_rate", "host_hit_rate", "kv_")
-COLOURS = {"better": "green", "worse": "red", "unclear": "default"}
+COLOURS = {"better": "green", "worse": "red"}
 
 
 def as_json(found: Comparison) -> str:
@@ -64,37 +65,64 @@ def _figure(found: Comparison, place: Place, name: str) -> Table | None:
     against = {d.backend: d for d in found.differences if (d.place, d.figure) == (place, name)}
     unit = figure_of(name).unit
     label = figure_of(name).label + (f", {unit}" if unit else "")
-    table = _table(label, "mean", "interval", f"÷ {found.baseline}", "interval", "difference")
+    table = _table(label, "mean", "seeds", f"to {found.baseline}", "typical seed", "ahead")
     for row in sorted(rows, key=lambda r: (r.rank or 0, r.backend)):
         table.add_row(*_cells(row, against.get(row.backend)))
     return table
 
 
 def _cells(row: Estimate, against: Difference | None) -> tuple[str, ...]:
-    own = (escape(row.backend), _value(row.figure, row.mean), _bounds(row.figure, row))
+    """Mean, lowest to highest seed; to the baseline: of the means, typical, in how many seeds."""
+    own = (escape(row.backend), _value(row.figure, row.mean), _span(row))
     if against is None:
         return (*own, "", "", "")
-    ratio, apart = against.ratio, against.difference
-    text = _signed(row.figure, apart.value)
-    colour = COLOURS[against.standing]
-    return (
-        *own,
-        UNMEASURED if ratio.value is None else f"{ratio.value:.2f}×",
-        UNMEASURED if ratio.low is None else f"{ratio.low:.2f}–{ratio.high:.2f}",
-        text if against.standing == "unclear" else f"[{colour}]{text} {against.standing}[/]",
-    )
+    of_means, middle = _as_differences(against) or _as_ratios(against)
+    interval = f" ({middle[1]}–{middle[2]})" if against.typical_difference.low is not None else ""
+    return (*own, of_means, f"{middle[0]}{interval}", _ahead(against))
 
 
-def _bounds(figure: str, row: Estimate) -> str:
-    if row.low is None or row.high is None:
+def _as_differences(against: Difference) -> tuple[str, list[str]] | None:
+    """Shares, and what has no ratio in some seed, in the figure's unit; None for what has one."""
+    if against.typical_ratio.value is not None and not _is_share(against.figure):
+        return None
+    middle = [_signed(against.figure, bound) for bound in against.typical_difference]
+    return _signed(against.figure, against.difference), middle
+
+
+def _as_ratios(against: Difference) -> tuple[str, list[str]]:
+    return _times(against.ratio), [_times(bound) for bound in against.typical_ratio]
+
+
+def _times(value: float | None) -> str:
+    return UNMEASURED if value is None else f"{value:.2f}×"
+
+
+def _ahead(against: Difference) -> str:
+    """ "5/6 better": the seeds in which the backend is the better one, and the verdict."""
+    if against.ahead is None:
+        return ""
+    number = f"{against.ahead}/{against.seeds}"
+    if against.standing == "unclear":
+        return number
+    return f"[{COLOURS[against.standing]}]{number} {against.standing}[/]"
+
+
+def _span(row: Estimate) -> str:
+    """The lowest seed and the highest."""
+    if row.lowest is None or row.highest is None:
         return UNMEASURED
-    return f"{_value(figure, row.low)}–{_value(figure, row.high)}"
+    low, high = _value(row.figure, row.lowest), _value(row.figure, row.highest)
+    return low if low == high else f"{low}–{high}"
+
+
+def _is_share(figure: str) -> bool:
+    return figure.startswith(PERCENT) and not figure.startswith(("goodput_rate", "goodput_area"))
 
 
 def _value(figure: str, value: float | None) -> str:
     if value is None:
         return UNMEASURED
-    if figure.startswith(PERCENT) and not figure.startswith("goodput_rate"):
+    if _is_share(figure):
         return f"{value:.1%}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
@@ -123,8 +151,8 @@ def _sizes(found: Comparison, place: Place) -> Table:
 def _evenness(found: Comparison, place: Place) -> Table:
     """Jain's index, the area under goodput against α, and what is left to the oracle."""
     table = _table("Jain's index", "sessions", "tenants", "sizes", "goodput area", "÷ oracle")
-    areas = {(a.place, a.backend): a.area.value for a in found.areas}
-    oracle = {(o.place, o.backend): o.share.value for o in found.of_oracle}
+    areas = {(a.place, a.backend): a.area for a in found.areas}
+    oracle = {(o.place, o.backend): o.share for o in found.of_oracle}
     for row in found.fairness:
         if row.place == place:
             key = (place, row.backend)
@@ -148,8 +176,8 @@ def _mean(found: Comparison, row: Fairness, size: str) -> float | None:
 
 def _lines(found: Comparison) -> Iterator[str]:
     for ranking in found.rankings:
-        order = " > ".join(ranking.order)
-        yield f"ranking on {escape(found.matrix.title(ranking.place))}: {escape(order)}"
+        order = escape(told(ranking.order))
+        yield f"ranking on {escape(found.matrix.title(ranking.place))}: {order}"
     for dimension, rows in found.held.items():
         for row in rows:
             other = getattr(row.other, dimension)

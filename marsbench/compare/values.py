@@ -11,25 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from marsbench.compare.caps import Cap
 from marsbench.compare.points import Matrix, Place
-from marsbench.compare.ranking import Held
+from marsbench.compare.ranking import Held, Order, told
+from marsbench.intervals import Interval
 from marsbench.runs import CautionNote
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Unit = Literal["seed", "session"]
-"""What was resampled: seeds, or the sessions of the one seed that there is."""
-
 Standing = Literal["better", "worse", "unclear"]
-"""Against the baseline: all of the interval lies on one side of 0, and seeds are enough, or not."""
-
-
-class Interval(NamedTuple):
-    """An estimate and its bootstrap interval; `low` and `high` are None where there is none."""
-
-    value: float | None
-    low: float | None
-    high: float | None
+"""Against the baseline, by `marsbench.intervals.side`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +48,17 @@ class Source:
 
 
 class Estimate(NamedTuple):
-    """A figure of a backend at a place: mean over its seeds, its interval, lowest and highest.
+    """A figure of a backend at a place: mean over its seeds, typical seed, lowest and highest.
 
-    rank: 1 is best, by this figure alone; None where the figure has no better side.
+    rank: 1 is best, by the mean of this figure alone, equals share one; None where the figure has
+    no better side.
     """
 
     place: Place
     backend: str
     figure: str
     mean: float | None
-    low: float | None
-    high: float | None
+    typical: Interval
     lowest: float | None
     highest: float | None
     seeds: int
@@ -76,39 +66,50 @@ class Estimate(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A backend against the baseline at a place, in one figure, paired by seed (or session).
+    """A backend against the baseline at a place, in one figure, paired by seed.
 
-    difference: backend − baseline, in the figure's unit. ratio: backend ÷ baseline.
-    units: how many seeds or sessions both have.
+    difference: mean of the backend − mean of the baseline, in the figure's unit. ratio: one ÷ the
+    other. typical_difference, typical_ratio: of the typical seed; no ratio where a seed's baseline
+    is 0. lowest_ratio, highest_ratio: of one seed. ahead: in how many of the `seeds` that both have
+    the backend is the better one; None where the figure has no better side.
     """
 
     place: Place
     backend: str
     baseline: str
     figure: str
-    difference: Interval
-    ratio: Interval
+    difference: float | None
+    ratio: float | None
+    typical_difference: Interval
+    typical_ratio: Interval
+    lowest_ratio: float | None
+    highest_ratio: float | None
     standing: Standing
-    unit: Unit
-    units: int
+    ahead: int | None
+    seeds: int
 
 
 class Ranking(NamedTuple):
-    """Best first, by goodput at the first α; lower mean latency between equals."""
+    """Best first, by goodput at the first α; lower mean latency between equals.
+
+    Backends that are equal in both stand in one group.
+    """
 
     place: Place
-    order: tuple[str, ...]
+    order: Order
 
 
 class CurvePoint(NamedTuple):
-    """Goodput (a share of arrivals) at one α, and its interval over the seeds."""
+    """Goodput (a share of arrivals) at one α: mean over seeds, and the typical seed.
+
+    The interval is of this one α: it does not hold for all of a curve at once.
+    """
 
     place: Place
     backend: str
     alpha: float
     share: float
-    low: float | None
-    high: float | None
+    typical: Interval
 
 
 class Area(NamedTuple):
@@ -117,7 +118,8 @@ class Area(NamedTuple):
     place: Place
     backend: str
     to_alpha: float
-    area: Interval
+    area: float | None
+    typical: Interval
 
 
 class CdfPoint(NamedTuple):
@@ -192,11 +194,15 @@ class RoundRow(NamedTuple):
 
 
 class OfOracle(NamedTuple):
-    """Goodput at the first α ÷ the oracle's at the same place, paired by seed."""
+    """Goodput at the first α ÷ the oracle's at the same place, paired by seed.
+
+    share: mean ÷ mean. typical: of the typical seed.
+    """
 
     place: Place
     backend: str
-    share: Interval
+    share: float | None
+    typical: Interval
 
 
 class Capacity(NamedTuple):
@@ -252,7 +258,6 @@ class Comparison:
     baseline: str
     alphas: tuple[float, ...]
     confidence: float
-    resamples: int
     matrix: Matrix
     estimates: tuple[Estimate, ...]
     differences: tuple[Difference, ...]
@@ -335,6 +340,8 @@ def flat(row: Any) -> dict[str, Any]:
     for name, value in row._asdict().items():
         if isinstance(value, Place):
             fields |= {"title": value.title, **value._asdict()}
+        elif name == "order":
+            fields |= {"order": [n for level in value for n in level], "told": told(value)}
         elif isinstance(value, Interval):
             fields |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
         else:

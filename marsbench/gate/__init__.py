@@ -3,7 +3,7 @@
 values      rules, checks and the report; what a margin may be
 rules       rules from the command line and from a TOML file
 pairs       two folders as paired runs, or a refusal
-paired      the interval of a paired change, and how sure it is
+paired      how each seed changed, and how sure it is that it passes a limit
 judge       three verdicts, and one for all
 exact       the simulator's case: nothing at all may have changed
 junit, markdown, show    the report for CI, for a pull request and on a screen

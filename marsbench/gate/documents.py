@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from typing import Any
 
 from marsbench.compare.figures import figure_of
-from marsbench.gate.values import Check, GateReport, Rule
+from marsbench.gate.values import UNMEASURED, Check, GateReport, Rule, as_change
 
 SUITE = "marsbench gate"
-UNMEASURED = "–"
 
 
 def as_json(report: GateReport) -> str:
@@ -42,12 +42,17 @@ def _check(check: Check) -> dict[str, Any]:
         "margin": str(check.rule.margin),
         "baseline": check.baseline,
         "candidate": check.candidate,
-        "change": check.change._asdict(),
-        "paired_by": check.unit,
-        "pairs": check.units,
+        "change": {name: _finite(bound) for name, bound in check.change._asdict().items()},
+        "change_of_means": _finite(check.of_means),
+        "seeds": check.seeds,
         "verdict": check.verdict,
         "why": check.why,
     }
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity: a change from nothing to something is null."""
+    return None if value is None or math.isinf(value) else value
 
 
 def as_junit(report: GateReport) -> str:
@@ -114,7 +119,16 @@ def table(report: GateReport) -> list[str]:
         rows = [("run", "verdict"), ("---", "---")]
         rows += [(f"`{check.place}`", check.verdict) for check in report.checks]
         return [*(_line(row) for row in rows), ""]
-    head = ("where", "metric", "baseline", "candidate", "change", "margin", "pairs", "verdict")
+    head = (
+        "where",
+        "metric",
+        "baseline",
+        "candidate",
+        "typical change",
+        "margin",
+        "seeds",
+        "verdict",
+    )
     rule = ("---", "---", "--:", "--:", "--:", "--:", "--:", "---")
     return [*(_line(row) for row in (head, rule, *map(cells, report.checks))), ""]
 
@@ -128,20 +142,15 @@ def cells(check: Check) -> tuple[str, ...]:
         number(check.candidate),
         change(check),
         f"{check.rule.margin} {'up' if check.rule.better == 'lower' else 'down'}",
-        f"{check.units} {check.unit}s" if check.units != 1 else f"1 {check.unit}",
+        str(check.seeds),
         check.verdict,
     )
 
 
 def change(check: Check) -> str:
     """ "−4.1% (−7.2% to −0.9%)"."""
-    if check.change.value is None:
-        return UNMEASURED
-    form = "{:+.1%}" if check.rule.margin.relative else "{:+.4g}"
-    text = form.format(check.change.value)
-    if check.change.low is None or check.change.high is None:
-        return text
-    return f"{text} ({form.format(check.change.low)} to {form.format(check.change.high)})"
+    value, low, high = (as_change(bound, check.rule) for bound in check.change)
+    return value if check.change.low is None else f"{value} ({low} to {high})"
 
 
 def name_of(rule: Rule) -> str:

@@ -13,10 +13,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from marsbench.compare.values import Interval
 from marsbench.errors import UsageError
 from marsbench.gate.judge import worst
 from marsbench.gate.values import Check, GateError, GateReport, Margin, Rule
+from marsbench.intervals import UNKNOWN
 from marsbench.runs.folder import EVENTS, IDEAL, SUMMARY, TABLES
 from marsbench.runs.parquet import read_table
 from marsbench.sweep.folder import PLAN
@@ -89,9 +89,9 @@ def _made(name: str, difference: str) -> Check:
         rule=EXACTLY,
         baseline=None,
         candidate=None,
-        change=Interval(None, None, None),
-        unit="seed",
-        units=1,
+        change=UNKNOWN,
+        of_means=None,
+        seeds=1,
         verdict="fail" if difference else "pass",
         why=difference or "identical: events, tables and figures",
     )

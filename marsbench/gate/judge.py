@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from marsbench.compare.figures import figure_of
-from marsbench.compare.groups import same_sessions
-from marsbench.compare.sessions import one_each
-from marsbench.compare.values import Interval, Unit
-from marsbench.gate.paired import Change, absolute, doubt_above, interval, relative
+from marsbench.gate.paired import (
+    Change,
+    absolute,
+    doubt_above,
+    exceeds,
+    interval,
+    relative,
+    reversed_,
+    stays_within,
+    two_sided,
+)
 from marsbench.gate.pairs import Pair, pairs_of, samples
-from marsbench.gate.values import EXIT, Check, GateError, GateReport, Rule, Rules, Verdict
+from marsbench.gate.values import (
+    EXIT,
+    Check,
+    GateError,
+    GateReport,
+    Rule,
+    Rules,
+    Verdict,
+    as_change,
+)
+from marsbench.intervals import UNKNOWN, Interval, fewest, mean
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A rule at a pair before its verdict: the change, and why there is none where there is none.
+    """A rule at a pair before its verdict.
 
-    doubt: the p-value of "worse than the margin"; 1 where nothing is known.
+    means: None where the figure was not measured in every run. change: None there, and where it
+    would be a share of nothing. doubt: the p-value of "worse than the margin"; 1 where nothing is
+    known.
     """
 
     pair: Pair
     rule: Rule
     means: tuple[float, float] | None
     change: Change | None
-    unit: Unit
-    units: int
     doubt: float
-    why: str
+
+    @property
+    def num_seeds(self) -> int:
+        return len(self.pair.base.runs)
 
 
 def gate(baseline: Path, candidate: Path, rules: Rules) -> GateReport:
@@ -41,7 +60,7 @@ def gate(baseline: Path, candidate: Path, rules: Rules) -> GateReport:
     """
     alphas = sorted({alpha for rule in rules.rules for alpha in _alphas(rule.figure)})
     pairs = pairs_of(baseline, candidate, alphas)
-    found = [_found(pair, rule) for pair in pairs for rule in rules.rules]
+    found = [_found(pair, rule, rules.confidence) for pair in pairs for rule in rules.rules]
     verdicts = judged(found, rules.confidence)
     checks = tuple(_check(one, v, rules.confidence) for one, v in zip(found, verdicts, strict=True))
     return GateReport(
@@ -50,7 +69,7 @@ def gate(baseline: Path, candidate: Path, rules: Rules) -> GateReport:
         verdict=worst([check.verdict for check in checks]),
         confidence=rules.confidence,
         checks=checks,
-        cautions=tuple(_cautions(pairs)),
+        cautions=(),
     )
 
 
@@ -60,61 +79,31 @@ def _alphas(figure: str) -> Iterator[float]:
         yield float(alpha)
 
 
-def _found(pair: Pair, rule: Rule) -> Found:
-    pair_samples = samples(pair, rule.figure)
-    seeds = len(pair.base.runs)
-    if pair_samples is None:
-        why = f"{rule.figure} was not measured in every run"
-        return Found(pair, rule, None, None, "seed", seeds, 1.0, why)
-    means = tuple(math.fsum(side) / len(side) for side in pair_samples)
-    assert len(means) == 2
-    unit: Unit = "seed"
-    if seeds == 1:
-        by_session = _by_session(pair, rule.figure)
-        if by_session is not None:
-            pair_samples, unit = by_session, "session"
-    change = change_of(*pair_samples, rule)
-    units, doubt = len(pair_samples[0]), doubt_of(change, rule)
-    return Found(pair, rule, means, change, unit, units, doubt, _lack(change, rule))
-
-
-def _by_session(pair: Pair, figure: str) -> tuple[list[float], list[float]] | None:
-    """The one seed's sessions, where the figure is a mean over them and both sides have all."""
-    if not same_sessions(pair.base, pair.other):
-        return None
-    sides = [next(iter(group.runs.values())).sessions for group in (pair.base, pair.other)]
-    columns = [one_each(figure, sessions) for sessions in sides]
-    if columns[0] is None or columns[1] is None or len(columns[0]) < 2:
-        return None
-    return columns[0], columns[1]
-
-
-def _lack(change: Change | None, rule: Rule) -> str:
-    """Why there is no interval; empty where there is one."""
-    if change is None:
-        return (
-            f"{rule.figure} of the baseline is 0, of which {rule.margin} is nothing; "
-            "give an absolute margin"
-        )
-    if change.error is None:
-        return f"one seed, and {rule.figure} is no mean over its sessions; run several seeds"
-    return ""
+def _found(pair: Pair, rule: Rule, confidence: float) -> Found:
+    sides = samples(pair, rule.figure)
+    if sides is None:
+        return Found(pair, rule, None, None, 1.0)
+    base, other = sides
+    change = change_of(base, other, rule)
+    doubt = doubt_of(change, rule, confidence)
+    return Found(pair, rule, (mean(base), mean(other)), change, doubt)
 
 
 def change_of(base: Sequence[float], other: Sequence[float], rule: Rule) -> Change | None:
-    """The change as the rule's margin measures it; None where the baseline is 0."""
+    """The change as the rule's margin measures it; None where it is a share of nothing."""
     return (relative if rule.margin.relative else absolute)(base, other)
 
 
-def doubt_of(change: Change | None, rule: Rule) -> float:
+def doubt_of(change: Change | None, rule: Rule, confidence: float) -> float:
     """The p-value of "worse than the margin"; 1 where nothing is known."""
-    return 1.0 if change is None else doubt_above(worse(change, rule), rule.margin.size)
+    if change is None:
+        return 1.0
+    return doubt_above(worse(change, rule), rule.margin.size, confidence)
 
 
 def worse(change: Change, rule: Rule) -> Change:
     """The change with the bad direction up."""
-    sign = 1 if rule.better == "lower" else -1
-    return change._replace(value=sign * change.value)
+    return change if rule.better == "lower" else reversed_(change)
 
 
 def judged(found: Sequence[Found], confidence: float) -> list[Verdict]:
@@ -136,7 +125,7 @@ def verdict_of(
 ) -> Verdict:
     """The verdict of one check alone, from its paired samples."""
     change = change_of(base, other, rule)
-    if doubt_of(change, rule) <= 1 - confidence:
+    if doubt_of(change, rule, confidence) <= 1 - confidence:
         return "fail"
     return "pass" if passes(change, rule, confidence) else "inconclusive"
 
@@ -152,11 +141,10 @@ def holm(doubts: Sequence[float], level: float) -> list[bool]:
 
 
 def passes(change: Change | None, rule: Rule, confidence: float) -> bool:
-    """Whether the whole interval is within the margin; its very edge still is."""
+    """Whether the whole interval is within the margin, and the change of the means."""
     if change is None:
         return False
-    high = interval(worse(change, rule), confidence).high
-    return high is not None and high <= rule.margin.size
+    return stays_within(worse(change, rule), rule.margin.size, confidence)
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
@@ -169,7 +157,7 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _check(one: Found, verdict: Verdict, confidence: float) -> Check:
-    bounds = Interval(None, None, None) if one.change is None else interval(one.change, confidence)
+    bounds = UNKNOWN if one.change is None else interval(one.change, confidence)
     baseline, candidate = one.means or (None, None)
     group = one.pair.other
     return Check(
@@ -179,31 +167,59 @@ def _check(one: Found, verdict: Verdict, confidence: float) -> Check:
         baseline=baseline,
         candidate=candidate,
         change=bounds,
-        unit=one.unit,
-        units=one.units,
+        of_means=None if one.change is None else one.change.of_means,
+        seeds=one.num_seeds,
         verdict=verdict,
-        why=_why(one, verdict, bounds),
+        why=_why(one, verdict, bounds, confidence),
     )
 
 
-def _why(one: Found, verdict: Verdict, bounds: Interval) -> str:
-    if bounds.low is None or bounds.high is None or bounds.value is None:
-        return one.why
-    form = "{:+.1%}" if one.rule.margin.relative else "{:+.4g}"
-    value, low, high = (form.format(bound) for bound in bounds)
+def _why(one: Found, verdict: Verdict, bounds: Interval, confidence: float) -> str:
+    if one.change is None:
+        return _lack(one)
     label = figure_of(one.rule.figure).label
     side = "higher" if one.rule.better == "lower" else "lower"
-    told = f"{label} changed by {value} ({low} to {high}, {one.units} {one.unit}s)"
+    told = f"{label} of the typical seed changed by {_spoken(one, bounds)}"
     if verdict == "pass":
         return f"{told}: surely not {side} by more than {one.rule.margin}"
     if verdict == "fail":
         return f"{told}: surely {side} by more than {one.rule.margin}"
-    return f"{told}: {one.rule.margin} {side} is neither ruled out nor certain; run more seeds"
+    return f"{told}: {_open(one, side, confidence)}"
 
 
-def _cautions(pairs: Sequence[Pair]) -> Iterator[str]:
-    if any(len(pair.base.runs) == 1 for pair in pairs):
-        yield (
-            "With one seed the sessions of one run are the sample; they wait in one queue, so the "
-            "interval is narrower than repeated runs would show: run several seeds."
-        )
+def _lack(one: Found) -> str:
+    """Why there is no change at all."""
+    if one.means is None:
+        return f"{one.rule.figure} was not measured in every run"
+    return (
+        f"{one.rule.figure} of the baseline is 0, of which {one.rule.margin} is nothing; "
+        "give an absolute margin"
+    )
+
+
+def _spoken(one: Found, bounds: Interval) -> str:
+    """ "+3.1% (+1.0% to +5.2%, 8 seeds)"."""
+    value, low, high = (as_change(bound, one.rule) for bound in bounds)
+    seeds = "1 seed" if one.num_seeds == 1 else f"{one.num_seeds} seeds"
+    between = "" if bounds.low is None else f"{low} to {high}, "
+    return f"{value} ({between}{seeds})"
+
+
+def _open(one: Found, side: str, confidence: float) -> str:
+    """Why nothing is sure, and what would make it so."""
+    needed = fewest(two_sided(confidence))
+    if one.num_seeds < needed:
+        return f"below {needed} seeds nothing is sure; run {needed} or more"
+    assert one.change is not None
+    beyond = exceeds(worse(one.change, one.rule).of_means, one.rule.margin.size)
+    means = as_change(one.change.of_means, one.rule)
+    if beyond and stays_typical(one, confidence):
+        return f"but the mean changed by {means}, in few seeds; run more seeds"
+    return f"{one.rule.margin} {side} is neither ruled out nor certain; run more seeds"
+
+
+def stays_typical(one: Found, confidence: float) -> bool:
+    """Whether the typical seed alone would pass."""
+    assert one.change is not None
+    high = interval(worse(one.change, one.rule), confidence).high
+    return high is not None and not exceeds(high, one.rule.margin.size)

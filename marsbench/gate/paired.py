@@ -1,10 +1,9 @@
-"""The change between paired samples, its interval, and how sure it is that it passes a limit.
+"""How each seed changed, and how sure it is that the typical seed passes a limit.
 
-Absolute: the mean of candidate − baseline with Student's t. Relative: the ratio of means R with
-the linearised variance of a ratio estimator (Cochran, Sampling Techniques, 6.4): the t interval
-of the residuals candidate − R · baseline, over the baseline's mean. Both have zero width when the
-sides are equal, and neither needs dice. A percentile bootstrap of a few seeds is narrower than it
-says, which makes false verdicts; reports/gate-calibration.md holds how often these are wrong.
+The rule is that of `marsbench.intervals`: seeds are counted. Absolute changes are candidate −
+baseline, relative ones candidate ÷ baseline − 1, both seed by seed. Nothing is drawn, and no
+distribution is taken for granted; reports/coverage.md holds how often the interval is right, and
+reports/gate-calibration.md how often the verdicts are wrong.
 """
 
 from __future__ import annotations
@@ -13,66 +12,69 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from marsbench.compare.values import Interval
+from marsbench.intervals import (
+    CLOSE,
+    Interval,
+    chance,
+    changes,
+    differences,
+    dissent,
+    mean,
+    typical,
+)
 
 
 class Change(NamedTuple):
-    """An estimated change, its standard error and degrees of freedom.
+    """of_means: the change of the mean over seeds. each: every seed's; infinite in a seed whose
+    baseline is 0 and whose candidate is not."""
 
-    error is 0 when all pairs agree, and None where one pair alone cannot say.
-    """
-
-    value: float
-    error: float | None
-    freedom: int
+    of_means: float
+    each: tuple[float, ...]
 
 
 def absolute(base: Sequence[float], other: Sequence[float]) -> Change:
-    """Mean of other − base."""
-    return _of([y - x for x, y in zip(base, other, strict=True)], 1.0, None)
+    """Changes in the figure's unit."""
+    return Change(mean(other) - mean(base), tuple(differences(base, other)))
 
 
 def relative(base: Sequence[float], other: Sequence[float]) -> Change | None:
-    """Mean of other ÷ mean of base, less 1. None when the baseline's mean is 0 and other's not."""
-    below, above = _mean(base), _mean(other)
-    if list(base) == list(other):
-        return Change(0.0, 0.0, max(1, len(base) - 1))
-    if below <= 0:
+    """Changes as shares of the baseline. None when its mean is 0 and the other's is not."""
+    (of_means,) = changes([mean(base)], [mean(other)])
+    if math.isinf(of_means):
         return None
-    ratio = above / below
-    residuals = [y - ratio * x for x, y in zip(base, other, strict=True)]
-    return _of(residuals, below, ratio - 1)
+    return Change(of_means, tuple(changes(base, other)))
 
 
-def _of(values: Sequence[float], scale: float, value: float | None) -> Change:
-    n, mean = len(values), _mean(values)
-    estimate = mean if value is None else value
-    if n < 2:
-        return Change(estimate, 0.0 if not any(values) and value is None else None, 1)
-    variance = math.fsum((v - mean) * (v - mean) for v in values) / (n - 1)
-    return Change(estimate, math.sqrt(variance / n) / scale, n - 1)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+def reversed_(change: Change) -> Change:
+    """The same with down as up."""
+    return Change(-change.of_means, tuple(-one for one in change.each))
 
 
 def interval(change: Change, confidence: float) -> Interval:
-    """Bounds, each passed by the truth in 1 − confidence of cases; none from one pair."""
-    if change.error is None:
-        return Interval(change.value, None, None)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(change.freedom, confidence)) * change.error
-    return Interval(change.value, change.value - half, change.value + half)
+    """The typical seed's change; each bound is passed by the truth in 1 − confidence of cases."""
+    return typical(change.each, two_sided(confidence))
 
 
-def doubt_above(change: Change, limit: float) -> float:
-    """How easily a true change of `limit` or less gives one as large: the one-sided p-value."""
-    if change.error is None:
+def two_sided(confidence: float) -> float:
+    """Of an interval whose bounds are of this confidence each."""
+    return 2 * confidence - 1
+
+
+def doubt_above(change: Change, limit: float, confidence: float) -> float:
+    """How easily chance alone puts so many seeds beyond a limit that the typical seed does not
+    pass: the sign test's p-value. 1 with seeds too few, and where the means do not pass it."""
+    num_seeds = len(change.each)
+    if dissent(num_seeds, two_sided(confidence)) is None or not exceeds(change.of_means, limit):
         return 1.0
-    if change.error == 0:
-        return 0.0 if change.value > limit else 1.0
-    from scipy.special import stdtr
+    return chance(sum(exceeds(one, limit) for one in change.each), num_seeds)
 
-    return float(stdtr(change.freedom, -(change.value - limit) / change.error))
+
+def stays_within(change: Change, limit: float, confidence: float) -> bool:
+    """Whether the whole interval is within a limit, and the means too; the very edge still is."""
+    high = interval(change, confidence).high
+    return high is not None and not exceeds(high, limit) and not exceeds(change.of_means, limit)
+
+
+def exceeds(change: float, limit: float) -> bool:
+    """Beyond a limit by more than rounding."""
+    return change > limit and not math.isclose(change, limit, rel_tol=CLOSE, abs_tol=CLOSE * CLOSE)

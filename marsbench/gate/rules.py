@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from marsbench.compare.figures import Better, figure_of, goodput_name, goodput_rate_name
 from marsbench.errors import UsageError
 from marsbench.gate.values import CONFIDENCE, Margin, Rule, Rules
+from marsbench.intervals import check_confidence
 from marsbench.metrics.goodput import check_alpha
 
 DEFAULT_ALPHA = 3.0
@@ -104,9 +105,5 @@ def read_rules(path: Path) -> Rules:
 
 def checked(rules: Rules) -> Rules:
     """The rules, if they can be judged. Raises UsageError for a confidence that is none."""
-    if not 0.5 < rules.confidence < 1:
-        raise UsageError(
-            f"confidence must be above 0.5 and below 1, not {rules.confidence:g}; "
-            "for example --confidence 0.95."
-        )
+    check_confidence(rules.confidence)
     return rules

@@ -35,8 +35,8 @@ def _table(report: GateReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("metric")
     table.add_column("where")
-    for heading in ("baseline", "candidate", "change", "margin"):
-        table.add_column(heading, justify="right", no_wrap=heading != "change")
+    for heading in ("baseline", "candidate", "typical change", "margin"):
+        table.add_column(heading, justify="right", no_wrap=heading != "typical change")
     table.add_column("verdict", no_wrap=True)
     for check in report.checks:
         colour = COLOURS[check.verdict]

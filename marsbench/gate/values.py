@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from marsbench.compare.figures import Better
-from marsbench.compare.values import Interval, Unit
 from marsbench.errors import MarsbenchError
+from marsbench.intervals import Interval
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 EXIT: dict[Verdict, int] = {"pass": 0, "fail": 1, "inconclusive": 2}
 CONFIDENCE = 0.95
+UNMEASURED = "–"
 
 
 class GateError(MarsbenchError):
@@ -41,6 +43,15 @@ class Rule:
     margin: Margin
 
 
+def as_change(value: float | None, rule: Rule) -> str:
+    """A change as the rule's margin measures it: "-4.1%", "+0.0213", "+∞"."""
+    if value is None:
+        return UNMEASURED
+    if math.isinf(value):
+        return "+∞" if value > 0 else "-∞"
+    return f"{value:+.1%}" if rule.margin.relative else f"{value:+.4g}"
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Everything that a gate checks. confidence: of each verdict, one-sided."""
@@ -54,9 +65,9 @@ class Check:
     """A rule at one place: what was found and what it comes to.
 
     place, backend: where; backend is the candidate's label. baseline, candidate: means.
-    change: the candidate against the baseline, relative (−0.05 is 5 % less) or absolute as the
-    margin is, with bounds at the rule's confidence on each side. unit, units: what was paired.
-    why: the verdict in one sentence.
+    change: of the typical seed, the candidate against the baseline, relative (−0.05 is 5 % less)
+    or absolute as the margin is, with bounds at the rule's confidence on each side. of_means: that
+    of the means. seeds: how many were paired. why: the verdict in one sentence.
     """
 
     place: str
@@ -65,8 +76,8 @@ class Check:
     baseline: float | None
     candidate: float | None
     change: Interval
-    unit: Unit
-    units: int
+    of_means: float | None
+    seeds: int
     verdict: Verdict
     why: str
 

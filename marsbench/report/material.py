@@ -16,8 +16,6 @@ from marsbench.reproduce.systems import MARS
 from marsbench.runs import RunFolder
 from marsbench.sweep.folder import PLAN, SweepFolder
 
-RESAMPLES = 1000
-"""Draws behind an interval: its bounds are drawn, not decided upon."""
 SHEET = 5
 """Regimes that stand side by side; more go onto a figure of their own."""
 
@@ -58,10 +56,10 @@ class Material:
         Raises UsageError as `compare` does, and where there are no runs at all.
         """
         try:
-            found = compare(given, baseline=MARS, across=across, resamples=RESAMPLES)
+            found = compare(given, baseline=MARS, across=across)
         except UsageError:
             # MARS may not be among them; what else is wrong is said by this one again.
-            found = compare(given, across=across, resamples=RESAMPLES)
+            found = compare(given, across=across)
         if not found.sources:
             raise UsageError("A report is of runs; give the folders of runs or of sweeps as well.")
         return Material(given, found)

@@ -12,6 +12,7 @@ from marsbench.compare.points import Place
 from marsbench.compare.values import Difference, Estimate, Fairness, Source
 from marsbench.report.document import Table
 from marsbench.report.material import Material, Regime
+from marsbench.report.spans import bracket_words
 from marsbench.report.words import UNMEASURED, count, each, listed, percent, short, times
 from marsbench.reproduce.claims import CLAIMS
 from marsbench.reproduce.part_tables import decision_rows
@@ -133,9 +134,8 @@ def overview(material: Material) -> Table:
     ratios = {(r.place, r.backend): r for r in _differences(material, LATENCY)}
     rows = tuple(_overview(material, place, ratios) for place in material.matrix.places)
     caption = (
-        "Mean latency and goodput at every place. A ratio above 1 is in favour of MARS; brackets: "
-        f"{material.comparison.confidence:.0%} interval, paired by seed. "
-        + " ".join(sentences(material.comparison.caps))
+        "Mean latency and goodput at every place. A ratio (of means) above 1 is in favour of MARS; "
+        f"{bracket_words(material.comparison)}. " + " ".join(sentences(material.comparison.caps))
     )
     return Table(caption.strip(), head, rows, right=2, wide=True)
 
@@ -145,11 +145,11 @@ def _overview(
 ) -> tuple[str, ...]:
     matrix, goodput = material.matrix, goodput_name(material.alpha)
     best = matrix.best(place, BASELINES, LATENCY)
-    name = best[0] if best else UNMEASURED
+    name = best.names[0] if best else UNMEASURED
     return (
         matrix.title(place),
-        name,
-        short(best[1] if best else None),
+        best.told if best else UNMEASURED,
+        short(best.value if best else None),
         short(matrix.value(place, MARS, LATENCY)),
         *(_ratio(ratios.get((place, who))) for who in (name, CONTROL, BOUND)),
         *(percent(matrix.value(place, who, goodput)) for who in (name, MARS, CONTROL, BOUND)),
@@ -159,10 +159,10 @@ def _overview(
 def _ratio(row: Difference | None) -> str:
     if row is None:
         return UNMEASURED
-    value, low, high = row.ratio
+    low, high = row.typical_ratio.low, row.typical_ratio.high
     if low is None or high is None:
-        return times(value)
-    return f"{times(value)}{HARD}[{low:.2f},{HARD}{high:.2f}]"
+        return times(row.ratio)
+    return f"{times(row.ratio)}{HARD}[{low:.2f},{HARD}{high:.2f}]"
 
 
 def _differences(material: Material, figure: str) -> Iterator[Difference]:

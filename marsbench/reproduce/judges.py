@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from marsbench.compare.caps import in_words
 from marsbench.compare.points import Place
+from marsbench.intervals import is_level
 from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.reproduce.verdicts import AHEAD, NEAR, NOTHING, Finding, against
 from marsbench.reproduce.view import View
@@ -26,7 +27,7 @@ def gains(view: View, places: Sequence[Place]) -> list[Gain]:
     for place in places:
         own, best = view.value(place, MARS), view.best(place, BASELINES)
         if own and best is not None:
-            found.append(Gain(place, best[0], best[1] / own))
+            found.append(Gain(place, best.told, best.value / own))
     return found
 
 
@@ -97,10 +98,12 @@ def control(view: View) -> Finding:
     ratios = [ratio for p in places if (ratio := view.ratio(p, CONTROL, MARS)) is not None]
     if not ratios:
         return NOTHING
-    ahead, caps = sum(ratio > 1 for ratio in ratios), view.caps(places)
+    level, caps = sum(is_level(ratio, 1) for ratio in ratios), view.caps(places)
+    lower = sum(ratio > 1 and not is_level(ratio, 1) for ratio in ratios)
+    equal = f" and the same at {level}" if level else ""
     text = (
-        f"MARS is faster at {ahead} of {len(ratios)} contended points: mean latency of fcfs-cap "
-        f"is {min(ratios):.2f}–{max(ratios):.2f}× that of MARS"
+        f"MARS has the lower mean at {lower} of {len(ratios)} contended points{equal}: mean "
+        f"latency of fcfs-cap is {min(ratios):.2f}–{max(ratios):.2f}× that of MARS"
         + (f" ({in_words(caps)})" if caps else " (whether its cap was searched is not known)")
     )
     if not all(cap.searched for cap in caps):

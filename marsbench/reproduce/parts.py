@@ -104,6 +104,11 @@ def inversion(view: View) -> Finding:
         f"{ratios[lightest]:.4f}× at the lightest point ({view.title(lightest)}); lowest anywhere "
         f"{ratios[fastest]:.4f}× ({view.title(fastest)}); {how_often(view, [lightest])}"
     )
-    if ratios[lightest] < 1:
+    if _shown(ratios[lightest]) < 1:
         return Finding(text, "reached")
-    return Finding(text, "partly" if ratios[fastest] < 1 else "not reached")
+    return Finding(text, "partly" if _shown(ratios[fastest]) < 1 else "not reached")
+
+
+def _shown(ratio: float) -> float:
+    """In the digits that are shown: what reads as 1 is no gain."""
+    return round(ratio, 4)

@@ -18,6 +18,7 @@ from marsbench.compare.ranking import (
     Held,
     ranking,
     standings,
+    told,
 )
 from marsbench.reproduce.cells import UNMEASURED, markdown, percent, short, times
 from marsbench.reproduce.claims import CLAIMS, Claim
@@ -93,12 +94,13 @@ def overview(matrix: Matrix) -> str:
 
 def _overview(matrix: Matrix, place: Place) -> tuple[str, ...]:
     best = matrix.best(place, BASELINES, LATENCY)
-    name, value = best or (UNMEASURED, None)
+    value = best.value if best else None
     own = matrix.value(place, MARS, LATENCY)
-    goods = (matrix.value(place, who, GOODPUTS[2]) for who in (name, MARS, CONTROL, BOUND))
+    first = best.names[:1] if best else (UNMEASURED,)
+    goods = (matrix.value(place, who, GOODPUTS[2]) for who in (*first, MARS, CONTROL, BOUND))
     return (
         matrix.title(place),
-        name,
+        best.told if best else UNMEASURED,
         short(value),
         short(own),
         times(None if value is None or not own else value / own),
@@ -114,7 +116,7 @@ def details(matrix: Matrix) -> str:
 
 
 def _detail(matrix: Matrix, place: Place) -> str:
-    order = ranking(standings(matrix, place))
+    order = [name for level in ranking(standings(matrix, place)) for name in level]
     points = [point for name in order if (point := matrix.at(place, name)) is not None]
     head = ("backend", *HEADINGS.values(), "÷ mars", "÷ best baseline")
     return markdown([head, *(_row(matrix, point) for point in points)])
@@ -127,7 +129,7 @@ def _row(matrix: Matrix, point: Point) -> tuple[str, ...]:
         point.backend,
         *(_cell(point.figures.get(name), name) for name in HEADINGS),
         times(matrix.ratio(point.place, LATENCY, point.backend, MARS)),
-        times(None if best is None or own is None else own / best[1]),
+        times(None if best is None or own is None else own / best.value),
     )
 
 
@@ -188,7 +190,7 @@ def _held(row: Held, dimension: str) -> Iterator[tuple[str, ...]]:
         (row.base, row.base_ranking, "", ""),
         (row.other, row.other_ranking, f"**{row.verdict}**", pairs),
     ):
-        yield (place.title, getattr(place, dimension), " > ".join(order), verdict, which)
+        yield (place.title, getattr(place, dimension), told(order), verdict, which)
 
 
 def as_csv(matrix: Matrix) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from marsbench.compare.caps import Cap, caps_in
 from marsbench.compare.decided import asked, differed
-from marsbench.compare.points import Matrix, Place
+from marsbench.compare.points import Best, Matrix, Place
 from marsbench.compare.ranking import GOODPUT
 from marsbench.reproduce.systems import CONTROL, MARS
 from marsbench.reproduce.verdicts import COLLAPSED, CONTENDED
@@ -71,7 +71,10 @@ class View:
         def value(place: Place, backend: str, quarter: int = 0) -> float | None:
             return matrix.value(place, backend, figures[quarter])
 
-        self.value = value
+        def best(place: Place, among: Sequence[str]) -> Best | None:
+            return matrix.best(place, among, figures[0])
+
+        self.value, self._best = value, best
         self.places = matrix.places
         self.contended = contended(matrix)
         self.title = matrix.title
@@ -89,10 +92,9 @@ class View:
         above, below = self.value(place, of), self.value(place, to)
         return None if above is None or not below else above / below
 
-    def best(self, place: Place, among: Sequence[str]) -> tuple[str, float] | None:
-        """The backend with the lowest value there, and that value."""
-        known = [(v, name) for name in among if (v := self.value(place, name)) is not None]
-        return (min(known)[1], min(known)[0]) if known else None
+    def best(self, place: Place, among: Sequence[str]) -> Best | None:
+        """The backends with the lowest value there, and that value."""
+        return self._best(place, among)
 
     def ran(self, place: Place) -> Ran | None:
         """How often the part decided something in a run of MARS there; None: nobody counted."""

@@ -13,6 +13,7 @@ from marsbench.compare import compare, frame, traces
 from marsbench.compare.documents import record
 from marsbench.compare.show import render
 from marsbench.errors import UsageError
+from marsbench.gate import Rules, gate, rule_of
 from marsbench.sweep.folder import write_json
 
 FAST, SLOW = {"a": 10.0, "b": 20.0}, {"a": 20.0, "b": 40.0}
@@ -33,7 +34,7 @@ def found(tmp_path_factory):
 def test_a_figure_is_the_mean_over_seeds(found):
     latency = row(found.estimates, "fcfs", "latency_mean_s")
     assert (latency.mean, latency.lowest, latency.highest, latency.seeds) == (40.0, 30.0, 50.0, 2)
-    assert (latency.low, latency.high) == (30.0, 50.0)
+    assert latency.typical == (40.0, None, None)
     assert row(found.estimates, "fcfs", "goodput_3").mean == 0.25
     assert row(found.estimates, "mars", "goodput_1").mean == 0.5
 
@@ -41,33 +42,70 @@ def test_a_figure_is_the_mean_over_seeds(found):
 def test_backends_are_ranked_by_each_figure(found):
     assert row(found.estimates, "mars", "latency_mean_s").rank == 1
     assert row(found.estimates, "fcfs", "goodput_3").rank == 2
-    assert found.rankings[0].order == ("mars", "fcfs")
+    assert found.rankings[0].order == (("mars",), ("fcfs",))
 
 
 def test_differences_and_ratios_are_paired_by_seed(found):
     apart = row(found.differences, "mars", "latency_mean_s")
-    assert apart.difference == (-22.5, -30.0, -15.0)
-    assert apart.ratio.value == pytest.approx(17.5 / 40)
-    assert apart.ratio.low == pytest.approx(20 / 50)
-    assert apart.ratio.high == pytest.approx(15 / 30)
-    assert (apart.unit, apart.units, apart.baseline) == ("seed", 2, "fcfs")
+    assert apart.difference == -22.5
+    assert apart.ratio == pytest.approx(17.5 / 40)
+    assert apart.typical_ratio.value == pytest.approx((0.5 + 20 / 50) / 2)
+    assert (apart.lowest_ratio, apart.highest_ratio) == pytest.approx((20 / 50, 15 / 30))
+    assert (apart.ahead, apart.seeds, apart.baseline) == (2, 2, "fcfs")
 
 
-def test_too_few_seeds_settle_nothing(found, tmp_path):
-    assert row(found.differences, "mars", "latency_mean_s").standing == "unclear"
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_few_seeds_settle_nothing_and_one_seed_nothing_either(number, tmp_path):
+    few = {"fcfs": seeds(*[SLOW] * number), "mars": seeds(*[FAST] * number)}
+    found = compare([write_sweep(tmp_path / "few", few)])
+    assert {d.standing for d in found.differences} == {"unclear"}
+    assert all(d.typical_difference.low is None for d in found.differences)
+    told = "1 seed cannot" if number == 1 else f"{number} seeds cannot"
+    assert told in found.cautions[0]
+    assert "run 6 or more" in found.cautions[0]
+
+
+def test_six_seeds_that_agree_are_enough(tmp_path):
     six = {"fcfs": seeds(*[SLOW] * 6), "mars": seeds(*[FAST] * 6)}
     many = compare([write_sweep(tmp_path / "six", six)])
     assert row(many.differences, "mars", "latency_mean_s").standing == "better"
     assert row(many.differences, "mars", "goodput_3").standing == "better"
+    assert not many.cautions
     assert row(compare([tmp_path / "six"], baseline="mars").differences, "fcfs",
                "latency_mean_s").standing == "worse"  # fmt: skip
+    surer = compare([tmp_path / "six"], confidence=0.99)
+    assert row(surer.differences, "mars", "latency_mean_s").standing == "unclear"
+    assert "run 8 or more" in surer.cautions[0]
+
+
+def test_compare_and_the_gate_say_better_by_the_same_seeds(tmp_path):
+    """One rule: what compare calls worse, a gate without a margin fails, and on as many seeds."""
+    for number in (5, 6):
+        base = write_sweep(tmp_path / f"b{number}", {"fcfs": seeds(*[FAST] * number)})
+        slow = write_sweep(tmp_path / f"s{number}", {"mars": seeds(*[SLOW] * number)})
+        (latency,) = [d for d in compare([base, slow]).differences if d.figure == "latency_mean_s"]
+        verdict = gate(base, slow, Rules((rule_of("latency", "0%"),))).verdict
+        expected = {5: ("unclear", "inconclusive"), 6: ("worse", "fail")}
+        assert (latency.standing, verdict) == expected[number]
+
+
+def test_equal_backends_are_level_and_share_a_rank(tmp_path):
+    runs = {"mars": seeds(FAST, FAST), "fcfs": seeds(FAST, FAST), "slow": seeds(SLOW, SLOW)}
+    found = compare([write_sweep(tmp_path / "ties", runs)])
+    assert found.rankings[0].order == (("fcfs", "mars"), ("slow",))
+    console = Console(width=80, file=io.StringIO())
+    render(found, [], console)
+    assert "ranking on ilr-1 at load 0.9: fcfs = mars > slow" in console.file.getvalue()
+    assert [row(found.estimates, name, "latency_mean_s").rank for name in runs] == [1, 1, 3]
+    assert row(found.differences, "mars", "latency_mean_s").ahead == 0
+    assert record(found)["rankings"][0]["told"] == "fcfs = mars > slow"
 
 
 def test_the_curve_the_area_and_the_distribution(found):
     curve = {p.alpha: p.share for p in found.curves if p.backend == "mars"}
     assert (curve[1.0], curve[2.0], curve[3.0], curve[10.0]) == (0.5, 0.75, 1.0, 1.0)
     by_hand = (1 + 8 / 9 + 1 + 7 / 9) / 4
-    assert row(found.areas, "mars").area.value == pytest.approx(by_hand)
+    assert row(found.areas, "mars").area == pytest.approx(by_hand)
     steps = [(p.slowdown, p.share) for p in found.cdf if p.backend == "mars"]
     assert steps == [(1.0, 0.5), (2.0, 0.75), (3.0, 1.0)]
 
@@ -77,20 +115,11 @@ def test_ttft_by_round_pools_the_seeds(found):
     assert (first.round, first.rounds, first.ready_p99_s) == (0, 4, 1.0)
 
 
-def test_one_seed_is_drawn_by_sessions_with_a_caution(tmp_path):
-    one = {"fcfs": seeds(SLOW), "mars": seeds(FAST)}
-    found = compare([write_sweep(tmp_path / "one", one)])
-    apart = row(found.differences, "mars", "latency_mean_s")
-    assert apart.difference == (-15.0, -20.0, -10.0)
-    assert (apart.unit, apart.units) == ("session", 2)
-    assert row(found.differences, "mars", "makespan_s").difference == (-20.0, None, None)
-    assert "sessions of one seed" in found.cautions[0]
-
-
 def test_the_oracles_share(tmp_path):
     runs = {"fcfs": seeds(SLOW, SLOW), "oracle": seeds(FAST, FAST)}
     found = compare([write_sweep(tmp_path / "o", runs)])
-    assert row(found.of_oracle, "fcfs").share == pytest.approx((0.5, 0.5, 0.5))
+    assert row(found.of_oracle, "fcfs").share == 0.5
+    assert row(found.of_oracle, "fcfs").typical == (0.5, None, None)
 
 
 def test_rankings_along_a_variation(tmp_path):
@@ -99,7 +128,7 @@ def test_rankings_along_a_variation(tmp_path):
         write_sweep(tmp_path / "s", {"fcfs": seeds(FAST), "mars": seeds(SLOW)}, variation="slower"),
     ]
     (held,) = compare(folders).held["variation"]
-    assert (held.verdict, held.base_ranking) == ("turned", ["mars", "fcfs"])
+    assert (held.verdict, held.base_ranking) == ("turned", (("mars",), ("fcfs",)))
 
 
 def test_loose_runs_meet_at_one_place(tmp_path):
@@ -111,7 +140,7 @@ def test_loose_runs_meet_at_one_place(tmp_path):
     found = compare(runs)
     assert found.backends == ("fcfs", "mars")
     assert len(found.places) == 1
-    assert row(found.differences, "mars", "latency_mean_s").difference == (0.0, 0.0, 0.0)
+    assert row(found.differences, "mars", "latency_mean_s").difference == 0
 
 
 def test_a_folder_of_runs_stands_for_all_of_them(tmp_path):
@@ -191,6 +220,7 @@ def test_backends_without_a_common_seed_are_refused(tmp_path):
         ({"baseline": "fcsf"}, "Did you mean 'fcfs'"),
         ({"alphas": (0.5,)}, "alpha=0.5"),
         ({"across": ["weather"]}, "Unknown dimension"),
+        ({"confidence": 95}, "confidence must be above 0.5"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, told, tmp_path):
@@ -234,7 +264,8 @@ def test_a_capacity_search_is_one_number(tmp_path):
 
 def test_rows_become_a_table_and_json(found):
     table = frame(found.differences)
-    assert {"title", "load", "difference", "difference_low", "ratio_high"} <= set(table.columns)
+    columns = {"title", "load", "difference", "typical_difference_low", "typical_ratio_high"}
+    assert columns <= set(table.columns)
     text = json.dumps(record(found), allow_nan=False)
     assert json.loads(text)["places"][0]["title"] == "ilr-1 at load 0.9"
 
@@ -254,7 +285,8 @@ def test_the_tables_fit_a_narrow_screen(tmp_path):
     text = console.file.getvalue()
     assert "…" not in text
     assert "+50.0 pts" in text
-    assert "ranking on ilr-1 at load 0.9: mars > oracle > fcfs" in text
+    assert "ranking on ilr-1 at load 0.9: mars = oracle > fcfs" in text
+    assert "2/2" in text
     assert "50.0%" in text
 
 

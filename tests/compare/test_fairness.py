@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from compare.builders import PLACE
 from marsbench.compare.fairness import OVER, fairness, jain, size_rows, sizes, tenant_rows
 from marsbench.compare.points import Place
-from marsbench.compare.sessions import Sessions, area, one_each, share_within, statistics
+from marsbench.compare.sessions import Sessions, area, share_within, statistics
 from marsbench.metrics.percentiles import describe
 
 HERE = Place(**PLACE, model="m")
@@ -104,12 +104,3 @@ def test_figures_of_draws_are_those_of_runs(slowdowns):
         if name.startswith("latency_"):
             key = name.removeprefix("latency_").removesuffix("_s")
             assert found == pytest.approx(10 * expected[key])
-
-
-def test_what_each_session_adds_to_a_mean():
-    one = sessions([1.0, 5.5])
-    assert one_each("goodput_3", one) == [1.0, 0.0]
-    assert one_each("goodput_area", one) == [1.0, 0.5]
-    assert one_each("latency_mean_s", one) == [10.0, 55.0]
-    assert one_each("latency_p95_s", one) is None
-    assert one_each("latency_mean_s", sessions([1.0, math.inf])) is None

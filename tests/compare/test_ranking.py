@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.compare.ranking import Standing, held, is_ahead, ranking, turned
+from marsbench.compare.ranking import Standing, held, is_ahead, ranking, told, turned
 from reproduce.builders import matrix, place, point
 
 
@@ -18,7 +18,28 @@ def at(variation, **standings):
 
 def test_goodput_ranks_and_latency_breaks_ties():
     standing = {"a": Standing(0.5, 10), "b": Standing(0.9, 99), "c": Standing(0.5, 9)}
-    assert ranking(standing) == ["b", "c", "a"]
+    assert ranking(standing) == (("b",), ("c",), ("a",))
+
+
+def test_equals_are_level_whatever_their_names_or_last_bits():
+    standing = {"z": Standing(0.3, 10), "a": Standing(0.1 + 0.2, 10), "b": Standing(0.3, 11)}
+    assert 0.1 + 0.2 != 0.3
+    assert told(ranking(standing)) == "a = z > b"
+
+
+def test_the_best_are_all_that_are_equal():
+    here = [point(name, latency_mean_s=s) for name, s in {"a": 5.0, "b": 4.0, "c": 4.0}.items()]
+    found = matrix(here).best(place(), ("a", "b", "c"), "latency_mean_s")
+    assert (found.names, found.value, found.told) == (("b", "c"), 4.0, "b = c")
+    assert matrix(here).best(place(), ("a", "d"), "latency_mean_s").told == "a"
+    assert matrix(here).best(place(), ("d",), "latency_mean_s") is None
+
+
+def test_one_of_two_equal_winners_that_falls_back_turns_the_ranking():
+    base = at("base", a=(0.9, 10), b=(0.9, 10), c=(0.3, 10))
+    other = at("slower", a=(0.9, 10), b=(0.3, 10), c=(0.9, 10))
+    (row,) = held(matrix(base, other), "variation")
+    assert (row.verdict, row.turned) == ("turned", [("b", "c")])
 
 
 @pytest.mark.parametrize(

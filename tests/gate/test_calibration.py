@@ -36,7 +36,6 @@ def pool(scatter=0.01, size=40):
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
     monkeypatch.setattr(rates, "DRAWS", 120)
-    monkeypatch.setattr(rates, "BOOTSTRAP", 60)
 
 
 def test_the_true_change_is_the_pools():
@@ -69,9 +68,10 @@ def test_a_draw_has_no_seed_twice():
 
 
 def test_the_interval_holds_the_truth_more_often_than_a_bootstrap():
-    found = coverage(pool(scatter=0.05), "+10 %", LATENCY, 3)
+    found = coverage(pool(scatter=0.05), "+10 %", "latency_mean_s", 6)
     assert found.gate.share > found.bootstrap.share
-    assert found.gate.high > 0.8
+    assert found.gate.high > 0.95
+    assert coverage(pool(), "+10 %", "latency_mean_s", 5).gate is None
 
 
 def test_a_rate_comes_with_wilsons_interval():

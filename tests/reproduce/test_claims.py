@@ -298,3 +298,20 @@ def test_nothing_measured_is_no_verdict():
 
 def test_every_reason_is_of_a_claim():
     assert reasons().keys() <= {claim.id for claim in CLAIMS}
+
+
+def test_the_same_as_a_cap_is_not_faster():
+    same, slower = (judged("control", race(fcfs=9, mars=1, fcfs_cap=n)).ours for n in (1, 2))
+    assert "lower mean at 0 of 1 contended points and the same at 1: " in same
+    assert "lower mean at 1 of 1 contended points: " in slower
+
+
+def test_all_that_are_equally_strong_are_named():
+    found = judged("headline", race(fcfs=9, infercept=8, continuum=8, mars=1))
+    assert "against infercept = continuum" in found.ours
+
+
+def test_a_gain_that_reads_as_none_is_none():
+    times = {"fcfs": 10.0, "mars": 10.0, "mars-no-opportunistic": 9.9999999}
+    calm = [point(name, latency_mean_s=s, goodput_3=1.0) for name, s in times.items()]
+    assert judged("inversion", calm).verdict == "not reached"

@@ -73,7 +73,7 @@ def test_missing_runs_are_told(folder):
 def test_both_files_are_written(folder, tmp_path):
     output = tmp_path / "reports" / "x.md"
     assert main(["along", str(folder), "-o", str(output)]) == 0
-    assert "| ilr-1 at load 0.5 | slower | fcfs > mars | **held** |" in output.read_text()
+    assert "| ilr-1 at load 0.5 | slower | fcfs = mars | **held** |" in output.read_text()
     assert output.with_suffix(".csv").read_text().startswith("workload,load")
 
 

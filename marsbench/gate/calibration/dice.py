@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
+
+from marsbench.intervals.dice import dice as named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -11,7 +12,4 @@ if TYPE_CHECKING:
 
 def dice(*name: object) -> np.random.Generator:
     """The same name gives the same draws."""
-    import numpy as np
-
-    text = "/".join(map(str, ("gate-calibration", *name)))
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]))
+    return named("gate-calibration", *name)

@@ -1,4 +1,4 @@
-"""Verdicts on many draws of a few seeds: how often each, and how often the interval is right."""
+"""Verdicts on many draws of a few seeds: how often each, and how often intervals are right."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from marsbench.compare.intervals import weights
 from marsbench.gate.calibration.dice import dice
 from marsbench.gate.calibration.pool import Pool
-from marsbench.gate.judge import change_of, verdict_of
-from marsbench.gate.paired import interval
+from marsbench.gate.judge import verdict_of
+from marsbench.gate.paired import two_sided
 from marsbench.gate.values import CONFIDENCE, Rule, Verdict
+from marsbench.intervals.coverage.measure import middles
+from marsbench.intervals.coverage.others import of_ratio, resampled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     Draw = Callable[[np.random.Generator], Sides]
 
 DRAWS = 1000
-BOOTSTRAP = 200
 
 
 class Rate(NamedTuple):
@@ -48,12 +48,17 @@ class Row(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """How often a two-sided interval held the pool's true change; it says 90 %."""
+    """How often a two-sided interval held the pool's true change; it says 90 %.
+
+    gate: the typical seed's, None where there are too few seeds. student, bootstrap: of the ratio
+    of means.
+    """
 
     case: str
     figure: str
     seeds: int
-    gate: Rate
+    gate: Rate | None
+    student: Rate
     bootstrap: Rate
 
 
@@ -106,27 +111,36 @@ def row(case: str, rule: Rule, seeds: int, draw: Draw, change: float | None) -> 
     return Row(case, rule.figure, str(rule.margin), seeds, change, *rates)
 
 
-def coverage(pool: Pool, variation: str, rule: Rule, seeds: int) -> Coverage:
-    """The gate's interval and a percentile bootstrap of the same draws against the truth."""
+def coverage(pool: Pool, variation: str, figure: str, seeds: int) -> Coverage:
+    """The gate's interval, Student's t and a percentile bootstrap against the truth of each.
+
+    Seeds are drawn with replacement: the pool stands for all seeds that there are.
+    """
     import numpy as np
 
-    rng = dice("coverage", variation, rule.figure, seeds)
-    truth = pool.change(variation, rule.figure)
-    draw = slower(pool, variation, rule.figure, seeds)
-    shares = weights(seeds, BOOTSTRAP)
-    held = [0, 0]
-    for _ in range(DRAWS):
-        base, other = draw(rng)
-        change = change_of(base.tolist(), other.tolist(), rule)
-        assert change is not None
-        _, low, high = interval(change, CONFIDENCE)
-        assert low is not None
-        assert high is not None
-        held[0] += low <= truth <= high
-        tail = 1 - CONFIDENCE
-        low, high = np.quantile(shares @ other / (shares @ base) - 1, [tail, 1 - tail])
-        held[1] += bool(low <= truth <= high)
-    return Coverage(variation, rule.figure, seeds, *(rate(count, DRAWS) for count in held))
+    base, other = pool.base(figure), pool.figures[variation][figure]
+    taken = dice("coverage", variation, figure, seeds).integers(0, len(base), (DRAWS, seeds))
+    own, theirs = base[taken], other[taken]
+    confidence, truth = two_sided(CONFIDENCE), pool.change(variation, figure)
+    middle = middles(theirs / own - 1, confidence)
+    tail = (1 - confidence) / 2
+    drawn = np.quantile(resampled(theirs) / resampled(own), [tail, 1 - tail], axis=-1)
+    student = of_ratio(own, theirs, confidence)
+    return Coverage(
+        variation,
+        figure,
+        seeds,
+        None if middle is None else _held(middle, float(np.median(other / base)) - 1),
+        _held(student, 1 + truth),
+        _held((drawn[0], drawn[1]), 1 + truth),
+    )
+
+
+def _held(bounds: Sides, truth: float) -> Rate:
+    """How many of the intervals hold it, their very ends too."""
+    near = 1e-9
+    inside = (bounds[0] <= truth + near) & (truth - near <= bounds[1])
+    return rate(int(inside.sum()), len(inside))
 
 
 def rate(count: int, total: int) -> Rate:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from marsbench.compare.points import Place
-from marsbench.compare.values import Interval
+from marsbench.compare.values import Difference
 from marsbench.report.axes import log_scale, number
 from marsbench.report.canvas import PAGE, finished, page_or_column
 from marsbench.report.figures.dots import at_one, dot, dots, span
 from marsbench.report.figures.drawing import Drawing
 from marsbench.report.looks import Look
 from marsbench.report.material import Absent, Material, sheets
+from marsbench.report.spans import bar_words
 from marsbench.reproduce.parts import exercised_at
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 LATENCY = "latency_mean_s"
 WIDE = 1.5
 """From this ratio between largest and smallest on, a scale is logarithmic."""
-Ratios = Mapping[tuple[Place, str], Interval]
+Ratios = Mapping[tuple[Place, str], Difference]
 
 
 def ablations(material: Material) -> Iterator[Drawing]:
@@ -42,8 +43,8 @@ def ablations(material: Material) -> Iterator[Drawing]:
     finished(figure)
     caption = (
         f"Mean latency of {base} without one of its parts over that of {base}; right of the line, "
-        f"the part helps. No dot: it decided nothing there. Bars: "
-        f"{material.comparison.confidence:.0%} intervals, paired by seed. Logarithmic scale."
+        "the part helps. No dot: it decided nothing there. Bars: "
+        f"{bar_words(material.comparison)}. Logarithmic scale."
     )
     yield Drawing(figure, f"{base} without its parts.", caption)
 
@@ -57,7 +58,7 @@ def light_load(material: Material) -> Iterator[Drawing]:
     caption = (
         f"Mean latency over that of {base} at each regime's lowest load; left of the line, {base} "
         "is slower. The paper sees a slight gain there without the opportunistic part. Bars: "
-        f"{material.comparison.confidence:.0%} intervals, paired by seed."
+        f"{bar_words(material.comparison)}."
     )
     for regimes in sheets(material.regimes):
         titles = [material.matrix.title(regime.lightest) for regime in regimes]
@@ -75,17 +76,21 @@ def light_load(material: Material) -> Iterator[Drawing]:
 def _ratios(material: Material) -> Ratios:
     """Where there are any, and not of a part that decided nothing there."""
     return {
-        (row.place, row.backend): row.ratio
+        (row.place, row.backend): row
         for row in material.comparison.differences
-        if row.figure == LATENCY and row.ratio.value is not None
+        if row.figure == LATENCY and row.ratio is not None
         if exercised_at(material.matrix, row.place, row.backend)
     }
 
 
-def _mark(axes: Axes, ratio: Interval | None, row: int, look: Look) -> None:
-    if ratio is not None and ratio.value is not None:
-        span(axes, ratio.low, ratio.high, row, look)
-        dot(axes, ratio.value, row, look)
+def _mark(axes: Axes, found: Difference | None, row: int, look: Look) -> None:
+    """The ratio of means, over the typical seed's interval or from lowest to highest seed."""
+    if found is not None and found.ratio is not None:
+        _, low, high = found.typical_ratio
+        known = low is not None
+        span(axes, low if known else found.lowest_ratio, high if known else found.highest_ratio,
+             row, look)  # fmt: skip
+        dot(axes, found.ratio, row, look)
 
 
 def _same_log_scale(row: list[Axes]) -> None:
