@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from marsbench.intervals import (
-    CLOSE,
     Interval,
     chance,
     changes,
     differences,
     dissent,
+    is_level,
     mean,
     typical,
 )
@@ -77,4 +77,4 @@ def stays_within(change: Change, limit: float, confidence: float) -> bool:
 
 def exceeds(change: float, limit: float) -> bool:
     """Beyond a limit by more than rounding."""
-    return change > limit and not math.isclose(change, limit, rel_tol=CLOSE, abs_tol=CLOSE * CLOSE)
+    return change > limit and not is_level(change, limit)

@@ -10,7 +10,6 @@ traffic. Needs no numbers but one a seed, no dice and no tables of other librari
 """
 
 from marsbench.intervals.pairs import (
-    CLOSE,
     Side,
     changes,
     differences,
@@ -32,7 +31,6 @@ from marsbench.intervals.seeds import (
 from marsbench.intervals.typical import UNKNOWN, Interval, typical
 
 __all__ = [
-    "CLOSE",
     "CONFIDENCE",
     "FEWEST_SEEDS",
     "UNKNOWN",

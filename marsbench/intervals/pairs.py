@@ -22,7 +22,7 @@ def mean(values: Sequence[float]) -> float:
 
 def is_level(a: float, b: float) -> bool:
     """Whether two values are equal to all digits that mean anything."""
-    return math.isclose(a, b, rel_tol=CLOSE)
+    return a == b or abs(a - b) <= CLOSE * max(abs(a), abs(b)) < math.inf
 
 
 def digits(value: float) -> float:

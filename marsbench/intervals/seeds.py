@@ -8,9 +8,9 @@ they scatter like: the sign test, and the interval between order statistics that
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from itertools import count
-from math import comb
 
 from marsbench.errors import UsageError
 
@@ -39,7 +39,7 @@ def dissent(num_seeds: int, confidence: float = CONFIDENCE) -> int | None:
     """
     most, tail = None, 0
     for k in range((num_seeds + 1) // 2 if num_seeds >= FEWEST_SEEDS else 0):
-        tail += comb(num_seeds, k)
+        tail += math.comb(num_seeds, k)
         if Fraction(2 * tail, 2**num_seeds) > _rest(confidence):
             break
         most = k
@@ -59,16 +59,16 @@ def held(num_seeds: int, confidence: float = CONFIDENCE) -> float | None:
     most = dissent(num_seeds, confidence)
     if most is None:
         return None
-    tail = sum(comb(num_seeds, k) for k in range(most + 1))
+    tail = sum(math.comb(num_seeds, k) for k in range(most + 1))
     return float(1 - Fraction(2 * tail, 2**num_seeds))
 
 
 def chance(num_beyond: int, num_seeds: int) -> float:
     """How often so many seeds or more lie on one given side of the median: the sign test's p."""
-    tail = sum(comb(num_seeds, k) for k in range(num_beyond, num_seeds + 1))
+    tail = sum(math.comb(num_seeds, k) for k in range(num_beyond, num_seeds + 1))
     return float(Fraction(tail, 2**num_seeds))
 
 
 def _rest(confidence: float) -> Fraction:
     """1 − confidence as it was meant: 0.05 is a twentieth, not the double beside it."""
-    return Fraction(1 - confidence).limit_denominator(10**9)
+    return Fraction(1 - confidence).limit_denominator(1_000_000_000)

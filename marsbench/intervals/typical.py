@@ -8,7 +8,6 @@ distribution (`marsbench.intervals.seeds`); reports/coverage.md measures both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 from typing import NamedTuple
 
 from marsbench.intervals.seeds import CONFIDENCE, dissent
@@ -33,7 +32,8 @@ def typical(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval
     if not values:
         return UNKNOWN
     ordered = sorted(values)
+    middle = (ordered[len(ordered) // 2] + ordered[(len(ordered) - 1) // 2]) / 2
     most = dissent(len(ordered), confidence)
     if most is None:
-        return Interval(median(ordered), None, None)
-    return Interval(median(ordered), ordered[most], ordered[-1 - most])
+        return Interval(middle, None, None)
+    return Interval(middle, ordered[most], ordered[-1 - most])

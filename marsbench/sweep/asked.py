@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from marsbench.engine.backends import choose
 from marsbench.errors import UsageError
+from marsbench.intervals import fewest
 from marsbench.metrics.goodput import check_alpha
 from marsbench.problems import first_problem
 from marsbench.sweep.probes import Search
@@ -99,7 +100,8 @@ def told(answer: Mapping[str, Any], as_json: bool) -> str:
         f"{row[at]:>10.4g}{unit:2}  {row.get('sessions', ''):>8}  {row['share']:6.1%}"
         for row in answer["tried"]
     ]
-    return "\n".join([f"{at:>10}    sessions   share", *lines, _sentence(answer)])
+    head = f"{at:>10}    sessions   share"
+    return "\n".join([head, *lines, _sentence(answer), _sureness(answer, at)])
 
 
 def _sentence(answer: Mapping[str, Any]) -> str:
@@ -149,3 +151,18 @@ def _rate(answer: Mapping[str, Any], who: str, goal: str) -> str:
         f"capacity of {who}: {answer['rate']:g} sessions/s ({goal}); "
         f"{answer['above']:g}/s is too many"
     )
+
+
+def _sureness(answer: Mapping[str, Any], at: str) -> str:
+    """What is sure of the typical seed, by the rule of `marsbench compare`."""
+    seeds, needed = answer["seeds"], fewest()
+    if seeds < needed:
+        have = "1 seed makes" if seeds == 1 else f"{seeds} seeds make"
+        return f"{have} nothing of it sure; give --seeds {needed} or more"
+    own = [row for row in answer["tried"] if row.get("sessions") == answer.get("sessions")]
+    reached = [row[at] for row in own if row.get("surely") == "reached"]
+    missed = [row[at] for row in own if row.get("surely") == "missed"]
+    unit = "/s" if at == "rate" else " lanes"
+    told = [f"{max(reached):g}{unit} is surely reached"] if reached else []
+    told += [f"{min(missed):g}{unit} is surely too many"] if missed else []
+    return f"typical seed of {seeds}: {', '.join(told) or 'nothing is sure of what was tried'}"

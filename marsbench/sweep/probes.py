@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from marsbench.engine.progress import progress_bar
 from marsbench.errors import MarsbenchError, RunFailedError
+from marsbench.intervals import typical
 from marsbench.metrics.goodput import alpha_key
 from marsbench.sweep.cells import Cell, cells_of
 from marsbench.sweep.folder import SweepFolder
@@ -81,28 +82,46 @@ class Search:
         return [replace(cell, mark=probe.mark) for cell in cells_of(file, self.folder)]
 
 
+class Shares(NamedTuple):
+    """What came of a probe: the share of sessions that were good, of all seeds together and of
+    each."""
+
+    together: float
+    each: tuple[float, ...]
+
+    def surely(self, share: float) -> str | None:
+        """ "reached" or "missed" where the typical seed surely does; None with few seeds."""
+        _, low, high = typical(self.each)
+        if low is None or high is None or low < share <= high:
+            return None
+        return "reached" if low >= share else "missed"
+
+
 class Probes:
     """Plays probes and remembers what came of them."""
 
     def __init__(self, root: Path, search: Search) -> None:
         self.root = root
         self.search = search
-        self.shares: dict[Probe, float] = {}
+        self.shares: dict[Probe, Shares] = {}
         self._cells: list[str] = []
 
     def reaches(self, probe: Probe) -> bool:
         """Whether enough sessions were good; plays what is not there yet."""
         if probe not in self.shares:
-            self.shares[probe] = self._share(probe)
-        return self.shares[probe] >= self.search.share
+            self.shares[probe] = self._shares(probe)
+        return self.shares[probe].together >= self.search.share
 
     def told(self) -> list[dict[str, Any]]:
-        """Every probe with its share, as JSON."""
+        """Every probe with its share, and whether that is sure, as JSON."""
         rows = sorted(self.shares.items(), key=lambda row: (row[0].sessions, row[0].rate or 0.0))
-        return [{**probe.told(), "share": share} for probe, share in rows]
+        return [
+            {**probe.told(), "share": found.together, "surely": found.surely(self.search.share)}
+            for probe, found in rows
+        ]
 
-    def _share(self, probe: Probe) -> float:
-        """The share of all seeds' sessions that were good. Raises RunFailedError."""
+    def _shares(self, probe: Probe) -> Shares:
+        """Of all seeds. Raises RunFailedError."""
         cells = self.search.cells(probe)
         self._cells += [cell.name for cell in cells]
         text = self.search.text()
@@ -112,7 +131,7 @@ class Probes:
                 if outcome.error is not None:
                     folder.note_failure(outcome.task.cell.name, outcome.detail or outcome.error)
                     raise RunFailedError(f"{outcome.task.cell.name}: {outcome.error}")
-            return _good_share(folder, {cell.name for cell in cells}, self.search.alpha)
+            return _good_shares(folder, {cell.name for cell in cells}, self.search.alpha)
 
     def _played(
         self, folder: SweepFolder, cells: Sequence[Cell], label: str
@@ -139,12 +158,11 @@ def here(orders: Sequence[Order]) -> Iterator[Outcome[Order]]:
             yield Outcome(order)
 
 
-def _good_share(folder: SweepFolder, names: set[str], alpha: float) -> float:
+def _good_shares(folder: SweepFolder, names: set[str], alpha: float) -> Shares:
     """Good sessions of these cells ÷ their sessions that arrived."""
-    good = arrived = 0
-    for result in folder.results():
-        if result.run.path.name in names:
-            figure = result.summary["goodput"][alpha_key(alpha)]
-            good += figure["good"] or 0
-            arrived += figure["arrived"]
-    return good / arrived
+    results = (result for result in folder.results() if result.run.path.name in names)
+    found = [result.summary["goodput"][alpha_key(alpha)] for result in results]
+    good = [figure["good"] or 0 for figure in found]
+    arrived = [figure["arrived"] for figure in found]
+    each = tuple(own / all_ for own, all_ in zip(good, arrived, strict=True) if all_)
+    return Shares(sum(good) / sum(arrived), each)

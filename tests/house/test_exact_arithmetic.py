@@ -19,6 +19,7 @@ ROOMS = (
     *(f"marsbench.{room}" for room in ("session", "events", "workload", "hardware", "metrics")),
     *(f"marsbench.engine.{part}" for part in ("sim", "entrance", "isolated", "simulated", "job")),
     "marsbench.runs",
+    "marsbench.intervals",
     "marsbench.gate",
 )
 # Draws pictures; measures a GPU; describes verdicts and decides none.
@@ -27,6 +28,7 @@ ELSEWHERE = (
     "marsbench.hardware.plot",
     "marsbench.hardware.vllm_calibrate",
     "marsbench.gate.calibration",
+    "marsbench.intervals.coverage",
 )
 
 
@@ -34,7 +36,9 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-MATH = words("ceil floor fsum frexp inf isfinite isinf isnan isqrt ldexp nan nextafter sqrt ulp")
+MATH = words(
+    "ceil comb floor fsum frexp inf isfinite isinf isnan isqrt ldexp nan nextafter sqrt ulp"
+)
 NUMPY = words("""
     exp exp2 expm1 log log2 log10 log1p power float_power sin cos tan arctan sinh cosh tanh cbrt
     hypot interp dot vdot inner outer matmul einsum tensordot linalg convolve corrcoef cov polyfit

@@ -84,9 +84,29 @@ def test_it_searches_and_keeps_every_probe(played, tmp_path):
     assert len(played) == 14
     assert {p.name for p in path.glob("*/summary.json")} == {"summary.json"}
     assert len(list(path.glob("*/summary.json"))) == 14
-    assert {"sessions": 2, "rate": 0.08, "share": 0.5} in answer["tried"]
+    assert {"sessions": 2, "rate": 0.08, "share": 0.5, "surely": None} in answer["tried"]
     assert (answer["sessions"], answer["settled"]) == (2, None)
     assert json.loads((path / "capacity.json").read_text()) == answer
+
+
+def test_few_seeds_make_nothing_sure_and_six_do(played, tmp_path):
+    _, answer = capacity(search_of(OPTIONS), tmp_path / "two")
+    assert {row["surely"] for row in answer["tried"]} == {None}
+    assert told(answer, as_json=False).endswith(
+        "2 seeds make nothing of it sure; give --seeds 6 or more"
+    )
+    _, answer = capacity(search_of({**OPTIONS, "seeds": 6}), tmp_path / "six")
+    assert told(answer, as_json=False).endswith(
+        "typical seed of 6: 0.04362/s is surely reached, 0.04555/s is surely too many"
+    )
+
+
+def test_one_seed_of_six_that_misses_leaves_it_open():
+    assert probing.Shares(0.95, (1.0,) * 6).surely(0.9) == "reached"
+    assert probing.Shares(0.95, (*(1.0,) * 5, 0.7)).surely(0.9) is None
+    assert probing.Shares(0.5, (0.5,) * 6).surely(0.9) == "missed"
+    assert probing.Shares(0.9, (0.9,) * 6).surely(0.9) == "reached"
+    assert probing.Shares(0.5, (0.5,) * 5).surely(0.9) is None
 
 
 def test_compare_shows_it(played, tmp_path):
@@ -183,13 +203,14 @@ def test_the_fewest_that_reach_it(limit, most):
 
 def test_the_answer_in_words():
     answer = {"backend": "mars", "workload": "ilr-1", "share": 0.9, "alpha": 3.0, "rate": 0.04,
-              "above": 0.042, "sessions": 30, "settled": None,
+              "above": 0.042, "sessions": 30, "settled": None, "seeds": 1,
               "tried": [{"rate": 0.04, "sessions": 30, "share": 0.95}]}  # fmt: skip
-    assert told(answer, as_json=False).splitlines()[-2:] == [
+    assert told(answer, as_json=False).splitlines()[-3:] == [
         "capacity of mars on ilr-1: 0.04 sessions/s (90% of sessions within 3 times alone); "
         "0.042/s is too many",
         "with 30 sessions a run; more may well give less: leave out --sessions to see whether "
         "the answer settles",
+        "1 seed makes nothing of it sure; give --seeds 6 or more",
     ]
     assert "below 0.042/s" in told({**answer, "rate": None}, as_json=False)
     assert "or more" in told({**answer, "above": None}, as_json=False)
