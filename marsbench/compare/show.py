@@ -76,21 +76,27 @@ def _cells(row: Estimate, against: Difference | None) -> tuple[str, ...]:
     own = (escape(row.backend), _value(row.figure, row.mean), _span(row))
     if against is None:
         return (*own, "", "", "")
-    of_means, middle = _as_differences(against) or _as_ratios(against)
-    interval = f" ({middle[1]}–{middle[2]})" if against.typical_difference.low is not None else ""
-    return (*own, of_means, f"{middle[0]}{interval}", _ahead(against))
+    return (*own, *(_differences if _by_difference(against) else _ratios)(against), _ahead(against))
 
 
-def _as_differences(against: Difference) -> tuple[str, list[str]] | None:
-    """Shares, and what has no ratio in some seed, in the figure's unit; None for what has one."""
-    if against.typical_ratio.value is not None and not _is_share(against.figure):
-        return None
-    middle = [_signed(against.figure, bound) for bound in against.typical_difference]
-    return _signed(against.figure, against.difference), middle
+def _by_difference(against: Difference) -> bool:
+    """Shares, and what has no ratio in some seed, are told in their unit."""
+    return against.typical_ratio.value is None or _is_share(against.figure)
 
 
-def _as_ratios(against: Difference) -> tuple[str, list[str]]:
-    return _times(against.ratio), [_times(bound) for bound in against.typical_ratio]
+def _differences(against: Difference) -> tuple[str, str]:
+    """Of the means, and of the typical seed: "+47.2 pts", "+50.0 pts (0.0 to +87.5)"."""
+    value, *bounds = (_signed(against.figure, one) for one in against.typical_difference)
+    low, high = (bound.removesuffix(" pts") for bound in bounds)
+    between = "" if against.typical_difference.low is None else f" ({low} to {high})"
+    return _signed(against.figure, against.difference), f"{value}{between}"
+
+
+def _ratios(against: Difference) -> tuple[str, str]:
+    """Of the means, and of the typical seed: "0.35×", "0.35× (0.29–0.96)"."""
+    value, low, high = against.typical_ratio
+    between = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
+    return _times(against.ratio), f"{_times(value)}{between}"
 
 
 def _times(value: float | None) -> str:

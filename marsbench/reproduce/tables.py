@@ -20,6 +20,7 @@ from marsbench.compare.ranking import (
     standings,
     told,
 )
+from marsbench.intervals import FEWEST_SEEDS
 from marsbench.reproduce.cells import UNMEASURED, markdown, percent, short, times
 from marsbench.reproduce.claims import CLAIMS, Claim
 from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
@@ -216,7 +217,9 @@ def thresholds() -> str:
     """What counts as level and as reached."""
     return (
         f"Two backends are level within {LEVEL_GOODPUT:.0%} of sessions in goodput(3) and "
-        f"{LEVEL_LATENCY:.0%} in mean latency. A published ratio is reached at {NEAR:.0%} of it."
+        f"{LEVEL_LATENCY:.0%} in mean latency. A published ratio is reached at {NEAR:.0%} of it. "
+        "These are rules on means. Whether one backend is better than another beyond chance is "
+        f"said by `marsbench compare` alone, and takes {FEWEST_SEEDS} seeds."
     )
 
 

@@ -50,6 +50,7 @@ def test_a_missing_seed_makes_no_mean():
 def test_the_story_has_every_point_in_its_table(folder):
     text, table = story([folder])
     assert "16 runs of `mine`" in text
+    assert "beyond chance is said by `marsbench compare` alone, and takes 6 seeds" in text
     rows = list(csv.DictReader(io.StringIO(table)))
     assert len(rows) == 8
     assert rows[0]["latency_mean_s"] == "20"
