@@ -56,7 +56,7 @@ class Autellix(Policy):
             raise ValueError(f"beta must be more than 0, not {self.beta}")
         if any(tokens < 1 for tokens in self.chunk_quanta):
             raise ValueError(f"chunk_quanta must be at least 1, not {self.chunk_quanta}")
-        self._table = ProgramTable(self.service, edges, self.beta, self.finish)
+        self._table = ProgramTable(self.service, edges, self.beta, self._finish)
 
     def waiting_key(self, req: Req, view: View) -> Key:
         return (self._table.level(req.session_id, view), req.position)
@@ -90,7 +90,7 @@ class Autellix(Policy):
         self._table.serve(step)
         self.version = self._table.version
 
-    def finish(self, call: Call) -> None:
+    def _finish(self, call: Call) -> None:
         """PLAS: the service of all of a program's calls adds up."""
         call.program.served += call.served
 
@@ -99,6 +99,6 @@ class Autellix(Policy):
 class AutellixAtlas(Autellix):
     """ATLAS: one number a program, the longest critical path that any finished call ended."""
 
-    def finish(self, call: Call) -> None:
+    def _finish(self, call: Call) -> None:
         program = call.program
         program.served = max(program.served, call.entry + call.served)

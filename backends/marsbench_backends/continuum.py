@@ -67,24 +67,24 @@ class Continuum(Policy):
     def retain(self, paused: Paused, view: View) -> Retention:
         if paused.held:
             return Keep() if paused.returned else Release()
-        ttl_s = self.ttl_s(paused, view)
+        ttl_s = self._ttl_s(paused, view)
         return Keep(view.now + ttl_s) if ttl_s > 0 else Release()
 
-    def ttl_s(self, paused: Paused, view: View) -> float:
+    def _ttl_s(self, paused: Paused, view: View) -> float:
         """tau of Eq. 2, in seconds."""
         reload_s = view.prefill_s(paused.num_tokens)
         seen = self._times.seen(paused.tools)
         if seen is None:
-            return best_cold_ttl_s(self.delay_s + reload_s, self.cold_mean_s)
-        return best_ttl_s(self.delay_s * self.eta + reload_s, seen.sorted)
+            return best_cold_ttl_s(self._delay_s + reload_s, self.cold_mean_s)
+        return best_ttl_s(self._delay_s * self._eta + reload_s, seen.sorted)
 
     @property
-    def delay_s(self) -> float:
+    def _delay_s(self) -> float:
         """T: 0 until a round has come back to KV that was gone."""
         return math.fsum(self._delays) / len(self._delays) if self._delays else 0.0
 
     @property
-    def eta(self) -> float:
+    def _eta(self) -> float:
         """1 when rounds done tell the rounds left, 0 when they tell nothing."""
         correlation = self._memory.value()
         return 1.0 if correlation is None else -correlation

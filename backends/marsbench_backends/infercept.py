@@ -88,7 +88,7 @@ class InferCept(Policy):
     def observe(self, signal: Signal) -> None:
         self._arrivals.observe(signal)
 
-    def discard_waste(self, paused: Paused, batch: Batch, view: View) -> float:
+    def _discard_waste(self, paused: Paused, batch: Batch, view: View) -> float:
         """T_fwd(C) x C / 2 + n x T_fwd(C / n) x C_other: own memory fills up, others wait."""
         tokens = paused.num_tokens
         chunk = max(view.block_size, (self.saturation_tokens or view.token_budget) - batch.decodes)
@@ -99,7 +99,7 @@ class InferCept(Policy):
         return view.prefill_s(tokens) * tokens / 2 + num_chunks * chunk_s * batch.tokens
 
     def _should_go(self, paused: Paused, at: float, batch: Batch, view: View) -> bool:
-        return preserve_waste(paused, at) > self.discard_waste(paused, batch, view)
+        return preserve_waste(paused, at) > self._discard_waste(paused, batch, view)
 
     def _swaps(self, paused: Paused, batch: Batch, view: View) -> bool:
         """While room is needed the link goes to the largest waste; the rest stay or are discarded.
@@ -115,7 +115,7 @@ class InferCept(Policy):
         return all(self._least_waste(other, batch, view) <= waste for other in others)
 
     def _least_waste(self, paused: Paused, batch: Batch, view: View) -> float:
-        return min(preserve_waste(paused, view.now), self.discard_waste(paused, batch, view))
+        return min(preserve_waste(paused, view.now), self._discard_waste(paused, batch, view))
 
 
 def preserve_waste(paused: Paused, at: float) -> float:

@@ -27,10 +27,10 @@ class InferCeptStatic(Policy):
     def retain(self, paused: Paused, view: View) -> Retention:
         if paused.held:
             return Keep() if paused.returned else Release()
-        ttl_s = self.ttl_s(paused, view)
+        ttl_s = self._ttl_s(paused, view)
         return Keep(view.now + ttl_s) if ttl_s > self.min_ttl_s else Release()
 
-    def ttl_s(self, paused: Paused, view: View) -> float:
+    def _ttl_s(self, paused: Paused, view: View) -> float:
         """Seconds for which a pin wastes no more than a discard."""
         tokens = paused.num_tokens
         others = sum(req.num_computed_tokens for req in view.running)

@@ -136,12 +136,12 @@ class Mars(Policy):
         pins = self.opportunistic and self.retention
         if not pins or not self._has_room(paused, view):
             return Release()
-        if self.gain_s(paused, view) <= self.rent_s(paused, view):
+        if self._gain_s(paused, view) <= self._rent_s(paused, view):
             return Release()
         # On a common grid, so that all holds are reviewed in the same steps.
         return Keep((math.floor(view.now / self.review_s + 1e-9) + 1) * self.review_s)
 
-    def gain_s(self, paused: Paused, view: View) -> float:
+    def _gain_s(self, paused: Paused, view: View) -> float:
         """Seconds that a warm resumption saves, times the odds that it comes in time."""
         saved = view.prefill_s(paused.num_tokens) + (self._cold_wait_s.value or 0.0)
         if paused.returned or not paused.tools:
@@ -152,7 +152,7 @@ class Mars(Policy):
             return 0.0
         return saved * self._pause(paused).returns_within(within, elapsed)
 
-    def rent_s(self, paused: Paused, view: View) -> float:
+    def _rent_s(self, paused: Paused, view: View) -> float:
         """Seconds of the engine that the held share of memory costs those who wait for it."""
         usage = 1.0 - view.free_blocks / view.num_blocks
         scarcity = min(1.0, (usage - self.kv_low) / (self.kv_high - self.kv_low))

@@ -92,7 +92,7 @@ class MarsAdmission(Admission):
     def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
         if not self.admission:
             return [c.session_id for c in waiting]
-        queue = self.ordered(waiting)
+        queue = self._ordered(waiting)
         chosen = [c.session_id for c, cost, slots, room in self._asked(queue, state)
                   if slots > 0 and cost <= room]  # fmt: skip
         if not chosen and queue and not state.in_flight:
@@ -112,39 +112,39 @@ class MarsAdmission(Admission):
             spare = self.reserve and cost_blocks(candidate, state) <= free
             return "reserve" if spare else "kv"
 
-        asked = self._asked(self.ordered(waiting), state)
+        asked = self._asked(self._ordered(waiting), state)
         return {c.session_id: window if slots <= 0 else lacks(c) for c, _, slots, _ in asked}
 
     def _asked(
         self, queue: Sequence[Candidate], state: EngineState
     ) -> Iterator[tuple[Candidate, int, int, float]]:
         """Each with its cost and what those before it left: places and blocks."""
-        slots, room = self.window - len(state.in_flight), self.budget_blocks(state)
+        slots, room = self.window - len(state.in_flight), self._budget_blocks(state)
         for candidate in queue:
-            cost = self.cost_blocks(candidate, state)
+            cost = self._cost_blocks(candidate, state)
             yield candidate, cost, slots, room
             if slots > 0 and cost <= room:
                 slots, room = slots - 1, room - cost
 
     @property
-    def mode(self) -> str:
+    def _mode(self) -> str:
         """The order of admission now."""
         if self.kv_over:
             return "packing"
         return "gpu_heavy_first" if self.cpu_over else "small_first"
 
-    def ordered(self, waiting: Sequence[Candidate]) -> list[Candidate]:
+    def _ordered(self, waiting: Sequence[Candidate]) -> list[Candidate]:
         """Packing goes by age: each is let in as soon as its cost fits what is free."""
-        if self.mode == "packing":
+        if self._mode == "packing":
             return list(waiting)
-        sign = -1 if self.mode == "gpu_heavy_first" else 1
+        sign = -1 if self._mode == "gpu_heavy_first" else 1
         return sorted(waiting, key=lambda c: sign * c.num_prompt_tokens)
 
-    def budget_blocks(self, state: EngineState) -> float:
+    def _budget_blocks(self, state: EngineState) -> float:
         """Blocks that new sessions may fill; no bound where KV is not measured."""
         free = state.free_blocks
         if self.reserve and free is not None and state.num_blocks is not None:
-            free = min(free, state.num_blocks - self.reserved_blocks(state))
+            free = min(free, state.num_blocks - self._reserved_blocks(state))
         return self._for_new(state, free)
 
     def _for_new(self, state: EngineState, free: int | None) -> float:
@@ -155,15 +155,15 @@ class MarsAdmission(Admission):
             return max(0.0, self.pack_share * free)
         return max(0, free - math.ceil(state.num_blocks * (1 - self.kv_high)))
 
-    def cost_blocks(self, candidate: Candidate, state: EngineState) -> int:
+    def _cost_blocks(self, candidate: Candidate, state: EngineState) -> int:
         """Blocks that a session will fill: its first prompt's, grown as those that ended had."""
         growth = (self._growth.value or 1.0) if self.reserve else 1.0
         return math.ceil(cost_blocks(candidate, state) * growth)
 
-    def reserved_blocks(self, state: EngineState) -> int:
+    def _reserved_blocks(self, state: EngineState) -> int:
         """Blocks of all sessions in flight and of their sub-agents, filled yet or not."""
         since = state.now - self.reserve_pause_s
-        blocks = {c.session_id: self.cost_blocks(c, state) for c in state.in_flight}
+        blocks = {c.session_id: self._cost_blocks(c, state) for c in state.in_flight}
         for session_id, known in self._footprints.items():
             filled = -(-known.tokens // state.block_size)
             kept = known.paused_at > since
@@ -178,7 +178,7 @@ class MarsAdmission(Admission):
         self._sense(state, intervals)
         if self.cpu_over or self.kv_over:
             self.window = max(self.window_min, math.floor(self.window_cut * self.window))
-        elif self._calm and self.budget_blocks(state) > 0:
+        elif self._calm and self._budget_blocks(state) > 0:
             self.window = min(self.window_max, self.window + self.window_add * intervals)
 
     def observe(self, signal: Signal) -> None:

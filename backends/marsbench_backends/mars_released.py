@@ -80,16 +80,16 @@ class MarsReleased(Policy):
 
     # --- levels
 
-    def level(self, state: RoundState) -> int:
+    def _level(self, state: RoundState) -> int:
         """Without aging: the worse of what it has used up and what it has left."""
         return max(state.feedback, self._remaining_level(state.left))
 
-    def aged_level(self, state: RoundState, now: float) -> int:
+    def _aged_level(self, state: RoundState, now: float) -> int:
         """0 before the first service, then a level higher for each `aging_s` without service."""
         if state.served_at is None:
             return 0
         idle = max(0.0, now - state.served_at)
-        return max(0, self.level(state) - math.floor(idle / self.aging_s))
+        return max(0, self._level(state) - math.floor(idle / self.aging_s))
 
     def _remaining_level(self, left: int) -> int:
         return bisect_left(self.remaining_tokens, left)
@@ -104,7 +104,7 @@ class MarsReleased(Policy):
     def running_key(self, req: Req, view: View) -> Key:
         state = self._state(req)
         served_at = -math.inf if state.served_at is None else state.served_at
-        return (self.aged_level(state, view.now), served_at, req.submitted_at)
+        return (self._aged_level(state, view.now), served_at, req.submitted_at)
 
     def waiting_key(self, req: Req, view: View) -> Key:
         """Bucket, then arrival; preempted rounds first, the latest ahead; overflow behind all."""
@@ -118,7 +118,7 @@ class MarsReleased(Policy):
         """Lowest level, then most blocks, then latest; whoever decodes goes last (L793)."""
 
         def rank(req: Req) -> Key:
-            level = -1 if req.decoding else self.level(self._state(req))
+            level = -1 if req.decoding else self._level(self._state(req))
             return (level, req.num_blocks, req.submitted_at)
 
         return max(running, key=rank)
@@ -126,7 +126,7 @@ class MarsReleased(Policy):
     # --- chunks
 
     def chunk(self, req: Req, num_tokens: int, view: View) -> int:
-        return min(num_tokens, self.quanta[self.aged_level(self._state(req), view.now)])
+        return min(num_tokens, self.quanta[self._aged_level(self._state(req), view.now)])
 
     def shrink(self, req: Req, num_tokens: int, room_tokens: int, view: View) -> int:
         return halved_to_fit(num_tokens, room_tokens, view.block_size)
@@ -172,15 +172,15 @@ class MarsReleased(Policy):
     def _served(self, state: RoundState, tokens: int, step: StepEnded) -> None:
         # Once passed over, it went ahead of its level in this step and will not in the next.
         moved = state.served_at != self._stepped_before
-        level = self.level(state)
+        level = self._level(state)
         self._charge(state, tokens, step.at - step.seconds)
         state.served_at = step.at
-        self.version += moved or level != self.level(state)
+        self.version += moved or level != self._level(state)
 
     def _charge(self, state: RoundState, tokens: int, began: float) -> None:
         """Prefill that used up its quantum demotes; decoding returns to the top (L486)."""
         if tokens < state.left:
-            quantum = self.quanta[self.aged_level(state, began)]
+            quantum = self.quanta[self._aged_level(state, began)]
             state.left -= tokens
             if tokens >= quantum:
                 state.feedback = min(state.feedback + 1, len(self.quanta) - 1)

@@ -70,48 +70,48 @@ class MarsReleasedAdmission(Admission):
 
     # --- signals
 
-    def kv_usage(self, state: EngineState) -> float:
+    def _kv_usage(self, state: EngineState) -> float:
         if not state.num_blocks or state.free_blocks is None:
             return 0.0
         return 1.0 - state.free_blocks / state.num_blocks
 
-    def kv_cap(self, state: EngineState) -> int:
+    def _kv_cap(self, state: EngineState) -> int:
         """Sessions that KV allows: all of them up to kv_low, the minimum from kv_high on."""
-        share = (self.kv_usage(state) - self.kv_low) / (self.kv_high - self.kv_low)
+        share = (self._kv_usage(state) - self.kv_low) / (self.kv_high - self.kv_low)
         span = self.window_max - self.window_min
         return self.window_max - math.floor(span * min(1.0, max(0.0, share)))
 
-    def cpu_cap(self, state: EngineState) -> int:
+    def _cpu_cap(self, state: EngineState) -> int:
         """Sessions that the tool workers allow: the middle of the band."""
         cap = math.ceil(state.tool_cores * (self.cpu_low + self.cpu_high) / 2)
         return min(self.window_max, max(self.window_min, cap))
 
-    def slots(self, state: EngineState) -> int:
-        cap = min(self.window, self.cpu_cap(state), self.kv_cap(state))
+    def _slots(self, state: EngineState) -> int:
+        cap = min(self.window, self._cpu_cap(state), self._kv_cap(state))
         return cap - len(state.in_flight)
 
-    def budget_blocks(self, state: EngineState) -> int | None:
+    def _budget_blocks(self, state: EngineState) -> int | None:
         """Free blocks less a reserve; None (no check) where no block is free, as in the code."""
         if state.num_blocks is None or not state.free_blocks:
             return None
         return max(0, state.free_blocks - math.ceil(state.num_blocks * (1 - self.kv_high)))
 
-    def cpu_healthy(self, state: EngineState) -> bool:
+    def _cpu_healthy(self, state: EngineState) -> bool:
         ratio = state.num_cpu_calls / state.tool_cores
         return ratio <= self.cpu_low and (self._queue_wait_s.value or 0.0) <= self.queue_wait_low_s
 
-    def calm(self, state: EngineState) -> bool:
+    def _calm(self, state: EngineState) -> bool:
         """Whether the window may grow."""
-        over = self.cpu_over or self.kv_over or self.kv_usage(state) > self.kv_low
-        return not over and self.cpu_healthy(state) and bool(self.budget_blocks(state))
+        over = self.cpu_over or self.kv_over or self._kv_usage(state) > self.kv_low
+        return not over and self._cpu_healthy(state) and bool(self._budget_blocks(state))
 
     # --- who may enter
 
     def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
-        mode = self.mode(waiting, state)
+        mode = self._mode(waiting, state)
         if mode == "tail_kv_drain_fit":
             return self._drain_tail(waiting, state)
-        queue = self.ordered(mode, waiting)
+        queue = self._ordered(mode, waiting)
         if mode == "no_kv_short_only":
             room = max(0, self.blind_max - len(state.in_flight))
             return [c.session_id for c in queue[:room]]
@@ -120,37 +120,37 @@ class MarsReleasedAdmission(Admission):
             chosen = queue[:1]
         return [c.session_id for c in chosen]
 
-    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str:
+    def _mode(self, waiting: Sequence[Candidate], state: EngineState) -> str:
         """Which of the orders applies to this call."""
         if state.free_blocks is None:
             return "no_kv_short_only"
-        if state.arrivals_over and waiting and all(self.is_long(c) for c in waiting):
+        if state.arrivals_over and waiting and all(self._is_long(c) for c in waiting):
             return "tail_kv_drain_fit"
         if self.cpu_over:
             return "cpu_overloaded_long_first"
-        if self.calm(state) and len(waiting) <= self.slots(state):
+        if self._calm(state) and len(waiting) <= self._slots(state):
             return "low_pressure_fcfs"
         return "short_first"
 
-    def ordered(self, mode: str, waiting: Sequence[Candidate]) -> list[Candidate]:
+    def _ordered(self, mode: str, waiting: Sequence[Candidate]) -> list[Candidate]:
         if mode == "low_pressure_fcfs":
             return list(waiting)
         if mode == "no_kv_short_only":
-            return [c for c in waiting if not self.is_long(c)]
+            return [c for c in waiting if not self._is_long(c)]
         sign = -1 if mode == "cpu_overloaded_long_first" else 1
         return sorted(waiting, key=lambda c: sign * c.num_prompt_tokens)
 
-    def is_long(self, candidate: Candidate) -> bool:
+    def _is_long(self, candidate: Candidate) -> bool:
         return candidate.num_prompt_tokens >= self.long_tokens
 
     def _fill(self, mode: str, queue: Sequence[Candidate], state: EngineState) -> list[Candidate]:
         """In order, passing over whoever does not fit; long sessions need an opening of theirs."""
-        slots, room = self.slots(state), self.budget_blocks(state)
-        longs = sum(self.is_long(c) for c in state.in_flight)
+        slots, room = self._slots(state), self._budget_blocks(state)
+        longs = sum(self._is_long(c) for c in state.in_flight)
         opening = mode == "cpu_overloaded_long_first" or self._needle(queue, state)
         chosen: list[Candidate] = []
         for candidate in queue:
-            cost, long = cost_blocks(candidate, state), self.is_long(candidate)
+            cost, long = cost_blocks(candidate, state), self._is_long(candidate)
             barred = long and (not opening or longs >= self.long_max)
             if len(chosen) >= slots or barred or (room is not None and cost > room):
                 continue
@@ -161,13 +161,13 @@ class MarsReleasedAdmission(Admission):
 
     def _needle(self, queue: Sequence[Candidate], state: EngineState) -> bool:
         """Whether a long session may be inserted: no short one waits or has just waited."""
-        if self.kv_over or not all(self.is_long(c) for c in queue):
+        if self.kv_over or not all(self._is_long(c) for c in queue):
             return False
         return not state.in_flight or state.now - self._short_seen_at >= self.long_quiet_s
 
     def _drain_tail(self, waiting: Sequence[Candidate], state: EngineState) -> list[str]:
         """Only long sessions are left: by age, as many as free blocks hold; no window."""
-        longs = [c for c in state.in_flight if self.is_long(c)]
+        longs = [c for c in state.in_flight if self._is_long(c)]
         filled = sum(cost_blocks(c, state) for c in longs)
         room = self.tail_share * (state.free_blocks or 0)
         slots = self.window_max - len(state.in_flight)
@@ -192,9 +192,9 @@ class MarsReleasedAdmission(Admission):
         self._sense(state)
         if self.cpu_over or self.kv_over:
             self.window = math.floor(self.window_cut * self.window)
-        elif self.calm(state):
+        elif self._calm(state):
             self.window += self.window_add * intervals
-        cap = min(self.window_max, self.cpu_cap(state), self.kv_cap(state))
+        cap = min(self.window_max, self._cpu_cap(state), self._kv_cap(state))
         self.window = min(max(self.window, self.window_min), cap)
 
     def observe(self, signal: Signal) -> None:
@@ -208,11 +208,11 @@ class MarsReleasedAdmission(Admission):
         ratio, wait = state.num_cpu_calls / state.tool_cores, self._queue_wait_s.value or 0.0
         if ratio >= self.cpu_high or wait >= self.queue_wait_high_s:
             self.cpu_over = True
-        elif self.cpu_healthy(state):
+        elif self._cpu_healthy(state):
             self.cpu_over = False
-        usage = self.kv_usage(state)
+        usage = self._kv_usage(state)
         self.kv_over = usage > self.kv_low if self.kv_over else usage >= self.kv_high
-        shorts = frozenset(c.session_id for c in state.in_flight if not self.is_long(c))
+        shorts = frozenset(c.session_id for c in state.in_flight if not self._is_long(c))
         if shorts - self._shorts_known:
             self._short_seen_at = state.now
         self._shorts_known = shorts

@@ -57,19 +57,19 @@ class Oracle(Policy):
     def waiting_key(self, req: Req, view: View) -> Key:
         paused = view.paused.get(req.session_id)
         resident = paused is not None and paused.held
-        return (not resident, self.work_s(req.session_id, view), req.position)
+        return (not resident, self._work_s(req.session_id, view), req.position)
 
     def running_key(self, req: Req, view: View) -> Key:
-        return (self.work_s(req.session_id, view), req.position)
+        return (self._work_s(req.session_id, view), req.position)
 
     def victim(self, running: Sequence[Req], view: View) -> Req:
-        return max(running, key=lambda req: (self.work_s(req.session_id, view), req.position))
+        return max(running, key=lambda req: (self._work_s(req.session_id, view), req.position))
 
     def retain(self, paused: Paused, view: View) -> Retention:
         """Out to host memory while room is needed, if both copies end before it returns."""
         if not self.host_tokens or paused.returned:
             return Keep()
-        if self.returns_in_s(paused, view) <= 2 * view.swap_s(paused.num_tokens):
+        if self._returns_in_s(paused, view) <= 2 * view.swap_s(paused.num_tokens):
             return Keep()
         fits = paused.num_blocks <= view.host_free_blocks
         if view.waiting and fits and view.link_free_at <= view.now:
@@ -81,13 +81,13 @@ class Oracle(Policy):
         lost = [p for p in held if self._returns_late(p, view)]
         if not lost:
             return None
-        last = max(lost, key=lambda p: (self.returns_in_s(p, view), p.session_id))
+        last = max(lost, key=lambda p: (self._returns_in_s(p, view), p.session_id))
         return last.session_id
 
     def _returns_late(self, paused: Paused, view: View) -> bool:
-        return self.returns_in_s(paused, view) > self.worth * view.prefill_s(paused.num_tokens)
+        return self._returns_in_s(paused, view) > self.worth * view.prefill_s(paused.num_tokens)
 
-    def returns_in_s(self, paused: Paused, view: View) -> float:
+    def _returns_in_s(self, paused: Paused, view: View) -> float:
         """Seconds until the session's next round; 0 if it waits already.
 
         Tools as on an idle host; of a sub-agent, all that it still has to compute and to run.
@@ -99,7 +99,7 @@ class Oracle(Policy):
         agents_s = [self._own_s(i, view) + self._rests[i].future.tool_s for i in agents]
         return max(0.0, rest.returns_at - view.now, *agents_s)
 
-    def work_s(self, session_id: str, view: View) -> float:
+    def _work_s(self, session_id: str, view: View) -> float:
         """GPU seconds until the whole task is done: the session's rest, and its parents' after."""
         total, next_id = 0.0, session_id
         while next_id in self._rests:

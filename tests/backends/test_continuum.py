@@ -71,26 +71,26 @@ def test_the_ttl_of_a_pause() -> None:
 
 def test_a_cold_start_believes_in_exp_one() -> None:
     policy = told(Continuum(), started("z", evicted=True, waited=math.e - 0.16))
-    assert policy.ttl_s(paused("a"), FakeView()) == pytest.approx(1.0)
+    assert policy._ttl_s(paused("a"), FakeView()) == pytest.approx(1.0)
     assert Continuum().retain(paused("a"), FakeView()) == Release()  # 0.16 s is worth no wait
 
 
 def test_t_is_the_mean_delay_of_rounds_whose_kv_was_gone() -> None:
     policy = Continuum(delays=2)
-    assert policy.delay_s == 0.0
+    assert policy._delay_s == 0.0
     for waited in (9.0, 1.0, 3.0):
         told(policy, started(evicted=True, waited=waited))
     told(policy, started(evicted=False, waited=50.0))
     told(policy, started(evicted=True, waited=50.0, resumed=True))
-    assert policy.delay_s == 2.0
+    assert policy._delay_s == 2.0
 
 
 def test_eta_is_one_when_rounds_done_tell_the_rounds_left() -> None:
     # (1, 2), (2, 1): a perfect line. With (1, 1) of a session of two rounds: r = -1/2.
     policy = told(Continuum(), gone("a", rounds=3))
-    assert policy.eta == 1.0
-    assert told(policy, gone("b", rounds=2)).eta == pytest.approx(0.5)
-    assert Continuum().eta == 1.0
+    assert policy._eta == 1.0
+    assert told(policy, gone("b", rounds=2))._eta == pytest.approx(0.5)
+    assert Continuum()._eta == 1.0
 
 
 def test_correlation_against_the_textbook() -> None:

@@ -33,7 +33,7 @@ def test_preserving_wastes_the_context_for_as_long_as_the_tool_has_run() -> None
 
 def test_discarding_wastes_half_the_context_while_it_is_recomputed() -> None:
     # T_fwd(C) x C / 2 = 1.6 s x 1,600 / 2, and nobody else waits.
-    assert InferCept().discard_waste(a_pause(), ALONE, FakeView()) == 1_280.0
+    assert InferCept()._discard_waste(a_pause(), ALONE, FakeView()) == 1_280.0
 
 
 @pytest.mark.parametrize(("saturation", "decodes"), [(None, 0), (802, 2)])
@@ -42,7 +42,7 @@ def test_discarding_makes_the_others_wait_chunk_by_chunk(
 ) -> None:
     # n = 1 chunk, or 1,600 / (802 - 2) = 2 of 0.8 s: 1.6 s x 500 tokens of others either way.
     policy = InferCept(saturation_tokens=saturation)
-    waste = policy.discard_waste(a_pause(), Batch(500, decodes), FakeView())
+    waste = policy._discard_waste(a_pause(), Batch(500, decodes), FakeView())
     assert waste == 1_280.0 + 1.6 * 500
 
 
@@ -54,7 +54,7 @@ def test_a_chunk_attends_to_what_is_before_it() -> None:
             asked.append((num_tokens, prefix_tokens))
             return 1.0
 
-    InferCept(saturation_tokens=400).discard_waste(a_pause(), ALONE, Profile())
+    InferCept(saturation_tokens=400)._discard_waste(a_pause(), ALONE, Profile())
     assert (400, 600) in asked  # the middle one of four chunks
 
 
@@ -147,14 +147,14 @@ def test_the_review_interval_must_be_positive() -> None:
 def test_the_static_ttl_is_where_preserving_and_discarding_break_even() -> None:
     others = [running("b", num_computed_tokens=3_200)]
     # 0.32 s x (1,600 + 3,200) / (2 x 1,600), and 1.6 s by the engine's own profile.
-    ttl_s = InferCeptStatic().ttl_s(a_pause(held=False), FakeView(running=others))
+    ttl_s = InferCeptStatic()._ttl_s(a_pause(held=False), FakeView(running=others))
     assert ttl_s == pytest.approx(0.32 * 1.5)
     profiled = InferCeptStatic(reload_token_s=None)
-    assert profiled.ttl_s(a_pause(), FakeView(running=others)) == pytest.approx(1.6 * 1.5)
+    assert profiled._ttl_s(a_pause(), FakeView(running=others)) == pytest.approx(1.6 * 1.5)
 
 
 def test_a_long_context_is_held_for_ten_seconds_at_least() -> None:
-    assert InferCeptStatic().ttl_s(a_pause(num_tokens=100_000), FakeView()) == pytest.approx(10.0)
+    assert InferCeptStatic()._ttl_s(a_pause(num_tokens=100_000), FakeView()) == pytest.approx(10.0)
 
 
 def test_the_static_ttl_is_fixed_at_the_start() -> None:

@@ -45,20 +45,20 @@ def tight_kv(**settings: Any) -> MarsAdmission:
 
 def test_small_sessions_enter_first() -> None:
     controller = gate()
-    assert controller.mode == "small_first"
+    assert controller._mode == "small_first"
     assert controller.admit(queue(300, 100, 200), state()) == ["q1", "q2", "q0"]
 
 
 def test_gpu_heavy_sessions_enter_first_while_the_cpu_is_congested() -> None:
     controller = congested_cpu()
-    assert controller.mode == "gpu_heavy_first"
+    assert controller._mode == "gpu_heavy_first"
     assert controller.admit(queue(200, 100, 300), state()) == ["q2", "q0", "q1"]
 
 
 def test_tight_kv_is_packed_by_age_and_cost() -> None:
     """Of 300 free blocks 285 may be filled: q1 does not fit, who came after it does."""
     controller = tight_kv()
-    assert controller.mode == "packing"
+    assert controller._mode == "packing"
     assert controller.admit(queue(200, 100, 80), state(free=300)) == ["q0", "q2"]
 
 
@@ -66,7 +66,7 @@ def test_tight_kv_prevails_over_a_congested_cpu() -> None:
     controller = gate()
     controller.tick(state(free=50, tools=16))
     assert controller.cpu_over
-    assert controller.mode == "packing"
+    assert controller._mode == "packing"
 
 
 # --- who fits
@@ -96,12 +96,12 @@ def test_what_was_promised_is_reserved_before_it_is_filled() -> None:
 
 def test_a_context_is_reserved_as_it_grows() -> None:
     controller = gate(submitted("i0", tokens=500 * 16), submitted("i0", number=1, tokens=700 * 16))
-    assert controller.reserved_blocks(state(in_flight=inside(500))) == 700
+    assert controller._reserved_blocks(state(in_flight=inside(500))) == 700
 
 
 def test_a_sub_agent_needs_memory_of_its_own() -> None:
     controller = gate(submitted("i0.agent", tokens=200 * 16, parent_id="i0"))
-    assert controller.reserved_blocks(state(in_flight=inside(500))) == 700
+    assert controller._reserved_blocks(state(in_flight=inside(500))) == 700
 
 
 def test_ended_sessions_teach_how_much_they_grow() -> None:
@@ -111,24 +111,24 @@ def test_ended_sessions_teach_how_much_they_grow() -> None:
         submitted("y", tokens=1_600), submitted("y", number=1, tokens=800), gone("y"),
         submitted("z", tokens=1_600, parent_id="y"), gone("z"),
     )  # fmt: skip
-    assert controller.cost_blocks(queue(100)[0], state()) == 140  # 0.8 · 1.5 + 0.2 · 1
+    assert controller._cost_blocks(queue(100)[0], state()) == 140  # 0.8 · 1.5 + 0.2 · 1
 
 
 def test_a_context_that_was_compacted_teaches_its_peak() -> None:
     """From 100 blocks to 400, compacted to 120, grown to 200: it needed 400."""
     prompts = (1_600, 6_400, 1_920, 3_200)
     story = [submitted("x", number=n, tokens=tokens) for n, tokens in enumerate(prompts)]
-    assert gate(*story, gone("x")).cost_blocks(queue(100)[0], state()) == 400
+    assert gate(*story, gone("x"))._cost_blocks(queue(100)[0], state()) == 400
 
 
 def test_a_long_pause_gives_its_reservation_back() -> None:
     story = (submitted("i0", tokens=8_000), ToolStarted(10.0, "i0", "user"))
     controller = gate(*story, ToolStarted(12.0, "i0", "bash"))
     busy = inside(500)
-    assert controller.reserved_blocks(state(now=309.0, in_flight=busy)) == 500
-    assert controller.reserved_blocks(state(now=310.0, in_flight=busy)) == 0
+    assert controller._reserved_blocks(state(now=309.0, in_flight=busy)) == 500
+    assert controller._reserved_blocks(state(now=310.0, in_flight=busy)) == 0
     controller.observe(submitted("i0", 350.0, number=1, tokens=8_160))
-    assert controller.reserved_blocks(state(now=350.0, in_flight=busy)) == 510
+    assert controller._reserved_blocks(state(now=350.0, in_flight=busy)) == 510
 
 
 def test_an_empty_engine_takes_even_who_exceeds_the_budget() -> None:
@@ -195,7 +195,7 @@ def test_cpu_congestion_is_two_calls_a_core_and_ends_at_one() -> None:
 def test_tool_calls_that_queue_congest_the_cpu() -> None:
     controller = gate(ToolEnded(0.0, "a", "bash", 9.0, 5.0))
     assert ticked(controller, state()) == [21]
-    assert controller.mode == "gpu_heavy_first"
+    assert controller._mode == "gpu_heavy_first"
     for _ in range(5):  # 5 s · 0.8^5 = 1.6 s
         controller.observe(ToolEnded(1.0, "a", "bash", 1.0, 0.0))
     assert ticked(controller, state(now=0.2)) == [22]

@@ -222,14 +222,14 @@ class Traced(MarsAdmission):
 
     def tick(self, state: EngineState) -> None:
         super().tick(state)
-        TRACE.append((self.mode, self.window))
+        TRACE.append((self._mode, self.window))
 
 
 class TracedReleased(MarsReleasedAdmission):
     """Notes the mode of every question."""
 
-    def mode(self, waiting: Any, state: EngineState) -> str:
-        found = super().mode(waiting, state)
+    def _mode(self, waiting: Any, state: EngineState) -> str:
+        found = super()._mode(waiting, state)
         TRACE.append((found, self.window))
         return found
 

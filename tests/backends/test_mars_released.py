@@ -79,7 +79,7 @@ def test_a_long_prompt_runs_at_the_last_quantum_after_its_first_chunk() -> None:
 
 def test_decoding_returns_to_the_top() -> None:
     policy = released(*prefilling(3_000, 2_048, 952))
-    assert policy.level(policy._rounds["a"]) == 0
+    assert policy._level(policy._rounds["a"]) == 0
     policy.serve(computed(at=3.0, tokens=5))  # five decode steps taken as one
     assert policy._rounds["a"].generated == 6
 

@@ -32,23 +32,23 @@ def roomy(free: int = 100_000, **facts: Any) -> Any:
 )
 def test_the_cpu_cap_is_the_middle_of_the_band(cores: int, low: int, high: int, cap: int) -> None:
     controller = gate(cpu_low=low, cpu_high=high)
-    assert controller.cpu_cap(state(tool_cores=cores)) == cap
+    assert controller._cpu_cap(state(tool_cores=cores)) == cap
 
 
 @pytest.mark.parametrize(("free", "cap"), [(150, 30), (125, 17), (100, 4), (0, 4), (1_000, 30)])
 def test_the_kv_cap_falls_between_the_watermarks(free: int, cap: int) -> None:
-    assert gate().kv_cap(state(free)) == cap
+    assert gate()._kv_cap(state(free)) == cap
 
 
 @pytest.mark.parametrize(("free", "budget"), [(500, 400), (100, 0), (40, 0), (0, None)])
 def test_the_budget_leaves_a_tenth_and_is_unknown_at_nothing(free: int, budget: int | None) -> None:
-    assert gate().budget_blocks(state(free)) == budget
+    assert gate()._budget_blocks(state(free)) == budget
 
 
 def test_slots_are_what_the_lowest_cap_leaves() -> None:
-    assert gate().slots(state(in_flight=inside(1, 1))) == 18
-    assert gate(window_init=5).slots(state(in_flight=inside(1, 1))) == 3
-    assert gate().slots(state(free=100, in_flight=inside(1, 1))) == 2
+    assert gate()._slots(state(in_flight=inside(1, 1))) == 18
+    assert gate(window_init=5)._slots(state(in_flight=inside(1, 1))) == 3
+    assert gate()._slots(state(free=100, in_flight=inside(1, 1))) == 2
 
 
 # --- orders
@@ -56,21 +56,21 @@ def test_slots_are_what_the_lowest_cap_leaves() -> None:
 
 def test_under_low_pressure_first_come_first_served() -> None:
     controller = gate()
-    assert controller.mode(queue(30, 10), state()) == "low_pressure_fcfs"
+    assert controller._mode(queue(30, 10), state()) == "low_pressure_fcfs"
     assert controller.admit(queue(30, 10), state()) == ["q0", "q1"]
 
 
 def test_more_waiting_than_slots_is_short_first_and_skips_misfits() -> None:
     controller = gate(window_init=4)
     waiting = queue(500, 300, 700, 100, 50)
-    assert controller.mode(waiting, state()) == "short_first"
+    assert controller._mode(waiting, state()) == "short_first"
     assert controller.admit(waiting, state(free=550)) == ["q4", "q3", "q1"]
 
 
 def test_an_overloaded_cpu_takes_the_long_first() -> None:
     controller = gate()
     controller.tick(state(tools=32))
-    assert controller.mode(queue(1), state()) == "cpu_overloaded_long_first"
+    assert controller._mode(queue(1), state()) == "cpu_overloaded_long_first"
     assert controller.admit(queue(100, 300, 200), state()) == ["q1", "q2", "q0"]
 
 
@@ -148,7 +148,7 @@ def test_only_long_sessions_left_are_drained_by_age_into_what_is_free() -> None:
     """Of 20,000 free blocks 19,000 may be filled; the window does not count."""
     controller = gate(window_init=4)
     waiting = queue(4_000, 11_800, 3_200, *[LONG] * 4)
-    assert controller.mode(waiting, tail()) == "tail_kv_drain_fit"
+    assert controller._mode(waiting, tail()) == "tail_kv_drain_fit"
     assert controller.admit(waiting, tail(20_000)) == ["q0", "q1", "q2"]
     assert controller.admit(waiting, tail()) == [f"q{n}" for n in range(7)]
 
@@ -168,7 +168,7 @@ def test_the_oldest_of_the_tail_enters_even_if_it_does_not_fit() -> None:
 
 
 def test_no_tail_while_a_short_session_waits() -> None:
-    assert gate().mode(queue(LONG, 10), tail()) != "tail_kv_drain_fit"
+    assert gate()._mode(queue(LONG, 10), tail()) != "tail_kv_drain_fit"
 
 
 # --- the window

@@ -28,11 +28,11 @@ def comes(
 
 def test_work_is_what_is_left_to_compute_and_to_generate() -> None:
     policy = told(Oracle(), comes("a", 1_000, 200))
-    assert policy.work_s("a", FakeView()) == pytest.approx(1.0 + 0.6)
+    assert policy._work_s("a", FakeView()) == pytest.approx(1.0 + 0.6)
 
 
 def test_a_long_context_before_the_rest_is_not_work() -> None:
-    assert told(Oracle(), comes("a", 50, context=9_000)).work_s("a", FakeView()) == 0.05
+    assert told(Oracle(), comes("a", 50, context=9_000))._work_s("a", FakeView()) == 0.05
 
 
 def test_the_shortest_rest_goes_first_and_the_longest_is_preempted() -> None:
@@ -43,7 +43,7 @@ def test_the_shortest_rest_goes_first_and_the_longest_is_preempted() -> None:
 
 def test_a_sub_agent_stands_for_its_whole_task() -> None:
     policy = told(Oracle(), comes("a", 2_000), comes("a.1", 500, parent_id="a"), comes("b", 2_200))
-    assert policy.work_s("a.1", FakeView()) == pytest.approx(2.5)
+    assert policy._work_s("a.1", FakeView()) == pytest.approx(2.5)
     assert order(policy, req("a.1"), req("b")) == ["b", "a.1"]
 
 
@@ -79,8 +79,8 @@ def test_a_parent_returns_when_its_sub_agent_has_done_all() -> None:
     # 0.5 s to compute and 4 s of tools, where the call itself takes no time.
     story = [comes("a", 1_000), ended("a"), comes("a.1", 500, tool_s=4.0, parent_id="a")]
     policy = told(Oracle(), *story)
-    assert policy.returns_in_s(paused("a"), FakeView(now=3.0)) == pytest.approx(4.5)
-    assert told(policy, gone("a.1")).returns_in_s(paused("a"), FakeView(now=9.0)) == 0.0
+    assert policy._returns_in_s(paused("a"), FakeView(now=3.0)) == pytest.approx(4.5)
+    assert told(policy, gone("a.1"))._returns_in_s(paused("a"), FakeView(now=9.0)) == 0.0
 
 
 def test_a_context_that_comes_back_later_than_it_reloads_yields_to_anyone() -> None:
@@ -106,6 +106,6 @@ def test_what_returns_last_yields_first() -> None:
 
 def test_a_new_round_replaces_what_was_known() -> None:
     policy = told(Oracle(), comes("a", 2_000))
-    assert policy.work_s("a", FakeView()) == 2.0
-    assert told(policy, comes("a", 700)).work_s("a", FakeView()) == 0.7
-    assert told(policy, gone("a")).work_s("a", FakeView()) == 0.0
+    assert policy._work_s("a", FakeView()) == 2.0
+    assert told(policy, comes("a", 700))._work_s("a", FakeView()) == 0.7
+    assert told(policy, gone("a"))._work_s("a", FakeView()) == 0.0
