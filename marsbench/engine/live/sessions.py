@@ -16,7 +16,7 @@ from marsbench.engine.live.client import Ask, RoundFailedError, Rounds
 from marsbench.engine.live.clock import WallClock
 from marsbench.engine.live.prompts import Context
 from marsbench.engine.live.tools import Tools
-from marsbench.engine.sim.future import future_of
+from marsbench.engine.sim.future import Futures
 from marsbench.session import Generate, RunTools, Session, ToolCall, play
 
 
@@ -88,6 +88,7 @@ class Player:
     async def _steps(self, session: Session, at: float, parent: str | None) -> float:
         context = self._context(session)
         reusable = Reusable(self._block_size, self._tail)
+        futures = Futures(session)
         for step in play(session):
             if isinstance(step, RunTools):
                 at = await self._run_tools(session, step, at)
@@ -97,7 +98,7 @@ class Player:
             ask = self._ask(session, step, context, at, parent)
             ask.reusable_tokens = reusable.before(step)
             if self._is_clairvoyant:
-                ask.future = list(astuple(future_of(session, step.prompt.round)))
+                ask.future = list(astuple(futures.of(step.prompt.round)))
             at = await self._rounds.ask(ask)
         return at
 

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from marsbench.session import Session, ToolCall
 from marsbench_backends.signals import Future
 
 
-@lru_cache(maxsize=4096)
-def _tail(session: Session, number: int) -> tuple[int, int, float]:
-    """Prompt tokens, output tokens and tool seconds from round `number` on."""
-    if number == len(session.rounds):
-        return 0, 0, 0.0
-    rnd = session.rounds[number]
-    prompt, output, tools = _tail(session, number + 1)
-    return prompt + rnd.append_tokens, output + rnd.output_tokens, tools + _tools_s(rnd.tools)
+class Futures:
+    """A session's futures, one a round: computed when the first is asked for, and kept here."""
+
+    __slots__ = ("_rests", "_session")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._rests: list[Future] | None = None
+
+    def of(self, number: int) -> Future:
+        """The rest of the session from round `number` on, that round included."""
+        if self._rests is None:
+            self._rests = _rests(self._session)
+        return self._rests[number]
 
 
-@lru_cache(maxsize=4096)
-def _peak(session: Session) -> int:
-    return session.peak_tokens
+def _rests(session: Session) -> list[Future]:
+    """Of every round, in order: one pass from the last to the first."""
+    prompt = output = 0
+    tools_s, peak = 0.0, session.peak_tokens
+    rests: list[Future] = []
+    for rnd in reversed(session.rounds):
+        prompt += rnd.append_tokens
+        output += rnd.output_tokens
+        next_tool_s = _tools_s(rnd.tools)
+        tools_s += next_tool_s
+        rests.append(Future(len(rests) + 1, prompt, output, tools_s, next_tool_s, peak))
+    rests.reverse()
+    return rests
 
 
 def _tools_s(tools: tuple[ToolCall, ...]) -> float:
     return max((max(t.cpu_s, t.floor_s) for t in tools), default=0.0)
-
-
-def future_of(session: Session, number: int) -> Future:
-    """The rest of the session from round `number` on, that round included."""
-    prompt, output, tools = _tail(session, number)
-    rounds = len(session.rounds) - number
-    next_tool_s = _tools_s(session.rounds[number].tools)
-    return Future(rounds, prompt, output, tools, next_tool_s, _peak(session))

@@ -14,7 +14,7 @@ from typing import Protocol
 from marsbench import events
 from marsbench.engine.entrance import Entrance
 from marsbench.engine.sim.clock import Clock, Due
-from marsbench.engine.sim.future import future_of
+from marsbench.engine.sim.future import Futures
 from marsbench.engine.sim.tools import Ended, Tools
 from marsbench.session import Generate, Prompt, RunTools, Session, Step, ToolCall, play
 from marsbench_backends import signals
@@ -44,6 +44,7 @@ class LiveSession:
     ended: Callable[[], None]
     steps: Generator[Step, None, None]
     candidate: Candidate
+    futures: Futures
     pending_calls: int = 0
     computed_tokens: int = 0
     computed_epoch: int = 0
@@ -109,9 +110,10 @@ class Sessions:
         steps = play(session)
         first = next(steps)
         assert isinstance(first, Generate)
-        future = future_of(session, 0) if self._admission.clairvoyant else None
+        futures = Futures(session)
+        future = futures.of(0) if self._admission.clairvoyant else None
         candidate = Candidate(session.id, now, first.prompt.num_tokens, future)
-        live = LiveSession(session, parent, ended, steps, candidate, first_step=first)
+        live = LiveSession(session, parent, ended, steps, candidate, futures, first_step=first)
         parent_id = None if parent is None else parent.session.id
         self._emit(events.SessionArrived(now, session.id, session.tenant, parent_id))
         self._emit(events.RoundReady(now, session.id, 0))

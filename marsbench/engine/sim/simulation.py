@@ -20,7 +20,6 @@ from marsbench.engine.settings import EngineSettings
 from marsbench.engine.sim.clock import Clock
 from marsbench.engine.sim.evictions import by_step
 from marsbench.engine.sim.fast_pool import FastPool
-from marsbench.engine.sim.future import future_of
 from marsbench.engine.sim.hashes import SessionHashes, Writers
 from marsbench.engine.sim.invariants import check_blocks
 from marsbench.engine.sim.merge import Merger, Pattern, PolicyScheduler, StockScheduler
@@ -172,7 +171,7 @@ class Simulation:
         tools = () if is_last else tuple(t.name for t in session.rounds[prompt.round].tools)
         parent = None if live.parent is None else live.parent.session.id
         clairvoyant = self._clairvoyant
-        future = future_of(session, prompt.round) if clairvoyant else None
+        future = live.futures.of(prompt.round) if clairvoyant else None
         reusable = self._reusable(live, prompt)
         return RoundInfo(session.id, prompt.round, tools, is_last, parent, reusable, future)
 
