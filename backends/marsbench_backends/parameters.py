@@ -50,6 +50,8 @@ def make(cls: type[Any], settings: Mapping[str, object]) -> Any:
                 raise ValueError(
                     f"{parameter.name} must be of type {parameter.kind}, not '{value}'"
                 ) from error
+        elif parameter.default is dataclasses.MISSING:
+            raise ValueError(f"{parameter.name} has no default: --set {parameter.name}=VALUE")
     return cls(**values)
 
 

@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from marsbench_backends.admission import Admission, FixedCap
+from marsbench_backends.contract import check_class, check_values
 from marsbench_backends.parameters import Parameter, make, parameters_of
 from marsbench_backends.policy import Policy
 
@@ -66,7 +67,10 @@ class Backend:
             if name not in known:
                 raise BackendError(_unknown(f"parameter of {self.name}", name, known))
         try:
-            return make(self.policy, settings), make(self.admission, settings)
+            built = make(self.policy, settings), make(self.admission, settings)
+            for one in built:
+                check_values(one)
+            return built
         except ValueError as error:
             raise BackendError(f"{self.name}: {error}.") from error
 
@@ -82,9 +86,11 @@ def load(name: str) -> Backend:
     else:
         own = "For your own, give an import path: --backend my_module:MyPolicy"
         raise BackendError(f"{_unknown('backend', name, targets)} {own}")
-    found = _import(name, policy)
-    controller = _import(name, admission) if admission else getattr(found, "controller", Admission)
-    return Backend(name, found, controller)
+    found = _import(name, policy, Policy)
+    if admission:
+        return Backend(name, found, _import(name, admission, Admission))
+    where = f"{policy}.controller"
+    return Backend(name, found, _checked(name, where, found.controller, Admission))
 
 
 def installed() -> dict[str, str]:
@@ -93,7 +99,7 @@ def installed() -> dict[str, str]:
     return {**BACKENDS, **{n: t for n, t in sorted(others.items()) if n not in BACKENDS}}
 
 
-def _import(name: str, target: str) -> Any:
+def _import(name: str, target: str, base: type[Any]) -> Any:
     module, _, attribute = target.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
@@ -102,8 +108,17 @@ def _import(name: str, target: str) -> Any:
             f"Backend '{name}' cannot be imported from '{target}': {error}. "
             "Check the spelling, and that its folder is on PYTHONPATH."
         ) from error
-    if not (isinstance(found, type) and issubclass(found, Policy | Admission)):
-        raise BackendError(f"Backend '{name}': '{target}' is no subclass of Policy.")
+    return _checked(name, target, found, base)
+
+
+def _checked(name: str, target: str, found: Any, base: type[Any]) -> Any:
+    """The class, if it is one of `base` and will be asked as it is written."""
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise BackendError(f"Backend '{name}': '{target}' is no subclass of {base.__name__}.")
+    try:
+        check_class(found)
+    except ValueError as error:
+        raise BackendError(f"Backend '{name}': {error}") from error
     return found
 
 
