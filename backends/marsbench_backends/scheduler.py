@@ -28,6 +28,7 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from marsbench_backends import registry
+from marsbench_backends.answers import Answers
 from marsbench_backends.cost import EngineCost, engine_cost
 from marsbench_backends.decisions import Decisions
 from marsbench_backends.fcfs import FCFS
@@ -51,6 +52,7 @@ from marsbench_backends.vllm_queue import PolicyQueue
 from marsbench_backends.vllm_server import ServerMixin
 from marsbench_backends.vllm_views import EngineView, VllmReq
 from marsbench_backends.watch import BlockWatch
+from marsbench_backends.wrong import refuse
 
 if TYPE_CHECKING:
     from vllm.v1.core.sched.output import SchedulerOutput
@@ -68,6 +70,7 @@ class PolicyMixin(Scheduler):
         super().__init__(*args, **kwargs)
         config = (self.vllm_config.additional_config or {}).get("marsbench", {})
         backend = registry.load(config.get("backend", "fcfs"))
+        self.marsbench_backend = backend.name
         self.marsbench_policy: Policy = backend.build(config.get("settings", {}))[0]
         self.clock: Callable[[], float] = time.monotonic  # noqa: TID251 (a server's clock)
         self.cost: EngineCost = engine_cost(config, self.max_num_scheduled_tokens)
@@ -84,10 +87,10 @@ class PolicyMixin(Scheduler):
         self.host: HostConnector | None = None
         self._copying: set[str] = set()  # sessions whose blocks are on their way to host memory
         self.view = EngineView(self)
-        policy, view = self.marsbench_policy, self.view
+        policy = self.marsbench_policy
+        self.answers = Answers(policy, self.marsbench_backend, self.view, refuse)
         self.decisions = Decisions()
-        key, looked_at = lambda req: policy.waiting_key(req, view), self.decisions.looked_at
-        self.waiting = PolicyQueue(self.req, key, looked_at)
+        self.waiting = PolicyQueue(self.req, self.answers, self.decisions.looked_at)
         self.vllm_allocate = manager.allocate_slots
         manager.allocate_slots = self._allocate
         if policy.max_running is not None:
@@ -128,7 +131,7 @@ class PolicyMixin(Scheduler):
     def tell(self, signal: Signal) -> None:
         """Let the policy learn; the engine calls this for what the scheduler cannot see (tools)."""
         if self._listens:
-            self.marsbench_policy.observe(signal)
+            self.answers.observe(signal)
 
     # --- requests come
 
@@ -179,15 +182,13 @@ class PolicyMixin(Scheduler):
         if self._dirty or policy.version != self._known_version or now >= self._resort_at:
             self.waiting.resort()
             self._dirty, self._known_version = False, policy.version
-            self._resort_at = policy.changes_at(self.view)
+            self._resort_at = self.answers.changes_at()
         self.sort_running()
 
     def sort_running(self) -> None:
         """Put the running requests in the policy's order, as the next step will serve them."""
-        policy, view = self.marsbench_policy, self.view
-        if policy.sorts_running:
-            reqs, key = self.reqs, policy.running_key
-            self.running.sort(key=lambda r: key(reqs[r.request_id], view))
+        if self.marsbench_policy.sorts_running:
+            self.answers.sort_running(self.running, self.reqs)
 
     def _tell_of_starts(self, output: SchedulerOutput, now: float) -> None:
         for request_id in output.preempted_req_ids or ():
@@ -223,9 +224,9 @@ class PolicyMixin(Scheduler):
         tokens = super()._reserve_prefill_lookahead(request, num_computed_tokens, num_new_tokens)
         req = self.req(request)
         if self._chunks:
-            chunk = self.marsbench_policy.chunk(req, tokens, self.view)
+            chunk = self.answers.chunk(req, tokens)
             self.decisions.chunked(req, chunk < tokens)
-            tokens = min(tokens, chunk)
+            tokens = chunk
         if self._shrinks and tokens > 0:
             tokens = self._fit(req, num_computed_tokens, tokens)
         return tokens
@@ -237,7 +238,7 @@ class PolicyMixin(Scheduler):
             if room >= tokens:
                 return tokens
             if not self._reclaim(req):
-                chunk = self.marsbench_policy.shrink(req, tokens, room, self.view)
+                chunk = self.answers.shrink(req, tokens, room)
                 self.decisions.shrunk(req, req.num_blocks > 0, chunk < tokens)
                 return chunk
 
@@ -265,7 +266,7 @@ class PolicyMixin(Scheduler):
             self.drop_hold(self.req(request).session_id, "revoked")
             blocks = self.vllm_allocate(request, *args, **kwargs)
         if blocks is None and request.status == RequestStatus.RUNNING:
-            victim = self.marsbench_policy.victim(self.view.running, self.view)
+            victim = self.answers.victim(self.view.running)
             running = (self.reqs[r.request_id] for r in self.running)
             self.decisions.preempts(self.reqs[victim.request_id], running)
             self._spare_victim(self.requests[victim.request_id])
@@ -296,13 +297,13 @@ class PolicyMixin(Scheduler):
         held = [self.paused[s] for s in self.holds if s not in spared]
         if not held:
             return False
-        policy, view = self.marsbench_policy, self.view
-        chosen = policy.reclaim(held, needs, view)
+        chosen = self.answers.reclaim(held, needs)
+        latest = Policy.reclaim(self.marsbench_policy, held, needs, self.view) or ""
         if chosen is None and not self.running and self.holds.next_expiry == math.inf:
-            chosen = Policy.reclaim(policy, held, needs, view)
+            chosen = latest
         if chosen is None:
             return False
-        self.decisions.gave_up(chosen, Policy.reclaim(policy, held, needs, view) or "")
+        self.decisions.gave_up(chosen, latest)
         self.drop_hold(chosen, "revoked")
         return True
 
@@ -333,7 +334,7 @@ class PolicyMixin(Scheduler):
                 self._first_tokens.append(req)
         if self._hears_service:
             now = self.clock()
-            self.marsbench_policy.serve(StepEnded(now, now - self._step_began, served))
+            self.answers.serve(StepEnded(now, now - self._step_began, served))
 
     def _free_blocks(self, request: Request) -> None:
         req = self.reqs.pop(request.request_id)
@@ -369,7 +370,7 @@ class PolicyMixin(Scheduler):
 
         `blocks` are still referenced here, and what is in use cannot be dropped.
         """
-        answer = self.marsbench_policy.retain(paused, self.view)
+        answer = self.answers.retain(paused)
         if not paused.held:
             self.decisions.paused(not isinstance(answer, Release))
         if isinstance(answer, Keep):
@@ -462,8 +463,7 @@ class PolicyMixin(Scheduler):
     def next_change(self) -> float:
         """When time alone may change a decision: a hold runs out, or the policy says so."""
         arrival = math.inf if self.host is None else self.host.next_arrival
-        changes_at = self.marsbench_policy.changes_at(self.view)
-        return min(self.holds.next_expiry, changes_at, arrival)
+        return min(self.holds.next_expiry, self.answers.changes_at(), arrival)
 
 
 class SimScheduler(PolicyMixin):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from vllm.v1.core.sched.request_queue import RequestQueue
 from vllm.v1.request import Request
 
-from marsbench_backends.policy import Key, Req
+from marsbench_backends.answers import Answers
+from marsbench_backends.policy import Key
 from marsbench_backends.vllm_views import VllmReq
 
 
@@ -21,12 +23,12 @@ class PolicyQueue(RequestQueue):
     def __init__(
         self,
         req_of: Callable[[Request], VllmReq],
-        key: Callable[[Req], Key],
+        answers: Answers,
         looked_at: Callable[[VllmReq, VllmReq], None] = lambda *_: None,
     ) -> None:
         """looked_at: told whom a look at the front finds, and whom vLLM's own order has there."""
         self._req_of = req_of
-        self._key = key
+        self._answers = answers
         self._looked_at = looked_at
         self._sorted: list[tuple[Key, int, Request]] = []
         self._own: Request | None = None
@@ -37,8 +39,11 @@ class PolicyQueue(RequestQueue):
         req = self._req_of(request)
         req.position = position
         self._own = None
-        self._sorted.append((self._key(req), position, request))
-        self._sorted.sort(key=_entry_order)  # nearly sorted: timsort merges in one pass
+        self._sorted.append((self._answers.waiting_key(req), position, request))
+        try:
+            self._sorted.sort(key=_entry_order)  # nearly sorted: timsort merges in one pass
+        except TypeError:
+            self._resort_looking()
 
     def add_request(self, request: Request) -> None:
         self._back += 1
@@ -78,8 +83,21 @@ class PolicyQueue(RequestQueue):
 
     def resort(self) -> None:
         """Ask every key again."""
-        self._sorted = [(self._key(self._req_of(r)), p, r) for _, p, r in self._sorted]
-        self._sorted.sort(key=_entry_order)
+        if not self._answers.looks_at("waiting_key"):
+            key, req_of = self._answers.quick_waiting_key, self._req_of
+            with suppress(Exception):  # asked again below, where it is said what is wrong
+                self._put([(key(req_of(r)), p, r) for _, p, r in self._sorted])
+                return
+        self._resort_looking()
+
+    def _resort_looking(self) -> None:
+        reqs = [self._req_of(request) for _, _, request in self._sorted]
+        keys = self._answers.keys("waiting_key", reqs)
+        self._put([(k, p, r) for k, (_, p, r) in zip(keys, self._sorted, strict=True)])
+
+    def _put(self, entries: list[tuple[Key, int, Request]]) -> None:
+        entries.sort(key=_entry_order)
+        self._sorted = entries
 
     def __bool__(self) -> bool:
         return bool(self._sorted)

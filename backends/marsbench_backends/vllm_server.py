@@ -6,6 +6,8 @@
 - It finds out which session and round a request belongs to (session_table.py), tells the policy of
   the tool calls that it infers from the gaps, and ends sessions that were abandoned.
 - It writes down what it decides, if asked to (record.py).
+- It never falls over a policy: where one answers what cannot be carried out, it warns once and does
+  what vLLM does on its own (wrong.py).
 """
 
 from __future__ import annotations
@@ -14,17 +16,21 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vllm.logger import init_logger
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from marsbench_backends.record import Recorder
 from marsbench_backends.session_table import IDLE_S, SessionTable
 from marsbench_backends.signals import Signal
+from marsbench_backends.wrong import WarnOnce
 
 if TYPE_CHECKING:
     from marsbench_backends.scheduler import PolicyMixin
 else:
     PolicyMixin = Scheduler  # its methods come later in the order of a subclass's bases
+
+logger = init_logger("vllm." + __name__)  # vLLM configures only its own logger tree
 
 
 class StandingClock:
@@ -55,6 +61,7 @@ class ServerMixin(PolicyMixin):
         config = (self.vllm_config.additional_config or {}).get("marsbench", {})
         self._standing = StandingClock(float(config.get("speed", 1.0)))
         self.clock = self._standing
+        self.answers.sayer.told = WarnOnce(logger.warning)
         self.sessions = SessionTable(float(config.get("idle_s", IDLE_S)))
         path = config.get("record")
         self._recorder = None if path is None else Recorder(Path(path))

@@ -81,9 +81,12 @@ def _check(**seconds: float) -> None:
 def _try_out(choice: Choice) -> None:
     """A controller that cannot decide says so before the first client comes."""
     from marsbench_backends.admission import EngineState
+    from marsbench_backends.admission_answers import watched
+    from marsbench_backends.wrong import WrongAnswerError, refuse
 
     nobody = EngineState(0.0, (), None, None, 16, 0, 1, arrivals_over=False)
     try:
-        choice.admission().admit((), nobody)
-    except ValueError as error:
-        raise UsageError(f"{error}.") from error
+        watched(choice.admission(), choice.name, refuse).admit((), nobody)
+    except WrongAnswerError as error:
+        own = error.__context__  # a controller's own sentence says best what it lacks
+        raise UsageError(f"{own}." if isinstance(own, ValueError) else str(error)) from error

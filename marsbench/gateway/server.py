@@ -22,6 +22,8 @@ from marsbench.gateway.proxy import Proxy, refusal
 from marsbench.gateway.sessions import Pressure, Sessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
+from marsbench_backends.admission_answers import watched
+from marsbench_backends.wrong import WarnOnce
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -81,7 +83,8 @@ class Gateway:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.pressure = Pressure(config.kv_blocks)
-        self._admission = config.choice.admission()
+        warn = WarnOnce(logging.getLogger("marsbench.gateway").warning)
+        self._admission = watched(config.choice.admission(), config.choice.name, warn)
         self._upstream = Upstream(config.upstream, config.timeout_s, config.connect_s)
         self.telemetry = Telemetry()
         self.sessions = Sessions(

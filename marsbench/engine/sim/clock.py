@@ -17,16 +17,22 @@ class Due(IntEnum):
 
 
 class Clock:
-    """The time now, and actions that are due later."""
+    """The time now, and actions that are due later.
+
+    num_done: actions that have been done, ticks aside.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.num_done = 0
         self._heap: list[tuple[float, Due, int, Callable[[], None]]] = []
         self._sequence = 0
+        self._num_to_do = 0
 
     def at(self, time: float, kind: Due, action: Callable[[], None]) -> None:
         """Do `action` at `time` (now, if that has passed)."""
         self._sequence += 1
+        self._num_to_do += kind is not Due.TICK
         heapq.heappush(self._heap, (max(time, self.now), kind, self._sequence, action))
 
     @property
@@ -34,9 +40,16 @@ class Clock:
         """When the next action is due; inf when none is."""
         return self._heap[0][0] if self._heap else float("inf")
 
+    @property
+    def only_ticks(self) -> bool:
+        """Whether nothing is due but, perhaps, that the controller is asked again."""
+        return self._num_to_do == 0
+
     def pop_due(self, until: float) -> Callable[[], None] | None:
         """The next action due by `until`, with the clock set to its time; None when none is."""
         if not self._heap or self._heap[0][0] > until:
             return None
-        self.now, _, _, action = heapq.heappop(self._heap)
+        self.now, kind, _, action = heapq.heappop(self._heap)
+        self._num_to_do -= kind is not Due.TICK
+        self.num_done += kind is not Due.TICK
         return action

@@ -152,12 +152,12 @@ class Merger:
         scheduler = self._scheduler
         if not self._asks_policy:
             return tokens
-        policy = scheduler.marsbench_policy
-        return min(tokens, policy.chunk(scheduler.req(request), tokens, scheduler.view))
+        chunk: int = scheduler.answers.chunk(scheduler.req(request), tokens)
+        return chunk
 
     def _steady_steps(self, request: Request, tokens: int) -> int:
         scheduler = self._scheduler
-        steady = scheduler.marsbench_policy.steady_tokens(scheduler.req(request), scheduler.view)
+        steady = scheduler.answers.steady_tokens(scheduler.req(request))
         return MOST_STEPS if steady == float("inf") else max(1, -(-int(steady) // tokens))
 
     def _fitting_steps(self, tokens: dict[str, int]) -> int:

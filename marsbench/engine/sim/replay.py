@@ -122,6 +122,7 @@ class Replay:
             {"marsbench": asked},
         )
         scheduler.clock = lambda: self._now
+        scheduler.answers.sayer.told = lambda _: None  # the server said so when it was asked
         scheduler.cost = HardwareCost(world.hardware, settings.max_num_batched_tokens)
         return scheduler
 

@@ -27,6 +27,7 @@ from marsbench.engine.sim.moves import BlockMoves
 from marsbench.engine.sim.sessions import Emit, LiveSession, Sessions
 from marsbench.engine.sim.tools import Tools
 from marsbench.engine.sim.vllm_core import make_request, make_scheduler, sampled
+from marsbench.engine.sim.watchdog import Watchdog
 from marsbench.errors import RunFailedError
 from marsbench.hardware.batch import batch_seconds
 from marsbench.hardware.cost import HardwareCost
@@ -34,8 +35,10 @@ from marsbench.hardware.host import ToolHost
 from marsbench.hardware.profile import Hardware
 from marsbench.session import Prompt, Session
 from marsbench_backends.admission import Admission
+from marsbench_backends.admission_answers import watched
 from marsbench_backends.rounds import RoundInfo
 from marsbench_backends.signals import Signal
+from marsbench_backends.wrong import WrongAnswerError, refuse
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,11 @@ class Simulation:
         self._last_duration = 0.0
         self._next_sample = 0.0
         self._later_blocks = 0
+        self._watchdog = Watchdog()
         tools = Tools(self._clock, ToolHost(config.tool_cores, config.tool_workers))
         self._tools = tools
-        self.sessions = Sessions(self._clock, tools, config.admission, self, emit)
+        admission = watched(config.admission, str(config.backend), refuse)
+        self.sessions = Sessions(self._clock, tools, admission, self, emit)
 
     def _make_scheduler(self) -> Any:
         config = self.config
@@ -122,6 +127,7 @@ class Simulation:
         )
         if isinstance(scheduler, PolicyScheduler):
             scheduler.clock = lambda: self._clock.now
+            scheduler.answers.thorough = config.check
             scheduler.cost = HardwareCost(self._hardware, config.settings.max_num_batched_tokens)
             scheduler.holds.changed = self._hold_changed
             scheduler.watch = self._moves
@@ -210,8 +216,19 @@ class Simulation:
     # --- the run
 
     def run(self, sessions: Sequence[Session]) -> None:
-        """Play all sessions. Raises RunFailedError when nothing can go on."""
+        """Play all sessions.
+
+        Raises RunFailedError when nothing can go on, and when an answer cannot be carried out.
+        """
         self.sessions.schedule(sessions, self.config.lanes)
+        try:
+            self._play()
+        except WrongAnswerError as error:
+            raise RunFailedError(str(error)) from error
+        if self.sessions.unfinished:
+            raise RunFailedError("Sessions wait for admission and nothing is left to happen.")
+
+    def _play(self) -> None:
         while True:
             if self.scheduler.has_unfinished_requests():
                 self._step()
@@ -219,18 +236,21 @@ class Simulation:
                 self._pass_time(self._clock.next_due)
             else:
                 break
-        if self.sessions.unfinished:
-            raise RunFailedError("Sessions wait for admission and nothing is left to happen.")
 
     def _pass_time(self, until: float) -> None:
         """Let everything happen that is due by `until`, and sample the state on the way."""
         while True:
             due = min(self._clock.next_due, until)
             self._sample(due)
+            num_done = self._clock.num_done
             action = self._clock.pop_due(until)
             if action is None:
                 break
             action()
+            if self._clock.num_done > num_done:
+                self._watchdog.worked(self._clock.now)
+            else:
+                self._look_on()
         self._clock.now = until
 
     def _step(self) -> None:
@@ -245,6 +265,7 @@ class Simulation:
         if output.total_num_scheduled_tokens == 0:
             self._stall(output)
             return
+        self._watchdog.worked(self._clock.now)
         self._report_starts(output)
         if pattern is None:
             ends = [self._clock.now + self._duration(output)]
@@ -304,6 +325,7 @@ class Simulation:
         self._merger.forget_head()
         self._report_starts(output)
         self._report_evictions(None, [self._clock.now])
+        self._look_on()
         if output.preempted_req_ids:
             return  # vLLM admits nobody in a step that preempted: the next one will try
         limit = self._limit()
@@ -311,13 +333,26 @@ class Simulation:
             raise RunFailedError(self._stuck())
         self._pass_time(max(limit, self._clock.now))
 
+    def _look_on(self) -> None:
+        """Nothing came of a call or a tick."""
+        clock, num_requests = self._clock, len(self.scheduler.requests)
+        wrong = self._watchdog.in_vain(clock.now, num_requests, clock.only_ticks)
+        if wrong is not None:
+            raise RunFailedError(f"{wrong}.{self._last_answers()}")
+
     def _stuck(self) -> str:
         waiting = [request.request_id for request in self.scheduler.waiting]
         free = self._pool.get_num_free_blocks()
         return (
             f"Nothing can run: {len(waiting)} requests wait ({', '.join(waiting[:3])}, …) and the "
             f"first does not fit into {free} free KV blocks of {self.config.num_blocks}."
+            f"{self._last_answers()}"
         )
+
+    def _last_answers(self) -> str:
+        answers = getattr(self.scheduler, "answers", None)
+        last = "" if answers is None else answers.last()
+        return f" What {self.config.backend} answered last: {last}." if last else ""
 
     # --- events of a step
 
