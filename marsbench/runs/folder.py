@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from marsbench.errors import RunFailedError, UsageError
+from marsbench.errors import MarsbenchError, RunFailedError, UsageError
 from marsbench.events import Event, EventWriter, read_events
 from marsbench.metrics.cache import EvictionCell
 from marsbench.metrics.check import Checker
@@ -261,10 +261,10 @@ class RunWriter(RunFolder):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._close()
         if not self.complete:
-            outcome = kind.__name__ if kind else "not finished"
+            outcome = _outcome(error).replace(str(self.path), self.path.name)
             self._write(WALL, wall(self._started, outcome))
 
     def _close(self) -> None:
@@ -300,6 +300,13 @@ def file_hash(path: Path) -> str:
     """The SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _outcome(error: BaseException | None) -> str:
+    """How a run ended early: our own errors in their words, others, which may name paths, not."""
+    if isinstance(error, MarsbenchError):
+        return str(error).removesuffix(".")
+    return type(error).__name__ if error else "not finished"
 
 
 def _say(violations: Sequence[str]) -> list[str]:

@@ -181,6 +181,43 @@ def test_a_killed_run_is_readable_and_not_valid(killed: Path, marsbench: Marsben
     assert "not valid: the run did not go to its end" in marsbench("show", killed).out
 
 
+def test_a_policy_that_misbehaves_ends_its_run_and_the_folder_says_why(
+    marsbench: Marsbench,
+) -> None:
+    Path("forgetful.py").write_text(
+        "from marsbench_backends.policy import Policy, Release\n"
+        "class Forgetful(Policy):\n"
+        "    def retain(self, paused, view):\n"
+        "        Release()\n"
+    )
+    done = marsbench("run", "--backend", "forgetful:Forgetful", *SMALL, "-o", "stopped")
+    assert done.code == 3
+    assert done.sentence.startswith("forgetful:Forgetful: retain answered None for ")
+    (first, *_) = json.loads(ran(marsbench("show", "stopped", "--json")).out)["reasons"]
+    assert "forgetful:Forgetful: retain answered None for session 'chat-0000'" in first
+
+
+@pytest.mark.parametrize("verb", ["run", "gateway", "backends"])
+def test_a_policy_that_would_not_be_asked_is_refused_when_it_is_loaded(
+    marsbench: Marsbench, verb: str
+) -> None:
+    Path("misspelt.py").write_text(
+        "from marsbench_backends.policy import Policy\n"
+        "class Misspelt(Policy):\n"
+        "    def waitng_key(self, req, view):\n"
+        "        return (req.position,)\n"
+    )
+    name = "misspelt:Misspelt"
+    named = (name,) if verb == "backends" else ("--backend", name)
+    upstream = ("--upstream", "http://127.0.0.1:1") if verb == "gateway" else ()
+    done = marsbench(verb, *named, *upstream)
+    assert done.code == 2
+    assert done.err == (
+        "marsbench: Backend 'misspelt:Misspelt': Misspelt has waitng_key, which is no decision of "
+        "a policy: did you mean waiting_key? Helpers begin with an underscore.\n"
+    )
+
+
 def test_a_run_that_cannot_go_on_exits_with_3_and_keeps_its_folder(marsbench: Marsbench) -> None:
     Path("closed.py").write_text(
         "from marsbench_backends.admission import Admission\n"

@@ -138,6 +138,17 @@ def test_a_run_that_raised_is_kept_and_says_so(tmp_path, config):
     assert "1 of 2 sessions arrived" in summary["reasons"]
 
 
+def test_a_run_that_failed_says_why_in_its_folder(tmp_path, config):
+    def play_and_fail():
+        with RunFolder.create(tmp_path / "run", config):
+            raise RunFailedError(f"pin:Pin: retain answered None in {tmp_path / 'run'}.")
+
+    with pytest.raises(RunFailedError):
+        play_and_fail()
+    (first, *_) = RunFolder.open(tmp_path / "run").summary()["reasons"]
+    assert "not go to its end (pin:Pin: retain answered None in run): these are" in first
+
+
 def test_a_run_left_without_finish_is_not_finished(tmp_path, config):
     with RunFolder.create(tmp_path / "run", config):
         pass
