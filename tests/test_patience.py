@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from marsbench import patience
 from marsbench.patience import Patience, await_end, await_nobody, cpu_s, processes
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
@@ -31,41 +34,41 @@ class World:
 
 def test_silence_is_what_ends_patience() -> None:
     world = World()
-    patience = world.patience()
+    waiting = world.patience()
     found = []
     for world.at in (50.0, 100.0, 101.0):
-        found.append(patience.is_over())
+        found.append(waiting.is_over())
     assert found == [False, False, True]
 
 
 def test_work_is_no_silence_however_long_it_takes() -> None:
     world = World()
-    patience = world.patience()
+    waiting = world.patience()
     for look in range(1, 1000):  # a fiftieth of a core, on a busy machine
         world.at, world.used_s = 10.0 * look, 0.2 * look
-        assert not patience.is_over()
+        assert not waiting.is_over()
 
 
 def test_idling_is_silence() -> None:
     world = World()
-    patience = world.patience()
+    waiting = world.patience()
     over = []
     for look in range(1, 40):  # a two-hundredth of a core
         world.at, world.used_s = 5.0 * look, 0.025 * look
-        over.append(patience.is_over())
+        over.append(waiting.is_over())
     assert over[-1]
     assert over.index(True) == 20
 
 
 def test_a_log_that_grows_is_no_silence(tmp_path: Path) -> None:
     world, log = World(used_s=None), tmp_path / "log"
-    patience = world.patience(log)
+    waiting = world.patience(log)
     for look in range(1, 10):
         world.at = 90.0 * look
         log.write_text("x" * look)
-        assert not patience.is_over()
+        assert not waiting.is_over()
     world.at += SILENCE_S + 1
-    assert patience.is_over()
+    assert waiting.is_over()
 
 
 @linux
@@ -103,21 +106,38 @@ def asked_to_end(code: str, most_s: float = 600.0) -> bool:
     return ended
 
 
-@linux
-@pytest.mark.processes
-def test_one_that_works_after_it_was_asked_to_end_is_let_finish() -> None:
-    """Its work takes longer than it may be silent."""
-    code = (
-        "import signal, sys, time\n"
-        "def work(*_):\n"
-        "    until = time.process_time() + 0.5\n"
-        "    while time.process_time() < until: pass\n"
-        "    sys.exit()\n"
-        "signal.signal(signal.SIGTERM, work)\n"
-        "print(1, flush=True)\n"
-        "signal.pause()\n"
-    )
-    assert asked_to_end(code)
+class Asked:
+    """A process that was asked to end, and does after so many looks."""
+
+    pid = 1
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def poll(self) -> int | None:
+        self.looks -= 1
+        return None if self.looks > 0 else 0
+
+
+@pytest.mark.parametrize(
+    ("share", "most_s", "ends"),
+    [(0.02, 2000.0, True), (0.005, 2000.0, False), (0.02, 500.0, False)],
+)
+def test_one_that_works_after_it_was_asked_to_end_is_let_finish(
+    share: float, most_s: float, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its work takes 1,000 s and it may be silent for 100; but what never ends is given up."""
+    world = World()
+
+    def sleep(_: float) -> None:
+        world.at += 10.0
+        world.used_s = share * world.at
+
+    facts = {"now": lambda: world.at, "used": lambda _: world.used_s}
+    monkeypatch.setattr(patience, "Patience", partial(Patience, **facts))
+    monkeypatch.setattr(patience, "monotonic", lambda: world.at)
+    monkeypatch.setattr(patience, "time", SimpleNamespace(sleep=sleep))
+    assert await_end(Asked(100), SILENCE_S, most_s) is ends  # type: ignore[arg-type]
 
 
 @linux
