@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import cache
 from itertools import count
 
 from marsbench.errors import UsageError
@@ -31,6 +32,7 @@ def check_confidence(confidence: float) -> float:
     return confidence
 
 
+@cache
 def dissent(num_seeds: int, confidence: float = CONFIDENCE) -> int | None:
     """The most seeds that may say otherwise; None where even all of them together say too little.
 
@@ -63,6 +65,7 @@ def held(num_seeds: int, confidence: float = CONFIDENCE) -> float | None:
     return float(1 - Fraction(2 * tail, 2**num_seeds))
 
 
+@cache
 def chance(num_beyond: int, num_seeds: int) -> float:
     """How often so many seeds or more lie on one given side of the median: the sign test's p."""
     tail = sum(math.comb(num_seeds, k) for k in range(num_beyond, num_seeds + 1))

@@ -46,8 +46,9 @@ until the figure that is looked at, computed again from the sessions, is worse b
 
 ## What changed
 
-The true change of each figure is that of the whole pool; "per seed" is the deviation of one \
-seed's paired change, and unpaired that of the figure itself between seeds.
+The true change of each figure is that of the whole pool: of its mean, and of its typical seed \
+(the median), which is what the gate judges. "Per seed" is the deviation of one seed's paired \
+change, and unpaired that of the figure itself between seeds.
 
 {changes}
 
@@ -56,7 +57,9 @@ seed's paired change, and unpaired that of the figure itself between seeds.
 A number of seeds is enough for a figure when, at a margin of 5 %, at most 5 % of the draws in \
 which nothing changed fail, by the upper end of the interval, and at least 90 % of those of the \
 regression of 10 % do, by its lower end. Draws of other seeds are left out: the gate pairs. \
-Where the pool is too small to try enough seeds, a formula says how many it would take.
+Where the pool is too small to try enough seeds, a formula says how many it would take. Where the \
+typical seed changes by less than the margin, no number is enough: the mean alone keeps the gate \
+from passing, and it is inconclusive.
 
 {enough}
 
@@ -143,8 +146,8 @@ def _changes(pool: Pool) -> str:
     lines = [head, ("---", *["--:"] * (len(head) - 1))]
     for figure in FIGURES:
         base = pool.base(figure)
-        cells = [f"{pool.change(v, figure):+.1%} (per seed {_scatter(pool, v, figure):.1%})"
-                 for v in pool.variations]  # fmt: skip
+        cells = [f"{pool.change(v, figure):+.1%} (typical {pool.typical(v, figure):+.1%}, per seed "
+                 f"{_scatter(pool, v, figure):.1%})" for v in pool.variations]  # fmt: skip
         spread = float(base.std(ddof=1) / base.mean())
         lines.append((_label(figure), f"{base.mean():.4g}", f"{spread:.1%}", *cells))
     return _markdown(lines)
@@ -180,13 +183,15 @@ def _estimated(pool: Pool, figure: str) -> str:
     """How many seeds it would take, by the normal formula; the pool is too small to try.
 
     (z of the confidence + z of the power) · scatter ÷ (regression − margin), squared; times π/2,
-    since seeds are counted and not measured (the sign test's efficiency beside Student's t).
+    since seeds are counted and not measured (the sign test's efficiency beside Student's t). The
+    regression is the typical seed's: a mean that few seeds make never fails.
     """
     from scipy.special import ndtri
 
-    beyond = abs(pool.change(TENTH, figure)) - float(MARGINS[0].removesuffix("%")) / 100
+    change = pool.typical(TENTH, figure)
+    beyond = abs(change) - float(MARGINS[0].removesuffix("%")) / 100
     if beyond <= 0:
-        return "any: the change is within the margin"
+        return f"none: the typical seed changes by {change:+.1%}"
     z = float(ndtri(CONFIDENCE) + ndtri(CAUGHT))
     seeds = math.pi / 2 * (z * _scatter(pool, TENTH, figure) / beyond) ** 2
     return f"about {math.ceil(seeds)}, by formula"

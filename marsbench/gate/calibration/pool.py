@@ -52,6 +52,12 @@ class Pool:
         """The true change of the pool: its ratio of means, less 1."""
         return float(self.figures[variation][figure].mean() / self.base(figure).mean() - 1)
 
+    def typical(self, variation: str, figure: str) -> float:
+        """The median of the pool's paired changes."""
+        import numpy as np
+
+        return float(np.median(self.figures[variation][figure] / self.base(figure))) - 1
+
     def base(self, figure: str) -> Floats:
         """A figure of every seed on the GPU as it is."""
         return self.figures[BASE][figure]

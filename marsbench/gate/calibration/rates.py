@@ -130,7 +130,7 @@ def coverage(pool: Pool, variation: str, figure: str, seeds: int) -> Coverage:
         variation,
         figure,
         seeds,
-        None if middle is None else _held(middle, float(np.median(other / base)) - 1),
+        None if middle is None else _held(middle, pool.typical(variation, figure)),
         _held(student, 1 + truth),
         _held((drawn[0], drawn[1]), 1 + truth),
     )
