@@ -183,7 +183,7 @@ class RunFolder:
     def _own(self, name: str) -> Path:
         """The file, which must be the one that the run wrote. Raises UsageError for another.
 
-        Runs of before 0.2 say nothing of their files, nor does one that was cut short.
+        Runs of an earlier marsbench say nothing of their files, nor does one that was cut short.
         """
         path = self.path / name
         hashes = self._hashes()
