@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marsbench.compare.tally import Carrier, tally
 from marsbench.errors import UsageError
 from marsbench.runs import RunFolder, RunSummary
 
@@ -189,10 +190,8 @@ def _cautions(runs: Sequence[Run]) -> Iterator[str]:
         " Contexts are in the paper's range by their digest, not by growth."
     )
     yield "- The paper ran a GPU, SWE-bench tasks and more agents: the ratios stand side by side."
-    own = {note["code"]: note["text"] for run in runs for note in run.summary["cautions"]}
-    for code in sorted(own):
-        if code in {"CLIENT_LAGGED", "CHECK_FAILED", "DIRTY_TREE", "SATURATED"}:
-            yield f"- {code}: {own[code]}"
+    carriers = (Carrier(r.backend, f"{r.rate:g}/s", r.summary["cautions"]) for r in runs)
+    yield from (f"- {line}" for line in tally(carriers))
     invalid = [run for run in runs if not run.summary["valid"]]
     for run in invalid:
         yield f"- `{run.backend}` at {run.rate:g}/s is not valid: {run.summary['reasons'][0]}."

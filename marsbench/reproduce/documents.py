@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from marsbench.compare.points import Matrix, points_of
+from marsbench.compare.points import Matrix, place_of, points_of
 from marsbench.compare.ranking import held, varied
+from marsbench.compare.tally import Carrier, tally
 from marsbench.errors import UsageError
 from marsbench.reproduce import part_tables, tables
 from marsbench.reproduce.systems import BASELINES
@@ -38,6 +39,10 @@ tenths of the sessions within 3 times alone. {thresholds}
 Mean latency; a ratio above 1 is in favour of MARS. Best baseline: of {baselines}. {caps}
 
 {overview}
+
+## Cautions of the runs
+
+{cautions}
 
 ## Goodput and throughput as load rises
 
@@ -81,6 +86,10 @@ held* when some did, but none that involves the first.
 ## Whether the ranking held
 
 {rankings}
+
+## Cautions of the runs
+
+{cautions}
 
 ## Figures
 
@@ -142,11 +151,19 @@ def _read(folders: Sequence[Path]) -> tuple[list[Result], dict[str, str]]:
     planned = sum(len(plan["cells"]) for plan in plans)
     names = [f"`{plan['name']}`" for plan in plans]
     return results, {
+        "cautions": "\n".join(f"- {line}" for line in tally(_carriers(results))),
         "cells": str(len(results)),
         "sweeps": " and ".join(names),
         "titles": " and ".join(str(plan["name"]) for plan in plans),
         "state": " ".join(_state(results, planned)),
     }
+
+
+def _carriers(results: Sequence[Result]) -> Iterator[Carrier]:
+    matrix = Matrix(points_of(results))
+    for result in results:
+        where = matrix.title(place_of(result))
+        yield Carrier(str(result.place["backend"]), where, result.summary["cautions"])
 
 
 def _state(results: Sequence[Result], planned: int) -> Iterator[str]:

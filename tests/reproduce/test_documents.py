@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import pytest
 
@@ -69,6 +70,16 @@ def test_missing_runs_are_told(folder):
     text = (folder / "sweep.json").read_text().replace('"cells": [', '"cells": [\n"never-played",')
     (folder / "sweep.json").write_text(text)
     assert "1 of 17 runs are missing" in story([folder])[0]
+
+
+@pytest.mark.parametrize("document", [story, along])
+def test_the_cautions_of_the_runs_are_in_every_document_counted(document, folder):
+    cell = next(path for path in sorted(folder.iterdir()) if "_fcfs_" in path.name)
+    summary = json.loads((cell / "summary.json").read_text())
+    summary["cautions"] = [{"code": "SATURATED", "text": "The queue was still growing."}]
+    (cell / "summary.json").write_text(json.dumps(summary))
+    text, _ = document([folder])
+    assert "- SATURATED: 1 of 16 runs (ilr-1 at load 0.5, base: fcfs 1 of 2). The queue" in text
 
 
 def test_both_files_are_written(folder, tmp_path):
