@@ -12,6 +12,9 @@ from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.reproduce.verdicts import AHEAD, NEAR, NOTHING, Finding, against
 from marsbench.reproduce.view import View
 
+FIRST_MODEL, SECOND_MODEL = "qwen3-coder-30b", "gpt-oss-120b"
+"""The paper's models: its numbers are not judged by runs of another."""
+
 
 class Gain(NamedTuple):
     """How many times as large a figure is under the best baseline as under MARS."""
@@ -37,11 +40,11 @@ def of_model(places: Sequence[Place], name: str) -> list[Place]:
 
 
 def headline(view: View) -> Finding:
-    return _largest(view, gains(view, of_model(view.places, "qwen")), 5.94)
+    return _largest(view, gains(view, of_model(view.places, FIRST_MODEL)), 5.94)
 
 
 def second_model(view: View) -> Finding:
-    return _largest(view, gains(view, of_model(view.places, "gpt-oss")), 7.56)
+    return _largest(view, gains(view, of_model(view.places, SECOND_MODEL)), 7.56)
 
 
 def against_fcfs(view: View) -> Finding:
@@ -70,7 +73,7 @@ def between(low: float, high: float) -> Callable[[View], Finding]:
     """Reached when all points are near the lowest and one near the highest published ratio."""
 
     def judge(view: View) -> Finding:
-        found = gains(view, of_model(view.contended, "qwen"))
+        found = gains(view, of_model(view.contended, FIRST_MODEL))
         if not found:
             return NOTHING
         ratios = [gain.ratio for gain in found]

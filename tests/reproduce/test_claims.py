@@ -120,6 +120,14 @@ def test_the_other_model_has_a_row_of_its_own():
     assert judged("gpt-oss", race(fcfs=100, mars=50)).verdict == "not measured"
 
 
+def test_runs_of_another_model_do_not_judge_the_papers_numbers():
+    other = place(model="qwen3-8b")
+    runs = matrix(race(other, fcfs=700.0, infercept=594.0, mars=100.0))
+    told = {claim.id: claim.found(runs).verdict for claim in CLAIMS}
+    for name in ("headline", "points", "tails-p90", "tails-p95", "gpt-oss"):
+        assert told[name] == "not measured"
+
+
 def test_points_where_fcfs_serves_everybody_are_not_contended():
     calm = point("fcfs", goodput_3=0.95, latency_mean_s=1)
     assert contended(matrix(calm)) == []
