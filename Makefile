@@ -105,7 +105,8 @@ report: setup ## reports/reference.pdf and .md from the committed results
 	$(REPORT) results/reference -o reports/reference.md --title $(REFERENCE)
 
 report-mars: setup ## reports/mars.pdf from the runs of `make reproduce`
-	$(REPORT) results/reproduce results/reproduce-gpt-oss -o reports/mars.pdf --title $(MARS)
+	$(REPORT) results/reproduce results/reproduce-gpt-oss --verdicts mars \
+		-o reports/mars.pdf --title $(MARS)
 
 REFERENCE_RUNS = build/reference
 

@@ -1,9 +1,11 @@
-"""A paper-style report of runs: PDF, HTML or Markdown. It computes nothing.
+"""A report of runs: PDF, HTML or Markdown. It computes nothing.
 
 build      from folders to the file that was asked for
 material   the runs that were given, compared once by `marsbench.compare`
-sections   which figures and tables, in which order, with what beside them
-figures    one file a figure: rows of a comparison in, axes out
+sections   which figures and tables, in which order; chapters: those with figures
+summary    the first page: what to take (standing), who leads where (front), of what (world)
+paper      the MARS paper's numbers beside these runs', where the verdicts were asked for
+figures    one file a figure: rows of a comparison in, axes out; fence: where axes end
 tables     rows of a comparison as rows of text
 document   what a report is made of, whatever it is printed as
 pages      the document as PDF (typst), HTML and Markdown (templates/)

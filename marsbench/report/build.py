@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,10 +10,11 @@ from marsbench.errors import UsageError, unknown_name
 from marsbench.outputs import save
 from marsbench.report import pages
 from marsbench.report.canvas import METADATA, to_bytes
+from marsbench.report.chapters import CHAPTERS
 from marsbench.report.document import Document, Plate
 from marsbench.report.figures import FIGURES
-from marsbench.report.material import Absent, Material
-from marsbench.report.sections import CHAPTERS, Step, document, plates
+from marsbench.report.material import NOTHING_MORE, Absent, Asked, Material
+from marsbench.report.sections import Step, document, plates
 
 FORMS = (".pdf", ".html", ".md")
 
@@ -23,7 +24,7 @@ def build(
     output: Path,
     *,
     title: str | None = None,
-    across: Collection[str] = (),
+    asked: Asked = NOTHING_MORE,
     figures: bool = True,
 ) -> list[Path]:
     """Writes the report and returns what was written; `figures` are those beside Markdown.
@@ -31,16 +32,16 @@ def build(
     Raises UsageError for runs that cannot be compared and a file that cannot be written.
     """
     _check_form(output, FORMS)
-    with _progress(len(CHAPTERS) + 3) as step:
+    with _progress(len(CHAPTERS) + 4) as step:
         step("reading runs")
-        material = Material.read(runs, across)
+        material = Material.read(runs, asked)
         report = document(material, title, step)
         step(f"writing {output.name}")
         return _write(report, output, figures)
 
 
 def build_figure(
-    runs: Sequence[Path], output: Path, name: str, across: Collection[str] = ()
+    runs: Sequence[Path], output: Path, name: str, asked: Asked = NOTHING_MORE
 ) -> list[Path]:
     """Writes one figure, a file a sheet, and returns them.
 
@@ -50,7 +51,7 @@ def build_figure(
         raise unknown_name("figure", name, FIGURES)
     _check_form(output, [f".{form}" for form in METADATA])
     try:
-        drawn = plates(Material.read(runs, across), name)
+        drawn = plates(Material.read(runs, asked), name)
     except Absent as why:
         raise UsageError(f"The figure {name} cannot be drawn: {why}; give other runs.") from why
     return [_write_plate(plate, output.with_stem(output.stem + plate.name.removeprefix(name)))

@@ -1,23 +1,37 @@
-"""What all figures share: sizes for a two-column page, fonts, legends, and the same bytes."""
+"""What all figures share: sizes, fonts, legends, and the same bytes."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from marsbench.report.looks import Look
+from marsbench.report.words import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-COLUMN, PAGE = 3.35, 7.0
-"""Inches: one column, and both with the gap between them."""
-ROW = 1.25
+PAGE = 7.0
+"""Inches: the width of the text of a page, and of every figure."""
+TYPE = 7.0
+"""Points: no type of a figure is smaller."""
+POINTS = 72.0
+"""Points in an inch."""
+LINE, BELOW = 0.13, 0.4
+"""Inches: a line of a legend or a title, and what stands under the panels."""
+HIGHEST = 3.6
+"""Inches: two figures of this height, their captions and headings fill a page."""
+LETTER = 4.5
+"""Points that a letter of this type takes, about; wide ones in a name make up for narrow ones."""
+HANDLE = 30.0
+"""Points beside a legend's name: its line, and the gaps around it."""
+LONGEST = 40
+"""Letters of a name in a legend; longer ones are wrapped."""
 MARKS = 8
 """Markers on a line of more points."""
 GREY = "#666666"
@@ -39,12 +53,12 @@ METADATA: Mapping[str, Mapping[str, None]] = {
 }
 RC = {
     "font.family": FONT,
-    "font.size": 7.0,
+    "font.size": TYPE,
     "axes.titlesize": 7.5,
-    "axes.labelsize": 7.0,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "legend.fontsize": 7.0,
+    "axes.labelsize": TYPE,
+    "xtick.labelsize": TYPE,
+    "ytick.labelsize": TYPE,
+    "legend.fontsize": TYPE,
     "axes.titlepad": 3.0,
     "axes.labelpad": 2.0,
     "axes.linewidth": 0.6,
@@ -87,19 +101,36 @@ def our_style(**more: Any) -> Iterator[None]:
         yield
 
 
-def panels(
-    rows: int, columns: int, *, width: float, row_height: float = ROW, **shared: Any
-) -> tuple[Figure, Any]:
-    """A figure of `width` inches and its axes, an array of rows × columns."""
+def panels(rows: int, columns: int, *, high: float, **shared: Any) -> tuple[Figure, Any]:
+    """A figure as wide as a page and its axes, an array of rows × columns."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, rows * row_height), layout="constrained")
+    figure = Figure(figsize=(PAGE, high), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def page_or_column(columns: int) -> float:
-    """Up to two panels stand in one column of the page."""
-    return COLUMN if columns <= 2 else PAGE
+def titled(title: str, abreast: int) -> str:
+    """A panel's title, wrapped to its share of the page's width."""
+    return wrapped(title.replace(", ", "\n"), int(PAGE * POINTS / abreast / LETTER) - 2, 4)
+
+
+def height(panels_high: float, names: Iterable[str] = (), titles: Iterable[str] = ()) -> float:
+    """Inches of a figure: its panels, a legend of these names, titles, and what is below.
+
+    Panels give way where names take many lines: two figures are to stand on a page.
+    """
+    labels = [wrapped(name, LONGEST) for name in names]
+    lines = max((title.count("\n") + 1 for title in titles), default=0)
+    if labels:
+        deepest = max(label.count("\n") + 1 for label in labels)
+        lines += -(-len(labels) // _columns(labels)) * deepest
+    return min(panels_high + LINE * lines + BELOW, HIGHEST)
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """Of a legend: as many as its longest name leaves room for."""
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    return max(1, min(int(PAGE * POINTS / (longest * LETTER + HANDLE)), len(labels)))
 
 
 def to_bytes(figure: Figure, form: str, *, text: bool = False) -> bytes:
@@ -126,6 +157,7 @@ def lines(
     rows = [(name, *point) for name in shown for point in courses[name]]
     if not rows:
         return
+    labels = axes.get_xlabel(), axes.get_ylabel()
     sns.lineplot(
         pd.DataFrame(rows, columns=["backend", "x", "y"]),
         x="x", y="y", hue="backend", style="backend", hue_order=shown, style_order=shown,
@@ -134,7 +166,7 @@ def lines(
         dashes={name: looks[name].dash for name in shown},
         estimator=None, errorbar=None, sort=False, legend=False, ax=axes,
     )  # fmt: skip
-    axes.set(xlabel="", ylabel="")
+    axes.set(xlabel=labels[0], ylabel=labels[1])
     for offset, (name, line) in enumerate(zip(shown, axes.lines[-len(shown) :], strict=True)):
         line.set(**_line_options(looks[name]), **more)
         _spread_marks(line, len(courses[name]), offset / len(shown))
@@ -174,20 +206,21 @@ def handles(looks: Mapping[str, Look]) -> list[Line2D]:
     """What a legend shows for each backend."""
     from matplotlib.lines import Line2D
 
-    return [Line2D([], [], label=name, **_line_options(look)) for name, look in looks.items()]
+    return [
+        Line2D([], [], label=wrapped(name, LONGEST), **_line_options(look))
+        for name, look in looks.items()
+    ]
 
 
-def legend(figure: Figure, entries: Sequence[Any], columns: int | None = None) -> None:
-    """A legend above all panels, as wide as the figure allows."""
-    wide = figure.get_figwidth() > COLUMN
-    fits = 6 if wide else 3
+def legend(figure: Figure, entries: Sequence[Any]) -> None:
+    """A legend above all panels, with as many columns as its longest name leaves room for."""
     figure.legend(
         handles=list(entries),
         loc="outside upper center",
-        ncols=columns or min(fits, len(entries)),
+        ncols=_columns([str(entry.get_label()) for entry in entries]),
         frameon=False,
-        handlelength=2.6 if wide else 2.0,
-        columnspacing=1.2 if wide else 0.9,
+        handlelength=2.6,
+        columnspacing=1.2,
         handletextpad=0.5,
         borderaxespad=0.2,
         labelspacing=0.25,

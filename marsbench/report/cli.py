@@ -24,16 +24,26 @@ def report(
         list[str] | None,
         typer.Option(metavar="DIM", help="May differ: workload, hardware, engine; repeatable."),
     ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What ratios are to (as in compare).")
+    ] = None,
+    verdicts: Annotated[
+        str | None,
+        typer.Option(metavar="PAPER", help="Judge this paper's numbers as well: mars."),
+    ] = None,
     figures: Annotated[
         bool, typer.Option("--figures/--no-figures", help="Beside Markdown, in FILE_files/.")
     ] = True,
 ) -> None:
-    """Write a paper-style report of runs: figures, tables, cautions, and the commands."""
+    """Write a report of runs: what to choose, figures, tables, cautions, and the commands."""
     from marsbench.report.build import build, build_figure
+    from marsbench.report.material import Asked
+
+    asked = Asked(tuple(across or ()), baseline, verdicts)
 
     if figure is not None:
-        written = build_figure(runs, output, figure, across or ())
+        written = build_figure(runs, output, figure, asked)
     else:
-        written = build(runs, output, title=title, across=across or (), figures=figures)
+        written = build(runs, output, title=title, asked=asked, figures=figures)
     for path in written:
         typer.echo(path)

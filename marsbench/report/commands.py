@@ -28,7 +28,8 @@ def run_commands(material: Material) -> tuple[str, ...]:
 def figure_command(material: Material, name: str) -> str:
     """How one figure is made from the runs."""
     runs = shlex.join(shown(path) for path in material.given)
-    return f"marsbench report {runs} --figure {name} -o {name}.svg"
+    options = "".join(f" {shlex.quote(part)}" for part in material.asked.options)
+    return f"marsbench report {runs}{options} --figure {name} -o {name}.svg"
 
 
 def shown(path: Path) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from marsbench.report.canvas import COLUMN
 from marsbench.report.figures import Drawing
 
 
@@ -36,29 +35,28 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text under a head; columns from `right` on are numbers, in wide ones too."""
+    """Rows of text under a head; columns from `right` on are numbers, but for those in `words`."""
 
     kind: ClassVar[str] = "table"
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: int = 1
-    wide: bool = False
+    words: tuple[int, ...] = ()
+
+    def is_number(self, column: int) -> bool:
+        """Whether a column is set to the right."""
+        return column >= self.right and column not in self.words
 
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """A figure with its name (its file's too) and the commands that make it again."""
+    """A figure with its name (its file's too) and the command that draws it again."""
 
     kind: ClassVar[str] = "plate"
     name: str
     drawing: Drawing
-    commands: tuple[str, ...]
-
-    @property
-    def wide(self) -> bool:
-        """Whether it takes both columns."""
-        return self.drawing.figure.get_figwidth() > COLUMN + 0.01
+    command: str
 
 
 Block = Text | Points | Code | Table | Plate
@@ -66,7 +64,7 @@ Block = Text | Points | Code | Table | Plate
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it. An appendix comes last, in one column."""
+    """A heading and what stands under it. An appendix comes last; Markdown folds it away."""
 
     id: str
     title: str
@@ -80,7 +78,6 @@ class Document:
 
     title: str
     byline: str
-    abstract: str
     sections: tuple[Section, ...]
 
     def plates(self) -> Sequence[Plate]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from marsbench.compare import compare, traces
 from marsbench.compare.points import Matrix, Place
 from marsbench.compare.values import Comparison, Traces
-from marsbench.errors import UsageError
+from marsbench.errors import UsageError, unknown_name
 from marsbench.report.looks import Look, is_ablation, looks_of
+from marsbench.report.words import listed
 from marsbench.reproduce.systems import MARS
 from marsbench.runs import RunFolder
 from marsbench.sweep.folder import PLAN, SweepFolder
@@ -22,6 +24,10 @@ SHEET = 5
 
 class Absent(Exception):  # noqa: N818 (no error: a report goes on without the figure)
     """A figure cannot be drawn from these runs; the text says why in a sentence without a stop."""
+
+
+PAPERS = {"mars": MARS}
+"""Papers whose numbers can be judged, each with the backend that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +48,59 @@ class Regime:
         return self.places[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a report was asked for beyond its runs.
+
+    across: dimensions in which the runs may differ. baseline: what ratios are to; None for the
+    one that `compare` takes. verdicts: the paper whose numbers are judged, one of `PAPERS`.
+    """
+
+    across: tuple[str, ...] = ()
+    baseline: str | None = None
+    verdicts: str | None = None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The same as options of a command."""
+        given = {"--baseline": self.baseline, "--verdicts": self.verdicts}
+        named = [(name, value) for name, value in given.items() if value is not None]
+        return tuple(part for pair in [*(("--across", d) for d in self.across), *named]
+                     for part in pair)  # fmt: skip
+
+
+NOTHING_MORE = Asked()
+
+
 class Material:
     """A comparison and the folders that it was made from."""
 
-    def __init__(self, given: Sequence[Path], comparison: Comparison) -> None:
+    def __init__(
+        self, given: Sequence[Path], comparison: Comparison, asked: Asked = NOTHING_MORE
+    ) -> None:
         self.given = tuple(given)
         self.comparison = comparison
+        self.asked = asked
 
     @staticmethod
-    def read(given: Sequence[Path], across: Collection[str] = ()) -> Material:
-        """Compares the runs in these folders, with MARS where it is among them.
+    def read(given: Sequence[Path], asked: Asked = NOTHING_MORE) -> Material:
+        """Compares the runs in these folders.
 
-        Raises UsageError as `compare` does, and where there are no runs at all.
+        Raises UsageError as `compare` does, where there are no runs at all, and where the verdicts
+        of a paper are asked for that no run can bear.
         """
-        try:
-            found = compare(given, baseline=MARS, across=across)
-        except UsageError:
-            # MARS may not be among them; what else is wrong is said by this one again.
-            found = compare(given, across=across)
+        if asked.verdicts is not None and asked.verdicts not in PAPERS:
+            raise unknown_name("paper with verdicts", asked.verdicts, PAPERS)
+        found = _compared(given, asked)
         if not found.sources:
             raise UsageError("A report is of runs; give the folders of runs or of sweeps as well.")
-        return Material(given, found)
+        return Material(given, found, asked)
+
+    def against(self, base: str) -> Comparison:
+        """The same runs with differences against another backend."""
+        if base == self.comparison.baseline:
+            return self.comparison
+        return compare(self.given, baseline=base, across=self.asked.across)
 
     @property
     def matrix(self) -> Matrix:
@@ -84,10 +122,11 @@ class Material:
         """Every backend with its look, in the order of legends."""
         return looks_of(self.comparison.backends)
 
-    @property
+    @cached_property
     def contenders(self) -> dict[str, Look]:
-        """The backends that are whole."""
-        return {name: look for name, look in self.looks.items() if not is_ablation(name)}
+        """The backends that are whole; all of them where none is."""
+        whole = {name: look for name, look in self.looks.items() if not is_ablation(name)}
+        return whole or self.looks
 
     @property
     def ablations(self) -> dict[str, Look]:
@@ -125,9 +164,57 @@ def _versions(run: Path) -> str:
     return ", ".join(f"{name} {version}" for name, version in known.items() if version)
 
 
-def sheets(regimes: Sequence[Regime]) -> Iterator[Sequence[Regime]]:
-    """The regimes in groups that fit side by side, about equally many in each."""
-    number = -(-len(regimes) // SHEET)
-    size = -(-len(regimes) // number)
-    for first in range(0, len(regimes), size):
-        yield regimes[first : first + size]
+Item = TypeVar("Item")
+
+
+def sheets(items: Sequence[Item], most: int = SHEET) -> Iterator[Sequence[Item]]:
+    """The items in groups of at most `most`, about equally many in each."""
+    number = -(-len(items) // most)
+    size = -(-len(items) // max(number, 1))
+    for first in range(0, len(items), max(size, 1)):
+        yield items[first : first + size]
+
+
+def not_run(
+    material: Material,
+    places: Sequence[Place],
+    names: Iterable[str],
+    has: Callable[[Place, str], bool] | None = None,
+    what: str = "Not run",
+) -> str:
+    """A sentence of a caption: which backends are shown at some of these places alone.
+
+    has: whether a backend has what the figure shows; by default, whether it was run there.
+    """
+    known = has or (lambda place, name: material.matrix.at(place, name) is not None)
+    own = [name for name in names if any(known(place, name) for place in material.matrix.places)]
+    absent = {place: tuple(n for n in own if not known(place, n)) for place in places}
+    titles: dict[tuple[str, ...], list[str]] = {}
+    for regime in material.regimes:
+        shown = [place for place in regime.places if place in absent]
+        same = len({absent[place] for place in shown}) == 1 < len(shown)
+        for place in shown[:1] if same else shown:
+            title = regime.title if same else material.matrix.title(place)
+            titles.setdefault(absent[place], []).append(title)
+    return "".join(
+        f" {what} on {listed(where)}: {listed(lacking)}."
+        for lacking, where in titles.items()
+        if lacking
+    )
+
+
+def _compared(given: Sequence[Path], asked: Asked) -> Comparison:
+    """With the baseline that was asked for, by name or by the verdicts on a paper."""
+    about = PAPERS.get(asked.verdicts or "")
+    base = asked.baseline or about
+    try:
+        return compare(given, baseline=base, across=asked.across)
+    except UsageError:
+        if about is None or asked.baseline is not None:
+            raise
+    # The paper's backend may not be among them; what else is wrong is said by this one again.
+    compare(given, across=asked.across)
+    raise UsageError(
+        f"The verdicts of {asked.verdicts} are on the backend {about}, which is not among the "
+        "runs; give its runs too, or leave --verdicts out."
+    )

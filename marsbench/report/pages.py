@@ -6,20 +6,21 @@ import html
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from marsbench.report.canvas import to_bytes
 from marsbench.report.document import Document, Plate, Table
+from marsbench.report.words import pieces
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _CODE = re.compile(r"`([^`]*)`")
+_OPTION = re.compile(r"--(?=\w)")
 _ID = re.compile(r'(\bid="|href="#|url\(#)')
-ABREAST = 2
 CREATED = 0
 """The time of day that a PDF says it was made at: no page may depend on it."""
 
@@ -35,30 +36,8 @@ def as_html(report: Document) -> str:
     return _environment().get_template("report.html.j2").render(report=report)
 
 
-def floats_of(report: Document) -> Mapping[str, Sequence[Sequence[Plate]]]:
-    """By section: its figures as rows of a page, a wide one or two of one column.
-
-    The second of a pair may belong to a later section, and the pair then stands there. A figure
-    in a column of its own could meet a wide one on its page, and typst would let them overlap.
-    """
-    rows: dict[str, list[tuple[Plate, ...]]] = {section.id: [] for section in report.sections}
-    waiting: tuple[Plate, ...] = ()
-    for section in report.sections:
-        for plate in (block for block in section.blocks if isinstance(block, Plate)):
-            if plate.wide:
-                rows[section.id].append((plate,))
-                continue
-            waiting = (*waiting, plate)
-            if len(waiting) == ABREAST:
-                rows[section.id].append(waiting)
-                waiting = ()
-    if waiting:
-        rows[report.sections[-1].id].append(waiting)
-    return rows
-
-
 def as_pdf(report: Document) -> bytes:
-    """Two columns, fonts embedded, set by typst with the fonts that come with it and matplotlib."""
+    """A4, fonts embedded, set by typst with the fonts that come with it and matplotlib."""
     pages = typeset(report, "pdf")
     return pages[0]
 
@@ -69,9 +48,7 @@ def typeset(
     """The document by typst as "pdf" (one part) or "png" (a part a page)."""
     import typst
 
-    source = (
-        _environment().get_template("report.typ.j2").render(report=report, floats=floats_of(report))
-    )
+    source = _environment().get_template("report.typ.j2").render(report=report)
     with tempfile.TemporaryDirectory(prefix="marsbench-report-") as place:
         folder = Path(place)
         for plate in report.plates():
@@ -111,7 +88,8 @@ def _environment() -> Environment:
 
 def typst_text(text: str) -> str:
     """Text for typst's markup: literal strings, so that nothing in it is markup."""
-    parts = _CODE.split(text)
+    # Without a joiner an option might be broken after its dashes.
+    parts = _CODE.split(_OPTION.sub("--\u2060", text))
     return "".join(
         f"#raw({typst_string(part)})" if number % 2 else f"#{typst_string(part)}"
         for number, part in enumerate(parts)
@@ -145,26 +123,53 @@ def inline_svg(plate: Plate) -> Any:
 
 def markdown_table(table: Table) -> str:
     """A table for Markdown; numbers to the right."""
-    rule = ["---"] * min(table.right, len(table.head))
-    rule += ["--:"] * (len(table.head) - len(rule))
+    rule = ["--:" if table.is_number(column) else "---" for column in range(len(table.head))]
     rows = [table.head, rule, *table.rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '∣') for cell in row)} |" for row in rows)
 
 
-def typst_columns(table: Table, *, even: bool = False) -> str:
-    """Widths for typst: columns of words share what is left, names and numbers stay whole.
+def typst_columns(table: Table) -> str:
+    """What typst measures to set a table's widths: by column its longest texts and parts.
 
-    even: columns of numbers are all alike, and their heads break.
+    A part is what no line may break in. Letters differ in width, so it is the `MEASURED` longest
+    by number of letters that are measured. Heads are bold.
     """
-    columns = list(zip(table.head, *table.rows, strict=True))
-    widest = [max(map(len, column)) for column in columns]
-    if table.right >= len(table.head):
-        widths = ["auto" if width < 22 else f"{min(width, 90)}fr" for width in widest]
-    else:
-        # Half an em is more than a letter takes on average, and typst would break at hyphens.
-        names = [f"{0.48 * width + 0.8:.1f}em" for width in widest[: table.right]]
-        widths = [*names, *(["1fr" if even else "auto"] * (len(columns) - len(names)))]
-    return f"({', '.join(widths)},)"
+    columns = []
+    for number, head in enumerate(table.head):
+        cells = [row[number] for row in table.rows]
+        parts = [part for cell in cells for part in unbroken(cell)]
+        columns.append(
+            f"(cells: {_measured(cells)}, head: {_measured((), [head])}, "
+            f"parts: {_measured(parts, unbroken(head))})"
+        )
+    return f"({', '.join(columns)},)"
+
+
+MEASURED = 6
+BREAK = "\u200b"
+"""A place at which a line may break, of no width."""
+UNBROKEN = 14
+"""Letters of a word in a table that no line breaks in."""
+_OPPORTUNITY = re.compile(rf"[ {BREAK}]|(?<=-)(?=[^\W\d])")
+
+
+def unbroken(cell: str) -> list[str]:
+    """The parts of a cell between which typst may break a line."""
+    return [part for part in _OPPORTUNITY.split(typst_breakable(cell).replace("`", "")) if part]
+
+
+def typst_breakable(cell: str) -> str:
+    """The text with places to break in words that are too long for a column."""
+    return " ".join(
+        BREAK.join(pieces(word, UNBROKEN)) if len(word) > UNBROKEN else word
+        for word in cell.split(" ")
+    )
+
+
+def _measured(texts: Iterable[str], heads: Iterable[str] = ()) -> str:
+    longest = sorted(set(texts), key=lambda text: (-len(text), text))[:MEASURED]
+    told = [*map(typst_string, longest), *(f"strong({typst_string(head)})" for head in heads)]
+    return f"({''.join(f'{text}, ' for text in told)})"
 
 
 _FILTERS: Mapping[str, Callable[..., Any]] = {
@@ -174,4 +179,5 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "inline_svg": inline_svg,
     "markdown_table": markdown_table,
     "typst_columns": typst_columns,
+    "breakable": typst_breakable,
 }

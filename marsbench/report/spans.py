@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from marsbench.compare.values import Comparison
+from marsbench.compare.values import Comparison, Difference
 from marsbench.intervals import fewest
+from marsbench.report.words import UNMEASURED, times
+
+HARD = "\N{NO-BREAK SPACE}"
 
 
 def has_intervals(comparison: Comparison) -> bool:
     """Whether any difference has seeds enough."""
     return any(row.typical_difference.low is not None for row in comparison.differences)
+
+
+def with_interval(row: Difference | None) -> str:
+    """A ratio of means, "0.97×", and in brackets the typical seed's interval, "[0.93, 1.00]"."""
+    if row is None:
+        return UNMEASURED
+    low, high = row.typical_ratio.low, row.typical_ratio.high
+    if low is None or high is None:
+        return times(row.ratio)
+    return f"{times(row.ratio)} [{low:.2f},{HARD}{high:.2f}]"
 
 
 def bracket_words(comparison: Comparison) -> str:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from marsbench.compare.caps import by_backend, in_words, sentences
+from marsbench.compare.caps import by_backend, in_words
 from marsbench.compare.figures import goodput_name
 from marsbench.compare.points import Place
-from marsbench.compare.values import Difference, Estimate, Fairness, Source
+from marsbench.compare.tally import Carrier, tally
+from marsbench.compare.values import Estimate, Fairness, Source
 from marsbench.report.document import Table
-from marsbench.report.material import Material, Regime
-from marsbench.report.spans import bracket_words
-from marsbench.report.words import UNMEASURED, count, each, listed, percent, short, times
-from marsbench.reproduce.claims import CLAIMS
+from marsbench.report.material import Material, Regime, sheets
+from marsbench.report.words import UNMEASURED, count, each, listed, percent, short
 from marsbench.reproduce.part_tables import decision_rows
-from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
 
-LATENCY = "latency_mean_s"
-HARD = "\N{NO-BREAK SPACE}"
+ABREAST = 5
+"""Places beside each other in a table of cells of three numbers."""
 
 
 def setup(material: Material) -> Table:
@@ -94,14 +91,14 @@ def _host(source: Source) -> str | None:
 
 def backends(material: Material) -> Table:
     """Who was compared: each label with what it is and what was set."""
-    firsts: dict[str, Source] = {}
+    runs: dict[str, list[Source]] = {}
     for source in material.comparison.sources:
-        firsts.setdefault(source.backend, source)
-    plain = {label: s.params for label, s in firsts.items() if label == s.name}
+        runs.setdefault(source.backend, []).append(source)
+    plain = {label: own[0].params for label, own in runs.items() if label == own[0].name}
     capped = by_backend(material.comparison.caps)
     rows = tuple(
-        (label, firsts[label].name,
-         in_words(capped[label]) if label in capped else _set(firsts[label], plain))
+        (label, runs[label][0].name,
+         in_words(capped[label]) if label in capped else _set(runs[label], plain))
         for label in material.looks
     )  # fmt: skip
     caption = (
@@ -111,79 +108,40 @@ def backends(material: Material) -> Table:
     return Table(caption, ("label", "backend", "parameters"), rows, right=3)
 
 
-def _set(source: Source, plain: Mapping[str, Mapping[str, Any]]) -> str:
-    own = plain.get(source.name)
-    if source.backend != source.name and own is not None:
-        chosen = {k: v for k, v in source.params.items() if own.get(k) != v}
-        return ", ".join(f"{name}={value}" for name, value in chosen.items()) or "as the backend"
-    told = [f"{name}={_value(value)}" for name, value in source.params.items()]
-    return listed(told, most=3) if told else "none"
+def _set(sources: Sequence[Source], plain: Mapping[str, Mapping[str, Any]]) -> str:
+    first = sources[0]
+    own = plain.get(first.name)
+    if first.backend != first.name and own is not None:
+        chosen = [k for k, v in first.params.items() if own.get(k) != v]
+        return ", ".join(_told(name, sources) for name in chosen) or "as the backend"
+    return listed([_told(name, sources) for name in first.params], most=3) or "none"
+
+
+def _told(name: str, sources: Sequence[Source]) -> str:
+    """A parameter, with all its values where the runs of one backend differ in it."""
+    values = each([_value(source.params.get(name)) for source in sources])
+    return f"{name}={values[0]}" if len(values) == 1 else f"{name}={'|'.join(values)} by run"
 
 
 def _value(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).lower()
 
 
-def overview(material: Material) -> Table:
-    """Each place on one line: the best baseline, MARS, the control and the bound."""
-    alpha = f"{material.alpha:g}"
-    head = (
-        "place", "best baseline", "its mean s", "mars s", "baseline ÷ mars", "fcfs-cap ÷ mars",
-        "oracle ÷ mars", f"goodput({alpha}): baseline", "mars", "fcfs-cap", "oracle",
-    )  # fmt: skip
-    ratios = {(r.place, r.backend): r for r in _differences(material, LATENCY)}
-    rows = tuple(_overview(material, place, ratios) for place in material.matrix.places)
-    caption = (
-        "Mean latency and goodput at every place. A ratio (of means) above 1 is in favour of MARS; "
-        f"{bracket_words(material.comparison)}. " + " ".join(sentences(material.comparison.caps))
-    )
-    return Table(caption.strip(), head, rows, right=2, wide=True)
-
-
-def _overview(
-    material: Material, place: Place, ratios: Mapping[tuple[Place, str], Difference]
-) -> tuple[str, ...]:
-    matrix, goodput = material.matrix, goodput_name(material.alpha)
-    best = matrix.best(place, BASELINES, LATENCY)
-    name = best.names[0] if best else UNMEASURED
-    return (
-        matrix.title(place),
-        best.told if best else UNMEASURED,
-        short(best.value if best else None),
-        short(matrix.value(place, MARS, LATENCY)),
-        *(_ratio(ratios.get((place, who))) for who in (name, CONTROL, BOUND)),
-        *(percent(matrix.value(place, who, goodput)) for who in (name, MARS, CONTROL, BOUND)),
-    )
-
-
-def _ratio(row: Difference | None) -> str:
-    if row is None:
-        return UNMEASURED
-    low, high = row.typical_ratio.low, row.typical_ratio.high
-    if low is None or high is None:
-        return times(row.ratio)
-    return f"{times(row.ratio)}{HARD}[{low:.2f},{HARD}{high:.2f}]"
-
-
-def _differences(material: Material, figure: str) -> Iterator[Difference]:
-    return (row for row in material.comparison.differences if row.figure == figure)
-
-
-def fairness(material: Material) -> Table:
+def fairness(material: Material) -> Iterator[Table]:
     """Jain's index, the worst slowdown and the starved, where each regime's load is highest."""
     found = {(row.place, row.backend): row for row in material.comparison.fairness}
-    regimes = material.regimes
-    rows = tuple(
-        (name, *(_fair(found.get((regime.heaviest, name))) for regime in regimes))
-        for name in material.contenders
-    )
     caption = (
-        "Fairness at each regime's highest load, seeds pooled: Jain's index of slowdown over "
+        "Fairness at each workload's highest load, seeds pooled: Jain's index of slowdown over "
         "sessions (1: all fare alike) · worst slowdown · starved sessions (never finished, or over "
         "ten times as long as alone)."
     )
-    head = ("backend", *(material.matrix.title(regime.heaviest) for regime in regimes))
-    return Table(caption, head, rows, wide=len(regimes) > 2)
+    for regimes in sheets(material.regimes, ABREAST):
+        rows = tuple(
+            (name, *(_fair(found.get((regime.heaviest, name))) for regime in regimes))
+            for name in material.contenders
+        )
+        titles = (material.matrix.title(regime.heaviest) for regime in regimes)
+        yield Table(caption, ("backend", *titles), rows)
 
 
 def _fair(row: Fairness | None) -> str:
@@ -197,17 +155,6 @@ def times_short(value: float | None) -> str:
     return UNMEASURED if value is None else f"{short(value)}×"
 
 
-def published(material: Material) -> Table:
-    """What the paper reports beside what was measured here, with a verdict by a stated rule."""
-    rows = tuple(
-        (claim.what, claim.paper, found.ours, found.verdict)
-        for claim in CLAIMS
-        for found in [claim.found(material.matrix)]
-    )
-    caption = "The MARS paper's numbers (arXiv 2604.26963) beside these runs'."
-    return Table(caption, ("what", "the paper", "here", "verdict"), rows, right=4, wide=True)
-
-
 def decided(material: Material) -> Table:
     """How often each part of MARS decided something, in a run of the whole, place by place."""
     head, *rows = decision_rows(material.matrix)
@@ -215,7 +162,7 @@ def decided(material: Material) -> Table:
         "How often the parts of MARS decided something, in a run; means over seeds. Of how many: "
         "how often there was something to decide (docs/metrics.md)."
     )
-    return Table(caption, head, tuple(rows), wide=True)
+    return Table(caption, head, tuple(rows))
 
 
 def held(material: Material) -> Table:
@@ -230,7 +177,7 @@ def held(material: Material) -> Table:
         "Whether the ranking held. Turned: pairs of which one had a clear lead here and the other "
         "there."
     )
-    return Table(caption, ("place", "against", "ranking", "turned"), rows, right=4, wide=True)
+    return Table(caption, ("place", "against", "ranking", "turned"), rows, right=4)
 
 
 def capacities(material: Material) -> Table:
@@ -241,7 +188,7 @@ def capacities(material: Material) -> Table:
         for row in material.comparison.capacities
     )  # fmt: skip
     head = ("backend", "workload", "asked for", "highest rate of sessions", "lowest that fails")
-    return Table("Capacity.", head, rows, right=3, wide=True)
+    return Table("Capacity.", head, rows, right=3)
 
 
 COLUMNS = {
@@ -253,7 +200,7 @@ COLUMNS = {
     "ttft_ready_continuation_p99_s": "later",
     "ttft_submit_first_p99_s": "submit 1st",
     "ttft_submit_continuation_p99_s": "later",
-    "evicted_per_s": "evict /s",
+    "evicted_per_s": "evict/s",
     "evicted_live_per_s": "of open",
     "preemptions": "pre-empt",
     "hit_rate": "hit rate",
@@ -264,26 +211,36 @@ COLUMNS = {
 """The figures of the appendix, after the goodputs."""
 
 
-def every_figure(material: Material, regime: Regime) -> Table:
-    """All backends at all loads of a regime."""
-    goods = [goodput_name(alpha) for alpha in sorted(material.comparison.alphas)]
-    names = [*goods, *COLUMNS]
-    found = _estimates(material, regime.places, names)
+MOST = 21
+"""Columns of a page."""
+
+
+def every_figure(material: Material, regime: Regime) -> Iterator[Table]:
+    """All backends at all loads of a regime; goodput at many α is a table of its own."""
+    alphas = sorted(material.comparison.alphas)
+    goods = {goodput_name(alpha): f"good ({alpha:g})" for alpha in alphas}
+    if len(goods) + len(COLUMNS) + 2 > MOST:
+        yield _figures(material, regime, goods)
+        yield _figures(material, regime, COLUMNS)
+    else:
+        yield _figures(material, regime, {**goods, **COLUMNS})
+
+
+def _figures(material: Material, regime: Regime, columns: Mapping[str, str]) -> Table:
+    found = _estimates(material, regime.places, list(columns))
     rows = tuple(
-        (_at(place), backend, *(_cell(found.get((place, backend, name)), name) for name in names))
+        (_at(place), backend, *(_cell(found.get((place, backend, name)), name) for name in columns))
         for place in regime.places
         for backend in material.looks
         if material.matrix.at(place, backend) is not None
     )
-    heads = [f"good ({alpha:g})" for alpha in sorted(material.comparison.alphas)]
     caption = (
         f"{regime.title}: means over seeds. Good: goodput(α). Worst: slowdown. Ready, submit: P99 "
         "TTFT from then, of first rounds and of later ones, s. Evict: blocks of 16 tokens, and "
         "those of open sessions. Hit rate: of later rounds on the GPU, and what host memory gave "
         "them. Comp.: computed."
     )
-    head = ("load", "backend", *heads, *COLUMNS.values())
-    return Table(caption, head, rows, right=2, wide=True)
+    return Table(caption, ("load", "backend", *columns.values()), rows, right=2)
 
 
 def _estimates(
@@ -310,20 +267,10 @@ def _cell(row: Estimate | None, name: str) -> str:
 
 
 def cautions(material: Material) -> tuple[str, ...]:
-    """What not to conclude: of the comparison, then of single runs, each kind once."""
-    sources = material.comparison.sources
-    number = Counter(note["code"] for source in sources for note in _notes(source))
-    firsts: dict[str, str] = {}
-    for source in sources:
-        for note in _notes(source):
-            firsts.setdefault(note["code"], note["text"])
-    own = [
-        f"{number[code]} of {count(len(sources), 'run')}, for instance: {text}"
-        for code, text in firsts.items()
-    ]
-    return (*material.comparison.cautions, *own)
-
-
-def _notes(source: Source) -> list[Any]:
-    """A run's cautions, each kind once."""
-    return list({note["code"]: note for note in source.cautions}.values())
+    """What not to conclude: of the comparison, then of the runs, each kind once and counted."""
+    comparison = material.comparison
+    carriers = (
+        Carrier(source.backend, material.matrix.title(source.place), source.cautions)
+        for source in comparison.sources
+    )
+    return (*comparison.cautions, *tally(carriers))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 
 UNMEASURED = "–"
 
@@ -23,8 +24,20 @@ def percent(share: float | None) -> str:
 
 
 def times(ratio: float | None) -> str:
-    """1.25×."""
-    return UNMEASURED if ratio is None else f"{ratio:.2f}×"
+    """1.25×; 12.3×; 1,234×."""
+    return (
+        UNMEASURED
+        if ratio is None
+        else f"{ratio:,.{2 if ratio < 10 else 1 if ratio < 100 else 0}f}×"
+    )
+
+
+def span(values: Sequence[float], form: Callable[[float | None], str]) -> str:
+    """ "62% to 100%"; one value where all look alike."""
+    if not values:
+        return UNMEASURED
+    low, high = form(min(values)), form(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def count(number: int, thing: str) -> str:
@@ -40,6 +53,45 @@ def listed(items: Sequence[str], most: int | None = None) -> str:
     return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
 
 
+def few(items: Sequence[str], most: int = 3) -> str:
+    """All of them, or the first ones and how many more, where that spares two or more."""
+    return listed(items, most) if len(items) > most + 1 else listed(items)
+
+
+def quoted(names: Sequence[str]) -> list[str]:
+    """Names as code."""
+    return [f"`{name}`" for name in names]
+
+
 def each(values: Sequence[str]) -> list[str]:
     """Every value once, in order of first appearance."""
     return list(dict.fromkeys(values))
+
+
+_PIECES = re.compile(r"[^\s\-_/,=:]*[\s\-_/,=:]?")
+
+
+def pieces(text: str, most: int) -> list[str]:
+    """The text in parts between which a line may break, none longer than `most` letters."""
+    found = [part for part in _PIECES.findall(text) if part]
+    return [part[i : i + most] for part in found for i in range(0, len(part), most)]
+
+
+def wrapped(text: str, most: int, most_lines: int = 3) -> str:
+    """The text on lines of at most `most` letters, broken after spaces, dashes and the like.
+
+    What is longer than so many lines ends in an ellipsis: tables have names whole.
+    """
+    lines = [line for given in text.split("\n") for line in _lines(given, most)]
+    if len(lines) > most_lines:
+        lines = [*lines[: most_lines - 1], lines[most_lines - 1][: most - 1] + "…"]
+    return "\n".join(lines)
+
+
+def _lines(text: str, most: int) -> list[str]:
+    lines = [""]
+    for part in pieces(text, most):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > most:
+            lines.append("")
+        lines[-1] += part
+    return [line.rstrip() for line in lines]

@@ -8,7 +8,9 @@ import re
 
 import pytest
 
-from marsbench.report.canvas import COLUMN, PAGE, our_style, to_bytes
+from marsbench.compare.points import Matrix
+from marsbench.report.canvas import PAGE, our_style, to_bytes
+from marsbench.report.chapters import CHAPTERS
 from marsbench.report.figures import FIGURES
 from marsbench.report.material import Absent, Material
 from marsbench.report.sections import plates
@@ -20,22 +22,27 @@ def drawn(report):
     return {plate.name: plate.drawing for plate in report.plates()}
 
 
+SHOWN = [name for chapter in CHAPTERS.values() for name in chapter.figures]
+
+
 def shows_data(axes):
     """Whether a panel has anything but its grid."""
     return bool([*axes.lines, *axes.collections, *axes.patches])
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", SHOWN)
 def test_every_figure_is_in_the_report_and_has_no_empty_panel(name, drawn):
     assert all(shows_data(axes) for axes in drawn[name].figure.axes)
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_one_column_or_two_wide(name, drawn):
-    assert drawn[name].figure.get_figwidth() in (COLUMN, PAGE)
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_figure_is_as_wide_as_a_page_and_less_than_half_as_high(name, drawn):
+    width, height = drawn[name].figure.get_size_inches()
+    assert width == PAGE
+    assert height < 4.2
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", SHOWN)
 def test_every_figure_says_what_its_axes_are(name, drawn):
     assert any(axes.get_xlabel() for axes in drawn[name].figure.axes)
     assert drawn[name].caption.endswith(".")
@@ -44,7 +51,7 @@ def test_every_figure_says_what_its_axes_are(name, drawn):
 
 def test_a_backend_has_its_colour_in_every_line_of_every_figure(drawn, material):
     known = {look.color for look in material.looks.values()}
-    for name in ("latency", "collapse", "goodput-alpha", "slowdown-cdf", "ttft-by-round"):
+    for name in ("latency", "collapse", "slowdown", "ttft-by-round"):
         for axes in drawn[name].figure.axes:
             colors = [
                 line.get_color() for line in axes.lines if line.get_marker() not in ("None", "")
@@ -61,16 +68,18 @@ def test_what_is_drawn_is_what_was_compared(drawn, material):
     assert line.get_ydata()[-1] == material.matrix.value(heaviest, "mars", "latency_mean_s")
 
 
-@pytest.mark.parametrize("name", ["latency", "collapse", "goodput-alpha", "slowdown-cdf"])
-def test_panels_side_by_side_have_one_scale(name, material):
+@pytest.mark.parametrize("name", ["latency", "collapse"])
+def test_a_measure_has_one_scale_for_all_regimes(name, material):
     pair = Material(material.given, material.comparison)
-    pair.__dict__["regimes"] = [material.regimes[0], dataclasses.replace(material.regimes[0])]
-    light = material.regimes[0].places[:1]
-    pair.__dict__["regimes"][1] = dataclasses.replace(material.regimes[0], places=light)
+    whole = material.regimes[0]
+    turned = dataclasses.replace(whole, places=(whole.lightest, whole.lightest))
+    pair.__dict__["regimes"] = [whole, turned]
     with our_style():
         (drawing,) = FIGURES[name](pair)
-    limits = [axes.get_ylim() for axes in drawing.figure.axes]
-    assert limits[::2] == limits[1::2]
+    by_label = {}
+    for axes in drawing.figure.axes:
+        by_label.setdefault(axes.get_subplotspec().colspan.start, set()).add(axes.get_ylim())
+    assert all(len(limits) == 1 for limits in by_label.values())
 
 
 def test_ablations_are_apart_from_the_others(material):
@@ -104,3 +113,54 @@ def test_many_regimes_go_onto_several_sheets(material):
     with our_style():
         widths = [len(d.figure.axes) for d in FIGURES["slowdown-cdf"](many)]
     assert widths == [4, 3]
+
+
+def test_a_regime_of_one_load_is_dots_and_no_empty_curve(material):
+    one = Material(material.given, material.comparison)
+    heavy = material.regimes[0].places[-1:]
+    one.__dict__["regimes"] = [dataclasses.replace(material.regimes[0], places=heavy)]
+    with our_style():
+        (drawing,) = FIGURES["latency"](one)
+    rows = [label.get_text() for label in drawing.figure.axes[0].get_yticklabels()]
+    assert rows == list(one.contenders)
+    assert all(len(line.get_xdata()) <= 2 for axes in drawing.figure.axes for line in axes.lines)
+    with pytest.raises(Absent, match="more than one load"):
+        plates(one, "light-load")
+
+
+def test_one_backend_at_one_load_is_no_figure(material):
+    one = Material(material.given, material.comparison)
+    one.__dict__["contenders"] = {"mars": material.looks["mars"]}
+    alone = dataclasses.replace(material.comparison, matrix=Matrix([material.matrix.points[0]]))
+    with pytest.raises(Absent, match="a row of numbers"):
+        plates(_with(one, alone), "latency")
+
+
+def _with(material, comparison):
+    own = Material(material.given, comparison)
+    own.__dict__.update(material.__dict__ | {"comparison": comparison})
+    return own
+
+
+def test_a_backend_that_was_not_run_somewhere_has_no_strip_there_and_a_sentence_says_so(material):
+    kept = [p for p in material.traces.evictions if p.backend != "oracle"]
+    own = Material(material.given, material.comparison)
+    own.__dict__["traces"] = dataclasses.replace(material.traces, evictions=tuple(kept))
+    elsewhere = material.regimes[0].heaviest._replace(workload="other")
+    points = tuple(p._replace(place=elsewhere) for p in material.traces.evictions)
+    own.__dict__["traces"] = dataclasses.replace(own.traces, evictions=(*kept, *points))
+    other = dataclasses.replace(material.regimes[0], places=(elsewhere,))
+    own.__dict__["regimes"] = [material.regimes[0], other]
+    matrix = Matrix(
+        [
+            *material.matrix.points,
+            *(dataclasses.replace(p, place=elsewhere) for p in material.matrix.points),
+        ]
+    )
+    own.comparison = dataclasses.replace(material.comparison, matrix=matrix)
+    with our_style():
+        (drawing,) = FIGURES["evictions"](own)
+    assert "Not run on ilr-1 at load 1: oracle." in drawing.caption
+    assert "no data" not in "".join(
+        text.get_text() for axes in drawing.figure.axes for text in axes.texts
+    )

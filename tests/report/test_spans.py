@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from compare.builders import seeds, write_sweep
-from marsbench.report import tables
+from marsbench.report import paper
 from marsbench.report.material import Material
 from marsbench.report.spans import bar_words, bracket_words
 
@@ -23,7 +23,7 @@ def material(request, tmp_path_factory):
 
 def test_brackets_are_an_interval_from_six_seeds_on(material):
     number, own = material
-    (row,) = tables.overview(own).rows
+    (row,) = paper.overview(own).rows
     assert row[4].replace("\N{NO-BREAK SPACE}", " ") == (
         "4.00×" if number == 3 else "4.00× [4.00, 4.00]"
     )
@@ -39,5 +39,5 @@ def test_a_bar_of_few_seeds_is_said_to_be_their_range(material):
 
 def test_baselines_that_are_equal_are_named_together(material):
     _, own = material
-    (row,) = tables.overview(own).rows
+    (row,) = paper.overview(own).rows
     assert row[1] == "fcfs = infercept"

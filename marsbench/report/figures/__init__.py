@@ -11,12 +11,13 @@ from marsbench.report.figures.load import collapse, latency
 from marsbench.report.figures.occupancy import occupancy
 from marsbench.report.figures.parts import ablations, light_load
 from marsbench.report.figures.rounds import ttft_by_round
-from marsbench.report.figures.slowdown import goodput_alpha, slowdown_cdf
+from marsbench.report.figures.slowdown import goodput_alpha, slowdown, slowdown_cdf
 from marsbench.report.material import Material
 
 FIGURES: Mapping[str, Callable[[Material], Iterator[Drawing]]] = {
     "latency": latency,
     "collapse": collapse,
+    "slowdown": slowdown,
     "goodput-alpha": goodput_alpha,
     "slowdown-cdf": slowdown_cdf,
     "ttft-by-round": ttft_by_round,

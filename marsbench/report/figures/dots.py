@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from marsbench.report.canvas import GREY, panels
+from marsbench.report.canvas import GREY, LINE, height, panels, titled
 from marsbench.report.looks import Look
+from marsbench.report.material import sheets
+from marsbench.report.words import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINE = 0.145
-"""Inches a row."""
+NAME = 30
+"""Letters of a row's name on one line."""
+MOST = 21
+"""Lines of names in one figure: more would leave half of a page empty before it."""
+ROW = 0.15
+"""Inches a line."""
 
 
-def dots(rows: Sequence[str], titles: Sequence[str], width: float) -> tuple[Figure, Any]:
-    """Panels side by side with these rows, the first one on top."""
-    figure, axes = panels(1, len(titles), width=width, sharey=True)
-    figure.set_figheight(len(rows) * LINE + 0.75)
-    for column, title in enumerate(titles):
-        axes[0, column].set_title(title.replace(", ", "\n"))
-        axes[0, column].grid(visible=True, axis="y", linewidth=0.3)
-    axes[0, 0].set_yticks(range(len(rows)), rows)
+def rows_of(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The names in groups that have room in one figure."""
+    yield from sheets(names, MOST // _lines([wrapped(name, NAME) for name in names]))
+
+
+def dots(rows: Sequence[str], titles: Sequence[str], legends: int = 0) -> tuple[Figure, Any]:
+    """Panels side by side with these rows, the first one on top, below so many lines of legend."""
+    names = [wrapped(row, NAME) for row in rows]
+    above = [titled(title, len(titles) + 1) for title in titles]
+    high = height(len(rows) * _lines(names) * ROW + legends * LINE, titles=above)
+    figure, axes = panels(1, len(titles), high=high, sharey=True)
+    for own, title in zip(axes[0], above, strict=True):
+        own.set_title(title)
+        own.grid(visible=True, axis="y", linewidth=0.3)
+    axes[0, 0].set_yticks(range(len(rows)), names)
     axes[0, 0].set_ylim(len(rows) - 0.5, -0.5)
     return figure, axes
+
+
+def _lines(names: Sequence[str]) -> int:
+    return max((name.count("\n") + 1 for name in names), default=1)
 
 
 def dot(axes: Axes, x: float, y: float, look: Look, marker: str | None = None, **more: Any) -> None:

@@ -2,52 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from marsbench.report.axes import log_scale
-from marsbench.report.canvas import GREY, finished, legend, page_or_column
-from marsbench.report.figures.dots import at_one, dot, dots
+from marsbench.compare.points import Place
+from marsbench.report.canvas import GREY, finished, legend
+from marsbench.report.figures.dots import at_one, dot, dots, rows_of
 from marsbench.report.figures.drawing import Drawing
-from marsbench.report.material import Absent, Material, sheets
+from marsbench.report.figures.fence import Fence, mark, said
+from marsbench.report.figures.measures import Measure, scaled
+from marsbench.report.material import Absent, Material, not_run, sheets
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SIZES = {"small": "o", "middle": "s", "long": "^", "over 50k": "x"}
 """Markers; the names are those of `marsbench.compare.fairness`."""
+MEAN = Measure("slowdown_mean", "mean slowdown")
+Sized = Mapping[tuple[Place, str], Mapping[str, float]]
 
 
 def fairness(material: Material) -> Iterator[Drawing]:
     """Mean slowdown by size at each regime's highest load; a row a backend."""
-    rows = {
-        (row.place, row.backend, row.size): row.slowdown_mean
-        for row in material.comparison.sizes
-        if row.slowdown_mean is not None
-    }
+    rows: dict[tuple[Place, str], dict[str, float]] = {}
+    for row in material.comparison.sizes:
+        if row.slowdown_mean is not None:
+            rows.setdefault((row.place, row.backend), {})[row.size] = row.slowdown_mean
     if not rows:
         raise Absent("no run has a table of sessions with the time of each alone")
     caption = (
         "Mean slowdown of the sessions in each third of their workload by longest context, and of "
-        "those over 50,000 tokens; at each regime's highest load, seeds pooled. The wider a row, "
-        "the more it depends on a session's size how it fares. Logarithmic scale."
+        "those over 50,000 tokens; at each workload's highest load, seeds pooled. The wider a "
+        "row, the more it depends on a session's size how it fares. Logarithmic scale."
     )
-    names = list(material.contenders)
+    headline = "Slowdown by size of session."
     for regimes in sheets(material.regimes):
-        titles = [material.matrix.title(regime.heaviest) for regime in regimes]
-        figure, axes = dots(names, titles, page_or_column(len(regimes)))
-        for column, regime in enumerate(regimes):
-            for row, (name, look) in enumerate(material.contenders.items()):
-                for size, marker in SIZES.items():
-                    value = rows.get((regime.heaviest, name, size))
-                    if value is not None:
-                        dot(axes[0, column], value, row, look, marker)
-            at_one(axes[0, column])
-            log_scale(axes[0, column], "x")
-            axes[0, column].set_xlabel("mean slowdown")
-        _key(figure)
-        finished(figure)
-        yield Drawing(figure, "Slowdown by size of session.", caption)
+        places = [regime.heaviest for regime in regimes]
+        lacking = not_run(material, places, material.contenders, lambda *key: key in rows)
+        for names in rows_of(list(material.contenders)):
+            figure, fences = _figure(material, places, names, rows)
+            yield Drawing(figure, headline, caption + said(fences) + lacking)
+
+
+def _figure(
+    material: Material, places: Sequence[Place], names: Sequence[str], rows: Sized
+) -> tuple[Any, list[tuple[str, Fence | None]]]:
+    titles = [material.matrix.title(place) for place in places]
+    figure, axes = dots(names, titles, legends=1)
+    fences = []
+    for own, place, title in zip(axes[0], places, titles, strict=True):
+        sized = {name: rows.get((place, name), {}) for name in names}
+        found = scaled(own, "x", MEAN, {name: [1.0, *of.values()] for name, of in sized.items()})
+        fences.append((title, found))
+        for row, name in enumerate(names):
+            _row(own, material, name, row, sized[name], found)
+        at_one(own)
+        own.set_xlabel("mean slowdown")
+    _key(figure)
+    finished(figure)
+    return figure, fences
+
+
+def _row(
+    axes: Axes,
+    material: Material,
+    name: str,
+    row: int,
+    sized: Mapping[str, float],
+    found: Fence | None,
+) -> None:
+    for size, value in sized.items():
+        if found and value > found.end:
+            mark(axes, "x", row, material.contenders[name])
+        else:
+            dot(axes, value, row, material.contenders[name], SIZES[size])
 
 
 def _key(figure: Figure) -> None:
@@ -59,5 +88,4 @@ def _key(figure: Figure) -> None:
             Line2D([], [], color=GREY, marker=marker, linestyle="", markersize=3.6, label=size)
             for size, marker in SIZES.items()
         ],
-        columns=len(SIZES),
     )

@@ -3,65 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from marsbench.compare.figures import goodput_name, goodput_rate_name
-from marsbench.compare.points import Place, Point
-from marsbench.report.axes import log_scale, percent_scale, thousands
+from marsbench.compare.points import Place
 from marsbench.report.canvas import (
     finished,
     handles,
+    height,
     legend,
     lines,
-    page_or_column,
     panels,
+    titled,
     whiskers,
 )
+from marsbench.report.figures.at_load import at_one_load
 from marsbench.report.figures.drawing import Drawing
-from marsbench.report.material import Material, Regime, sheets
+from marsbench.report.figures.fence import Fence, mark, said
+from marsbench.report.figures.measures import Measure, scaled, shown, told
+from marsbench.report.material import Absent, Material, Regime, not_run, sheets
+from marsbench.report.words import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
-class Row(NamedTuple):
-    """A figure that a row of panels shows: its name, its axis, and what one unit of it is."""
-
-    figure: str
-    label: str
-    scale: str = "log"
-    unit: float = 1.0
-
-
 LATENCIES = (
-    Row("latency_mean_s", "mean latency (s)"),
-    Row("latency_p95_s", "P95 latency (s)"),
-    Row("latency_p99_s", "P99 latency (s)"),
+    Measure("latency_mean_s", "mean latency (s)"),
+    Measure("latency_p95_s", "P95 latency (s)"),
+    Measure("latency_p99_s", "P99 latency (s)"),
 )
 HOUR_S = 3600.0
+ACROSS = 3
+"""Up to so many regimes are rows, and the measures columns; more are columns."""
+SIDEWAYS = 16
+"""Letters of a regime's name along its row."""
+SEEDS = "mean over seeds, with the lowest and the highest"
 
 
 def latency(material: Material) -> Iterator[Drawing]:
-    """Mean, P95 and P99 latency and goodput for every backend, a column a regime."""
+    """Mean, P95 and P99 latency and goodput for every backend."""
     alpha = f"{material.alpha:g}"
-    rows = (*LATENCIES, Row(goodput_name(material.alpha), f"goodput({alpha})", "percent"))
+    rows = (*LATENCIES, Measure(goodput_name(material.alpha), f"goodput({alpha})", "percent"))
     caption = (
         "Latency is from a session's arrival to its end, admission and tools included; "
         f"goodput({alpha}) is the share of arrived sessions that took at most {alpha} times as "
-        "long as alone. Load is rate × mean GPU seconds of a session alone. Lines: mean over "
-        "seeds; whiskers: lowest and highest seed."
+        f"long as alone. Shown: {SEEDS}."
     )
-    for regimes in sheets(material.regimes):
-        yield _against_load(material, regimes, rows, "Latency and goodput against load.", caption)
+    yield from _figures(material, rows, "Latency and goodput", caption)
 
 
 def collapse(material: Material) -> Iterator[Drawing]:
     """Goodput as a rate under the tokens that the GPU computes and puts out meanwhile."""
     alpha = f"{material.alpha:g}"
     rows = (
-        Row("computed_tokens_per_s", "computed\n(1,000 tokens/s)", "linear", 1000.0),
-        Row("output_tokens_per_s", "output\n(tokens/s)", "linear"),
-        Row(
+        Measure("computed_tokens_per_s", "computed\n(ktokens/s)", "linear", 1000.0),
+        Measure("output_tokens_per_s", "output\n(tokens/s)", "linear"),
+        Measure(
             goodput_rate_name(material.alpha),
             f"goodput({alpha})\n(sessions/h)",
             "linear",
@@ -69,54 +66,116 @@ def collapse(material: Material) -> Iterator[Drawing]:
         ),
     )
     caption = (
-        "Top: tokens that the GPU computes (prompts less what was found, outputs, and what is "
-        "computed again after preemptions). Middle: output tokens. Bottom: sessions an hour that "
-        f"end within {alpha} times their time alone. An engine that thrashes stays busy while its "
-        "goodput falls. Lines: mean over seeds; whiskers: lowest and highest seed."
+        "Computed: thousands of tokens that the GPU computes (prompts less what was found, "
+        "outputs, and what is computed again after preemptions). Goodput: sessions an hour that "
+        "end within "
+        f"{alpha} times their time alone. An engine that thrashes stays busy while its goodput "
+        f"falls. Shown: {SEEDS}."
     )
-    headline = "Goodput at constant token throughput."
-    for regimes in sheets(material.regimes):
-        yield _against_load(material, regimes, rows, headline, caption)
+    yield from _figures(material, rows, "Goodput beside token throughput", caption)
+
+
+def _figures(
+    material: Material, measures: Sequence[Measure], headline: str, caption: str
+) -> Iterator[Drawing]:
+    """Curves for regimes of several loads; dots for those of one."""
+    if len(material.contenders) == 1 and len(material.matrix.places) == 1:
+        raise Absent("one backend at one load is a row of numbers, which the tables have")
+    several = [regime for regime in material.regimes if len(regime.places) > 1]
+    for regimes in sheets(several):
+        yield _against_load(material, regimes, measures, f"{headline} against load.", caption)
+    for regime in material.regimes:
+        if len(regime.places) == 1:
+            yield from at_one_load(material, regime.heaviest, measures, headline, caption)
 
 
 def _against_load(
-    material: Material, regimes: Sequence[Regime], rows: Sequence[Row], headline: str, caption: str
+    material: Material,
+    regimes: Sequence[Regime],
+    measures: Sequence[Measure],
+    headline: str,
+    caption: str,
 ) -> Drawing:
-    width = page_or_column(len(regimes))
-    figure, axes = panels(
-        len(rows), len(regimes), width=width, row_height=1.2, sharex="col", sharey="row"
-    )
-    for column, regime in enumerate(regimes):
-        axes[0, column].set_title(regime.title.replace(", ", "\n"))
-        for number, row in enumerate(rows):
-            _panel(axes[number, column], material, regime, row)
-        _load_axis(axes[-1, column], regime)
-    for number, row in enumerate(rows):
-        axes[number, 0].set_ylabel(row.label)
-        _scale(axes[number, 0], row)
-    figure.align_ylabels(axes[:, 0])
+    figure, grid = _grid(material, regimes, measures)
+    fences = []
+    for row, measure in enumerate(measures):
+        for column, regime in enumerate(regimes):
+            _curves(grid[row, column], material, regime, measure)
+        found = scaled(grid[row, 0], "y", measure, shown(material, regimes, measure))
+        fences.append((measure.label.replace("\n", " "), found))
+        for column, regime in enumerate(regimes):
+            _marks(grid[row, column], material, regime, measure, found)
+    figure.align_ylabels()
     legend(figure, handles(material.contenders))
     finished(figure)
-    return Drawing(figure, headline, caption)
+    places = [place for regime in regimes for place in regime.places]
+    more = said(fences) + not_run(material, places, material.contenders)
+    return Drawing(figure, headline, f"{caption} Load is rate × mean GPU seconds alone.{more}")
 
 
-def _panel(axes: Axes, material: Material, regime: Regime, row: Row) -> None:
+def _grid(
+    material: Material, regimes: Sequence[Regime], measures: Sequence[Measure]
+) -> tuple[Any, Any]:
+    """A figure, and its axes by measure and regime, with what is written along their sides."""
+    turned = len(regimes) <= ACROSS
+    figure, grid = (_by_row if turned else _by_column)(material, regimes, measures)
+    for column, regime in enumerate(regimes):
+        for own in grid[:, column]:
+            _load_axis(own, regime)
+        for own in grid[:, column] if turned and regime is regimes[-1] else ():
+            own.set_xlabel(_load_label(regime))
+        if not turned:
+            grid[-1, column].set_xlabel(_load_label(regime))
+    return figure, grid
+
+
+def _by_row(
+    material: Material, regimes: Sequence[Regime], measures: Sequence[Measure]
+) -> tuple[Any, Any]:
+    """A regime a row, which is as high as its name asks for."""
+    names = [wrapped(regime.title.replace(", ", "\n"), SIDEWAYS) for regime in regimes]
+    high = height(len(regimes), material.contenders, [measure.label for measure in measures])
+    figure, axes = panels(len(regimes), len(measures), high=high, sharey="col")
+    for own, measure in zip(axes[0], measures, strict=True):
+        own.set_title(measure.label)
+    for own, name in zip(axes[:, 0], names, strict=True):
+        own.set_ylabel(name)
+    return figure, axes.T
+
+
+def _by_column(
+    material: Material, regimes: Sequence[Regime], measures: Sequence[Measure]
+) -> tuple[Any, Any]:
+    """A measure a row: two figures, their captions and headings fit on a page."""
+    titles = [titled(regime.title, len(regimes)) for regime in regimes]
+    high = height(2.4, material.contenders, titles)
+    figure, axes = panels(len(measures), len(regimes), high=high, sharex="col", sharey="row")
+    for own, title in zip(axes[0], titles, strict=True):
+        own.set_title(title)
+    for own, measure in zip(axes[:, 0], measures, strict=True):
+        own.set_ylabel(measure.label.replace(" latency", ""))
+    return figure, axes
+
+
+def _curves(axes: Axes, material: Material, regime: Regime, measure: Measure) -> None:
     courses: dict[str, list[tuple[float, float]]] = {}
     for name, look in material.contenders.items():
         for place in regime.places:
-            low, mean, high = _values(material.matrix.at(place, name), row)
+            low, mean, high = told(material, place, name, measure)
             if mean is not None:
                 whiskers(axes, _load(place), low, high, look)
                 courses.setdefault(name, []).append((_load(place), mean))
     lines(axes, courses, material.contenders)
 
 
-def _values(point: Point | None, row: Row) -> Sequence[float | None]:
-    """Lowest seed, mean and highest, in the row's unit."""
-    spread = None if point is None else point.figures.get(row.figure)
-    if spread is None:
-        return (None, None, None)
-    return [None if v is None else v / row.unit for v in (spread.low, spread.mean, spread.high)]
+def _marks(
+    axes: Axes, material: Material, regime: Regime, measure: Measure, found: Fence | None
+) -> None:
+    for name in found.beyond if found else ():
+        for place in regime.places:
+            mean = told(material, place, name, measure).mean
+            if found and mean is not None and mean > found.end:
+                mark(axes, "y", _load(place), material.contenders[name])
 
 
 def _load(place: Place) -> float:
@@ -126,16 +185,10 @@ def _load(place: Place) -> float:
 def _load_axis(axes: Axes, regime: Regime) -> None:
     """Ticks where something was measured."""
     loads = [_load(place) for place in regime.places]
-    by_rate = all(place.load is None and place.rate is not None for place in regime.places)
-    axes.set_xlabel("sessions/s" if by_rate else "load")
     axes.set_xticks(loads, [f"{load:g}" for load in loads])
     axes.margins(x=0.1)
 
 
-def _scale(axes: Axes, row: Row) -> None:
-    if row.scale == "log":
-        log_scale(axes, "y")
-    elif row.scale == "percent":
-        percent_scale(axes)
-    else:
-        thousands(axes)
+def _load_label(regime: Regime) -> str:
+    by_rate = all(place.load is None and place.rate is not None for place in regime.places)
+    return "sessions/s" if by_rate else "load"

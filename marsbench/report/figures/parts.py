@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from marsbench.compare.points import Place
-from marsbench.compare.values import Difference
+from marsbench.compare.values import Comparison, Difference
 from marsbench.report.axes import log_scale, number
-from marsbench.report.canvas import PAGE, finished, page_or_column
-from marsbench.report.figures.dots import at_one, dot, dots, span
+from marsbench.report.canvas import finished
+from marsbench.report.figures.dots import at_one, dot, dots, rows_of, span
 from marsbench.report.figures.drawing import Drawing
+from marsbench.report.figures.fence import Fence, fence, mark, said
 from marsbench.report.looks import Look
-from marsbench.report.material import Absent, Material, sheets
+from marsbench.report.material import Absent, Material, not_run, sheets
 from marsbench.report.spans import bar_words
 from marsbench.reproduce.parts import exercised_at
 
@@ -22,96 +23,142 @@ if TYPE_CHECKING:
 LATENCY = "latency_mean_s"
 WIDE = 1.5
 """From this ratio between largest and smallest on, a scale is logarithmic."""
+FAR = 3.0
+"""From how many times the others' ratios on one stretches a panel."""
 Ratios = Mapping[tuple[Place, str], Difference]
+Marked = Sequence[tuple[Difference | None, Look]]
 
 
 def ablations(material: Material) -> Iterator[Drawing]:
     """Mean latency without each part ÷ with all of them; a panel a part, a row a place."""
-    ratios, base = _ratios(material), material.comparison.baseline
-    parts = {name: look for name, look in material.ablations.items() if name.startswith(base)}
-    if not parts:
+    bases = {base: parts for base in material.looks if (parts := _parts(material, base))}
+    if not bases:
         raise Absent("no backend without one of its parts is among the runs")
+    for base, parts in bases.items():
+        ratios = _ratios(material, material.against(base))
+        places = [
+            place
+            for place in material.matrix.places
+            if any((place, name) in ratios for name in parts)
+        ]
+        title = {material.matrix.title(place): place for place in places}
+        for rows in rows_of(list(title)):
+            yield _ablation(material, base, parts, [title[row] for row in rows], ratios)
+
+
+def _parts(material: Material, base: str) -> dict[str, Look]:
+    return {n: look for n, look in material.ablations.items() if n.startswith(f"{base}-no-")}
+
+
+def _ablation(
+    material: Material,
+    base: str,
+    parts: Mapping[str, Look],
+    places: Sequence[Place],
+    ratios: Ratios,
+) -> Drawing:
     titles = [name.removeprefix(f"{base}-").replace("no-", "without ") for name in parts]
-    places = material.matrix.places
-    figure, axes = dots([material.matrix.title(p) for p in places], titles, PAGE)
-    for column, (name, look) in enumerate(parts.items()):
-        for row, place in enumerate(places):
-            _mark(axes[0, column], ratios.get((place, name)), row, look)
-        at_one(axes[0, column])
-        axes[0, column].set_xlabel(f"÷ {base}")
-    _same_log_scale(list(axes[0]))
+    figure, axes = dots([material.matrix.title(place) for place in places], titles)
+    for own, (name, look) in zip(axes[0], parts.items(), strict=True):
+        _panel(own, [(ratios.get((place, name)), look) for place in places], None)
+        own.set_xlabel(f"÷ {base}")
     finished(figure)
     caption = (
         f"Mean latency of {base} without one of its parts over that of {base}; right of the line, "
         "the part helps. No dot: it decided nothing there. Bars: "
-        f"{bar_words(material.comparison)}. Logarithmic scale."
+        f"{bar_words(material.comparison)}. Every panel has a scale of its own."
     )
-    yield Drawing(figure, f"{base} without its parts.", caption)
+    return Drawing(figure, f"{base} without its parts.", caption + not_run(material, places, parts))
 
 
 def light_load(material: Material) -> Iterator[Drawing]:
     """Mean latency ÷ that of the baseline at each regime's lowest load."""
-    ratios, base = _ratios(material), material.comparison.baseline
+    ratios, base = _ratios(material, material.comparison), material.comparison.baseline
     looks = {name: look for name, look in material.looks.items() if name != base}
     if not ratios:
         raise Absent(f"there is nothing to hold against {base}")
+    light = [regime for regime in material.regimes if len(regime.places) > 1]
+    if not light:
+        raise Absent("no workload was played at more than one load")
     caption = (
-        f"Mean latency over that of {base} at each regime's lowest load; left of the line, {base} "
-        "is slower. The paper sees a slight gain there without the opportunistic part. Bars: "
-        f"{bar_words(material.comparison)}."
+        f"Mean latency over that of {base} at each workload's lowest load; left of the line, "
+        f"{base} is slower. Bars: {bar_words(material.comparison)}. "
+        "Every panel has a scale of its own."
     )
-    for regimes in sheets(material.regimes):
-        titles = [material.matrix.title(regime.lightest) for regime in regimes]
-        figure, axes = dots(list(looks), titles, page_or_column(len(regimes)))
-        for column, regime in enumerate(regimes):
-            for row, (name, look) in enumerate(looks.items()):
-                _mark(axes[0, column], ratios.get((regime.lightest, name)), row, look)
-            at_one(axes[0, column])
-            _around_one(axes[0, column])
-            axes[0, column].set_xlabel(f"÷ {base}")
-        finished(figure)
-        yield Drawing(figure, "Light load.", caption)
+    for regimes in sheets(light):
+        places = [regime.lightest for regime in regimes]
+        for names in rows_of(list(looks)):
+            titles = [material.matrix.title(place) for place in places]
+            figure, axes = dots(names, titles)
+            fences = []
+            for own, place, title in zip(axes[0], places, titles, strict=True):
+                rows = {name: ratios.get((place, name)) for name in names}
+                found = _fence(rows)
+                fences.append((title, found))
+                _panel(own, [(rows[name], looks[name]) for name in names], found)
+                own.set_xlabel(f"÷ {base}")
+            finished(figure)
+            lacking = not_run(material, places, names)
+            yield Drawing(figure, "Light load.", caption + said(fences) + lacking)
 
 
-def _ratios(material: Material) -> Ratios:
+def _ratios(material: Material, comparison: Comparison) -> Ratios:
     """Where there are any, and not of a part that decided nothing there."""
     return {
         (row.place, row.backend): row
-        for row in material.comparison.differences
+        for row in comparison.differences
         if row.figure == LATENCY and row.ratio is not None
         if exercised_at(material.matrix, row.place, row.backend)
     }
 
 
-def _mark(axes: Axes, found: Difference | None, row: int, look: Look) -> None:
-    """The ratio of means, over the typical seed's interval or from lowest to highest seed."""
-    if found is not None and found.ratio is not None:
-        _, low, high = found.typical_ratio
-        known = low is not None
-        span(axes, low if known else found.lowest_ratio, high if known else found.highest_ratio,
-             row, look)  # fmt: skip
-        dot(axes, found.ratio, row, look)
+def _bar(row: Difference) -> tuple[float | None, float | None]:
+    """The typical seed's interval, or from the lowest seed to the highest."""
+    _, low, high = row.typical_ratio
+    return (row.lowest_ratio, row.highest_ratio) if low is None else (low, high)
 
 
-def _same_log_scale(row: list[Axes]) -> None:
-    """Parts are compared, so all panels show the same range, at least 0.8 to 1.25."""
-    low = min(0.8, *(axes.dataLim.x0 for axes in row))
-    high = max(1.25, *(axes.dataLim.x1 for axes in row))
-    for axes in row:
-        axes.set_xlim(low / 1.08, high * 1.08)
-        log_scale(axes, "x")
+def _fence(rows: Mapping[str, Difference | None]) -> Fence | None:
+    """By the upper ends of bars: they stretch a panel as well."""
+    return fence({name: [_top(r), 1.0] for name, r in rows.items() if r is not None}, FAR)
 
 
-def _around_one(axes: Axes) -> None:
+def _top(row: Difference) -> float:
+    return max(filter(None, (row.ratio, *_bar(row))), default=1.0)
+
+
+def _panel(axes: Axes, rows: Marked, found: Fence | None) -> None:
+    """Every row's ratio with its bar, on a scale of the panel's own around 1."""
+    at_one(axes)
+    ends: list[float] = []
+    for line, (row, look) in enumerate(rows):
+        if row is None or row.ratio is None:
+            continue
+        span(axes, *_bar(row), line, look)
+        ends += [end for end in (row.ratio, *_bar(row)) if end is not None]
+        if found is None or row.ratio <= found.end:
+            dot(axes, row.ratio, line, look)
+    _around_one(axes, ends, found)
+    for line, (row, look) in enumerate(rows):
+        if found and row is not None and _top(row) > found.end:
+            mark(axes, "x", line, look)
+
+
+def _around_one(axes: Axes, ends: Sequence[float], found: Fence | None) -> None:
     """With 1 among its ticks, and never narrower than 2 per cent: closer than that none differs."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    low, high = min(axes.dataLim.x0, 0.99), max(axes.dataLim.x1, 1.01)
-    if high / low > WIDE:
-        axes.set_xlim(low / 1.06, high * 1.06)
+    top = max([1.01, *ends]) if found is None else max(1.01, found.end)
+    low = min([0.99, *ends])
+    if top / low > WIDE:
+        axes.set_xlim(low / 1.06, top * 1.06)
         log_scale(axes, "x")
         return
-    reach = 1.08 * max(1 - low, high - 1)
+    reach = 1.08 * max(1 - low, top - 1)
     axes.set_xlim(1 - reach, 1 + reach)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 6))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _ratio(value)))
+
+
+def _ratio(value: Any) -> str:
+    return number(round(float(value), 6))

@@ -8,16 +8,17 @@ from typing import Any
 
 from marsbench.compare.points import Place
 from marsbench.compare.values import RoundRow
-from marsbench.report.axes import log_scale
-from marsbench.report.canvas import finished, handles, legend, lines, page_or_column, panels
+from marsbench.report.canvas import finished, handles, height, legend, lines, panels, titled
 from marsbench.report.figures.drawing import Drawing
-from marsbench.report.material import Absent, Material, sheets
+from marsbench.report.figures.fence import Fence, said
+from marsbench.report.figures.measures import Measure, scaled
+from marsbench.report.material import Absent, Material, not_run, sheets
 
 Rows = Mapping[tuple[Place, str], Sequence[RoundRow]]
 
 FEWEST = 10
 """Rounds behind a P99 that is drawn: below it the figure would be of single sessions."""
-WAYS = (("ready_p99_s", "from ready (s)"), ("submit_p99_s", "from submit (s)"))
+WAYS = (Measure("ready_p99_s", "from ready (s)"), Measure("submit_p99_s", "from submit (s)"))
 
 
 def ttft_by_round(material: Material) -> Iterator[Drawing]:
@@ -28,37 +29,61 @@ def ttft_by_round(material: Material) -> Iterator[Drawing]:
     if not rows:
         raise Absent(f"no round was reached by {FEWEST} sessions or more")
     caption = (
-        "P99 over the rounds with one index, seeds pooled, at each regime's highest load; from "
+        "P99 over the rounds with one index, seeds pooled, at each workload's highest load; from "
         "when the round was ready (what the user feels, admission included) and from engine "
-        f"submit (as the paper measures it). Rounds that fewer than {FEWEST} sessions reached are "
-        "left out; below 100 sessions a P99 is all but the maximum."
+        f"submit (what the engine did). Rounds that fewer than {FEWEST} sessions reached are left "
+        "out; below 100 sessions a P99 is all but the maximum."
     )
     for regimes in sheets(material.regimes):
-        width = page_or_column(len(regimes))
-        figure, axes = panels(
-            2, len(regimes), width=width, row_height=1.6, sharex="col", sharey=True
-        )
-        for column, regime in enumerate(regimes):
-            _column(axes[:, column], material, regime.heaviest, rows)
-        for number, (_, label) in enumerate(WAYS):
-            axes[number, 0].set_ylabel(f"P99 TTFT\n{label}")
-        log_scale(axes[0, 0], "y")
-        legend(figure, handles(material.contenders))
-        finished(figure)
-        yield Drawing(figure, "P99 time to first token by round.", caption)
+        places = [regime.heaviest for regime in regimes if _seen(rows, regime.heaviest)]
+        if places:
+            figure, fences = _figure(material, places, rows)
+            lacking = not_run(
+                material, [r.heaviest for r in regimes], material.contenders,
+                lambda *key: bool(rows.get(key)), "Too few rounds, or not run",
+            )  # fmt: skip
+            headline = "P99 time to first token by round."
+            yield Drawing(figure, headline, caption + said(fences) + lacking)
 
 
-def _column(axes: Any, material: Material, place: Place, rows: Rows) -> None:
-    """A place from ready and from submit; no wait at all cannot be shown on a logarithm."""
-    for panel, (way, _) in zip(axes, WAYS, strict=True):
-        courses = {
-            name: [(row.round + 1, getattr(row, way)) for row in rows[place, name]
-                   if getattr(row, way)]
-            for name in material.contenders
-        }  # fmt: skip
-        lines(panel, courses, material.contenders)
-    axes[0].set_title(material.matrix.title(place).replace(", ", "\n"))
-    axes[-1].set_xlabel("round")
+def _seen(rows: Rows, place: Place) -> bool:
+    return any(where == place for where, _ in rows)
+
+
+def _figure(
+    material: Material, places: Sequence[Place], rows: Rows
+) -> tuple[Any, list[tuple[str, Fence | None]]]:
+    titles = [titled(material.matrix.title(place), len(places)) for place in places]
+    high = height(2.0, material.contenders, titles)
+    figure, axes = panels(2, len(places), high=high, sharex="col", sharey=True)
+    for column, place in enumerate(places):
+        axes[0, column].set_title(titles[column])
+        axes[-1, column].set_xlabel("round")
+        axes[-1, column].locator_params(axis="x", nbins=5, integer=True)
+        for own, way in zip(axes[:, column], WAYS, strict=True):
+            lines(own, _courses(material, place, rows, way), material.contenders)
+    for own, way in zip(axes[:, 0], WAYS, strict=True):
+        own.set_ylabel(f"P99 TTFT\n{way.label}")
+    values: defaultdict[str, list[float]] = defaultdict(list)
+    for place in places:
+        for way in WAYS:
+            for name, course in _courses(material, place, rows, way).items():
+                values[name] += [seconds for _, seconds in course]
+    found = scaled(axes[0, 0], "y", WAYS[0], values)
+    legend(figure, handles(material.contenders))
+    finished(figure)
+    return figure, [("P99 TTFT, s", found)]
+
+
+def _courses(
+    material: Material, place: Place, rows: Rows, way: Measure
+) -> dict[str, list[tuple[float, float]]]:
+    """Seconds by round, the first one 1; no wait at all cannot be shown on a logarithm."""
+    return {
+        name: [(row.round + 1, seconds) for row in rows.get((place, name), ())
+               if (seconds := getattr(row, way.figure))]
+        for name in material.contenders
+    }  # fmt: skip
 
 
 def _rows(material: Material) -> Rows:
@@ -66,4 +91,4 @@ def _rows(material: Material) -> Rows:
     for row in material.comparison.ttft_by_round:
         if row.rounds >= FEWEST:
             rows[row.place, row.backend].append(row)
-    return rows
+    return dict(rows)

@@ -1,0 +1,51 @@
+"""At one load: a curve over load would be a point, so every backend is a row of dots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from marsbench.compare.points import Place
+from marsbench.report.canvas import finished
+from marsbench.report.figures.dots import dot, dots, rows_of, span
+from marsbench.report.figures.drawing import Drawing
+from marsbench.report.figures.fence import Fence, mark, said
+from marsbench.report.figures.measures import Measure, scaled, told
+from marsbench.report.material import Material
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def at_one_load(
+    material: Material, place: Place, measures: Sequence[Measure], headline: str, caption: str
+) -> Iterator[Drawing]:
+    """A panel a measure, a row a backend that ran there."""
+    names = [n for n in material.contenders if material.matrix.at(place, n) is not None]
+    title = material.matrix.title(place)
+    for rows in rows_of(names):
+        figure, axes = dots(rows, [measure.label for measure in measures])
+        fences = [
+            (measure.label.replace("\n", " "), _panel(own, material, place, measure, rows))
+            for own, measure in zip(axes[0], measures, strict=True)
+        ]
+        finished(figure)
+        yield Drawing(figure, f"{headline} on {title}.", caption + said(fences))
+
+
+def _panel(
+    axes: Axes, material: Material, place: Place, measure: Measure, rows: Sequence[str]
+) -> Fence | None:
+    """Every backend's mean, from its lowest seed to its highest."""
+    values = {name: told(material, place, name, measure) for name in rows}
+    known = {name: [v for v in own if v is not None] for name, own in values.items()}
+    found = scaled(axes, "x", measure, known)
+    for row, (name, (low, mean, high)) in enumerate(values.items()):
+        if mean is None:
+            continue
+        look = material.contenders[name]
+        span(axes, low, high, row, look)
+        dot(axes, mean, row, look)
+        if found and mean > found.end:
+            mark(axes, "x", row, look)
+    return found

@@ -1,0 +1,83 @@
+"""The figures that rows and columns of panels show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from marsbench.compare.points import Place
+from marsbench.report.axes import Which, log_scale, percent_scale, thousands
+from marsbench.report.figures.fence import Fence, fence
+from marsbench.report.material import Material, Regime
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FAR = {"log": 5.0, "linear": 3.0}
+"""From how many times the others' largest value on a backend stretches an axis."""
+ROOM = 1.08
+"""Above the largest value shown, and below the lowest on a logarithm."""
+SHARE = 0.03
+"""The same on a logarithm, of the axis: a decade is wider than an eighth."""
+
+
+class Measure(NamedTuple):
+    """A figure that a row of panels shows: its name, its axis, and what one unit of it is."""
+
+    figure: str
+    label: str
+    scale: Literal["log", "percent", "linear"] = "log"
+    unit: float = 1.0
+
+
+class Told(NamedTuple):
+    """A measure's lowest seed, mean and highest, in its unit."""
+
+    low: float | None
+    mean: float | None
+    high: float | None
+
+
+def told(material: Material, place: Place, backend: str, measure: Measure) -> Told:
+    """A backend's measure at a place; all None where it was not measured."""
+    point = material.matrix.at(place, backend)
+    spread = None if point is None else point.figures.get(measure.figure)
+    if spread is None:
+        return Told(None, None, None)
+    values = (spread.low, spread.mean, spread.high)
+    return Told(*(None if value is None else value / measure.unit for value in values))
+
+
+def shown(
+    material: Material, regimes: Sequence[Regime], measure: Measure
+) -> Mapping[str, Sequence[float]]:
+    """What every backend shows over these regimes: its means, and its lowest and highest seeds."""
+    places = list(_places(regimes))
+    return {
+        name: [v for place in places for v in told(material, place, name, measure) if v is not None]
+        for name in material.contenders
+    }
+
+
+def _places(regimes: Sequence[Regime]) -> Iterator[Place]:
+    return (place for regime in regimes for place in regime.places)
+
+
+def scaled(
+    axes: Axes, which: Which, measure: Measure, values: Mapping[str, Sequence[float]]
+) -> Fence | None:
+    """Sets the axis of a measure; returns where it ends before a backend that would stretch it."""
+    if measure.scale == "percent":
+        percent_scale(axes, which)
+        return None
+    found = fence(values, FAR[measure.scale])
+    known = [value for own in values.values() for value in own if value > 0]
+    top = found.end if found else max(known, default=1.0)
+    if measure.scale == "linear":
+        thousands(axes, which, top * ROOM)
+    else:
+        low = min(known, default=top / 10)
+        room = ROOM * (top / low) ** SHARE
+        axes.set(**{f"{which}lim": (low / room, top * room)})
+        log_scale(axes, which)
+    return found

@@ -1,0 +1,135 @@
+"""The MARS paper's numbers beside these runs': only where the verdicts were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from marsbench.compare.caps import sentences
+from marsbench.compare.figures import goodput_name
+from marsbench.compare.points import Place
+from marsbench.compare.values import Difference
+from marsbench.report.document import Block, Points, Section, Table, Text
+from marsbench.report.material import Material
+from marsbench.report.spans import bracket_words, with_interval
+from marsbench.report.words import UNMEASURED, listed, percent, short
+from marsbench.reproduce.claims import CLAIMS, OURS
+from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
+from marsbench.reproduce.tables import reasons, thresholds
+from marsbench.reproduce.verdicts import NOTHING, Finding
+
+LATENCY = "latency_mean_s"
+MISSED = ("partly", "not reached", "not exercised")
+"""Verdicts that want a reason."""
+
+
+def verdicts(material: Material) -> Iterator[Section]:
+    """The section of the verdicts, where they were asked for."""
+    if material.asked.verdicts == "mars":
+        title = "Side by side with the published numbers"
+        yield Section("published", title, tuple(_published(material)))
+
+
+def findings(material: Material, claims: Sequence[str]) -> Iterator[Block]:
+    """What the paper says of a section's figures, and what came out."""
+    if material.asked.verdicts != "mars":
+        return
+    found = [(claim, claim.found(material.matrix)) for claim in CLAIMS if claim.id in claims]
+    items = [
+        f"{_capital(claim.what)}. Paper: {claim.paper}. Here: {_here(finding)}."
+        for claim, finding in found
+        if finding != NOTHING
+    ]
+    if items:
+        yield Points(tuple(items))
+
+
+def _here(finding: Finding) -> str:
+    """Our number; that there is no verdict on it is said where one would be expected."""
+    unjudged = finding.verdict in ("not exercised", "not measured")
+    return f"{finding.verdict} ({finding.ours})" if unjudged else finding.ours
+
+
+def counted(material: Material) -> str:
+    """How many of the paper's numbers were reached; empty where nobody asked."""
+    if material.asked.verdicts != "mars":
+        return ""
+    found = [claim.found(material.matrix).verdict for claim in CLAIMS if claim.paper != OURS]
+    verdicts = [verdict for verdict in found if verdict != "ours alone"]
+    told = [
+        f"{verdicts.count(verdict)} {verdict}"
+        for verdict in ("reached", "partly", "not reached", "not exercised", "not measured")
+        if verdict in verdicts
+    ]
+    return f"Of {len(verdicts)} numbers that the MARS paper reports: {listed(told)}."
+
+
+def _published(material: Material) -> Iterator[Block]:
+    yield Text(counted(material))
+    yield Text(
+        "A verdict follows from a stated rule (docs/reproduction.md). “Contended” are the places "
+        f"at which FCFS serves less than nine tenths of the sessions within 3 times alone. "
+        f"{thresholds()}"
+    )
+    yield overview(material)
+    yield published(material)
+    why = reasons()
+    found = [(claim, claim.found(material.matrix)) for claim in CLAIMS]
+    known = [
+        (claim, finding.why or why.get(claim.id, ""))
+        for claim, finding in found
+        if finding.why or (claim.id in why and finding.verdict in MISSED)
+    ]
+    if known:
+        yield Text("Where a published number is not reached, what is known of why:")
+        yield Points(tuple(f"{_capital(claim.what)}: {text}" for claim, text in known))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def overview(material: Material) -> Table:
+    """Each place on one line: the best baseline, MARS, the control and the bound."""
+    alpha = f"{material.alpha:g}"
+    head = (
+        "place", "best baseline", "its mean s", "mars s", "baseline ÷ mars", "fcfs-cap ÷ mars",
+        "oracle ÷ mars", f"goodput({alpha}): baseline", "mars", "fcfs-cap", "oracle",
+    )  # fmt: skip
+    ratios = {(r.place, r.backend): r for r in _differences(material, LATENCY)}
+    rows = tuple(_overview(material, place, ratios) for place in material.matrix.places)
+    caption = (
+        "Mean latency and goodput at every place. A ratio (of means) above 1 is in favour of MARS; "
+        f"{bracket_words(material.comparison)}. " + " ".join(sentences(material.comparison.caps))
+    )
+    return Table(caption.strip(), head, rows, right=2)
+
+
+def _overview(
+    material: Material, place: Place, ratios: Mapping[tuple[Place, str], Difference]
+) -> tuple[str, ...]:
+    matrix, goodput = material.matrix, goodput_name(material.alpha)
+    best = matrix.best(place, BASELINES, LATENCY)
+    name = best.names[0] if best else UNMEASURED
+    return (
+        matrix.title(place),
+        best.told if best else UNMEASURED,
+        short(best.value if best else None),
+        short(matrix.value(place, MARS, LATENCY)),
+        *(with_interval(ratios.get((place, who))) for who in (name, CONTROL, BOUND)),
+        *(percent(matrix.value(place, who, goodput)) for who in (name, MARS, CONTROL, BOUND)),
+    )
+
+
+def _differences(material: Material, figure: str) -> Iterator[Difference]:
+    return (row for row in material.comparison.differences if row.figure == figure)
+
+
+def published(material: Material) -> Table:
+    """What the paper reports beside what was measured here, with a verdict by a stated rule."""
+    rows = tuple(
+        (claim.what, claim.paper, found.ours, found.verdict)
+        for claim in CLAIMS
+        for found in [claim.found(material.matrix)]
+    )
+    caption = "The MARS paper's numbers (arXiv 2604.26963) beside these runs'."
+    return Table(caption, ("what", "the paper", "here", "verdict"), rows, right=4)

@@ -1,0 +1,98 @@
+"""Who leads where, and which backend to take: by `marsbench.compare`'s own rule of a clear lead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from marsbench.compare.figures import goodput_name
+from marsbench.compare.points import Place
+from marsbench.compare.ranking import LATENCY, Standing, is_ahead, ranking, standings
+from marsbench.compare.values import Difference
+from marsbench.report.material import Material
+from marsbench.reproduce.systems import BOUND
+from marsbench.runs.summary import CAP_SEARCH
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The backends of a place that one could choose, best first, and where each stands."""
+
+    place: Place
+    standing: Mapping[str, Standing]
+
+    @property
+    def order(self) -> list[str]:
+        """Best first."""
+        return [name for level in ranking(self.standing) for name in level]
+
+    def ahead_of(self, name: str) -> list[str]:
+        """Those that are clearly ahead of it here, best first."""
+        own = self.standing[name]
+        return [other for other in self.order if is_ahead(self.standing[other], own)]
+
+    @property
+    def leaders(self) -> list[str]:
+        """Those of whom nobody is clearly ahead, best first."""
+        return [name for name in self.order if not self.ahead_of(name)]
+
+
+def bounds(material: Material) -> dict[str, str]:
+    """The backends that show what is possible and cannot be chosen, each with why not."""
+    found = {}
+    for source in material.comparison.sources:
+        if source.name == BOUND:
+            found[source.backend] = "knows how long outputs and tools will take"
+        elif CAP_SEARCH in source.settings:
+            found[source.backend] = "has a cap that was searched in hindsight, for every run"
+    return found
+
+
+def choices(material: Material) -> list[str]:
+    """The backends that one could run instead of each other."""
+    beyond = bounds(material)
+    return [name for name in material.contenders if name not in beyond]
+
+
+def fields(material: Material) -> list[Field]:
+    """Every place at which backends can be ranked, as a choice between those that are choices."""
+    able = set(choices(material))
+    good = goodput_name(material.alpha)
+    whole = {place: standings(material.matrix, place, good) for place in material.matrix.places}
+    own = {p: {n: s for n, s in all_.items() if n in able} for p, all_ in whole.items()}
+    return [Field(place, standing) for place, standing in own.items() if standing]
+
+
+def against(material: Material, name: str | None = None) -> list[Difference]:
+    """The differences in mean latency to the baseline: of all choices, or of one backend."""
+    able = set(choices(material)) if name is None else {name}
+    rows = material.comparison.differences
+    return [row for row in rows if row.figure == LATENCY and row.backend in able]
+
+
+def led(field_: list[Field], name: str) -> list[Place]:
+    """The places at which nobody is clearly ahead of it."""
+    return [field.place for field in field_ if name in field.leaders]
+
+
+def recommended(found: list[Field], names: list[str], current: str) -> str | None:
+    """Who leads at most places; between equals `current`, then who loses least in latency.
+
+    Loss: the mean over places of mean latency ÷ the lowest there. None where nothing is ranked.
+    """
+    if not found:
+        return None
+
+    def key(name: str) -> tuple[int, bool, float, str]:
+        return (-len(led(found, name)), name != current, _loss(found, name), name)
+
+    return min(names, key=key)
+
+
+def _loss(found: list[Field], name: str) -> float:
+    ratios = [
+        field.standing[name].latency_s / min(s.latency_s for s in field.standing.values())
+        for field in found
+        if name in field.standing
+    ]
+    return sum(ratios) / len(ratios) if ratios else float("inf")

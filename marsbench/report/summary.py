@@ -1,0 +1,176 @@
+"""The first page: in plain sentences, what these runs say to one who has to choose a backend."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from marsbench.compare.figures import goodput_name
+from marsbench.compare.points import Place
+from marsbench.compare.values import Difference
+from marsbench.report.document import Block, Points, Text
+from marsbench.report.front import in_front
+from marsbench.report.material import Material
+from marsbench.report.standing import Field, against, choices, fields, led, recommended
+from marsbench.report.words import count, few, listed, percent, quoted, short, span, times
+from marsbench.report.world import terms, world
+
+LATENCY = "latency_mean_s"
+FEW = 3
+"""So many places at which another is ahead are named."""
+
+
+def summary(material: Material) -> Iterator[Block]:
+    """What to take, by how much it is better, how surely, for which world, and what to do next."""
+    yield Points(tuple(_sentences(material)))
+    if len(choices(material)) > 1:
+        yield in_front(material)
+    yield Text(terms(material))
+
+
+def _sentences(material: Material) -> Iterator[str]:
+    names, found = choices(material), fields(material)
+    best = recommended(found, names, material.comparison.baseline)
+    if len(names) < 2 or best is None:
+        yield from _without_choice(material, names)
+    else:
+        yield _recommendation(material, found, best)
+        yield _by_how_much(material, best)
+        yield _how_surely(material, best)
+        yield from _room(material, best)
+    yield world(material)
+    yield _next(material, best)
+
+
+def _without_choice(material: Material, names: Sequence[str]) -> Iterator[str]:
+    if len(names) < 2:
+        yield (
+            f"One backend: {listed(quoted(names or list(material.looks)))}. There is nothing to "
+            "choose between; play the same sessions under another one to compare them."
+        )
+    else:
+        yield (
+            "No recommendation: these runs do not say how long each session takes alone, so they "
+            "have no goodput, and the backends are not ranked."
+        )
+    for name in names:
+        yield f"`{name}`: {_own(material, name)}."
+
+
+def _own(material: Material, name: str) -> str:
+    """A backend's mean latency and goodput over all places."""
+    means = _values(material, name, LATENCY)
+    goods = _values(material, name, goodput_name(material.alpha))
+    return (
+        f"mean latency {span(means, short)} s, goodput({material.alpha:g}) {span(goods, percent)}"
+    )
+
+
+def _values(material: Material, name: str, figure: str) -> list[float]:
+    values = (material.matrix.value(place, name, figure) for place in material.matrix.places)
+    return [value for value in values if value is not None]
+
+
+def _recommendation(material: Material, found: list[Field], best: str) -> str:
+    own = led(found, best)
+    rivals = [n for n in choices(material) if n != best and len(led(found, n)) == len(own)]
+    text = f"{_take(material, found, best)} Nobody is clearly ahead of it at {_of(own, found)}"
+    if rivals:
+        text += f"; the same holds for {few(quoted(rivals))}"
+    behind = [field for field in found if best in field.standing and field.ahead_of(best)]
+    told = [
+        f"{quoted(field.ahead_of(best)[:1])[0]} is ahead on {material.matrix.title(field.place)}"
+        for field in behind[:FEW]
+    ]
+    more = f", and others at {count(len(behind) - FEW, 'more place')}" if len(behind) > FEW else ""
+    return text + "." + (f" But {listed(told)}{more}." if told else "")
+
+
+def _take(material: Material, found: list[Field], best: str) -> str:
+    if best != material.comparison.baseline:
+        sure = any(row.standing == "better" for row in against(material, best))
+        return f"Recommendation{'' if sure else ', not sure yet'}: `{best}`."
+    if material.asked.verdicts:
+        return f"Recommendation: `{best}`."
+    everywhere = all(len(field.leaders) == len(field.standing) for field in found)
+    why = "no backend is clearly ahead of another" if everywhere else "nothing here does better"
+    return f"Recommendation: stay with `{best}`, {why}."
+
+
+def _of(own: Sequence[Place], found: Sequence[Field]) -> str:
+    if len(found) == 1:
+        return "the one place" if own else "no place"
+    return f"{len(own)} of {count(len(found), 'place')}"
+
+
+def _by_how_much(material: Material, best: str) -> str:
+    base = material.comparison.baseline
+    if best == base:
+        ratios = [r.ratio for r in against(material) if r.ratio is not None]
+        return f"By how much: the others' mean latency is {span(ratios, times)} that of `{base}`."
+    own = [row for row in against(material, best) if row.ratio is not None]
+    if not own:
+        return f"By how much: `{best}` and `{base}` were not run at one place."
+    low, high = (pick(own, key=lambda r: r.ratio or 0.0) for pick in (min, max))
+    told = _at(material, low) if len(own) == 1 else f"{_at(material, low)} to {_at(material, high)}"
+    good = goodput_name(material.alpha)
+    return (
+        f"By how much: mean latency is {told} that of `{base}`; "
+        f"goodput({material.alpha:g}) is {span(_values(material, best, good), percent)}, that of "
+        f"`{base}` {span(_values(material, base, good), percent)}."
+    )
+
+
+def _at(material: Material, row: Difference) -> str:
+    return f"{times(row.ratio)} ({material.matrix.title(row.place)})"
+
+
+def _how_surely(material: Material, best: str) -> str:
+    comparison = material.comparison
+    rows = against(material, None if best == comparison.baseline else best)
+    number = Counter(row.standing for row in rows)
+    whose = "" if best != comparison.baseline else " of the others"
+    what = f"{count(len(rows), 'difference')}{whose} in mean latency to `{comparison.baseline}`"
+    unclear = len(rows) - number["better"] - number["worse"]
+    return (
+        f"How surely: of {what}, {number['better']} called better, {number['worse']} worse and "
+        f"{unclear} not told apart at {comparison.confidence:.0%}; {_seeds(rows)}."
+    )
+
+
+def _seeds(rows: Sequence[Difference]) -> str:
+    """How many pairs of seeds there are, and which way they point."""
+    pairs = [(row.ahead, row.seeds) for row in rows if row.ahead is not None]
+    if not pairs:
+        return "no seeds are paired"
+    fewest = count(min(seeds for _, seeds in pairs), "seed")
+    better, of = (sum(side) for side in zip(*pairs, strict=True))
+    return f"{fewest} a place, lower in {better} of {of} pairs of seeds"
+
+
+def _room(material: Material, best: str) -> Iterator[str]:
+    """How far those go that cannot be chosen."""
+    for name, why in bounds(material).items():
+        ratios = [
+            ratio
+            for place in material.matrix.places
+            if (ratio := material.matrix.ratio(place, LATENCY, name, best)) is not None
+        ]
+        yield (
+            f"Room: `{name}` {why}, and cannot be chosen. Its mean latency is "
+            f"{span(ratios, times)} that of `{best}`, lower at {sum(r < 1 for r in ratios)} of "
+            f"{count(len(ratios), 'place')}."
+        )
+
+
+def _next(material: Material, best: str | None) -> str:
+    comparison = material.comparison
+    steps = ["read the cautions below"]
+    if any(source.engine == "sim" for source in comparison.sources):
+        whom = f"`{best}`" if best else "it"
+        steps.append(f"repeat the heaviest load with {whom} on a real server (docs/live.md)")
+    if all(len(regime.places) == 1 for regime in material.regimes):
+        steps.append("play other loads (one alone does not show where a backend breaks down)")
+    if len({source.seed for source in comparison.sources}) == 1:
+        steps.append("play more seeds")
+    return f"What to do next: {listed(steps)}."
