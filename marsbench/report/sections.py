@@ -101,7 +101,7 @@ def _absent(absent: Mapping[str, Sequence[str]]) -> Iterator[str]:
 def _beside(material: Material, section: str) -> Iterator[Block]:
     """The table that goes with a section's figures."""
     if section == "parts" and material.ablations and MARS in material.comparison.backends:
-        yield tables.decided(material)
+        yield from tables.decided(material)
     if section == "fairness":
         yield from tables.fairness(material)
 

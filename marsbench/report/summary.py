@@ -11,7 +11,7 @@ from marsbench.compare.values import Difference
 from marsbench.report.document import Block, Points, Text
 from marsbench.report.front import in_front
 from marsbench.report.material import Material
-from marsbench.report.standing import Field, against, choices, fields, led, recommended
+from marsbench.report.standing import Field, against, bounds, choices, fields, led, recommended
 from marsbench.report.words import count, few, listed, percent, quoted, short, span, times
 from marsbench.report.world import terms, world
 

@@ -155,14 +155,16 @@ def times_short(value: float | None) -> str:
     return UNMEASURED if value is None else f"{short(value)}×"
 
 
-def decided(material: Material) -> Table:
+def decided(material: Material) -> Iterator[Table]:
     """How often each part of MARS decided something, in a run of the whole, place by place."""
     head, *rows = decision_rows(material.matrix)
+    if all(cell == UNMEASURED for row in rows for cell in row[1:]):
+        return
     caption = (
         "How often the parts of MARS decided something, in a run; means over seeds. Of how many: "
         "how often there was something to decide (docs/metrics.md)."
     )
-    return Table(caption, head, tuple(rows))
+    yield Table(caption, head, tuple(rows))
 
 
 def held(material: Material) -> Table:

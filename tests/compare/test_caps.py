@@ -14,7 +14,8 @@ from marsbench.compare.documents import record
 from marsbench.compare.points import Matrix, Place, Point, Spread
 from marsbench.compare.show import render
 from marsbench.report.material import Material
-from marsbench.report.tables import backends, overview
+from marsbench.report.paper import overview
+from marsbench.report.tables import backends
 from marsbench.sweep.spec import find_sweep, read_sweep_file, sweep_names
 
 SEARCH = {"goodput_by_cap": {"3": 1.0}, "alpha": 3.0}
