@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -24,6 +24,7 @@ from marsbench.report.cli import report
 from marsbench.serve.cli import serve
 from marsbench.sweep.cli import sweep
 from marsbench.terminal.cli import show
+from marsbench.typed import typed
 from marsbench.workload.cli import app as workload_app
 
 # What a verb needs is imported when it is called, so that --help answers at once.
@@ -53,6 +54,7 @@ def root(
 
 @app.command()
 def run(
+    context: typer.Context,
     backend: opt.BackendName,
     alpha: opt.Alphas = None,
     set_: opt.Settings = None,
@@ -106,7 +108,7 @@ def run(
     from marsbench.engine.run import run as play
     from marsbench.tables import show_run
 
-    path, summary = play(_request(given))
+    path, summary = play(replace(_request(given), asked=typed(context)))
     show_run(path, as_json)
     _say_tasks(path)
     typer.echo(f"run folder: {path}", err=True)

@@ -159,6 +159,8 @@ def _source(result: Result) -> Source:
         workload_meta=config.workload_meta,
         hardware=config.hardware,
         settings=config.settings,
+        alphas=config.alphas,
+        asked=config.asked,
         code=summary["code"],
         sessions=summary["sessions"]["arrived"],
         valid=summary["valid"],

@@ -27,6 +27,7 @@ class Source:
     """A run that was read: where it lies, where it stands, and what it is of.
 
     backend: the label used throughout the comparison. name, params: the backend itself.
+    asked: the options of `marsbench run` as typed, where it made the run and kept them.
     """
 
     path: str
@@ -40,6 +41,8 @@ class Source:
     workload_meta: Mapping[str, Any]
     hardware: Mapping[str, Any]
     settings: Mapping[str, Any]
+    alphas: tuple[float, ...]
+    asked: tuple[str, ...]
     code: str
     sessions: int
     valid: bool

@@ -141,6 +141,7 @@ def run_config(
         },
         settings=settings,
         alphas=request.alphas,
+        asked=request.asked,
         **engine,
     )
 

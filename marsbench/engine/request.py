@@ -27,6 +27,7 @@ class RunRequest:
 
     engine: what plays it, a name of `marsbench.engine.run.ENGINES`.
     live, openhands: what that engine alone is told.
+    asked: the options of `marsbench run` as they were typed; none where something else asked.
     """
 
     choice: Choice
@@ -43,6 +44,7 @@ class RunRequest:
     show_progress: bool = True
     live: LiveOptions | None = None
     openhands: OpenHandsOptions | None = None
+    asked: tuple[str, ...] = ()
 
 
 def check_request(request: RunRequest) -> None:

@@ -11,5 +11,6 @@ document   what a report is made of, whatever it is printed as
 pages      the document as PDF (typst), HTML and Markdown (templates/)
 looks      the colour, marker and dash of each backend
 canvas     sizes, fonts, lines and bytes of a figure; axes: how they count; words: numbers as text
+argv       the options that make a run again
 commands   what to type to get the runs and the figures again
 """

@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from marsbench.compare.values import Source
+from marsbench.report.argv import options_of
 from marsbench.report.material import Material
 
-FEW_RUNS = 3
-"""Single runs whose commands are told one by one."""
+WIDTH = 56
+"""Characters of a line of commands: what a column of the PDF holds."""
 
 
 def run_commands(material: Material) -> tuple[str, ...]:
-    """How the runs are made: a line a sweep, or a run."""
+    """How all runs are made: a command a sweep, or a run, as lines that can be pasted."""
     sweeps = tuple(_sweep(sweep.plan()["name"], sweep.path) for sweep in material.sweeps)
+    return (*sweeps, *(line for source in _single(material) for line in run_command(source)))
+
+
+def _single(material: Material) -> list[Source]:
+    """The runs that are of none of the sweeps."""
     folders = {sweep.path.resolve() for sweep in material.sweeps}
-    single = [
-        s for s in material.comparison.sources if Path(s.path).resolve().parent not in folders
-    ]
-    if len(single) > FEW_RUNS:
-        return (*sweeps, f"marsbench run …  # {len(single)} runs: run.json has the inputs of each")
-    return (*sweeps, *map(_run, single))
+    sources = material.comparison.sources
+    return [s for s in sources if Path(s.path).resolve().parent not in folders]
+
+
+def run_command(source: Source) -> tuple[str, ...]:
+    """The command of one run, on lines that end between options."""
+    options = (*options_of(source), ("-o", shown(Path(source.path))))
+    return tuple(_folded("marsbench run", [shlex.join(words) for words in options]))
+
+
+def _folded(line: str, parts: Sequence[str]) -> Iterator[str]:
+    """The parts on lines of WIDTH at most, joined as a shell joins them."""
+    for part in parts:
+        if len(line) + len(part) + len(" \\ ") > WIDTH and line.strip():
+            yield f"{line} \\"
+            line = f"  {part}"
+        else:
+            line = f"{line} {part}"
+    yield line
 
 
 def figure_command(material: Material, name: str) -> str:
@@ -45,20 +65,3 @@ def _sweep(name: str, path: Path) -> str:
     file = name if name in sweep_names() else f"{name}.toml"
     out = "" if shown(path) == f"results/{name}" else f" -o {shlex.quote(shown(path))}"
     return f"marsbench sweep {shlex.quote(file)}{out}"
-
-
-def _run(source: Source) -> str:
-    meta, settings = source.workload_meta, source.settings
-    traffic = ("load", "rate") if source.place.load is None else ("load",)
-    given = {
-        "backend": source.name,
-        "workload": source.place.workload,
-        "sessions": source.sessions,
-        "seed": source.seed,
-        **{name: meta.get(name) for name in traffic},
-        "gpu": source.hardware.get("gpu"),
-        "model": source.hardware.get("model"),
-        "block-size": settings.get("block_size"),
-    }
-    options = [f"--{name} {value}" for name, value in given.items() if value is not None]
-    return f"marsbench run {' '.join(options)} -o {shlex.quote(shown(Path(source.path)))}"

@@ -27,7 +27,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Commands, one a line."""
+    """Lines of commands; one that ends in a backslash goes on in the next."""
 
     kind: ClassVar[str] = "code"
     lines: tuple[str, ...]

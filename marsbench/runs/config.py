@@ -26,6 +26,8 @@ class RunConfig:
     workload, workload_hash, workload_meta: a name for people, the content's hash, how it was made.
     offered_sessions: sessions that should arrive, sub-agents not counted.
     hardware, settings: the GPU and model with their parameters; the engine's options.
+    asked: the options of `marsbench run` that made it, as typed; none where a sweep did, and in
+        folders of a marsbench that did not keep them.
     block_size (tokens), total_blocks, unmeasured: what the metrics need to know of the engine,
         as in metrics.summary.Scale.
     cautions: what is known before the run begins.
@@ -42,6 +44,7 @@ class RunConfig:
     hardware: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
+    asked: tuple[str, ...] = ()
     block_size: int | None = None
     total_blocks: int | None = None
     unmeasured: tuple[str, ...] = ()
@@ -57,14 +60,14 @@ class RunConfig:
     def from_json(cls, text: str, source: str = "run.json") -> RunConfig:
         """The configuration of a run.json. Raises UsageError naming `source` when it is none."""
         try:
-            record = json.loads(text)
+            record = {"asked": (), **json.loads(text)}
             if record.pop("marsbench_run") != FORMAT:
                 raise UsageError(
                     f"{source} has another format than this marsbench reads ({FORMAT}); "
                     "read it with the version that wrote it."
                 )
             code = Provenance(**record.pop("code"))
-            lists = ("alphas", "unmeasured", "cautions")
+            lists = ("alphas", "asked", "unmeasured", "cautions")
             return cls(**{**record, **{name: tuple(record[name]) for name in lists}, "code": code})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UsageError(f"{source} is not a run's configuration: {error}") from error

@@ -44,7 +44,8 @@ def test_a_single_run_of_anyone_can_be_reported(lone, tmp_path):
     assert "`occupancy`: no run given has kept its events" in text
     assert "`ablations`: no backend without one of its parts is among the runs" in text
     assert "MARS" not in text
-    assert "marsbench run --backend theirs --workload ilr-1 --sessions 6 --seed 1" in text
+    assert "'marsbench run --backend theirs --workload ilr-1 \\\\'" in text
+    assert "'  --sessions 6 --seed 1" in text
 
 
 def test_runs_of_nothing_are_refused_in_one_sentence(tmp_path):

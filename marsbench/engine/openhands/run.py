@@ -267,6 +267,7 @@ def _config(job: AgentsJob, version: str, has_alone: bool) -> RunConfig:
             "server": job.server.facts,
         },
         alphas=request.alphas,
+        asked=request.asked,
         block_size=None if scrape is None else scrape.block_size,
         total_blocks=None if scrape is None else scrape.num_blocks,
         unmeasured=tuple(hidden),
