@@ -33,12 +33,11 @@ def compare(
     as_json: opt.AsJson = False,
 ) -> None:
     """Hold runs against each other, paired by seed and session, with intervals."""
-    from rich.console import Console
-
     from marsbench.compare import compare as assembled
     from marsbench.compare import figure_of
     from marsbench.compare.show import as_json as one_line
     from marsbench.compare.show import render
+    from marsbench.terminal.console import console
 
     names = [figure_of(name).name for name in metric or ()]
     found = assembled(
@@ -47,7 +46,7 @@ def compare(
     if as_json:
         typer.echo(one_line(found), nl=False)
     else:
-        render(found, names, Console())
+        render(found, names, console())
 
 
 def gate(

@@ -19,6 +19,7 @@ from marsbench.metrics.percentiles import Distribution
 from marsbench.metrics.swaps import Swaps
 from marsbench.runs import RunFolder, RunSummary
 from marsbench.runs.decisions import told
+from marsbench.terminal.console import console as stdout_console
 
 UNMEASURED = "–"
 FEW_PARAMS = 4  # more than these do not help on one screen; run.json has all
@@ -44,7 +45,7 @@ def show_run(path: Path, as_json: bool = False, console: Console | None = None) 
     if as_json:
         sys.stdout.write(summary_json(summary))
     else:
-        render_summary(summary, console or Console())
+        render_summary(summary, console or stdout_console())
 
 
 def summary_json(summary: RunSummary) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from marsbench.engine.backends import choose
 from marsbench.errors import UsageError
+from marsbench.terminal.console import console
 from marsbench_backends import registry
 from marsbench_backends.parameters import Parameter
 from marsbench_backends.registry import Backend
@@ -31,9 +32,9 @@ def show_backends(name: str | None, as_json: bool) -> None:
         text = json.dumps(records[0] if name else records, ensure_ascii=False, default=str)
         sys.stdout.write(text + "\n")
     elif name:
-        _one(found[0], Console())
+        _one(found[0], console())
     else:
-        _all(found, Console())
+        _all(found, console())
 
 
 def _installed() -> Iterator[Backend]:

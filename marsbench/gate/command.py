@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 from marsbench.errors import MarsbenchError
 from marsbench.gate.documents import as_json, as_junit, as_markdown, junit_of_error
@@ -22,6 +21,7 @@ from marsbench.gate.rules import checked, read_rules, rule_of
 from marsbench.gate.show import render
 from marsbench.gate.values import GateError, GateReport, Rules
 from marsbench.outputs import save_text
+from marsbench.terminal.console import Uncut, console
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ def show(report: GateReport, as_one_line: bool) -> None:
 
 def _table(report: GateReport) -> str:
     """As it looks on this terminal. Rich itself would end the process where nobody reads on."""
-    here, text = Console(), io.StringIO()
-    render(report, Console(file=text, width=here.width, force_terminal=here.is_terminal))
+    here, text = console(), io.StringIO()
+    render(report, Uncut(file=text, width=here.width, force_terminal=here.is_terminal))
     return text.getvalue()
 
 

@@ -20,15 +20,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing els
 @app.command("list")
 def list_hardware(as_json: AsJson = False) -> None:
     """List what can be simulated: KV capacity and two steps of each."""
-    from rich.console import Console
-
     from marsbench.hardware.show import all_hardware, hardware_json, print_list
+    from marsbench.terminal.console import console
 
     if as_json:
         objects = [hardware_json(hardware).rstrip() for hardware in all_hardware()]
         typer.echo("[\n" + ",\n".join(objects) + "\n]")
     else:
-        print_list(Console())
+        print_list(console())
 
 
 @app.command()
@@ -52,11 +51,10 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one: its capacity as a formula, the time of typical steps, what to be careful of."""
-    from rich.console import Console
-
     from marsbench.hardware.plot import plot_hardware
     from marsbench.hardware.profile import load_hardware
     from marsbench.hardware.show import hardware_json, print_hardware
+    from marsbench.terminal.console import console
 
     hardware = load_hardware(model, gpu, precision, kv_dtype=kv_dtype, profile=profile)
     if plot is not None:
@@ -64,7 +62,7 @@ def show(
     if as_json:
         typer.echo(hardware_json(hardware), nl=False)
     else:
-        print_hardware(hardware, Console())
+        print_hardware(hardware, console())
 
 
 def calibrate(

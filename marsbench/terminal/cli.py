@@ -23,25 +23,24 @@ def show(
 
     A sweep is shown as far as it is; --watch follows it, from any terminal.
     """
-    from rich.console import Console
-
     from marsbench.errors import UsageError
     from marsbench.runs import RunFolder
     from marsbench.tables import show_run
     from marsbench.terminal.charts import show_charts
+    from marsbench.terminal.console import console
     from marsbench.terminal.watch import show_sweep, watch
 
-    console = Console()
+    here = console()
     is_sweep = (path / "sweep.json").is_file()
     if follow:
         if as_json:
             raise UsageError("--watch and --json do not go together; leave one out.")
-        watch(path, console)
+        watch(path, here)
     elif is_sweep and not as_json:
-        show_sweep(path, console)
+        show_sweep(path, here)
     elif is_sweep:
         raise UsageError(f"{path} is a sweep; --json is of a run, one of the folders in it.")
     else:
         show_run(path, as_json)
         if not as_json:
-            show_charts(RunFolder.open(path), console)
+            show_charts(RunFolder.open(path), here)

@@ -72,8 +72,7 @@ def show(
 
     Of a recipe, 300 sessions are drawn and shown.
     """
-    from rich.console import Console
-
+    from marsbench.terminal.console import console
     from marsbench.workload.plot import plot_workload
     from marsbench.workload.show import workload_json, workload_table
 
@@ -83,7 +82,7 @@ def show(
     if as_json:
         typer.echo(workload_json(workload, recipe), nl=False)
     else:
-        workload_table(workload, recipe, Console())
+        workload_table(workload, recipe, console())
 
 
 @app.command()
@@ -94,9 +93,8 @@ def check(
     ] = None,
 ) -> None:
     """Check a workload against a recipe's targets; exit code 1 if it misses any."""
-    from rich.console import Console
-
     from marsbench.errors import UsageError
+    from marsbench.terminal.console import console
     from marsbench.workload.check import check, verdict
     from marsbench.workload.files import read_workload
     from marsbench.workload.recipe import load_recipe
@@ -109,7 +107,7 @@ def check(
             f"{file} does not say which recipe it was made from; give one with --recipe NAME."
         )
     rows = check(workload, found)
-    check_table(rows, Console())
+    check_table(rows, console())
     typer.echo(f"{file} {verdict(rows, found.name)}")
     if any(row.ok is False for row in rows):
         raise typer.Exit(1)
