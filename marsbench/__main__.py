@@ -1,5 +1,23 @@
-"""`python -m marsbench` is the command line."""
+"""The command line, as `marsbench` and as `python -m marsbench`."""
 
-from marsbench.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+INTERRUPTED = 130
+STOPPED = "stopped; a run that had begun keeps its folder."
+
+
+def main() -> None:
+    """The entry point. Whoever presses Ctrl-C while it is still being loaded reads a sentence."""
+    try:
+        from marsbench.cli import main as command_line
+
+        command_line()
+    except KeyboardInterrupt:
+        sys.stderr.write(f"marsbench: {STOPPED}\n")
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

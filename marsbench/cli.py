@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -13,6 +14,7 @@ import typer
 
 from marsbench import __version__
 from marsbench import options as opt
+from marsbench.__main__ import INTERRUPTED, STOPPED
 from marsbench.cli_judge import capacity, compare, gate
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.export.cli import export
@@ -31,9 +33,9 @@ from marsbench.workload.cli import app as workload_app
 if TYPE_CHECKING:
     from marsbench.engine.request import RunRequest
 
-INTERRUPTED = 130
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 app.add_typer(workload_app, name="workload")
 app.add_typer(hardware_app, name="hardware")
 app.add_typer(replay_app, name="replay")
@@ -200,7 +202,8 @@ def _command() -> Any:
 
 
 def main() -> None:
-    """The entry point: every error of ours becomes one sentence and its exit code."""
+    """Every error of ours becomes one sentence and its exit code."""
+    _print_whatever_comes()
     try:
         code = _command()(prog_name="marsbench", standalone_mode=False)
     except MarsbenchError as error:
@@ -210,8 +213,14 @@ def main() -> None:
     except typer.TyperException as error:
         _fail(_asked_wrongly(error), _code_of(error))
     if code == INTERRUPTED:
-        _fail("stopped; a run that had begun keeps its folder.", INTERRUPTED)
+        _fail(STOPPED, INTERRUPTED)
     sys.exit(code)
+
+
+def _print_whatever_comes() -> None:
+    """A character that standard output cannot encode (α in ASCII) becomes a "?", never an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _asked_wrongly(error: typer.TyperException) -> str:

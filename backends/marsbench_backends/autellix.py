@@ -97,7 +97,7 @@ class Autellix(Policy):
 
 @dataclass
 class AutellixAtlas(Autellix):
-    """ATLAS: one number a program, the longest critical path that any finished call ended."""
+    """Autellix's ATLAS: a program counts the longest critical path that any finished call ended."""
 
     def _finish(self, call: Call) -> None:
         program = call.program

@@ -4,8 +4,8 @@ Paper: MARS, arXiv 2604.26963, section 4 (information stream, control plane, age
 scheduler), as described; what its authors released differs and is `mars-released`. A session
 starts high when its first prompt is small, is demoted by the service it consumes and promoted
 while it waits; a paused session's KV is held while a warm resumption pays for the memory it takes.
-Differs: the paper gives no level edges, no pin formula and no pin bound; ours are policies.md
-section 5, items 1 to 4. A pin that was given up is not taken again in the same pause.
+Differs: the paper gives no level edges, no pin formula and no pin bound; ours are in
+docs/policies/mars.md. A pin that was given up is not taken again in the same pause.
 Not modelled: sessions of one task (a sub-agent is a session with levels of its own).
 """
 

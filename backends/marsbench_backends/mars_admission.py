@@ -47,7 +47,7 @@ class MarsAdmission(Admission):
     ewma_weight: of a new sample of any signal [code].
     reserve: count the projected context of every session in flight as memory in use, whether it
         is filled yet or lies in the cache during a tool call: its first prompt, grown as those of
-        ended sessions were at their peak [ours, policies.md section 5, item 26]. Off: what is
+        ended sessions were at their peak [ours, docs/policies/mars.md]. Off: what is
         free is free.
     reserve_pause_s: but not through a longer pause: it is a person's [code: tools time out then].
     pack_share: of the free blocks that packing may fill [code: its last phase].

@@ -1,8 +1,9 @@
 """MARS as released: feedback levels for each round, prefill cut to its level's quantum, no pins.
 
 Source: the authors' preview code (Afterglow231/MARS_preview, June 2026, a fork of vLLM 0.10.2),
-v1/core/sched/{scheduler,request_queue}.py, for the paper arXiv 2604.26963; facts in policies.md
-1.3 to 1.6. Levels are of rounds, not of sessions as the paper describes them (`mars`).
+v1/core/sched/{scheduler,request_queue}.py, for the paper arXiv 2604.26963; facts in
+docs/policies/mars-released.md. Levels are of rounds, not of sessions as the paper has them
+(`mars`).
 Differs: a round that was preempted while it decoded keeps no trace of it: its level is that of
 what it must recompute. Quanta above the step budget are not cut to it, so they never demote.
 Not modelled: the switches that the preview's launcher leaves off; it has no pins.

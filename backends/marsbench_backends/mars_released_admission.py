@@ -2,7 +2,7 @@
 
 Source: the authors' preview code (Afterglow231/MARS_preview, June 2026),
 experiments/replay/vllm_tool_baseline/run_experiment.py, `_fill_active_mars` (L1958-2560), with the
-constants of its launcher (run_baseline_continuum.sh); facts in policies.md 1.3.
+constants of its launcher (run_baseline_continuum.sh); facts in docs/policies/mars-released.md.
 Differs: the quiet spell before a long session counts from the last short one seen to enter, and an
 engine with nobody in flight takes the first in order even if it exceeds the budget, since a small
 KV cache could otherwise stay empty for ever.

@@ -48,8 +48,13 @@ class Backend:
 
     @property
     def about(self) -> str:
-        """The header of the policy's file: the idea, the paper, what is not modelled."""
+        """The header of the policy's file: the idea, the paper, what is not modelled.
+
+        A variant of another policy in its file says first what is its own.
+        """
         policy = importlib.import_module(self.policy.__module__).__doc__ or ""
+        if any(base.__module__ == self.policy.__module__ for base in self.policy.__mro__[1:]):
+            policy = f"{self.policy.__doc__ or ''}\n\n{policy}"
         if self.admission is FixedCap:
             policy = f"{FixedCap.__doc__}\n\n{policy}"
         return policy.strip()

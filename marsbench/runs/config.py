@@ -60,7 +60,13 @@ class RunConfig:
     def from_json(cls, text: str, source: str = "run.json") -> RunConfig:
         """The configuration of a run.json. Raises UsageError naming `source` when it is none."""
         try:
-            record = {"asked": (), **json.loads(text)}
+            record = json.loads(text)
+            if not isinstance(record, dict):
+                raise UsageError(
+                    f"{source} holds no JSON object, so it is not a run's configuration; the run "
+                    "folder was changed by hand."
+                )
+            record.setdefault("asked", ())
             if record.pop("marsbench_run") != FORMAT:
                 raise UsageError(
                     f"{source} has another format than this marsbench reads ({FORMAT}); "
