@@ -18,6 +18,7 @@ from marsbench.__main__ import INTERRUPTED, STOPPED
 from marsbench.cli_judge import capacity, compare, gate
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.export.cli import export
+from marsbench.extras import saying_what_is_missing
 from marsbench.gateway.cli import gateway
 from marsbench.hardware.cli import app as hardware_app
 from marsbench.hardware.cli import calibrate
@@ -205,7 +206,8 @@ def main() -> None:
     """Every error of ours becomes one sentence and its exit code."""
     _print_whatever_comes()
     try:
-        code = _command()(prog_name="marsbench", standalone_mode=False)
+        with saying_what_is_missing():
+            code = _command()(prog_name="marsbench", standalone_mode=False)
     except MarsbenchError as error:
         if "--debug" in sys.argv:
             raise

@@ -85,7 +85,5 @@ def calibrate(
         raise UsageError(f"{output} exists; give another name with -o, or remove it.")
     try:
         typer.echo(script.calibrate(output, model, tiny=tiny, deadline_s=seconds))
-    except ImportError as error:
-        raise UsageError(f"calibrate needs PyTorch, numpy and scipy: {error}.") from error
     except script.NoGpuError as error:
         raise UsageError(str(error)) from error

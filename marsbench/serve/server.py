@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from marsbench.engine.progress import waiting_for
 from marsbench.errors import RunFailedError, UsageError
+from marsbench.extras import require
 from marsbench.patience import Patience, await_end, await_nobody
 from marsbench.serve.log import reason, tail
 from marsbench.serve.model_folder import write_model
@@ -114,8 +114,8 @@ def serving(
     Raises UsageError where vLLM is not installed or the port is taken, RunFailedError when the
     server does not come up or dies. Its log is kept then, and only then.
     """
-    if request.kernels is None and importlib.util.find_spec("vllm") is None:
-        raise UsageError("marsbench serve needs vLLM: pip install 'marsbench[sim]'.")
+    if request.kernels is None:
+        require("vllm")
     folder = Path(tempfile.mkdtemp(prefix="marsbench-serve-"))
     failed = False
     server = _start(request, folder)

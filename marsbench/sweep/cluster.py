@@ -116,13 +116,8 @@ def _settled(ray: Any, order: Order, reference: Any) -> Outcome[Order]:
 def _connected(address: str, jobs: int | None) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError(
-            "--ray needs Ray, which is not installed; `pip install 'marsbench[ray]'`, "
-            "or leave --ray out to use the cores of this machine."
-        ) from error
+    import ray
+
     own: dict[str, Any] = {"num_cpus": jobs, "include_dashboard": False} if address == LOCAL else {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from marsbench.errors import UsageError
+from marsbench.extras import require
 from marsbench.sweep.cells import Cell, cells_of
 from marsbench.sweep.folder import SweepFolder
 from marsbench.sweep.inputs import inputs_hash
@@ -35,6 +36,8 @@ class Report:
 
 def local(groups: Sequence[Sequence[Order]], jobs: int | None) -> Iterator[Outcome[Order]]:
     """Played by processes of this machine, one a core unless told otherwise."""
+    if groups:
+        require("vllm")  # said once, not by each cell of a worker
     return play_all(groups, play, jobs or default_jobs())
 
 

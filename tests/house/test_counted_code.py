@@ -20,6 +20,7 @@ COMPUTES_NOTHING = {
     "marsbench",
     "marsbench.code",
     "marsbench.errors",
+    "marsbench.extras",
     "marsbench.outputs",
     "marsbench.problems",
 }
