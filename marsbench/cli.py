@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -31,9 +30,6 @@ from marsbench.typed import typed
 from marsbench.workload.cli import app as workload_app
 
 # What a verb needs is imported when it is called, so that --help answers at once.
-if TYPE_CHECKING:
-    from marsbench.engine.request import RunRequest
-
 app = typer.Typer(
     pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
@@ -108,10 +104,11 @@ def run(
 ) -> None:
     """Play agent sessions through a scheduler and say which stay on track."""
     given = locals()
+    from marsbench.engine.asked import request_of
     from marsbench.engine.run import run as play
     from marsbench.tables import show_run
 
-    path, summary = play(replace(_request(given), asked=typed(context)))
+    path, summary = play(replace(request_of(given), asked=typed(context)))
     show_run(path, as_json)
     _say_tasks(path)
     typer.echo(f"run folder: {path}", err=True)
@@ -126,59 +123,6 @@ def _say_tasks(run: Path) -> None:
     results = read_results(run)
     if results is not None:
         typer.echo(say_results(results), err=True)
-
-
-def _request(given: dict[str, Any]) -> RunRequest:
-    """The options of `run` as one value."""
-    from marsbench.engine.backends import choose
-    from marsbench.engine.live.options import live_options
-    from marsbench.engine.openhands.options import openhands_options
-    from marsbench.engine.request import RunRequest
-    from marsbench.engine.settings import engine_settings
-    from marsbench.hardware.profile import load_hardware
-    from marsbench.workload.make import Knobs
-
-    knobs = [field.name for field in fields(Knobs)]
-    reserve = given["reserve_full_prompt"]
-    hardware = load_hardware(
-        given["model"],
-        given["gpu"],
-        given["precision"],
-        kv_dtype=given["kv_dtype"],
-        profile=given["hardware"],
-    )
-    step, attention = (_scale(given, part) for part in ("step", "attention"))
-    return RunRequest(
-        choice=choose(given["backend"], given["set_"] or ()),
-        engine=given["engine"],
-        live=live_options(given),
-        openhands=openhands_options(given),
-        workload=given["workload"],
-        knobs=Knobs(**{name: given[name] for name in knobs}),
-        hardware=hardware.with_scale(step=step, attention=attention),
-        settings=engine_settings(
-            given["engine_profile"],
-            max_num_batched_tokens=given["step_budget"],
-            max_num_seqs=given["max_seqs"],
-            reserve_full_prompt=None if reserve is None else reserve == "on",
-            memory_fraction=given["memory_fraction"],
-            kv_blocks=given["kv_blocks"],
-            block_size=given["block_size"],
-        ),
-        alphas=tuple(given["alpha"] or (3.0,)),
-        tool_cores=given["tool_cores"],
-        tool_workers=given["tool_workers"],
-        check=given["check"],
-        output=given["output"],
-    )
-
-
-def _scale(given: Mapping[str, Any], part: str) -> float:
-    """Of a step's time, or of a part of it. Raises UsageError unless it is above 0."""
-    scale: float = given[f"{part}_time_scale"]
-    if not 0 < scale < float("inf"):
-        raise UsageError(f"--{part}-time-scale must be above 0, not {scale:g}; for example 1.2.")
-    return scale
 
 
 @app.command()

@@ -33,7 +33,7 @@ def loaded_by(code: str) -> list[str]:
 
 
 def test_importing_marsbench_loads_nothing_heavy() -> None:
-    assert loaded_by("import marsbench, marsbench_backends") == []
+    assert loaded_by("import marsbench, marsbench.api, marsbench_backends") == []
 
 
 @pytest.mark.skipif(not HAS_CLI, reason="no command line yet")
