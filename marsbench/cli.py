@@ -110,19 +110,19 @@ def run(
 
     path, summary = play(replace(request_of(given), asked=typed(context)))
     show_run(path, as_json)
-    _say_tasks(path)
-    typer.echo(f"run folder: {path}", err=True)
+    _say_beside(path)
     if not summary["valid"]:
         raise typer.Exit(3)
 
 
-def _say_tasks(run: Path) -> None:
-    """What became of real agents' tasks, where there were any."""
+def _say_beside(run: Path) -> None:
+    """What became of real agents' tasks, where there were any, and where the run lies."""
     from marsbench.engine.openhands.results import read_results, say_results
 
     results = read_results(run)
     if results is not None:
         typer.echo(say_results(results), err=True)
+    typer.echo(f"run folder: {run}", err=True)
 
 
 @app.command()
