@@ -106,19 +106,19 @@ def run(
     given = locals()
     from marsbench.engine.asked import request_of
     from marsbench.engine.run import run as play
-    from marsbench.tables import show_run
 
     path, summary = play(replace(request_of(given), asked=typed(context)))
-    show_run(path, as_json)
-    _say_beside(path)
+    _show_run(path, as_json)
     if not summary["valid"]:
         raise typer.Exit(3)
 
 
-def _say_beside(run: Path) -> None:
-    """What became of real agents' tasks, where there were any, and where the run lies."""
+def _show_run(run: Path, as_json: bool) -> None:
+    """Its figures; beside them what became of real agents' tasks, and where the run lies."""
     from marsbench.engine.openhands.results import read_results, say_results
+    from marsbench.tables import show_run
 
+    show_run(run, as_json)
     results = read_results(run)
     if results is not None:
         typer.echo(say_results(results), err=True)
