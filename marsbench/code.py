@@ -79,6 +79,7 @@ TIMES_ALONE = Code(
     (
         *_ours("session.py", "events.py", "workload/files.py", "hardware"),
         *_ours("engine/sim", "engine/entrance.py", "engine/isolated.py", "engine/settings.py"),
+        *_adapter("admission_answers", "allowed", "answers", "contract", "quantities", "wrong"),
         *_adapter("admission", "cost", "decisions", "exact", "holds", "host_memory", "parameters"),
         *_adapter("fcfs", "policy", "record", "registry", "rounds", "scheduler", "session_table"),
         *_adapter("signals", "vllm_host", "vllm_queue", "vllm_server", "vllm_views", "watch"),
