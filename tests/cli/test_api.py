@@ -15,7 +15,7 @@ from marsbench import api, cli
 from marsbench.errors import UsageError
 
 SMALL = {"workload": "chat", "sessions": 4, "rate": 0.2, "seed": 5}
-NOT_OPTIONS = {"backend", "as_json"}
+NOT_OPTIONS = {"context", "backend", "as_json"}
 AS_TYPED = {"set_": "set"}
 
 
