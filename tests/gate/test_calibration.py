@@ -101,8 +101,13 @@ def test_every_case_is_a_row_of_the_csv():
 
 
 def test_a_noisy_figure_is_given_a_formula_instead():
+    text, _ = written.document(pool(scatter=0.1, size=12))
+    assert "about 87, by formula" in text
+
+
+def test_a_regression_that_the_typical_seed_does_not_show_is_caught_by_no_number_of_seeds():
     text, _ = written.document(pool(scatter=0.3, size=12))
-    assert "by formula" in text
+    assert "none: the typical seed changes by +3.1%" in text
 
 
 def test_a_sweep_becomes_a_pool_with_regressions_of_known_size(tmp_path):
