@@ -131,12 +131,15 @@ def run(backend: str, **options: Unpack[RunOptions]) -> Run:
     A run that is not valid is returned like any other: its summary says why.
     Raises UsageError for what cannot be asked for, RunFailedError when the run cannot go on.
     """
+    from marsbench.cli import command
     from marsbench.engine.asked import request_of
     from marsbench.engine.run import run as play
     from marsbench.runs import RunFolder
+    from marsbench.typed import words
 
-    given = _defaults() | {"backend": backend} | _checked(options)
-    path, _ = play(replace(request_of(given), show_progress=False))
+    given = {"backend": backend, **_checked(options)}
+    asked = words(command().commands["run"], given)
+    path, _ = play(replace(request_of(_defaults() | given), asked=asked, show_progress=False))
     return Run(RunFolder.open(path))
 
 

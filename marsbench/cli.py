@@ -142,7 +142,7 @@ for verb in (show, sweep, compare, gate, capacity, report, export, serve, gatewa
 
 
 @cache  # building it takes tens of milliseconds
-def _command() -> Any:
+def command() -> Any:
     return typer.main.get_command(app)
 
 
@@ -151,7 +151,7 @@ def main() -> None:
     _print_whatever_comes()
     try:
         with saying_what_is_missing():
-            code = _command()(prog_name="marsbench", standalone_mode=False)
+            code = command()(prog_name="marsbench", standalone_mode=False)
     except MarsbenchError as error:
         if "--debug" in sys.argv:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,23 @@ ADDRESSES = {"url": "URL", "kv_events": "ENDPOINT"}
 
 def typed(context: typer.Context) -> tuple[str, ...]:
     """The words of the options that were given, defaults left out: ("--rate", "0.2", …)."""
+    given = {name: value for name, value in context.params.items() if _was_given(context, name)}
+    return words(context.command, given)
+
+
+def words(command: Any, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """How the command is told these values of its parameters, in the order of its options."""
     return tuple(
         word
-        for option in context.command.params
-        if option.name is not None and _was_given(context, option.name)
-        for word in _words(option, context.params[option.name])
+        for option in command.params
+        if option.name in given and option.name not in NOT_OF_THE_RUN
+        for word in _words(option, given[option.name])
     )
 
 
 def _was_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
-    return name not in NOT_OF_THE_RUN and source is not None and source.name == "COMMANDLINE"
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _words(option: Any, value: Any) -> Iterator[str]:

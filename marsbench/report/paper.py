@@ -121,7 +121,7 @@ def _overview(
 
 
 def _differences(material: Material, figure: str) -> Iterator[Difference]:
-    return (row for row in material.comparison.differences if row.figure == figure)
+    return (row for row in material.against(MARS).differences if row.figure == figure)
 
 
 def published(material: Material) -> Table:

@@ -87,7 +87,7 @@ CHEAP = {
 
 def parse(command: str) -> None:
     """As the command line would, and no further. Raises what it raises for a wrong command."""
-    context = cli._command().make_context("marsbench", shlex.split(command))
+    context = cli.command().make_context("marsbench", shlex.split(command))
     group, arguments = context.command, [*context._protected_args, *context.args]
     while hasattr(group, "commands"):
         name, group, arguments = group.resolve_command(context, arguments)

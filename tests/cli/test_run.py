@@ -14,7 +14,7 @@ pytestmark = pytest.mark.vllm
 
 FILES = {
     "run.json", "events.jsonl", "ideal.json", "rounds.parquet", "sessions.parquet",
-    "evictions.parquet", "summary.json", "wall.json",
+    "evictions.parquet", "decisions.json", "summary.json", "files.json", "wall.json",
 }  # fmt: skip
 DISTRIBUTION = {"n", "mean", "p50", "p90", "p95", "p99", "max"}
 

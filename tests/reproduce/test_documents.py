@@ -78,6 +78,7 @@ def test_the_cautions_of_the_runs_are_in_every_document_counted(document, folder
     summary = json.loads((cell / "summary.json").read_text())
     summary["cautions"] = [{"code": "SATURATED", "text": "The queue was still growing."}]
     (cell / "summary.json").write_text(json.dumps(summary))
+    (cell / "files.json").unlink()
     text, _ = document([folder])
     assert "- SATURATED: 1 of 16 runs (ilr-1 at load 0.5, base: fcfs 1 of 2). The queue" in text
 
