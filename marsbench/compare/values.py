@@ -208,6 +208,11 @@ class OfOracle(NamedTuple):
     typical: Interval
 
 
+def gpus_in_words(gpus: int | None) -> str:
+    """ "1 GPU", "17 GPUs", or that no number was enough."""
+    return "1 GPU" if gpus == 1 else f"{gpus or 'no number of'} GPUs"
+
+
 class Capacity(NamedTuple):
     """The highest rate at which the share of sessions within α was reached.
 
@@ -236,7 +241,7 @@ class Capacity(NamedTuple):
     def answer(self) -> str:
         """The number in a few words."""
         if self.agents is not None:
-            return f"{self.gpus or 'no number of'} GPUs for {self.agents} agents"
+            return f"{gpus_in_words(self.gpus)} for {self.agents} agents"
         rate = "under all rates tried" if self.rate is None else f"{self.rate:.4g}/s"
         moving = " (not settled: more sessions a run may give less)"
         return rate + (moving if self.settled is False else "")

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from marsbench.compare.values import gpus_in_words
 from marsbench.engine.backends import choose
 from marsbench.errors import UsageError
 from marsbench.intervals import fewest
@@ -117,7 +118,8 @@ def _gpus(answer: Mapping[str, Any], who: str, goal: str) -> str:
     if answer["gpus"] is None:
         return f"{agents}: not even one agent a GPU is enough ({goal})"
     return (
-        f"{agents}: {answer['gpus']} GPUs ({answer['hardware']}), {answer['lanes']} agents on "
+        f"{agents}: {gpus_in_words(answer['gpus'])} ({answer['hardware']}), "
+        f"{answer['lanes']} agents on "
         f"each ({goal}); each GPU is played alone, so nothing is said of what a router adds"
     )
 
