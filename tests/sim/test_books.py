@@ -6,16 +6,28 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from marsbench.engine.settings import EngineSettings
 from marsbench.events import Evicted, GpuStart, HostEvicted, SwappedIn, SwappedOut
 from marsbench.metrics.check import check_stream
+from marsbench.session import Round, Session, ToolCall
 from tests.sim.worlds import HARDWARE, enough_blocks, lines, workloads
 
 pytestmark = pytest.mark.vllm
 MOVES = (Evicted, SwappedOut, SwappedIn, HostEvicted)
+
+
+def crowd() -> list[Session]:
+    """Six whose contexts are swapped, and do not all fit into host memory.
+
+    Whether drawn worlds have such a moment depends on which modules are imported: hypothesis also
+    draws the constants that it finds in them.
+    """
+    tool = ToolCall("fetch", floor_s=0.5)
+    rounds = (Round(300, 20, (tool,)), Round(40, 10, (tool,)), Round(40, 10))
+    return [Session(f"s{n}", rounds, arrival_s=0.05 * n) for n in range(6)]
 
 
 def played(workload: list[Any], extra: int, **config: Any) -> tuple[list[Any], Any]:
@@ -70,6 +82,7 @@ def test_what_leaves_the_cache_is_evicted_or_swapped_on_vllms_own_loops_as_on_fa
 
     @settings(max_examples=30, deadline=None, derandomize=True)
     @given(workload=workloads(), extra=st.integers(0, 20))
+    @example(workload=crowd(), extra=20)
     def balances(workload: list[Any], extra: int) -> None:
         # vLLM looks up no prompt without a token.
         assume(all(p.num_tokens for root in workload for s in root.walk() for p in s.prompts()))
