@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterator, Sequence
 
 from marsbench.compare.figures import figure_of
@@ -20,8 +19,10 @@ from marsbench.gate.calibration.rates import (
     swapped,
     unpaired,
 )
+from marsbench.gate.paired import two_sided
 from marsbench.gate.rules import rule_of
 from marsbench.gate.values import CONFIDENCE
+from marsbench.intervals import FEWEST_SEEDS, dissent
 
 FIGURES = ("latency_mean_s", "latency_p95_s", "slowdown_mean", "goodput_2")
 MARGINS = ("5%", "2%")
@@ -29,6 +30,8 @@ SEEDS = (5, 6, 8, 9, 10)
 TENTH = "+10 %"
 COIN, OTHERS = "sides swapped by a coin", "other seeds, unpaired"
 FALSE_FAILS, CAUGHT = 0.05, 0.9
+MOST = 1000
+"""Seeds that anybody would play."""
 
 TEXT = """\
 # How often the gate is wrong
@@ -57,9 +60,9 @@ change, and unpaired that of the figure itself between seeds.
 A number of seeds is enough for a figure when, at a margin of 5 %, at most 5 % of the draws in \
 which nothing changed fail, by the upper end of the interval, and at least 90 % of those of the \
 regression of 10 % do, by its lower end. Draws of other seeds are left out: the gate pairs. \
-Where the pool is too small to try enough seeds, a formula says how many it would take. Where the \
-typical seed changes by less than the margin, no number is enough: the mean alone keeps the gate \
-from passing, and it is inconclusive.
+Where the pool is too small to try enough, the share of its seeds that changed by more than the \
+margin says how many it would take. Where that is half of them or fewer, no number is enough: the \
+mean alone keeps the gate from passing, and it is inconclusive.
 
 {enough}
 
@@ -180,21 +183,21 @@ def _enough(pool: Pool, null: Sequence[Row], caught: Sequence[Row], sizes: Seque
 
 
 def _estimated(pool: Pool, figure: str) -> str:
-    """How many seeds it would take, by the normal formula; the pool is too small to try.
+    """How many seeds it would take; the pool is too small to try.
 
-    (z of the confidence + z of the power) · scatter ÷ (regression − margin), squared; times π/2,
-    since seeds are counted and not measured (the sign test's efficiency beside Student's t). The
-    regression is the typical seed's: a mean that few seeds make never fails.
+    Seeds are counted, so the share of the pool's that changed by more than the margin says it all:
+    the fewest of which enough lie beyond in CAUGHT of cases.
     """
-    from scipy.special import ndtri
+    from scipy.stats import binom
 
-    change = pool.typical(TENTH, figure)
-    beyond = abs(change) - float(MARGINS[0].removesuffix("%")) / 100
-    if beyond <= 0:
-        return f"none: the typical seed changes by {change:+.1%}"
-    z = float(ndtri(CONFIDENCE) + ndtri(CAUGHT))
-    seeds = math.pi / 2 * (z * _scatter(pool, TENTH, figure) / beyond) ** 2
-    return f"about {math.ceil(seeds)}, by formula"
+    beyond = pool.beyond(TENTH, figure, float(MARGINS[0].removesuffix("%")) / 100)
+    told = f"{beyond:.0%} of seeds beyond the margin"
+    confidence = two_sided(CONFIDENCE)
+    for number in range(FEWEST_SEEDS, MOST + 1):
+        most = dissent(number, confidence)
+        if most is not None and binom.sf(number - most - 1, number, beyond) >= CAUGHT:
+            return f"about {number} ({told})"
+    return f"none up to {MOST:,} ({told})"
 
 
 def recommended(

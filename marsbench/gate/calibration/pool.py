@@ -58,6 +58,12 @@ class Pool:
 
         return float(np.median(self.figures[variation][figure] / self.base(figure))) - 1
 
+    def beyond(self, variation: str, figure: str, margin: float) -> float:
+        """The share of seeds that changed by more than a margin, the way that all did."""
+        way = 1 if self.change(variation, figure) > 0 else -1
+        each = way * (self.figures[variation][figure] / self.base(figure) - 1)
+        return float((each > margin).mean())
+
     def base(self, figure: str) -> Floats:
         """A figure of every seed on the GPU as it is."""
         return self.figures[BASE][figure]
