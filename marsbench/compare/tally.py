@@ -40,22 +40,34 @@ def _line(code: str, runs: Sequence[Carrier]) -> str:
     if len(carrying) == len(runs):
         who = f"all {len(runs):,} runs" if len(runs) > 1 else "the run"
     else:
-        where = "; ".join(_places(code, runs))
-        who = f"{len(carrying):,} of {len(runs):,} runs ({where})"
+        who = f"{len(carrying):,} of {len(runs):,} runs ({_where(runs, carrying)})"
     return f"{code}: {who}. {'For instance: ' if len(texts) > 1 else ''}{texts[0]}"
 
 
-def _places(code: str, runs: Sequence[Carrier]) -> Iterator[str]:
-    """Place by place: which backends carry it there, and how many of their runs."""
-    for where in dict.fromkeys(run.where for run in runs):
-        here = [run for run in runs if run.where == where]
-        played = Counter(run.backend for run in here)
-        carrying = Counter(run.backend for run in here if code in _codes(run))
-        if carrying == played:
-            yield f"{where}: every run"
-        elif carrying:
-            yield f"{where}: {', '.join(_backend(b, n, played[b]) for b, n in carrying.items())}"
+MOST = 8
+"""Backends at places that are told one by one; of more, the backends and the places are."""
 
 
-def _backend(name: str, carrying: int, played: int) -> str:
-    return name if carrying == played else f"{name} {carrying} of {played}"
+def _where(runs: Sequence[Carrier], carrying: Sequence[Carrier]) -> str:
+    """Which backends carry it at which places, with how many of their runs."""
+    pairs = Counter((run.where, run.backend) for run in carrying)
+    if len(pairs) <= MOST:
+        return "; ".join(_places(runs, pairs))
+    backends, places = (
+        ", ".join(f"{name} {number}" for name, number in Counter(names).items())
+        for names in ([run.backend for run in carrying], [run.where for run in carrying])
+    )
+    return f"{backends}; by place: {places}"
+
+
+def _places(runs: Sequence[Carrier], pairs: Counter[tuple[str, str]]) -> Iterator[str]:
+    """ "ilr-1 at load 1: fcfs 1 of 3, mars"."""
+    played = Counter((run.where, run.backend) for run in runs)
+    for where in dict.fromkeys(where for where, _ in pairs):
+        here = {backend: number for (place, backend), number in pairs.items() if place == where}
+        told = (
+            backend if number == played[where, backend]
+            else f"{backend} {number} of {played[where, backend]}"
+            for backend, number in here.items()
+        )  # fmt: skip
+        yield f"{where}: {', '.join(told)}"

@@ -25,7 +25,7 @@ def test_a_caution_of_some_runs_says_which_backends_at_which_places():
     ]
     (line,) = tally(runs)
     assert line.startswith(
-        "SATURATED: 3 of 6 runs (ilr-1 at load 1: fcfs 1 of 2; ilr-3 at load 2: every run). "
+        "SATURATED: 3 of 6 runs (ilr-1 at load 1: fcfs 1 of 2; ilr-3 at load 2: fcfs, mars). "
     )
 
 
@@ -47,3 +47,9 @@ def test_a_run_that_carries_a_caution_twice_counts_once():
 
 def test_no_caution_is_no_line():
     assert tally([run("fcfs", "x")]) == ()
+
+
+def test_where_many_backends_at_many_places_carry_it_both_are_counted():
+    runs = [run(f"b{b}", f"p{p}", *["A"][: b + p]) for b in range(4) for p in range(4)]
+    (line,) = tally(runs)
+    assert line.startswith("A: 15 of 16 runs (b0 3, b1 4, b2 4, b3 4; by place: p1 4, p2 4, p3 4")
