@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -12,24 +14,40 @@ Which = Literal["x", "y"]
 
 NARROW = 4.0
 """Below this ratio of its ends a logarithmic axis is labelled as a linear one is."""
+STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+"""What is labelled within a decade, the most first."""
 
 
-def log_scale(axes: Axes, which: Which) -> None:
-    """Logarithmic, labelled at 1, 2 and 5 where decades alone would be too few."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+def log_scale(axes: Axes, which: Which, most: int = 8) -> None:
+    """Logarithmic, with as many labels as there is room for, up to `most`."""
+    from matplotlib.ticker import (
+        FuncFormatter,
+        LogLocator,
+        MaxNLocator,
+        NullFormatter,
+        NullLocator,
+    )
 
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     if high / max(low, 1e-12) < NARROW:
-        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(min(most, 4), steps=[1, 2, 5, 10]))
         axis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 6))))
         axis.set_minor_locator(NullLocator())
         return
-    steps = (1.0,) if high / max(low, 1e-12) > 200 else (1.0, 2.0, 5.0)
-    axis.set_major_locator(LogLocator(10, subs=steps, numticks=8))
+    fits = [steps for steps in STEPS if _labels(low, high, steps) <= most]
+    # Where there are more decades than that, matplotlib leaves some of them out.
+    subs, ticks = (fits[0], 20) if fits else (STEPS[-1], most)
+    axis.set_major_locator(LogLocator(10, subs=subs, numticks=ticks))
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _labels(low: float, high: float, steps: Sequence[float]) -> int:
+    """How many labels lie between the ends."""
+    decades = range(math.floor(math.log10(max(low, 1e-12))), math.ceil(math.log10(high)) + 1)
+    return sum(low <= step * 10.0**decade <= high for decade in decades for step in steps)
 
 
 def percent_scale(axes: Axes, which: Which) -> None:

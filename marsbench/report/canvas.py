@@ -59,7 +59,7 @@ RC = {
     "xtick.labelsize": TYPE,
     "ytick.labelsize": TYPE,
     "legend.fontsize": TYPE,
-    "axes.titlepad": 3.0,
+    "axes.titlepad": 4.5,
     "axes.labelpad": 2.0,
     "axes.linewidth": 0.6,
     "axes.edgecolor": "#333333",
@@ -109,7 +109,7 @@ def panels(rows: int, columns: int, *, high: float, **shared: Any) -> tuple[Figu
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def titled(title: str, abreast: int) -> str:
+def titled(title: str, abreast: float) -> str:
     """A panel's title, wrapped to its share of the page's width."""
     return wrapped(title.replace(", ", "\n"), int(PAGE * POINTS / abreast / LETTER) - 2, 4)
 

@@ -23,7 +23,7 @@ def in_front(material: Material) -> Table:
     versus = f"others ÷ {base}" if best == base else f"mean ÷ {base}"
     caption = (
         f"Who is in front where: by goodput({material.alpha:g}), where that is level by mean "
-        f"latency; of the ratio of means, {bracket_words(material.comparison)}."
+        f"latency. Ratios are of means; {bracket_words(material.comparison)}."
     )
     head = (
         "place", "in front", f"goodput({material.alpha:g})", "mean s", versus,

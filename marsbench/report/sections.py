@@ -63,7 +63,8 @@ def _sections(material: Material, step: Step) -> Iterator[Section]:
         blocks = [*_figures(material, chapter.figures, absent), *_beside(material, id_)]
         found = list(paper.findings(material, chapter.claims))
         if blocks or found:
-            yield Section(id_, chapter.title, (Text(chapter.text), *found, *blocks))
+            # Text can be broken between pages, and figures cannot: it fills what they leave.
+            yield Section(id_, chapter.title, (Text(chapter.text), *blocks, *found))
     yield from _others(material)
     yield from paper.verdicts(material)
     if absent:

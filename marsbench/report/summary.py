@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from marsbench.compare.figures import goodput_name
 from marsbench.compare.points import Place
 from marsbench.compare.values import Difference
+from marsbench.intervals import fewest
 from marsbench.report.document import Block, Points, Text
 from marsbench.report.front import in_front
 from marsbench.report.material import Material
@@ -143,9 +144,9 @@ def _seeds(rows: Sequence[Difference]) -> str:
     pairs = [(row.ahead, row.seeds) for row in rows if row.ahead is not None]
     if not pairs:
         return "no seeds are paired"
-    fewest = count(min(seeds for _, seeds in pairs), "seed")
+    least = count(min(seeds for _, seeds in pairs), "seed")
     better, of = (sum(side) for side in zip(*pairs, strict=True))
-    return f"{fewest} a place, lower in {better} of {of} pairs of seeds"
+    return f"{least} a place, lower in {better} of {of} pairs of seeds"
 
 
 def _room(material: Material, best: str) -> Iterator[str]:
@@ -171,6 +172,7 @@ def _next(material: Material, best: str | None) -> str:
         steps.append(f"repeat the heaviest load with {whom} on a real server (docs/live.md)")
     if all(len(regime.places) == 1 for regime in material.regimes):
         steps.append("play other loads (one alone does not show where a backend breaks down)")
-    if len({source.seed for source in comparison.sources}) == 1:
-        steps.append("play more seeds")
+    needed = fewest(comparison.confidence)
+    if len({source.seed for source in comparison.sources}) < needed:
+        steps.append(f"play {needed} seeds or more")
     return f"What to do next: {listed(steps)}."

@@ -20,7 +20,6 @@ FOOT = 45.0
 LONG = {
     "mars": 1.2,
     "fcfs": 6.0,
-    "oracle": 1.0,
     "mars-no-admission": 4.0,
     "our_house_scheduler_with_a_name_that_no_table_has_room_for_2026": 1.5,
     "a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p-q-r-s-t-u-v-w-x-y-z-and-once-more": 2.0,

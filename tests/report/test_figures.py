@@ -9,9 +9,12 @@ import re
 import pytest
 
 from marsbench.compare.points import Matrix
-from marsbench.report.canvas import PAGE, our_style, to_bytes
+from marsbench.compare.values import CdfPoint
+from marsbench.report.axes import log_scale
+from marsbench.report.canvas import PAGE, our_style, panels, to_bytes
 from marsbench.report.chapters import CHAPTERS
 from marsbench.report.figures import FIGURES
+from marsbench.report.looks import LOOKS
 from marsbench.report.material import Absent, Material
 from marsbench.report.sections import plates
 from report.conftest import SLOWED
@@ -164,3 +167,44 @@ def test_a_backend_that_was_not_run_somewhere_has_no_strip_there_and_a_sentence_
     assert "no data" not in "".join(
         text.get_text() for axes in drawing.figure.axes for text in axes.texts
     )
+
+
+@pytest.mark.parametrize("ends", [(100, 7000), (0.1, 1100), (200, 5000), (1, 60), (1, 3)])
+def test_a_low_panel_has_no_more_labels_on_a_logarithm_than_stand_in_it(ends):
+    with our_style():
+        _, axes = panels(1, 1, high=1.0)
+        axes[0, 0].set_ylim(*ends)
+        log_scale(axes[0, 0], "y", 3)
+        shown = [tick for tick in axes[0, 0].get_yticks() if ends[0] <= tick <= ends[1]]
+    assert 1 <= len(shown) <= 4
+
+
+def test_tool_calls_have_two_labels_however_many_there_are(drawn):
+    for axes in drawn["occupancy"].figure.axes[1::2]:
+        low, high = axes.get_yticks()
+        assert low == 0
+        assert high <= axes.get_ylim()[1]
+
+
+def test_a_part_that_never_decided_anything_has_no_empty_panel(material, monkeypatch):
+    monkeypatch.setattr("marsbench.report.figures.parts.exercised_at", lambda *_: False)
+    with pytest.raises(Absent, match="decided anything"):
+        plates(material, "ablations")
+
+
+def test_what_lies_beyond_an_axis_has_a_mark_on_its_edge(material):
+    far = {"b": 900.0, **{f"a{n}": 10.0 + n for n in range(5)}}
+    looks = dict(zip(far, LOOKS.values(), strict=False))
+    place = material.regimes[0].heaviest
+    points = tuple(
+        point for name, top in far.items()
+        for point in (CdfPoint(place, name, 1.0, 0.5), CdfPoint(place, name, top, 1.0))
+    )  # fmt: skip
+    own = Material(material.given, dataclasses.replace(material.comparison, cdf=points))
+    own.__dict__ |= {"contenders": looks, "looks": looks}
+    with our_style():
+        (drawing,) = FIGURES["slowdown-cdf"](own)
+    marks = [line for line in drawing.figure.axes[0].lines if line.get_marker() == ">"]
+    assert [line.get_color() for line in marks] == [looks["b"].color]
+    assert drawing.figure.axes[0].get_xlim()[1] < 20
+    assert "b up to 900" in drawing.caption

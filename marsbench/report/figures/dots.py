@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAME = 30
+NAMES = 0.6
+"""What the names take beside the panels, in panels of several."""
+NAME = 40
 """Letters of a row's name on one line."""
 MOST = 21
 """Lines of names in one figure: more would leave half of a page empty before it."""
@@ -30,7 +32,7 @@ def rows_of(names: Sequence[str]) -> Iterator[Sequence[str]]:
 def dots(rows: Sequence[str], titles: Sequence[str], legends: int = 0) -> tuple[Figure, Any]:
     """Panels side by side with these rows, the first one on top, below so many lines of legend."""
     names = [wrapped(row, NAME) for row in rows]
-    above = [titled(title, len(titles) + 1) for title in titles]
+    above = [titled(title, len(titles) + NAMES) for title in titles]
     high = height(len(rows) * _lines(names) * ROW + legends * LINE, titles=above)
     figure, axes = panels(1, len(titles), high=high, sharey=True)
     for own, title in zip(axes[0], above, strict=True):

@@ -35,6 +35,8 @@ LATENCIES = (
 HOUR_S = 3600.0
 ACROSS = 3
 """Up to so many regimes are rows, and the measures columns; more are columns."""
+LABELS = 3
+"""On the side of a panel that may be half an inch high."""
 SIDEWAYS = 16
 """Letters of a regime's name along its row."""
 SEEDS = "mean over seeds, with the lowest and the highest"
@@ -101,7 +103,7 @@ def _against_load(
     for row, measure in enumerate(measures):
         for column, regime in enumerate(regimes):
             _curves(grid[row, column], material, regime, measure)
-        found = scaled(grid[row, 0], "y", measure, shown(material, regimes, measure))
+        found = scaled(grid[row, 0], "y", measure, shown(material, regimes, measure), LABELS)
         fences.append((measure.label.replace("\n", " "), found))
         for column, regime in enumerate(regimes):
             _marks(grid[row, column], material, regime, measure, found)

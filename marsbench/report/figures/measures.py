@@ -64,9 +64,16 @@ def _places(regimes: Sequence[Regime]) -> Iterator[Place]:
 
 
 def scaled(
-    axes: Axes, which: Which, measure: Measure, values: Mapping[str, Sequence[float]]
+    axes: Axes,
+    which: Which,
+    measure: Measure,
+    values: Mapping[str, Sequence[float]],
+    most: int = 5,
 ) -> Fence | None:
-    """Sets the axis of a measure; returns where it ends before a backend that would stretch it."""
+    """Sets the axis of a measure; returns where it ends before a backend that would stretch it.
+
+    most: labels on a logarithmic axis.
+    """
     if measure.scale == "percent":
         percent_scale(axes, which)
         return None
@@ -79,5 +86,5 @@ def scaled(
         low = min(known, default=top / 10)
         room = ROOM * (top / low) ** SHARE
         axes.set(**{f"{which}lim": (low / room, top * room)})
-        log_scale(axes, which)
+        log_scale(axes, which, most)
     return found

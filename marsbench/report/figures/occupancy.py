@@ -124,4 +124,4 @@ def _alike(column: Any) -> None:
     top = max((own.get_ylim()[1] for own in shown), default=1.0)
     for own in shown:
         own.set_ylim(0, max(top, 1.0))
-        own.locator_params(axis="y", nbins=1, integer=True)
+        own.set_yticks([0, max(int(top), 1)])

@@ -15,6 +15,7 @@ from marsbench.report.figures.fence import Fence, fence, mark, said
 from marsbench.report.looks import Look
 from marsbench.report.material import Absent, Material, not_run, sheets
 from marsbench.report.spans import bar_words
+from marsbench.report.words import listed
 from marsbench.reproduce.parts import exercised_at
 
 if TYPE_CHECKING:
@@ -34,16 +35,22 @@ def ablations(material: Material) -> Iterator[Drawing]:
     bases = {base: parts for base in material.looks if (parts := _parts(material, base))}
     if not bases:
         raise Absent("no backend without one of its parts is among the runs")
+    compared = {base: _ratios(material, material.against(base)) for base in bases}
+    known = {name for ratios in compared.values() for _, name in ratios}
+    if not any(known & parts.keys() for parts in bases.values()):
+        raise Absent("no part that was left out had decided anything in a run of the whole")
     for base, parts in bases.items():
-        ratios = _ratios(material, material.against(base))
-        places = [
-            place
-            for place in material.matrix.places
-            if any((place, name) in ratios for name in parts)
-        ]
+        ratios = compared[base]
+        ran = {name: look for name, look in parts.items() if any(n == name for _, n in ratios)}
+        idle = [_part(base, name) for name in parts if name not in ran]
+        places = [p for p in material.matrix.places if any((p, name) in ratios for name in ran)]
         title = {material.matrix.title(place): place for place in places}
         for rows in rows_of(list(title)):
-            yield _ablation(material, base, parts, [title[row] for row in rows], ratios)
+            yield _ablation(material, base, ran, idle, [title[row] for row in rows], ratios)
+
+
+def _part(base: str, label: str) -> str:
+    return label.removeprefix(f"{base}-no-")
 
 
 def _parts(material: Material, base: str) -> dict[str, Look]:
@@ -54,10 +61,11 @@ def _ablation(
     material: Material,
     base: str,
     parts: Mapping[str, Look],
+    idle: Sequence[str],
     places: Sequence[Place],
     ratios: Ratios,
 ) -> Drawing:
-    titles = [name.removeprefix(f"{base}-").replace("no-", "without ") for name in parts]
+    titles = [f"without {_part(base, name)}" for name in parts]
     figure, axes = dots([material.matrix.title(place) for place in places], titles)
     for own, (name, look) in zip(axes[0], parts.items(), strict=True):
         _panel(own, [(ratios.get((place, name)), look) for place in places], None)
@@ -68,16 +76,18 @@ def _ablation(
         "the part helps. No dot: it decided nothing there. Bars: "
         f"{bar_words(material.comparison)}. Every panel has a scale of its own."
     )
+    caption += f" It decided nothing anywhere: {listed(idle)}." if idle else ""
     return Drawing(figure, f"{base} without its parts.", caption + not_run(material, places, parts))
 
 
 def light_load(material: Material) -> Iterator[Drawing]:
     """Mean latency ÷ that of the baseline at each regime's lowest load."""
     ratios, base = _ratios(material, material.comparison), material.comparison.baseline
-    looks = {name: look for name, look in material.looks.items() if name != base}
     if not ratios:
         raise Absent(f"there is nothing to hold against {base}")
     light = [regime for regime in material.regimes if len(regime.places) > 1]
+    shown = {name for place, name in ratios if any(place == r.lightest for r in light)}
+    looks = {name: look for name, look in material.looks.items() if name in shown}
     if not light:
         raise Absent("no workload was played at more than one load")
     caption = (

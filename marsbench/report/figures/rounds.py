@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from marsbench.compare.points import Place
 from marsbench.compare.values import RoundRow
 from marsbench.report.canvas import finished, handles, height, legend, lines, panels, titled
 from marsbench.report.figures.drawing import Drawing
-from marsbench.report.figures.fence import Fence, said
+from marsbench.report.figures.fence import Fence, mark, said
 from marsbench.report.figures.measures import Measure, scaled
 from marsbench.report.material import Absent, Material, not_run, sheets
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Rows = Mapping[tuple[Place, str], Sequence[RoundRow]]
 
@@ -70,9 +73,25 @@ def _figure(
             for name, course in _courses(material, place, rows, way).items():
                 values[name] += [seconds for _, seconds in course]
     found = scaled(axes[0, 0], "y", WAYS[0], values)
+    for column, place in enumerate(places):
+        for own, way in zip(axes[:, column], WAYS, strict=True):
+            _marks(own, material, _courses(material, place, rows, way), found)
     legend(figure, handles(material.contenders))
     finished(figure)
     return figure, [("P99 TTFT, s", found)]
+
+
+def _marks(
+    axes: Axes,
+    material: Material,
+    courses: Mapping[str, Sequence[tuple[float, float]]],
+    found: Fence | None,
+) -> None:
+    """Where a course goes furthest beyond the end of the axis."""
+    for name in found.beyond if found else ():
+        round_, seconds = max(courses.get(name) or [(0.0, 0.0)], key=lambda point: point[1])
+        if found and seconds > found.end:
+            mark(axes, "y", round_, material.contenders[name])
 
 
 def _courses(

@@ -10,7 +10,7 @@ from marsbench.compare.points import Place
 from marsbench.report.axes import log_scale, percent_scale
 from marsbench.report.canvas import finished, handles, height, legend, lines, panels, titled
 from marsbench.report.figures.drawing import Drawing
-from marsbench.report.figures.fence import Fence, fence, said
+from marsbench.report.figures.fence import Fence, fence, mark, said
 from marsbench.report.figures.measures import FAR, ROOM
 from marsbench.report.material import Absent, Material, not_run, sheets
 
@@ -109,7 +109,10 @@ def _panel(axes: Axes, material: Material, place: Place, row: Row) -> Fence | No
     found = fence({name: [x for x, _ in course] for name, course in own.items()}, FAR["log"])
     if found:
         axes.set_xlim(min(x for course in own.values() for x, _ in course) / ROOM, found.end * ROOM)
-    log_scale(axes, "x")
+        for name in found.beyond:
+            share = max((share for x, share in own[name] if x <= found.end), default=0.0)
+            mark(axes, "x", share, material.contenders[name])
+    log_scale(axes, "x", 5)
     percent_scale(axes, "y")
     axes.set_xlabel(row.x)
     return found

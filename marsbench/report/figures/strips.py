@@ -21,6 +21,8 @@ STRIP = 0.27
 """Inches of one row."""
 MOST = 10
 """Rows of one figure: more would leave half of a page empty before it."""
+NAMES = 0.6
+"""What the names take beside the columns, in columns of several."""
 NAME = 22
 """Letters of a row's name on one line."""
 SHOWN = 3.0
@@ -39,7 +41,7 @@ def with_data(
 
 def strips(names: Sequence[str], titles: Sequence[str]) -> tuple[Figure, Any]:
     """Panels with room for a backend a row, and these titles above the columns."""
-    above = [titled(title, len(titles) + 1) for title in titles]
+    above = [titled(title, len(titles) + NAMES) for title in titles]
     high = height(len(names) * STRIP, titles=above)
     figure, axes = panels(len(names), len(titles), high=high, sharex="col")
     figure.set_layout_engine("constrained", hspace=0.0, h_pad=0.022)
