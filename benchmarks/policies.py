@@ -20,13 +20,13 @@ LIMIT = 1.15
 
 def scheduler_of(backend: str | None) -> Any:
     """A scheduler with 64 decoding requests and 500 that wait for a place."""
-    from marsbench.engine.settings import EngineSettings
-    from marsbench.engine.sim.hashes import SessionHashes, Writers
-    from marsbench.engine.sim.merge import PolicyScheduler, StockScheduler
-    from marsbench.engine.sim.vllm_core import make_request, make_scheduler, sampled
-    from marsbench.session import Round, Session
-    from marsbench_backends.rounds import RoundInfo
+    from marsbench.core.session import Round, Session
+    from marsbench.core.settings import EngineSettings
+    from marsbench.core.sim.hashes import SessionHashes, Writers
+    from marsbench.core.sim.merge import PolicyScheduler, StockScheduler
+    from marsbench.core.sim.vllm_core import make_request, make_scheduler, sampled
     from marsbench_backends.signals import Future
+    from marsbench_backends.vllm.rounds import RoundInfo
 
     settings = EngineSettings(max_num_seqs=RUNNING)
     config = {} if backend is None else {"marsbench": {"backend": backend}}
@@ -61,7 +61,7 @@ class Clock:
 
 def step_s(scheduler: Any) -> float:
     """Seconds of one step, schedule and update."""
-    from marsbench.engine.sim.vllm_core import sampled
+    from marsbench.core.sim.vllm_core import sampled
 
     scheduler.clock.now += 0.02
     start = time.perf_counter()

@@ -43,7 +43,7 @@ def growing(case: Case) -> list[Any]:
     """15 rounds from about 100k to 240k tokens, arrivals over 3 s a session, gaps of 2 to 40 s."""
     import numpy as np
 
-    from marsbench.session import Round, Session, ToolCall
+    from marsbench.core.session import Round, Session, ToolCall
 
     rng = np.random.default_rng(0)
     sessions = []
@@ -63,7 +63,7 @@ def growing(case: Case) -> list[Any]:
 
 def short(case: Case) -> list[Any]:
     """Three short rounds, one session in four seconds: as many at once, however many in all."""
-    from marsbench.session import Round, Session, ToolCall
+    from marsbench.core.session import Round, Session, ToolCall
 
     rounds = (Round(4_000, 200, (ToolCall("tool", floor_s=5.0),)),) * 3
     return [Session(f"s{n:04}", rounds, 4.0 * n) for n in range(case.sessions)]
@@ -73,9 +73,9 @@ def measure(case: Case, sessions: list[Any]) -> dict[str, float]:
     """CPU seconds of the loop and what it did; in this process."""
     import gc
 
-    from marsbench.engine.settings import EngineSettings
-    from marsbench.engine.sim.simulation import SimConfig, Simulation
-    from marsbench.hardware.profile import load_hardware
+    from marsbench.core.hardware.profile import load_hardware
+    from marsbench.core.settings import EngineSettings
+    from marsbench.core.sim.simulation import SimConfig, Simulation
 
     settings = EngineSettings(kv_blocks=case.blocks, block_size=case.block_size)
     events: list[Any] = []
@@ -97,10 +97,10 @@ def measure(case: Case, sessions: list[Any]) -> dict[str, float]:
 
 def add_ms(tokens: int = 128_000) -> tuple[float, float]:
     """Milliseconds to add a round of that many tokens: a session's first, and a later one."""
-    from marsbench.engine.settings import EngineSettings
-    from marsbench.engine.sim.hashes import SessionHashes, Writers
-    from marsbench.engine.sim.vllm_core import make_request, make_scheduler
-    from marsbench.session import Round, Session
+    from marsbench.core.session import Round, Session
+    from marsbench.core.settings import EngineSettings
+    from marsbench.core.sim.hashes import SessionHashes, Writers
+    from marsbench.core.sim.vllm_core import make_request, make_scheduler
     from marsbench_backends.scheduler import SimScheduler
 
     scheduler = make_scheduler(SimScheduler, EngineSettings(), 100_000, 262_144)

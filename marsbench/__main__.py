@@ -11,7 +11,7 @@ STOPPED = "stopped; a run that had begun keeps its folder."
 def main() -> None:
     """The entry point. Whoever presses Ctrl-C while it is still being loaded reads a sentence."""
     try:
-        from marsbench.cli import main as command_line
+        from marsbench.cli.main import main as command_line
 
         command_line()
     except KeyboardInterrupt:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from pydantic import TypeAdapter
 
-    from marsbench.compare import Comparison
-    from marsbench.runs import RunConfig, RunFolder, RunSummary
-    from marsbench.sweep.run import Report
+    from marsbench.core.runs import RunConfig, RunFolder, RunSummary
+    from marsbench.judge.compare import Comparison
+    from marsbench.judge.sweep.run import Report
 
 
 class RunOptions(TypedDict, total=False):
@@ -115,12 +115,12 @@ class Run:
 
     @property
     def rounds(self) -> pd.DataFrame:
-        """One row a round: the fields of `marsbench.metrics.rounds.RoundRecord`."""
+        """One row a round: the fields of `marsbench.core.metrics.rounds.RoundRecord`."""
         return self.folder.table("rounds")
 
     @property
     def sessions(self) -> pd.DataFrame:
-        """One row a session: the fields of `marsbench.metrics.sessions.SessionRecord`."""
+        """One row a session: the fields of `marsbench.core.metrics.sessions.SessionRecord`."""
         return self.folder.table("sessions")
 
 
@@ -131,11 +131,11 @@ def run(backend: str, **options: Unpack[RunOptions]) -> Run:
     A run that is not valid is returned like any other: its summary says why.
     Raises UsageError for what cannot be asked for, RunFailedError when the run cannot go on.
     """
-    from marsbench.cli import command
-    from marsbench.engine.asked import request_of
-    from marsbench.engine.run import run as play
-    from marsbench.runs import RunFolder
-    from marsbench.typed import words
+    from marsbench.asked import request_of
+    from marsbench.cli.main import command
+    from marsbench.cli.typed import words
+    from marsbench.core.runs import RunFolder
+    from marsbench.engines import run as play
 
     given = {"backend": backend, **_checked(options)}
     asked = words(command().commands["run"], given)
@@ -157,9 +157,9 @@ def sweep(
     `if __name__ == "__main__":`. Returns the folder, how many cells there are and were played, and
     the failures, each with its sentence.
     """
-    from marsbench.sweep.cluster import Cluster
-    from marsbench.sweep.run import local
-    from marsbench.sweep.run import sweep as play
+    from marsbench.judge.sweep.cluster import Cluster
+    from marsbench.judge.sweep.run import local
+    from marsbench.judge.sweep.run import sweep as play
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be at least 1, not {jobs}; leave it out for one a core.")
@@ -169,7 +169,7 @@ def sweep(
 
 def load(path: str | Path) -> Run:
     """A run that was played before. Raises UsageError where there is none."""
-    from marsbench.runs import RunFolder
+    from marsbench.core.runs import RunFolder
 
     return Run(RunFolder.open(Path(path)))
 
@@ -184,10 +184,10 @@ def compare(
 ) -> Comparison:
     """Runs, sweeps and folders of runs held against each other, as `marsbench compare` does.
 
-    `marsbench.compare.frame` makes a pandas frame of any of its rows. Raises UsageError for what
-    is not alike.
+    `marsbench.judge.compare.frame` makes a pandas frame of any of its rows. Raises UsageError for
+    what is not alike.
     """
-    from marsbench.compare import compare as assembled
+    from marsbench.judge.compare import compare as assembled
 
     return assembled(
         [one.path if isinstance(one, Run) else Path(one) for one in runs],
@@ -200,7 +200,7 @@ def compare(
 
 def _defaults() -> dict[str, Any]:
     """What the command line takes where nothing is given."""
-    from marsbench import cli
+    from marsbench.cli import main as cli
 
     return {name: option.default for name, option in signature(cli.run).parameters.items()}
 
@@ -213,7 +213,7 @@ def _reader() -> TypeAdapter[RunOptions]:
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options by the parameters of `marsbench.cli.run`. Raises UsageError for a wrong one."""
+    """The options by the parameters of `cli.main.run`. Raises UsageError for a wrong one."""
     from pydantic import ValidationError
 
     from marsbench.problems import first_problem

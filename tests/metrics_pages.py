@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marsbench.server_metrics import ServerMetrics
+from marsbench.serve.metrics_page import ServerMetrics
 
 # `marsbench serve --emulate h200:qwen3-coder-30b --kv-blocks 1000 -- --data-parallel-size 2`, with
 # the labels of its caches' other settings left out and its zeros changed.

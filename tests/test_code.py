@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from marsbench import code
-from marsbench.code import BACKENDS, RUN, SIMULATION, TIMES_ALONE, Code
+from marsbench.core import code
+from marsbench.core.code import BACKENDS, DECIDES, RUN, Code, simulation_hash
+from marsbench_backends.policies.fcfs import FCFS
 
-PARTS = {"times alone": TIMES_ALONE, "simulation": SIMULATION, "run": RUN}
-ALL, NOT_ALONE, LIVE = ("times alone", "simulation", "run"), ("simulation", "run"), ("run",)
+PARTS = {"every policy": DECIDES, "run": RUN}
+BOTH, RUNS = ("every policy", "run"), ("run",)
 
 COUNTS: dict[str, tuple[str, ...]] = {
-    "marsbench/session.py": ALL,
-    "marsbench/events.py": ALL,
-    "marsbench/workload/files.py": ALL,
-    "marsbench/hardware/tables.py": ALL,
-    "marsbench/hardware/data/gpus.toml": ALL,
-    "marsbench/hardware/data/steptime/h200-qwen3-coder-30b-bf16.json": ALL,
-    "marsbench/engine/sim/merge.py": ALL,
-    "marsbench/engine/entrance.py": ALL,
-    "marsbench/engine/settings.py": ALL,
-    "marsbench/engine/isolated.py": ALL,
-    "backends/marsbench_backends/scheduler.py": ALL,
-    "backends/marsbench_backends/vllm_queue.py": ALL,
-    "backends/marsbench_backends/mars.py": NOT_ALONE,
-    "backends/marsbench_backends/mars_admission.py": NOT_ALONE,
-    "marsbench/workload/generate.py": NOT_ALONE,
-    "marsbench/engine/simulated.py": NOT_ALONE,
-    "marsbench/metrics/goodput.py": NOT_ALONE,
-    "marsbench/runs/summary.py": NOT_ALONE,
-    "marsbench/sweep/scaling.py": NOT_ALONE,
-    "marsbench/engine/live/client.py": LIVE,
-    "marsbench/gateway/control.py": LIVE,
-    "workloads/ilr-1.toml": LIVE,
+    "marsbench/core/session.py": BOTH,
+    "marsbench/core/events.py": BOTH,
+    "marsbench/core/workload/files.py": BOTH,
+    "marsbench/core/hardware/tables.py": BOTH,
+    "marsbench/core/hardware/data/gpus.toml": BOTH,
+    "marsbench/core/hardware/data/steptime/h200-qwen3-coder-30b-bf16.json": BOTH,
+    "marsbench/core/sim/merge.py": BOTH,
+    "marsbench/core/entrance.py": BOTH,
+    "marsbench/core/settings.py": BOTH,
+    "marsbench/core/isolated.py": BOTH,
+    "backends/marsbench_backends/scheduler.py": BOTH,
+    "backends/marsbench_backends/vllm/queue.py": BOTH,
+    "backends/marsbench_backends/policies/mars.py": RUNS,
+    "backends/marsbench_backends/policies/mars_admission.py": RUNS,
+    "marsbench/core/workload/generate.py": BOTH,
+    "marsbench/core/simulated.py": BOTH,
+    "marsbench/core/metrics/goodput.py": BOTH,
+    "marsbench/core/runs/summary.py": BOTH,
+    "marsbench/core/workload/scaling.py": BOTH,
+    "marsbench/wall/live/client.py": RUNS,
+    "marsbench/gateway/control.py": RUNS,
+    "workloads/ilr-1.toml": RUNS,
     "marsbench/report/tables.py": (),
-    "marsbench/compare/show.py": (),
-    "marsbench/workload/show.py": (),
-    "marsbench/hardware/plot.py": (),
-    "marsbench/tables.py": (),
-    "marsbench/cli.py": (),
+    "marsbench/judge/compare/show.py": (),
+    "marsbench/show/workload.py": (),
+    "marsbench/show/hardware_plot.py": (),
+    "marsbench/show/run.py": (),
+    "marsbench/cli/main.py": (),
 }
 
 
@@ -73,9 +75,9 @@ def test_a_copy_of_the_code_has_its_hash(tree: Path) -> None:
 
 def test_a_file_under_another_name_is_other_code(tree: Path) -> None:
     before = hashes(tree)
-    moved = (tree / "marsbench/engine/sim/merge.py").rename(tree / "marsbench/engine/sim/m.py")
+    moved = (tree / "marsbench/core/sim/merge.py").rename(tree / "marsbench/core/sim/m.py")
     after = hashes(tree)
-    moved.rename(tree / "marsbench/engine/sim/merge.py")
+    moved.rename(tree / "marsbench/core/sim/merge.py")
     assert all(before[name] != after[name] for name in PARTS)
 
 
@@ -100,12 +102,12 @@ def test_another_python_changes_every_hash_and_its_patch_none(
 
 
 def test_each_part_is_in_the_next() -> None:
-    alone, simulation, run = (set(part.files()) for part in PARTS.values())
-    assert alone < simulation < run
+    every_policy, run = (set(part.files()) for part in PARTS.values())
+    assert every_policy < run
 
 
 def test_every_place_that_is_named_is_there() -> None:
-    installed = {"marsbench/workload/recipes"}  # in a wheel; `workloads` in a checkout
+    installed = {"marsbench/core/workload/recipes"}  # in a wheel; `workloads` in a checkout
     for part in PARTS.values():
         for place in {*part.places, *part.without} - installed:
             assert code._path(code.ROOT, place).exists(), place
@@ -116,3 +118,16 @@ def test_installed_the_backends_lie_beside(tree: Path, tmp_path: Path) -> None:
     shutil.copytree(tree / "backends" / BACKENDS, tmp_path / BACKENDS)
     part = Code((BACKENDS,))
     assert len(part.files(tmp_path)) == len(part.files(tree)) > 20
+
+
+def test_a_policy_counts_for_its_own_runs_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "own_policy.py"
+    file.write_text("from marsbench_backends.policy import Policy\n\nclass Own(Policy): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = import_module("own_policy").Own
+    before, fcfs = simulation_hash(own), simulation_hash(FCFS)
+    file.write_text(file.read_text() + "# another\n")
+    code._content.cache_clear()
+    assert simulation_hash(own) != before != fcfs == simulation_hash(FCFS)

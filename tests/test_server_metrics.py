@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.server_metrics import ServerMetrics, read_server_metrics
+from marsbench.serve.metrics_page import ServerMetrics, read_server_metrics
 from metrics_pages import NO_PAGE, OF_TWO_ENGINES, TWO_ENGINES
 
 USAGE = 'vllm:kv_cache_usage_perc{engine="%d"} %s\n'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.session import Cut, Generate, Round, RunTools, Session, ToolCall, play
+from marsbench.core.session import Cut, Generate, Round, RunTools, Session, ToolCall, play
 
 
 def lengths(*rounds: Round) -> list[int]:

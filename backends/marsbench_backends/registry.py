@@ -14,22 +14,22 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from marsbench_backends.admission import Admission, FixedCap
-from marsbench_backends.contract import check_class, check_values
+from marsbench_backends.answers.contract import check_class, check_values
 from marsbench_backends.parameters import Parameter, make, parameters_of
 from marsbench_backends.policy import Policy
 
 BACKENDS = {
-    "autellix": "marsbench_backends.autellix:Autellix",
-    "autellix-atlas": "marsbench_backends.autellix:AutellixAtlas",
-    "continuum": "marsbench_backends.continuum:Continuum",
-    "continuum-static": "marsbench_backends.continuum_static:ContinuumStatic",
-    "fcfs": "marsbench_backends.fcfs:FCFS",
-    "fcfs-cap": "marsbench_backends.fcfs:FCFS+marsbench_backends.admission:FixedCap",
-    "infercept": "marsbench_backends.infercept:InferCept",
-    "infercept-static": "marsbench_backends.infercept_static:InferCeptStatic",
-    "mars": "marsbench_backends.mars:Mars",
-    "mars-released": "marsbench_backends.mars_released:MarsReleased",
-    "oracle": "marsbench_backends.oracle:Oracle",
+    "autellix": "marsbench_backends.policies.autellix:Autellix",
+    "autellix-atlas": "marsbench_backends.policies.autellix:AutellixAtlas",
+    "continuum": "marsbench_backends.policies.continuum:Continuum",
+    "continuum-static": "marsbench_backends.policies.continuum_static:ContinuumStatic",
+    "fcfs": "marsbench_backends.policies.fcfs:FCFS",
+    "fcfs-cap": "marsbench_backends.policies.fcfs:FCFS+marsbench_backends.admission:FixedCap",
+    "infercept": "marsbench_backends.policies.infercept:InferCept",
+    "infercept-static": "marsbench_backends.policies.infercept_static:InferCeptStatic",
+    "mars": "marsbench_backends.policies.mars:Mars",
+    "mars-released": "marsbench_backends.policies.mars_released:MarsReleased",
+    "oracle": "marsbench_backends.policies.oracle:Oracle",
 }
 ENTRY_POINTS = "marsbench.backends"
 

@@ -28,14 +28,11 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from marsbench_backends import registry
-from marsbench_backends.answers import Answers
+from marsbench_backends.answers.policy import Answers
+from marsbench_backends.answers.wrong import refuse
 from marsbench_backends.cost import EngineCost, engine_cost
-from marsbench_backends.decisions import Decisions
-from marsbench_backends.fcfs import FCFS
-from marsbench_backends.holds import Holds, discard
-from marsbench_backends.host_memory import HostMemory
+from marsbench_backends.policies.fcfs import FCFS
 from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Swap
-from marsbench_backends.rounds import RoundInfo
 from marsbench_backends.signals import (
     FirstToken,
     RoundEnded,
@@ -47,12 +44,15 @@ from marsbench_backends.signals import (
     Signal,
     StepEnded,
 )
-from marsbench_backends.vllm_host import HostConnector
-from marsbench_backends.vllm_queue import PolicyQueue
-from marsbench_backends.vllm_server import ServerMixin
-from marsbench_backends.vllm_views import EngineView, VllmReq
-from marsbench_backends.watch import BlockWatch
-from marsbench_backends.wrong import refuse
+from marsbench_backends.vllm.decisions import Decisions
+from marsbench_backends.vllm.holds import Holds, discard
+from marsbench_backends.vllm.host import HostConnector
+from marsbench_backends.vllm.host_memory import HostMemory
+from marsbench_backends.vllm.queue import PolicyQueue
+from marsbench_backends.vllm.rounds import RoundInfo
+from marsbench_backends.vllm.server import ServerMixin
+from marsbench_backends.vllm.views import EngineView, VllmReq
+from marsbench_backends.vllm.watch import BlockWatch
 
 if TYPE_CHECKING:
     from vllm.v1.core.sched.output import SchedulerOutput

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from marsbench_backends.session_table import names_of
+from marsbench_backends.vllm.session_table import names_of
 
 BYTES_PER_TOKEN = 4
 SESSION_HEADERS = ("X-Session-ID", "x-litellm-session-id")

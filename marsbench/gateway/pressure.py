@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from marsbench.gateway.sessions import Pressure
-from marsbench.server_metrics import read_server_metrics
+from marsbench.serve.metrics_page import read_server_metrics
 
 
 def read(page: str, num_blocks: int | None = None) -> Pressure:

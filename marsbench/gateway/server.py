@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from marsbench import __version__, clock
-from marsbench.engine.backends import Choice
+from marsbench.core.backends import Choice
 from marsbench.errors import UsageError
 from marsbench.gateway import pressure
 from marsbench.gateway.control import Control, UnreadableError
@@ -22,8 +22,8 @@ from marsbench.gateway.proxy import Proxy, refusal
 from marsbench.gateway.sessions import Pressure, Sessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
-from marsbench_backends.admission_answers import watched
-from marsbench_backends.wrong import WarnOnce
+from marsbench_backends.answers.admission import watched
+from marsbench_backends.answers.wrong import WarnOnce
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from marsbench import events
-from marsbench.engine.entrance import Entrance
+from marsbench.core import events
+from marsbench.core.entrance import Entrance
 from marsbench.gateway.asked import Asked
 from marsbench.gateway.load import LoadRules
 from marsbench_backends import signals

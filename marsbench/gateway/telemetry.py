@@ -8,7 +8,7 @@ from itertools import islice
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from marsbench import events
+from marsbench.core import events
 from marsbench.gateway.sessions import Pressure, Sessions
 
 PREFIX = "marsbench_gateway_"

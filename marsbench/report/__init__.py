@@ -1,7 +1,7 @@
 """A report of runs: PDF, HTML or Markdown. It computes nothing.
 
 build      from folders to the file that was asked for
-material   the runs that were given, compared once by `marsbench.compare`
+material   the runs that were given, compared once by `marsbench.judge.compare`
 sections   which figures and tables, in which order; chapters: those with figures
 summary    the first page: what to take (standing), who leads where (front), of what (world)
 paper      the MARS paper's numbers beside these runs', where the verdicts were asked for

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from marsbench.compare.values import Source
-from marsbench.runs.summary import CAP_SEARCH
+from marsbench.core.runs.summary import CAP_SEARCH
+from marsbench.judge.compare.values import Source
 
 Words = tuple[str, ...]
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from marsbench.report.looks import Look
-from marsbench.report.words import wrapped
+from marsbench.text.words import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from marsbench.compare.values import Source
+from marsbench.judge.compare.values import Source
 from marsbench.report.argv import options_of
 from marsbench.report.material import Material
 
@@ -60,7 +60,7 @@ def shown(path: Path) -> str:
 
 def _sweep(name: str, path: Path) -> str:
     """By name where it is one of ours, else by its file, of which sweep.json keeps the text."""
-    from marsbench.sweep.spec import sweep_names
+    from marsbench.judge.sweep.spec import sweep_names
 
     file = name if name in sweep_names() else f"{name}.toml"
     out = "" if shown(path) == f"results/{name}" else f" -o {shlex.quote(shown(path))}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from marsbench.compare.points import Place
-from marsbench.compare.values import Difference
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.values import Difference
 from marsbench.report.document import Table
 from marsbench.report.material import Material
 from marsbench.report.spans import bracket_words, with_interval
 from marsbench.report.standing import Field, against, choices, fields, recommended
-from marsbench.report.words import few, percent, short, span, times
+from marsbench.text.words import few, percent, short, span, times
 
 
 def in_front(material: Material) -> Table:

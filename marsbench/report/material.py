@@ -8,15 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from marsbench.compare import compare, traces
-from marsbench.compare.points import Matrix, Place
-from marsbench.compare.values import Comparison, Traces
+from marsbench.core.runs import RunFolder
 from marsbench.errors import UsageError, unknown_name
+from marsbench.judge.compare import compare, traces
+from marsbench.judge.compare.points import Matrix, Place
+from marsbench.judge.compare.values import Comparison, Traces
+from marsbench.judge.paper.systems import MARS
+from marsbench.judge.sweep.folder import PLAN, SweepFolder
 from marsbench.report.looks import Look, is_ablation, looks_of
-from marsbench.report.words import listed
-from marsbench.reproduce.systems import MARS
-from marsbench.runs import RunFolder
-from marsbench.sweep.folder import PLAN, SweepFolder
+from marsbench.text.words import listed
 
 SHEET = 5
 """Regimes that stand side by side; more go onto a figure of their own."""

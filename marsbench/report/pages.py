@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from marsbench.report.canvas import to_bytes
 from marsbench.report.document import Document, Plate, Table
-from marsbench.report.words import pieces
+from marsbench.text.words import pieces
 
 if TYPE_CHECKING:
     from jinja2 import Environment

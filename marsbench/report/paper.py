@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from marsbench.compare.caps import sentences
-from marsbench.compare.figures import goodput_name
-from marsbench.compare.points import Place
-from marsbench.compare.values import Difference
+from marsbench.judge.compare.caps import sentences
+from marsbench.judge.compare.figures import goodput_name
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.values import Difference
+from marsbench.judge.paper.claims import CLAIMS, OURS
+from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
+from marsbench.judge.paper.tables import reasons, thresholds
+from marsbench.judge.paper.verdicts import NOTHING, Finding
 from marsbench.report.document import Block, Points, Section, Table, Text
 from marsbench.report.material import Material
 from marsbench.report.spans import bracket_words, with_interval
-from marsbench.report.words import UNMEASURED, listed, percent, short
-from marsbench.reproduce.claims import CLAIMS, OURS
-from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
-from marsbench.reproduce.tables import reasons, thresholds
-from marsbench.reproduce.verdicts import NOTHING, Finding
+from marsbench.text.words import UNMEASURED, listed, percent, short
 
 LATENCY = "latency_mean_s"
 MISSED = ("partly", "not reached", "not exercised")

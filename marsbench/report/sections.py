@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from marsbench.judge.paper.systems import MARS
 from marsbench.report import paper, tables
 from marsbench.report.canvas import our_style
 from marsbench.report.chapters import CHAPTERS
@@ -12,8 +13,7 @@ from marsbench.report.document import Block, Code, Document, Plate, Points, Sect
 from marsbench.report.figures import FIGURES
 from marsbench.report.material import Absent, Material
 from marsbench.report.summary import summary
-from marsbench.report.words import count, each, listed
-from marsbench.reproduce.systems import MARS
+from marsbench.text.words import count, each, listed
 
 Step = Callable[[str], None]
 """Told of each part that is begun."""

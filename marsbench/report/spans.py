@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from marsbench.compare.values import Comparison, Difference
-from marsbench.intervals import fewest
-from marsbench.report.words import UNMEASURED, times
+from marsbench.judge.compare.values import Comparison, Difference
+from marsbench.judge.intervals import fewest
+from marsbench.text.words import UNMEASURED, times
 
 HARD = "\N{NO-BREAK SPACE}"
 

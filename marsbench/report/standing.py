@@ -1,17 +1,17 @@
-"""Who leads where, and which backend to take: by `marsbench.compare`'s own rule of a clear lead."""
+"""Who leads where, and which backend to take: by `judge.compare`'s rule of a clear lead."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from marsbench.compare.figures import goodput_name
-from marsbench.compare.points import Place
-from marsbench.compare.ranking import LATENCY, Standing, is_ahead, ranking, standings
-from marsbench.compare.values import Difference
+from marsbench.core.runs.summary import CAP_SEARCH
+from marsbench.judge.compare.figures import goodput_name
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.ranking import LATENCY, Standing, is_ahead, ranking, standings
+from marsbench.judge.compare.values import Difference
+from marsbench.judge.paper.systems import BOUND
 from marsbench.report.material import Material
-from marsbench.reproduce.systems import BOUND
-from marsbench.runs.summary import CAP_SEARCH
 
 
 @dataclass(frozen=True, slots=True)

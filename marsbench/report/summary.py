@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from marsbench.compare.figures import goodput_name
-from marsbench.compare.points import Place
-from marsbench.compare.values import Difference
-from marsbench.intervals import fewest
+from marsbench.judge.compare.figures import goodput_name
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.values import Difference
+from marsbench.judge.intervals import fewest
 from marsbench.report.document import Block, Points, Text
 from marsbench.report.front import in_front
 from marsbench.report.material import Material
 from marsbench.report.standing import Field, against, bounds, choices, fields, led, recommended
-from marsbench.report.words import count, few, listed, percent, quoted, short, span, times
 from marsbench.report.world import terms, world
+from marsbench.text.words import count, few, listed, percent, quoted, short, span, times
 
 LATENCY = "latency_mean_s"
 FEW = 3

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from marsbench.compare.caps import by_backend, in_words
-from marsbench.compare.figures import goodput_name
-from marsbench.compare.points import Place
-from marsbench.compare.tally import Carrier, tally
-from marsbench.compare.values import Estimate, Fairness, Source
+from marsbench.judge.compare.caps import by_backend, in_words
+from marsbench.judge.compare.figures import goodput_name
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.tally import Carrier, tally
+from marsbench.judge.compare.values import Estimate, Fairness, Source
+from marsbench.judge.paper.part_tables import decision_rows
 from marsbench.report.document import Table
 from marsbench.report.material import Material, Regime, sheets
-from marsbench.report.words import UNMEASURED, count, each, listed, percent, short
-from marsbench.reproduce.part_tables import decision_rows
+from marsbench.text.words import UNMEASURED, count, each, listed, percent, short
 
 ABREAST = 5
 """Places beside each other in a table of cells of three numbers."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from marsbench.compare.points import Place
-from marsbench.compare.ranking import LEVEL_GOODPUT, LEVEL_LATENCY
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.ranking import LEVEL_GOODPUT, LEVEL_LATENCY
 from marsbench.report.material import Material
-from marsbench.report.words import listed, span
+from marsbench.text.words import listed, span
 
 
 def world(material: Material) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from marsbench.core.hardware.cost import HardwareCost
+from marsbench.core.hardware.profile import Hardware, load_hardware
 from marsbench.errors import UsageError
-from marsbench.hardware.cost import HardwareCost
-from marsbench.hardware.profile import Hardware, load_hardware
 
 
 def emulated_hardware(name: str) -> Hardware:

@@ -11,10 +11,10 @@ from typing import Any
 
 import marsbench
 import marsbench_backends
-from marsbench.engine.backends import Choice
-from marsbench.engine.settings import EngineSettings
+from marsbench.core.backends import Choice
+from marsbench.core.hardware.profile import Hardware
+from marsbench.core.settings import EngineSettings
 from marsbench.errors import UsageError
-from marsbench.hardware.profile import Hardware
 from marsbench.serve.emulated import check_speed, emulated_hardware
 
 LOOPBACK = "127.0.0.1"

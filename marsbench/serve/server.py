@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marsbench.engine.progress import waiting_for
 from marsbench.errors import RunFailedError, UsageError
 from marsbench.extras import require
 from marsbench.patience import Patience, await_end, await_nobody
@@ -25,6 +24,7 @@ from marsbench.serve.log import reason, tail
 from marsbench.serve.model_folder import write_model
 from marsbench.serve.plan import ServeRequest, command, environment, max_model_len
 from marsbench.serve.plugin import write_plugin
+from marsbench.text.progress import waiting_for
 
 if TYPE_CHECKING:
     import httpx

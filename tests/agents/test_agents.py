@@ -13,15 +13,15 @@ import psutil
 import pytest
 
 from agents.world import play, replayed
-from marsbench.engine.openhands.agents import WORKER
-from marsbench.engine.openhands.environment import agents_python
-from marsbench.engine.openhands.results import read_results
+from marsbench.core.events import GpuEnd, GpuSubmit, RoundReady, SessionEnded, ToolEnd, ToolStart
+from marsbench.core.workload.make import Knobs
 from marsbench.errors import UsageError
-from marsbench.events import GpuEnd, GpuSubmit, RoundReady, SessionEnded, ToolEnd, ToolStart
-from marsbench.replay.chat import Answer, Asked, Call
-from marsbench.replay.recording import load_recordings
+from marsbench.model.chat import Answer, Asked, Call
+from marsbench.model.recording import load_recordings
 from marsbench.tasks.tokens import count_tokens
-from marsbench.workload.make import Knobs
+from marsbench.wall.agents.agents import WORKER
+from marsbench.wall.agents.environment import agents_python
+from marsbench.wall.agents.results import read_results
 
 try:
     agents_python()

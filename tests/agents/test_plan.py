@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from marsbench.engine.openhands import environment
-from marsbench.engine.openhands.environment import agents_python
-from marsbench.engine.openhands.options import OpenHandsOptions
-from marsbench.engine.openhands.plan import AgentPlan, make_plan
+from marsbench.core.workload.make import Knobs
 from marsbench.errors import UsageError
 from marsbench.tasks.files import load_tasks
-from marsbench.workload.make import Knobs
+from marsbench.wall.agents import environment
+from marsbench.wall.agents.environment import agents_python
+from marsbench.wall.agents.options import OpenHandsOptions
+from marsbench.wall.agents.plan import AgentPlan, make_plan
 
 TASKS = load_tasks("shipped")
 

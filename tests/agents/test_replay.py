@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 
 from marsbench.errors import UsageError
-from marsbench.replay.chat import Answer, Asked, Call, RefusedError
-from marsbench.replay.models import ChatEndpoint, Recorder, Replay
-from marsbench.replay.normal import heard, normal, workspace_of
-from marsbench.replay.player import RulePlayer
-from marsbench.replay.recording import Recording, load_recordings
-from marsbench.replay.server import ChatServer, http_client, serving
+from marsbench.model.chat import Answer, Asked, Call, RefusedError
+from marsbench.model.models import ChatEndpoint, Recorder, Replay
+from marsbench.model.normal import heard, normal, workspace_of
+from marsbench.model.player import RulePlayer
+from marsbench.model.recording import Recording, load_recordings
+from marsbench.model.server import ChatServer, http_client, serving
 from marsbench.tasks.files import load_tasks
 from marsbench.tasks.task import first_message
 

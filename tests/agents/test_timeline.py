@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from marsbench.engine.openhands.timeline import SLACK_S, Timeline
-from marsbench.events import Event, GpuSubmit, PromptCached, RoundReady, SessionEnded
-from marsbench.metrics.check import Checker
+from marsbench.core.events import Event, GpuSubmit, PromptCached, RoundReady, SessionEnded
+from marsbench.core.metrics.check import Checker
+from marsbench.wall.agents.timeline import SLACK_S, Timeline
 
 LATER = 100.0
 

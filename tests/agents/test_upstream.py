@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from marsbench.replay.chat import Answer, Asked, Call, RefusedError
-from marsbench.replay.server import http_client
-from marsbench.replay.upstream import Upstream
+from marsbench.model.chat import Answer, Asked, Call, RefusedError
+from marsbench.model.server import http_client
+from marsbench.model.upstream import Upstream
 from marsbench.tasks.tokens import token_ids
 
 GENERATED = [200, 201, 202]

@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from marsbench.engine.backends import choose
-from marsbench.engine.openhands.options import OpenHandsOptions
-from marsbench.engine.request import RunRequest
-from marsbench.engine.run import run
-from marsbench.hardware.profile import load_hardware
-from marsbench.replay.chat import Answer, Asked
-from marsbench.replay.models import Model, Replay
-from marsbench.replay.recording import Recording, load_recordings
-from marsbench.replay.server import ChatServer, serving
-from marsbench.runs import RunFolder, RunSummary
-from marsbench.workload.make import Knobs
+from marsbench.core.backends import choose
+from marsbench.core.hardware.profile import load_hardware
+from marsbench.core.request import RunRequest
+from marsbench.core.runs import RunFolder, RunSummary
+from marsbench.core.workload.make import Knobs
+from marsbench.engines import run
+from marsbench.model.chat import Answer, Asked
+from marsbench.model.models import Model, Replay
+from marsbench.model.recording import Recording, load_recordings
+from marsbench.model.server import ChatServer, serving
+from marsbench.wall.agents.options import OpenHandsOptions
 from waits import until
 
 
@@ -89,7 +89,7 @@ def play(
                 hardware=load_hardware(),
                 output=output,
                 show_progress=False,
-                openhands=OpenHandsOptions(url=url, tasks=tasks, **options),
+                own=OpenHandsOptions(url=url, tasks=tasks, **options),
             )
         )
     return RunFolder.open(path), summary

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from house.sources import our_modules
+from house.sources import is_in, our_imports, our_modules
 
 HARNESS = (
     *("marsbench", "numpy", "pandas", "pyarrow", "scipy", "pydantic", "typer", "rich", "httpx"),
@@ -23,8 +23,12 @@ print(*[name for name in {absent!r} if name in sys.modules])
 
 
 def needs_vllm(name: str) -> bool:
-    last = name.rpartition(".")[2]
-    return last == "scheduler" or last.startswith("vllm_")
+    """Whether it imports vLLM, itself or through another module of ours."""
+    targets = [found.target for found in our_imports() if found.importer == name]
+    if any(is_in(target, "vllm") for target in targets):
+        return True
+    ours = {m for m, _ in our_modules() if any(is_in(target, m) for target in targets)}
+    return any(needs_vllm(m) for m in ours if is_in(m, "marsbench_backends"))
 
 
 MODULES = [name for name, _ in our_modules() if name.split(".")[0] == "marsbench_backends"]
@@ -43,8 +47,9 @@ def test_policies_load_nothing_of_the_harness_nor_vllm() -> None:
 
 
 def test_the_list_is_of_all_modules() -> None:
-    assert {"marsbench_backends.mars", "marsbench_backends.session_table"} <= set(PURE)
-    assert "marsbench_backends.vllm_server" in set(MODULES) - set(PURE)
+    pure = {"marsbench_backends.policies.mars", "marsbench_backends.vllm.session_table"}
+    assert pure <= set(PURE)
+    assert "marsbench_backends.vllm.server" in set(MODULES) - set(PURE)
 
 
 @pytest.mark.vllm

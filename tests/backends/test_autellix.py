@@ -19,7 +19,7 @@ from backends.builders import (
     submitted,
     told,
 )
-from marsbench_backends.autellix import Autellix, AutellixAtlas
+from marsbench_backends.policies.autellix import Autellix, AutellixAtlas
 from marsbench_backends.signals import Signal
 
 

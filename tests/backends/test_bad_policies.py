@@ -11,10 +11,10 @@ pytest.importorskip("vllm")
 
 from backends.bad import BAD, BAD_ADMISSION
 from backends.world import SETTINGS, hardware, workload
-from marsbench.engine.sim import watchdog
-from marsbench.engine.sim.simulation import SimConfig, Simulation
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.sim import watchdog
+from marsbench.core.sim.simulation import SimConfig, Simulation
 from marsbench.errors import RunFailedError
-from marsbench.session import Round, Session, ToolCall
 from marsbench_backends.admission import Admission
 from marsbench_backends.policy import Keep, Policy
 

@@ -17,15 +17,15 @@ import pytest
 
 pytest.importorskip("vllm")
 
-from marsbench.engine.backends import choose
-from marsbench.engine.cap_search import best_cap
-from marsbench.engine.settings import EngineSettings
-from marsbench.engine.sim.simulation import SimConfig, Simulation
-from marsbench.events import Event, SessionAdmitted, SessionArrived, SessionEnded
-from marsbench.hardware.profile import load_hardware
-from marsbench.session import Session
-from marsbench.workload.make import Knobs, make_workload
-from marsbench.workload.recipe import load_recipe
+from marsbench.core.backends import choose
+from marsbench.core.cap_search import best_cap
+from marsbench.core.events import Event, SessionAdmitted, SessionArrived, SessionEnded
+from marsbench.core.hardware.profile import load_hardware
+from marsbench.core.session import Session
+from marsbench.core.settings import EngineSettings
+from marsbench.core.sim.simulation import SimConfig, Simulation
+from marsbench.core.workload.make import Knobs, make_workload
+from marsbench.core.workload.recipe import load_recipe
 from marsbench_backends.registry import BACKENDS
 
 pytestmark = pytest.mark.vllm

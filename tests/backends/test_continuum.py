@@ -18,9 +18,9 @@ from backends.builders import (
     submitted,
     told,
 )
-from marsbench_backends.continuum import Continuum, best_cold_ttl_s, best_ttl_s
-from marsbench_backends.continuum_static import ContinuumStatic
-from marsbench_backends.correlation import Correlation
+from marsbench_backends.parts.correlation import Correlation
+from marsbench_backends.policies.continuum import Continuum, best_cold_ttl_s, best_ttl_s
+from marsbench_backends.policies.continuum_static import ContinuumStatic
 from marsbench_backends.policy import Keep, Policy, Release
 from marsbench_backends.signals import Signal
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marsbench_backends.host_memory import HostMemory, Lane
+from marsbench_backends.vllm.host_memory import HostMemory, Lane
 
 A, B, C, D = b"a", b"b", b"c", b"d"
 

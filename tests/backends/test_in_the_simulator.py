@@ -16,10 +16,10 @@ import pytest
 pytest.importorskip("vllm")
 
 from backends.world import SETTINGS, simulate, summary, workload
-from marsbench.engine.settings import EngineSettings
-from marsbench.engine.sim.simulation import Simulation
-from marsbench.events import Event, GpuEnd, GpuStart, GpuSubmit, Held, SessionEnded, Unheld
-from marsbench.session import Round, Session, ToolCall
+from marsbench.core.events import Event, GpuEnd, GpuStart, GpuSubmit, Held, SessionEnded, Unheld
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.settings import EngineSettings
+from marsbench.core.sim.simulation import Simulation
 from marsbench_backends.registry import BACKENDS
 
 pytestmark = pytest.mark.vllm

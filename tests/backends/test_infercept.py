@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from backends.builders import FakeView, order, paused, req, running, submitted, told
-from marsbench_backends.infercept import Batch, InferCept, preserve_waste
-from marsbench_backends.infercept_static import InferCeptStatic
+from marsbench_backends.policies.infercept import Batch, InferCept, preserve_waste
+from marsbench_backends.policies.infercept_static import InferCeptStatic
 from marsbench_backends.policy import Keep, Paused, Release, Swap
 
 ALONE = Batch(0, 0)

@@ -20,7 +20,7 @@ from backends.builders import (
     submitted,
     told,
 )
-from marsbench_backends.mars import Mars
+from marsbench_backends.policies.mars import Mars
 from marsbench_backends.policy import Keep, Release
 from marsbench_backends.signals import Signal, ToolEnded
 

@@ -8,7 +8,7 @@ import pytest
 
 from backends.builders import gone, submitted
 from backends.mars_world import inside, queue, state
-from marsbench_backends.mars_admission import MarsAdmission
+from marsbench_backends.policies.mars_admission import MarsAdmission
 from marsbench_backends.signals import Signal, ToolEnded, ToolStarted
 
 

@@ -17,9 +17,7 @@ import pytest
 pytest.importorskip("vllm")
 
 from backends.world import SETTINGS, hardware, workload
-from marsbench.engine.settings import EngineSettings
-from marsbench.engine.sim.simulation import SimConfig, Simulation
-from marsbench.events import (
+from marsbench.core.events import (
     Event,
     GpuEnd,
     Held,
@@ -29,12 +27,14 @@ from marsbench.events import (
     SessionEnded,
     Unheld,
 )
-from marsbench.reproduce.parts import PARTS, exercised
-from marsbench.session import Round, Session, ToolCall
-from marsbench.sweep.spec import find_sweep, read_sweep_file
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.settings import EngineSettings
+from marsbench.core.sim.simulation import SimConfig, Simulation
+from marsbench.judge.paper.parts import PARTS, exercised
+from marsbench.judge.sweep.spec import find_sweep, read_sweep_file
 from marsbench_backends.admission import EngineState
-from marsbench_backends.mars_admission import MarsAdmission
-from marsbench_backends.mars_released_admission import MarsReleasedAdmission
+from marsbench_backends.policies.mars_admission import MarsAdmission
+from marsbench_backends.policies.mars_released_admission import MarsReleasedAdmission
 from marsbench_backends.registry import load
 
 pytestmark = pytest.mark.vllm
@@ -202,9 +202,9 @@ def test_chunks_shrink_down_to_one_block_under_pressure(monkeypatch: pytest.Monk
         seen.append((num_tokens, chunk))
         return chunk
 
-    from marsbench_backends.chunks import halved_to_fit as halved
+    from marsbench_backends.parts.chunks import halved_to_fit as halved
 
-    monkeypatch.setattr("marsbench_backends.mars.halved_to_fit", spy)
+    monkeypatch.setattr("marsbench_backends.policies.mars.halved_to_fit", spy)
     backend, parameters = CASES["no admission"]
     settings = replace(SETTINGS, reserve_full_prompt=False)
     simulation = Simulation(replace(config(backend, parameters), settings=settings), lambda _: None)

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from marsbench_backends.chunks import halved_to_fit
-from marsbench_backends.ewma import Ewma
-from marsbench_backends.mlfq import SessionLevels
+from marsbench_backends.parts.chunks import halved_to_fit
+from marsbench_backends.parts.ewma import Ewma
+from marsbench_backends.parts.mlfq import SessionLevels
 
 EDGES = (100, 400)
 

@@ -20,7 +20,7 @@ from backends.builders import (
     submitted,
     told,
 )
-from marsbench_backends.mars_released import MarsReleased
+from marsbench_backends.policies.mars_released import MarsReleased
 from marsbench_backends.policy import Req
 from marsbench_backends.signals import Signal
 

@@ -9,7 +9,7 @@ import pytest
 from backends.builders import gone
 from backends.mars_world import inside, queue, state
 from marsbench_backends.admission import Candidate
-from marsbench_backends.mars_released_admission import MarsReleasedAdmission
+from marsbench_backends.policies.mars_released_admission import MarsReleasedAdmission
 from marsbench_backends.signals import ToolEnded
 
 LONG = 3_125  # blocks of 16 tokens: 50,000

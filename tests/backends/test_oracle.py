@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backends.builders import FakeView, ended, gone, order, paused, req, running, submitted, told
-from marsbench_backends.oracle import Oracle
+from marsbench_backends.policies.oracle import Oracle
 from marsbench_backends.policy import Keep, Swap
 from marsbench_backends.signals import Future, Signal
 

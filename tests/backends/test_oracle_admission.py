@@ -6,7 +6,7 @@ import pytest
 
 from backends.mars_world import state
 from marsbench_backends.admission import Candidate
-from marsbench_backends.oracle_admission import OracleAdmission
+from marsbench_backends.policies.oracle_admission import OracleAdmission
 from marsbench_backends.signals import Future
 
 

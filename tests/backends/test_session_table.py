@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from marsbench_backends.rounds import RoundInfo
-from marsbench_backends.session_table import UNKNOWN_TOOL, SessionTable
 from marsbench_backends.signals import Future, Signal, ToolEnded, ToolStarted
+from marsbench_backends.vllm.rounds import RoundInfo
+from marsbench_backends.vllm.session_table import UNKNOWN_TOOL, SessionTable
 
 
 def submit(

@@ -12,8 +12,7 @@ pytest.importorskip("vllm")
 from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1
 
 from backends.world import hardware, simulate
-from marsbench.engine.settings import EngineSettings
-from marsbench.events import (
+from marsbench.core.events import (
     Event,
     Evicted,
     GpuEnd,
@@ -25,12 +24,13 @@ from marsbench.events import (
     ToolEnd,
     Unheld,
 )
-from marsbench.metrics.summary import summarise
-from marsbench.session import Cut, Round, Session, ToolCall
-from marsbench_backends.host_memory import HostMemory
+from marsbench.core.metrics.summary import summarise
+from marsbench.core.session import Cut, Round, Session, ToolCall
+from marsbench.core.settings import EngineSettings
 from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Swap, View
 from marsbench_backends.signals import RoundStarted, Signal
-from marsbench_backends.vllm_host import HostConnector
+from marsbench_backends.vllm.host import HostConnector
+from marsbench_backends.vllm.host_memory import HostMemory
 
 pytestmark = pytest.mark.vllm
 SETTINGS = EngineSettings(512, 16, kv_blocks=100)

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from backends.builders import ended, gone, submitted
-from marsbench_backends.tooltimes import Empirical, Exponential, ToolTimes, kind_of
+from marsbench_backends.parts.tooltimes import Empirical, Exponential, ToolTimes, kind_of
 
 
 def seen(*seconds: float, window: int = 100) -> Empirical:

@@ -9,12 +9,12 @@ from functools import cache
 
 import numpy as np
 
-from marsbench import events
-from marsbench.engine.settings import EngineSettings
-from marsbench.engine.sim.simulation import SimConfig, Simulation
-from marsbench.events import Event
-from marsbench.hardware.profile import Hardware, load_hardware
-from marsbench.session import Cut, Round, Session, ToolCall
+from marsbench.core import events
+from marsbench.core.events import Event
+from marsbench.core.hardware.profile import Hardware, load_hardware
+from marsbench.core.session import Cut, Round, Session, ToolCall
+from marsbench.core.settings import EngineSettings
+from marsbench.core.sim.simulation import SimConfig, Simulation
 from marsbench_backends import registry
 
 SETTINGS = EngineSettings(max_num_batched_tokens=512, max_num_seqs=16, kv_blocks=240)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from marsbench import cli
+from marsbench.cli import main as cli
 from waits import output
 
-MAIN = "from marsbench.cli import main; main()"
+MAIN = "from marsbench.cli.main import main; main()"
 SMALL = ("--workload", "chat", "--sessions", "4", "--rate", "0.2")
 """A run of a fraction of a second, once vLLM is imported."""
 

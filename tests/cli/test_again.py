@@ -14,16 +14,16 @@ import pytest
 import typer
 
 from cli.conftest import MAIN, Marsbench
-from marsbench.cli import app
-from marsbench.compare.values import Source
-from marsbench.engine import run as engine
-from marsbench.engine.job import run_config
-from marsbench.engine.request import RunRequest
+from marsbench import engines as engine
+from marsbench.cli.main import app
+from marsbench.core.job import run_config
+from marsbench.core.request import RunRequest
+from marsbench.core.runs import RunConfig, RunFolder
+from marsbench.core.session import Round, Session
+from marsbench.core.workload.files import Workload, write_workload
+from marsbench.judge.compare.values import Source
 from marsbench.report.commands import WIDTH, run_command
 from marsbench.report.material import Material
-from marsbench.runs import RunConfig, RunFolder
-from marsbench.session import Round, Session
-from marsbench.workload.files import Workload, write_workload
 
 PROFILE = """
 model = "qwen3-coder-30b"

@@ -11,7 +11,8 @@ import pytest
 
 from cli.conftest import Marsbench
 from house.sources import ROOT
-from marsbench import api, cli
+from marsbench import api
+from marsbench.cli import main as cli
 from marsbench.errors import UsageError
 
 SMALL = {"workload": "chat", "sessions": 4, "rate": 0.2, "seed": 5}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import SMALL, Marsbench
-from marsbench.engine.listing import idea, paper
+from marsbench.show.backends import idea, paper
 from marsbench_backends import registry
 
 POLICY = '''\

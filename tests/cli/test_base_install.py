@@ -29,7 +29,7 @@ class Hide:
 
 sys.meta_path.insert(0, Hide())
 sys.argv = ["marsbench", *{arguments!r}]
-from marsbench.cli import main
+from marsbench.cli.main import main
 main()
 """
 NEEDS_SIM = {

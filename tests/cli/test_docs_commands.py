@@ -16,7 +16,7 @@ import typer
 
 from cli.conftest import Marsbench
 from cli.test_docs import BLOCKS, DOCUMENTS
-from marsbench import cli
+from marsbench.cli import main as cli
 
 FENCED = re.compile(r"^```\w*\n((?:.*\n)*?)```$", re.MULTILINE)
 INDENTED = re.compile(r"^    (?=\S)(.*)$", re.MULTILINE)

@@ -13,7 +13,7 @@ import pytest
 
 from cli.conftest import Marsbench
 from cli.test_help import VERBS
-from marsbench.sweep.spec import read_sweep_file
+from marsbench.judge.sweep.spec import read_sweep_file
 from marsbench_backends import registry
 
 ROOT = Path(__file__).resolve().parents[2]

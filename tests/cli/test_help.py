@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from cli.conftest import Marsbench
-from marsbench.cli import app
+from marsbench.cli.main import app
 
 SCREEN = 64
 
@@ -60,7 +60,7 @@ def test_the_version_is_one_line(marsbench: Marsbench) -> None:
 def test_control_c_says_that_what_was_measured_is_kept(
     marsbench: Marsbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from marsbench.engine import run
+    from marsbench import engines as run
 
     def stopped(_request: run.RunRequest) -> None:
         raise KeyboardInterrupt

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from marsbench.engine import isolated as room
-from marsbench.engine.isolated import Isolated, isolated
-from marsbench.engine.settings import EngineSettings
-from marsbench.hardware.profile import load_hardware
-from marsbench.session import Round, Session, ToolCall
+from marsbench.core import isolated as room
+from marsbench.core.hardware.profile import load_hardware
+from marsbench.core.isolated import Isolated, isolated
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.settings import EngineSettings
 
 HARDWARE = load_hardware()
 SETTINGS = EngineSettings()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.engine.progress import progress_bar, waiting_for
+from marsbench.text.progress import progress_bar, waiting_for
 
 
 def shown(capsys: pytest.CaptureFixture[str], show: bool = True) -> tuple[str, str]:

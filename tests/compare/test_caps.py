@@ -8,15 +8,15 @@ import pytest
 from rich.console import Console
 
 from compare.builders import write_run
-from marsbench.compare import compare
-from marsbench.compare.caps import caps_in, sentences
-from marsbench.compare.documents import record
-from marsbench.compare.points import Matrix, Place, Point, Spread
-from marsbench.compare.show import render
+from marsbench.judge.compare import compare
+from marsbench.judge.compare.caps import caps_in, sentences
+from marsbench.judge.compare.documents import record
+from marsbench.judge.compare.points import Matrix, Place, Point, Spread
+from marsbench.judge.compare.show import render
+from marsbench.judge.sweep.spec import find_sweep, read_sweep_file, sweep_names
 from marsbench.report.material import Material
 from marsbench.report.paper import overview
 from marsbench.report.tables import backends
-from marsbench.sweep.spec import find_sweep, read_sweep_file, sweep_names
 
 SEARCH = {"goodput_by_cap": {"3": 1.0}, "alpha": 3.0}
 

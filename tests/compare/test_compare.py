@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from compare.builders import HARDWARE, seeds, write_run, write_sweep
-from marsbench.compare import compare, frame, traces
-from marsbench.compare.documents import record
-from marsbench.compare.show import render
 from marsbench.errors import UsageError
-from marsbench.gate import Rules, gate, rule_of
-from marsbench.sweep.folder import write_json
+from marsbench.judge.compare import compare, frame, traces
+from marsbench.judge.compare.documents import record
+from marsbench.judge.compare.show import render
+from marsbench.judge.gate import Rules, gate, rule_of
+from marsbench.judge.sweep.folder import write_json
 
 FAST, SLOW = {"a": 10.0, "b": 20.0}, {"a": 20.0, "b": 40.0}
 TWO = {"fcfs": seeds(SLOW, {"a": 40.0, "b": 60.0}), "mars": seeds(FAST, {"a": 10.0, "b": 30.0})}

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compare.builders import PLACE
-from marsbench.compare.fairness import OVER, fairness, jain, size_rows, sizes, tenant_rows
-from marsbench.compare.points import Place
-from marsbench.compare.sessions import Sessions, area, share_within, statistics
-from marsbench.metrics.percentiles import describe
+from marsbench.core.metrics.percentiles import describe
+from marsbench.judge.compare.fairness import OVER, fairness, jain, size_rows, sizes, tenant_rows
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.sessions import Sessions, area, share_within, statistics
 
 HERE = Place(**PLACE, model="m")
 

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from marsbench.compare.figures import computed_tokens_per_s, figures_of
-from marsbench.events import Evicted, SwappedIn, SwappedOut
-from marsbench.runs import RunConfig, RunFolder
-from marsbench.sweep.folder import Result
+from marsbench.core.events import Evicted, SwappedIn, SwappedOut
+from marsbench.core.runs import RunConfig, RunFolder
+from marsbench.judge.compare.figures import computed_tokens_per_s, figures_of
+from marsbench.judge.sweep.folder import Result
 from metrics.story import a_round, a_session, told
 
 

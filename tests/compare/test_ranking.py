@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.compare.ranking import Standing, held, is_ahead, ranking, told, turned
+from marsbench.judge.compare.ranking import Standing, held, is_ahead, ranking, told, turned
 from reproduce.builders import matrix, place, point
 
 

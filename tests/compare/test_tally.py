@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marsbench.compare.tally import Carrier, tally
+from marsbench.judge.compare.tally import Carrier, tally
 
 
 def run(backend, where, *codes, text="Take care; do this."):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from marsbench.cli import app
+from marsbench.cli.main import app
 from marsbench.errors import UsageError
 
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from export.llm_d_schema import Report
-from marsbench.export.llm_d import llm_d_report, report_text
-from marsbench.export.results import Results
+from marsbench.report.export.llm_d import llm_d_report, report_text
+from marsbench.report.export.results import Results
 
 
 def every_value(tree: Any) -> list[Any]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from marsbench.export.results import Results
-from marsbench.export.vllm_bench import vllm_bench
+from marsbench.report.export.results import Results
+from marsbench.report.export.vllm_bench import vllm_bench
 
 # What vLLM writes only when asked for something that a run has no counterpart of.
 OPTIONAL = ("ramp_up_", "rps_change_", "spec_decode_", "diffusion_", "probe_", "server_")

@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 
 from compare.builders import seeds, write_sweep
-from marsbench.gate.calibration import document as written
-from marsbench.gate.calibration import rates
-from marsbench.gate.calibration.__main__ import main
-from marsbench.gate.calibration.pool import SIZES, Pool, read_pool
-from marsbench.gate.calibration.rates import coverage, rate, row, slower, swapped, unpaired
-from marsbench.gate.rules import rule_of
+from marsbench.judge.gate.rules import rule_of
+from studies.calibration import document as written
+from studies.calibration import rates
+from studies.calibration.__main__ import main
+from studies.calibration.pool import SIZES, Pool, read_pool
+from studies.calibration.rates import coverage, rate, row, slower, swapped, unpaired
 
 LATENCY = rule_of("latency_mean_s", "5%")
 VARIATIONS = {"base": 1.0, "step-1.001": 1.0005, "+5 %": 1.05, "+10 %": 1.1, "+20 %": 1.2}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from compare.builders import seeds, write_sweep
-from marsbench import cli
+from marsbench.cli import main as cli
 
 BASE = [{"a": 20.0, "b": 40.0 + n} for n in range(6)]
 
@@ -169,7 +169,7 @@ def test_an_error_that_nobody_foresaw_is_no_fail(marsbench, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("nobody foresaw this")
 
-    monkeypatch.setattr("marsbench.gate.command.judge", broken)
+    monkeypatch.setattr("marsbench.judge.gate.command.judge", broken)
     code, _, err = gate(marsbench, "same")
     assert code == 3
     assert "nobody foresaw this" in err

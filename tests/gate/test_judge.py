@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from compare.builders import HARDWARE, seeds, write_run, write_sweep
-from marsbench.gate import GateError, Rules, gate, rule_of
-from marsbench.gate.judge import holm, verdict_of, worst
+from marsbench.judge.gate import GateError, Rules, gate, rule_of
+from marsbench.judge.gate.judge import holm, verdict_of, worst
 
 BASE = [{"a": 20.0, "b": 40.0 + n} for n in range(6)]
 LATENCY = Rules((rule_of("latency", "5%"),))

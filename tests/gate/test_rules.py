@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from marsbench.errors import UsageError
-from marsbench.gate import Margin, Rule, Rules, parse_margin, read_rules, rule_of
+from marsbench.judge.gate import Margin, Rule, Rules, parse_margin, read_rules, rule_of
 
 FILE = """
 alpha = 2

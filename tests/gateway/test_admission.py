@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from gateway.world import CHAT, play, world
-from marsbench.events import ToolStart
+from marsbench.core.events import ToolStart
 from marsbench.gateway.load import LoadRules
 
 CAP = ("fcfs-cap", "cap=1")

@@ -16,8 +16,8 @@ import pytest
 pytest.importorskip("vllm")
 
 from gateway.world import UNLIMITED, World, play
-from marsbench.engine.backends import choose
-from marsbench.engine.settings import EngineSettings
+from marsbench.core.backends import choose
+from marsbench.core.settings import EngineSettings
 from marsbench.gateway.server import Config, Gateway, start
 from marsbench.serve.plan import ServeRequest
 from marsbench.serve.server import Server, serving

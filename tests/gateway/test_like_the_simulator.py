@@ -13,16 +13,16 @@ from typing import Any, Literal
 
 import pytest
 
-from marsbench.engine.backends import choose
-from marsbench.engine.sim.clock import Clock, Due
-from marsbench.engine.sim.sessions import LiveSession
-from marsbench.engine.sim.sessions import Sessions as SimulatedSessions
-from marsbench.engine.sim.tools import Tools
+from marsbench.core.backends import choose
+from marsbench.core.hardware.host import ToolHost
+from marsbench.core.session import Generate, Prompt, Round, RunTools, Session, Step, ToolCall, play
+from marsbench.core.sim.clock import Clock, Due
+from marsbench.core.sim.sessions import LiveSession
+from marsbench.core.sim.sessions import Sessions as SimulatedSessions
+from marsbench.core.sim.tools import Tools
 from marsbench.gateway.asked import Asked
 from marsbench.gateway.load import LoadRules
 from marsbench.gateway.sessions import Pressure, Sessions
-from marsbench.hardware.host import ToolHost
-from marsbench.session import Generate, Prompt, Round, RunTools, Session, Step, ToolCall, play
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.signals import Signal, ToolEnded, ToolStarted
 

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from marsbench.engine.backends import choose
+from marsbench.core.backends import choose
 from marsbench.gateway.server import Config, Gateway, loop_factory, start
 from waits import bounded, turns
 

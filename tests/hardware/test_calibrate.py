@@ -6,11 +6,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from marsbench.cli import hardware as cli
+from marsbench.core.hardware.catalog import load_models
+from marsbench.core.hardware.profile import load_hardware
 from marsbench.errors import UsageError
-from marsbench.hardware import cli
-from marsbench.hardware.catalog import load_models
-from marsbench.hardware.profile import load_hardware
-from marsbench.hardware.vllm_calibrate import (
+from marsbench.serve.vllm_calibrate import (
     BATCHES,
     COEFFICIENTS,
     SHAPES,
@@ -92,7 +92,7 @@ def test_shrunk_batches_keep_what_they_have():
 def test_the_script_runs_on_a_cpu_with_tiny_shapes(tmp_path):
     import torch
 
-    from marsbench.hardware.vllm_calibrate import measure
+    from marsbench.serve.vllm_calibrate import measure
 
     batches = [batch.shrunk(TINY_FACTOR) for batch in (BATCHES[1], BATCHES[16], BATCHES[-2])]
     points = measure(torch, SHAPES["tiny"], "cpu", batches, deadline_s=inf)
@@ -107,7 +107,7 @@ def test_the_script_runs_on_a_cpu_with_tiny_shapes(tmp_path):
 def test_the_experts_are_computed_as_a_mixture_of_experts_is():
     import torch
 
-    from marsbench.hardware.vllm_calibrate import Layer
+    from marsbench.serve.vllm_calibrate import Layer
 
     layer = Layer(torch, SHAPES["tiny"], "cpu", 64)
     x = torch.ones(3, 64)

@@ -5,10 +5,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from marsbench.cli.hardware import app
+from marsbench.core.hardware.profile import load_hardware
 from marsbench.errors import UsageError
-from marsbench.hardware.cli import app
-from marsbench.hardware.plot import plot_hardware
-from marsbench.hardware.profile import load_hardware
+from marsbench.show.hardware_plot import plot_hardware
 
 
 def run(*arguments):

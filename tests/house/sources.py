@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -85,3 +87,26 @@ def targets(node: ast.AST, package: str) -> Iterator[str]:
 
 def is_in(name: str, *rooms: str) -> bool:
     return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+def code_lines(path: Path) -> int:
+    """Lines that hold code: no blank ones, comments or docstrings."""
+    text = path.read_text("utf-8")
+    words = {line for node in ast.walk(ast.parse(text)) for line in _docstring_lines(node)}
+    nothing = {
+        *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
+        *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
+    }
+    code: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in nothing:
+            code.update(range(token.start[0], token.end[0] + 1))
+    return len(code - words)
+
+
+def _docstring_lines(node: ast.AST) -> Iterator[int]:
+    body = getattr(node, "body", ())
+    for statement in body if isinstance(body, list) else ():
+        value = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            yield from range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)

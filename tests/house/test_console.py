@@ -6,7 +6,7 @@ import re
 
 from house.sources import ROOT
 
-OWN = "marsbench/terminal/console.py"
+OWN = "marsbench/text/console.py"
 
 
 def test_nobody_else_makes_a_console_of_standard_output() -> None:

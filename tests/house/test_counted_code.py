@@ -1,4 +1,4 @@
-"""Every module that a simulated run imports is in `marsbench/code.py`, or computes nothing."""
+"""Every module that a simulated run imports is in `marsbench/core/code.py`, or computes nothing."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from pathlib import Path
 import pytest
 
 from house.sources import our_modules
-from marsbench.code import SIMULATION, TIMES_ALONE, Code
+from marsbench.core.code import DECIDES
 
 pytestmark = [pytest.mark.vllm, pytest.mark.processes]
 
 # Names, versions, errors and their sentences; how a file of a user's is put in its place.
 COMPUTES_NOTHING = {
     "marsbench",
-    "marsbench.code",
+    "marsbench.core.code",
     "marsbench.errors",
+    "marsbench.engines",
     "marsbench.extras",
     "marsbench.outputs",
     "marsbench.problems",
+    "marsbench.text.progress",
 }
 
 PLAYED = """
 import json, sys
-from marsbench.engine.isolated import isolated
-from marsbench.engine.settings import EngineSettings
-from marsbench.hardware.profile import load_hardware
-from marsbench.session import Round, Session, ToolCall
+from marsbench.core.isolated import isolated
+from marsbench.core.settings import EngineSettings
+from marsbench.core.hardware.profile import load_hardware
+from marsbench.core.session import Round, Session, ToolCall
 
 def ours():
     return sorted(m for m in sys.modules if m.split(".")[0] in ("marsbench", "marsbench_backends"))
@@ -39,10 +41,10 @@ rounds = (Round(100, 10, (ToolCall("x", floor_s=1.0),)), Round(10, 5))
 isolated([Session("a", rounds)], load_hardware(), EngineSettings())
 alone = ours()
 
-from marsbench.engine.backends import choose
-from marsbench.engine.request import RunRequest
-from marsbench.engine.run import run
-from marsbench.workload.make import Knobs
+from marsbench.core.backends import choose
+from marsbench.core.request import RunRequest
+from marsbench.engines import run
+from marsbench.core.workload.make import Knobs
 
 run(RunRequest(choice=choose("{backend}", ()), knobs=Knobs(sessions=1), hardware=load_hardware(),
                show_progress=False))
@@ -50,9 +52,10 @@ print(json.dumps([alone, ours()]))
 """
 
 
-def uncounted(loaded: list[str], part: Code) -> list[str]:
+def uncounted(loaded: list[str], policies: tuple[str, ...]) -> list[str]:
+    """policies: modules that the policy and the controller of the run are written in."""
     files = dict(our_modules())
-    counted = {*part.files()}
+    counted = {*DECIDES.files(), *(files[f"marsbench_backends.policies.{p}"] for p in policies)}
     # A package's own file has nothing but a sentence on what is in it.
     modules = [name for name in loaded if files[name].name != "__init__.py"]
     return [n for n in modules if n not in COMPUTES_NOTHING and files[n] not in counted]
@@ -70,11 +73,12 @@ def test_the_modules_of_a_simulated_run_and_of_times_alone_are_counted(tmp_path:
     assert done.returncode == 0, done.stderr
     alone, played = json.loads(done.stdout.splitlines()[-1])
     assert "marsbench_backends.scheduler" in alone
-    assert "marsbench_backends.mars" in set(played) - set(alone)
-    assert uncounted(alone, TIMES_ALONE) == []
-    assert uncounted(played, SIMULATION) == []
+    assert "marsbench_backends.policies.mars" in set(played) - set(alone)
+    assert uncounted(alone, ("fcfs",)) == []
+    assert uncounted(played, ("fcfs", "mars", "mars_admission")) == []
 
 
 def test_what_is_not_counted_is_told() -> None:
-    assert uncounted(["marsbench.tables"], SIMULATION) == ["marsbench.tables"]
-    assert uncounted(["marsbench_backends.mars"], TIMES_ALONE) == ["marsbench_backends.mars"]
+    assert uncounted(["marsbench.show.run"], ()) == ["marsbench.show.run"]
+    mars = "marsbench_backends.policies.mars"
+    assert uncounted([mars], ("fcfs",)) == [mars]

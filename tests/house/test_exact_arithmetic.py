@@ -2,7 +2,7 @@
 
 exp, log, powers and the like differ in their last digit between processors, C libraries and
 NumPy's instruction sets; sums of dot products between BLAS libraries.
-`marsbench_backends/exact.py` and `marsbench/workload/exact.py` have what takes their place.
+`marsbench_backends/exact.py` and `marsbench/core/workload/exact.py` have what takes their place.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ ROOMS = (
     "marsbench_backends",
     *(f"marsbench.{room}" for room in ("session", "events", "workload", "hardware", "metrics")),
     *(f"marsbench.engine.{part}" for part in ("sim", "entrance", "isolated", "simulated", "job")),
-    "marsbench.runs",
-    "marsbench.intervals",
-    "marsbench.gate",
+    "marsbench.core.runs",
+    "marsbench.judge.intervals",
+    "marsbench.judge.gate",
 )
 # Draws pictures; measures a GPU; describes verdicts and decides none.
 ELSEWHERE = (
-    "marsbench.workload.plot",
-    "marsbench.hardware.plot",
-    "marsbench.hardware.vllm_calibrate",
-    "marsbench.gate.calibration",
-    "marsbench.intervals.coverage",
+    "marsbench.show.workload_plot",
+    "marsbench.show.hardware_plot",
+    "marsbench.serve.vllm_calibrate",
+    "studies.calibration",
+    "studies.coverage",
 )
 
 

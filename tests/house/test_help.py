@@ -15,7 +15,7 @@ HAS_CLI = (ROOT / "marsbench" / "cli.py").exists() or (ROOT / "marsbench" / "cli
 HELP = """
 import sys
 sys.argv = ["marsbench", *{arguments!r}]
-from marsbench.cli import main
+from marsbench.cli.main import main
 try:
     main()
 except SystemExit as end:

@@ -36,7 +36,7 @@ def shipped(folder: str, pattern: str, to: str) -> set[str]:
         ("marsbench", "*.toml", "marsbench"),
         ("marsbench", "*.j2", "marsbench"),
         ("backends/marsbench_backends", "*.py", "marsbench_backends"),
-        ("workloads", "*.toml", "marsbench/workload/recipes"),
+        ("workloads", "*.toml", "marsbench/core/workload/recipes"),
     ],
 )
 def test_wheel_has_everything_under(folder: str, pattern: str, to: str, names: set[str]) -> None:

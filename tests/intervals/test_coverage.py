@@ -8,10 +8,11 @@ import io
 import numpy as np
 import pytest
 
-from marsbench.intervals import FEWEST_SEEDS, held, typical
-from marsbench.intervals.coverage import document as written
-from marsbench.intervals.coverage.families import FAMILIES, equal
-from marsbench.intervals.coverage.measure import (
+from marsbench.judge.intervals import FEWEST_SEEDS, held, typical
+from marsbench.judge.intervals.dice import dice
+from studies.coverage import document as written
+from studies.coverage.families import FAMILIES, equal
+from studies.coverage.measure import (
     error,
     found,
     middles,
@@ -21,8 +22,7 @@ from marsbench.intervals.coverage.measure import (
     ours,
     row,
 )
-from marsbench.intervals.coverage.others import OTHERS, weights
-from marsbench.intervals.dice import dice
+from studies.coverage.others import OTHERS, weights
 
 DRAWS = 4000
 SURE = 4

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marsbench.intervals import UNKNOWN, changes, differences, ratios, side, typical
+from marsbench.judge.intervals import UNKNOWN, changes, differences, ratios, side, typical
 
 numbers = st.floats(0.01, 1e4)
 pairs = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=20)

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from marsbench.errors import UsageError
-from marsbench.intervals import FEWEST_SEEDS, chance, check_confidence, dissent, fewest, held
+from marsbench.judge.intervals import FEWEST_SEEDS, chance, check_confidence, dissent, fewest, held
 
 
 def test_six_seeds_are_the_fewest_that_say_anything_at_95_per_cent():

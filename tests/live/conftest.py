@@ -9,4 +9,4 @@ import pytest
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway's word is waited for however late a busy machine brings it."""
     for module in ("gateway", "run"):
-        monkeypatch.setattr(f"marsbench.engine.live.{module}.PATIENCE_S", 3600.0)
+        monkeypatch.setattr(f"marsbench.wall.live.{module}.PATIENCE_S", 3600.0)

@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from live.test_prompts import BYTES, sessions, text_of
 from live.world import CHAT as AS_CHAT
 from live.world import HEAD, TAIL, TOKENIZES, Call, a_session, play, send, serving
-from marsbench.engine.live.chat import CHAT, ChatContext, Template
-from marsbench.engine.live.server import Server
-from marsbench.engine.live.stream import read_answer
-from marsbench.engine.live.template import measure
-from marsbench.engine.live.wire import Exchange
+from marsbench.core.events import GpuFirstToken, PromptCached
+from marsbench.core.session import Cut, Round, Session
 from marsbench.errors import UsageError
-from marsbench.events import GpuFirstToken, PromptCached
-from marsbench.session import Cut, Round, Session
+from marsbench.wall.live.chat import CHAT, ChatContext, Template
+from marsbench.wall.live.stream import read_answer
+from marsbench.wall.live.template import measure
+from marsbench.wall.server import Server
+from marsbench.wall.wire import Exchange
 
 TEMPLATE = Template(8, 3, "tokenize")
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from live.world import Call, Done, Server, a_session, play, serving
 from marsbench.clock import monotonic
-from marsbench.events import GpuFirstToken, GpuSubmit, SessionAdmitted, SessionArrived
-from marsbench.session import Round, Session, ToolCall
+from marsbench.core.events import GpuFirstToken, GpuSubmit, SessionAdmitted, SessionArrived
+from marsbench.core.session import Round, Session, ToolCall
 
 HOLD_S = 0.3
 

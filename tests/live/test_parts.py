@@ -15,23 +15,23 @@ import msgspec
 import pytest
 
 from live.world import METRICS, Call, serving
-from marsbench import events
 from marsbench.clock import monotonic
-from marsbench.engine.backends import choose
-from marsbench.engine.live.alone import apart, sample, with_rest
-from marsbench.engine.live.clock import WallClock
-from marsbench.engine.live.endpoint import COMPLETIONS
-from marsbench.engine.live.kv_events import BlockRemoved, BlockStored, KvEvents
-from marsbench.engine.live.options import GIVEN, LiveOptions, ToolsAs, live_options
-from marsbench.engine.live.recorder import Recorder
-from marsbench.engine.live.server import Server, check_backend, metrics_told
-from marsbench.engine.live.stream import AnswerError, read_answer
-from marsbench.engine.live.tools import Tools
-from marsbench.engine.live.wire import Exchange, StampedConnection, Wire
+from marsbench.core import events
+from marsbench.core.backends import choose
+from marsbench.core.events import Event, SessionArrived
+from marsbench.core.session import Round, Session, ToolCall
 from marsbench.errors import UsageError
-from marsbench.events import Event, SessionArrived
-from marsbench.server_metrics import ServerMetrics
-from marsbench.session import Round, Session, ToolCall
+from marsbench.serve.metrics_page import ServerMetrics
+from marsbench.wall.clock import WallClock
+from marsbench.wall.kv_events import BlockRemoved, BlockStored, KvEvents
+from marsbench.wall.live.alone import apart, sample, with_rest
+from marsbench.wall.live.endpoint import COMPLETIONS
+from marsbench.wall.live.options import GIVEN, LiveOptions, ToolsAs, live_options
+from marsbench.wall.live.stream import AnswerError, read_answer
+from marsbench.wall.live.tools import Tools
+from marsbench.wall.recorder import Recorder
+from marsbench.wall.server import Server, check_backend, metrics_told
+from marsbench.wall.wire import Exchange, StampedConnection, Wire
 from metrics_pages import NO_PAGE, OF_TWO_ENGINES, TWO_ENGINES
 from waits import turns
 
@@ -316,7 +316,7 @@ def test_the_structs_are_vllms() -> None:
         assert {field.name for field in msgspec.structs.fields(ours)} <= known
     sent = theirs.KVEventBatch(ts=1.0, events=[theirs.BlockRemoved([b"x"], "GPU")])
     raw = msgspec.msgpack.encode(sent)
-    from marsbench.engine.live.kv_events import _decode
+    from marsbench.wall.kv_events import _decode
 
     assert _decode(raw).events == [BlockRemoved([b"x"], "GPU")]
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 
 from live.world import a_session
-from marsbench.engine.live.prompts import Context, TokenContext, Vocabulary
-from marsbench.engine.live.text import Count, TextContext, Tokenizer, units
-from marsbench.engine.sim.hashes import SessionHashes, Writers
+from marsbench.core.session import Cut, Prompt, Round, Session
+from marsbench.core.sim.hashes import SessionHashes, Writers
 from marsbench.errors import UsageError
-from marsbench.session import Cut, Prompt, Round, Session
+from marsbench.wall.live.prompts import Context, TokenContext, Vocabulary
+from marsbench.wall.live.text import Count, TextContext, Tokenizer, units
 
 BLOCK = 4
 MANY = Vocabulary(10_000, 99_999)  # so many that no two writers agree by chance

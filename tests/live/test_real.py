@@ -14,10 +14,8 @@ import pandas as pd
 import pytest
 
 from live.world import CHAT, Done, a_request
-from marsbench.engine.backends import choose
-from marsbench.engine.run import run
-from marsbench.engine.settings import EngineSettings
-from marsbench.events import (
+from marsbench.core.backends import choose
+from marsbench.core.events import (
     Event,
     Evicted,
     PromptCached,
@@ -26,12 +24,14 @@ from marsbench.events import (
     SessionEnded,
     from_json,
 )
-from marsbench.session import Round, Session, ToolCall
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.settings import EngineSettings
+from marsbench.engines import run
 from waits import output
 
 pytestmark = [pytest.mark.live, pytest.mark.vllm]
 SPEED, BLOCKS = 20.0, 160
-GATEWAY = "from marsbench.cli import main; main()"
+GATEWAY = "from marsbench.cli.main import main; main()"
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from aiohttp import web
 
 from live.world import TOKENIZES, Call, a_session, play, serving, sessions
 from marsbench.clock import monotonic
-from marsbench.events import Event, PromptCached
-from marsbench.session import Round, Session, ToolCall
-from marsbench_backends import session_table
+from marsbench.core.events import Event, PromptCached
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench_backends.vllm import session_table
 from waits import turns
 
 HIDDEN = ("gpu_start", "kv_usage", "prompt_cached", "preemption_count")
@@ -44,8 +44,8 @@ def with_a_sub_agent() -> Session:
 
 @pytest.mark.vllm
 def test_a_session_leaves_the_same_steps_as_in_the_simulator(tmp_path: Path) -> None:
-    from marsbench.engine.sim.simulation import SimConfig, Simulation
-    from marsbench.hardware.profile import load_hardware
+    from marsbench.core.hardware.profile import load_hardware
+    from marsbench.core.sim.simulation import SimConfig, Simulation
 
     played = [with_a_sub_agent(), a_session("s", 0.01, rounds=3)]
     simulated: list[Event] = []

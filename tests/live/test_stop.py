@@ -15,17 +15,17 @@ import pytest
 from aiohttp import web
 
 from live.world import Call, Server, a_session, serving, sessions
-from marsbench.events import Event
-from marsbench.runs import RunFolder
-from marsbench.workload.files import Workload, write_workload
+from marsbench.core.events import Event
+from marsbench.core.runs import RunFolder
+from marsbench.core.workload.files import Workload, write_workload
 from waits import output, until
 
 # A shell that starts us in the background has Ctrl-C ignored; a person at a terminal has not.
 MAIN = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from marsbench.cli import main; main()"
+    "from marsbench.cli.main import main; main()"
 )
-PATIENT = "import marsbench.engine.live.gateway as gateway; gateway.ANSWER_S = 3600.0; "
+PATIENT = "import marsbench.wall.gateway as gateway; gateway.ANSWER_S = 3600.0; "
 
 
 def start(folder: Path, url: str, *more: object, main: str = MAIN) -> subprocess.Popen[str]:

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from live.world import Call, play, send, serving, sessions
-from marsbench.engine.live.text import WORDS, file_tokenizer
 from marsbench.errors import UsageError
+from marsbench.wall.live.text import WORDS, file_tokenizer
 
 tokenizers = pytest.importorskip("tokenizers")
 pytestmark = pytest.mark.vllm  # which brings the library

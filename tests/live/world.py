@@ -15,15 +15,15 @@ from typing import Any
 
 from aiohttp import web
 
-from marsbench.engine.backends import choose
-from marsbench.engine.live.options import LiveOptions
-from marsbench.engine.request import RunRequest
-from marsbench.engine.run import run
-from marsbench.events import Event
-from marsbench.hardware.profile import load_hardware
-from marsbench.runs import RunFolder, RunSummary
-from marsbench.session import Round, Session, ToolCall
-from marsbench.workload.files import Workload, write_workload
+from marsbench.core.backends import choose
+from marsbench.core.events import Event
+from marsbench.core.hardware.profile import load_hardware
+from marsbench.core.request import RunRequest
+from marsbench.core.runs import RunFolder, RunSummary
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.workload.files import Workload, write_workload
+from marsbench.engines import run
+from marsbench.wall.live.options import LiveOptions
 from waits import until
 
 COMPLETIONS, CHATS = "/v1/completions", "/v1/chat/completions"
@@ -259,7 +259,7 @@ def a_request(
         hardware=load_hardware(),
         output=folder / "run",
         show_progress=False,
-        live=live,
+        own=live,
     )
 
 

@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from backends.world import simulate, workload
-from marsbench.engine.isolated import isolated
-from marsbench.engine.settings import EngineSettings
-from marsbench.events import Event
-from marsbench.hardware.profile import load_hardware
-from marsbench.metrics.summary import summarise
-from marsbench.workload.make import Knobs, make_workload
-from marsbench.workload.recipe import load_recipe
+from marsbench.core.events import Event
+from marsbench.core.hardware.profile import load_hardware
+from marsbench.core.isolated import isolated
+from marsbench.core.metrics.summary import summarise
+from marsbench.core.settings import EngineSettings
+from marsbench.core.workload.make import Knobs, make_workload
+from marsbench.core.workload.recipe import load_recipe
 from marsbench_backends.registry import BACKENDS
 
 OURS = ("marsbench", "marsbench_backends")

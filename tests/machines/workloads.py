@@ -10,14 +10,14 @@ import json
 import struct
 from collections.abc import Iterable, Iterator
 
-from marsbench.hardware.catalog import load_gpus, load_models, load_profiles
-from marsbench.hardware.profile import load_hardware
-from marsbench.hardware.steptime import StepTime
-from marsbench.workload.check import check
-from marsbench.workload.make import Knobs, make_workload
-from marsbench.workload.recipe import load_recipe, recipe_names
+from marsbench.core.hardware.catalog import load_gpus, load_models, load_profiles
+from marsbench.core.hardware.profile import load_hardware
+from marsbench.core.hardware.steptime import StepTime
+from marsbench.core.workload.make import Knobs, make_workload
+from marsbench.core.workload.recipe import load_recipe, recipe_names
+from marsbench.show.workload_check import check
 from marsbench_backends import exact
-from marsbench_backends.tooltimes import Exponential
+from marsbench_backends.parts.tooltimes import Exponential
 
 ARRIVALS = ("poisson", "gamma:0.4", "gamma:3.5", "burst:4", "fixed", "closed:3")
 SESSIONS = 24

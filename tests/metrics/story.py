@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from marsbench.events import (
+from marsbench.core.events import (
     Event,
     GpuEnd,
     GpuFirstToken,
@@ -15,9 +15,9 @@ from marsbench.events import (
     SessionArrived,
     SessionEnded,
 )
-from marsbench.metrics.rounds import RoundRecord, rounds_of
-from marsbench.metrics.sessions import SessionRecord, sessions_of
-from marsbench.metrics.stream import Stream
+from marsbench.core.metrics.rounds import RoundRecord, rounds_of
+from marsbench.core.metrics.sessions import SessionRecord, sessions_of
+from marsbench.core.metrics.stream import Stream
 
 
 def a_round(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marsbench.events import Evicted, GpuStart, HostEvicted, Preempted, SwappedOut
-from marsbench.metrics.cache import eviction_series, evictions, hit_rate
-from marsbench.metrics.window import Window
+from marsbench.core.events import Evicted, GpuStart, HostEvicted, Preempted, SwappedOut
+from marsbench.core.metrics.cache import eviction_series, evictions, hit_rate
+from marsbench.core.metrics.window import Window
 from metrics.story import a_round, a_session, records
 
 RUN = Window(0.0, 10.0)

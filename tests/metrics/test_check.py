@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.events import (
+from marsbench.core.events import (
     Evicted,
     GpuEnd,
     GpuFirstToken,
@@ -24,7 +24,7 @@ from marsbench.events import (
     ToolStart,
     Unheld,
 )
-from marsbench.metrics.check import Checker, check_stream
+from marsbench.core.metrics.check import Checker, check_stream
 
 SOUND = [
     SessionArrived(0.0, "a"),

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marsbench.core.metrics.goodput import alpha_key, goodput
+from marsbench.core.metrics.window import Window, whole_run
 from marsbench.errors import UsageError
-from marsbench.metrics.goodput import alpha_key, goodput
-from marsbench.metrics.window import Window, whole_run
 from metrics.story import a_session, sessions
 
 RUN = Window(0.0, 100.0)

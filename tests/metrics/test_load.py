@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.events import GpuFirstToken, GpuSubmit, KvUsage, RoundReady, ToolEnd, ToolStart
-from marsbench.metrics.load import cpu_calls, kv_usage, tools_in_flight, waiting
-from marsbench.metrics.rounds import rounds_of
-from marsbench.metrics.stream import Stream
-from marsbench.metrics.window import Window
+from marsbench.core.events import GpuFirstToken, GpuSubmit, KvUsage, RoundReady, ToolEnd, ToolStart
+from marsbench.core.metrics.load import cpu_calls, kv_usage, tools_in_flight, waiting
+from marsbench.core.metrics.rounds import rounds_of
+from marsbench.core.metrics.stream import Stream
+from marsbench.core.metrics.window import Window
 from metrics.story import a_round, told
 
 RUN = Window(0.0, 10.0)

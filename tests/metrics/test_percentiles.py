@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marsbench.metrics.percentiles import describe, mean, percentile
+from marsbench.core.metrics.percentiles import describe, mean, percentile
 
 numbers = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
 

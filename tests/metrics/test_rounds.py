@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.events import GpuEnd, GpuFirstToken, GpuStart, GpuSubmit, Preempted, RoundReady
-from marsbench.metrics.rounds import rounds_of, ttft, ttft_by_round
-from marsbench.metrics.stream import Stream
+from marsbench.core.events import GpuEnd, GpuFirstToken, GpuStart, GpuSubmit, Preempted, RoundReady
+from marsbench.core.metrics.rounds import rounds_of, ttft, ttft_by_round
+from marsbench.core.metrics.stream import Stream
 from metrics.story import a_round, told
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.events import (
+from marsbench.core.events import (
     Evicted,
     GpuStart,
     KvUsage,
@@ -12,8 +12,8 @@ from marsbench.events import (
     PromptCached,
     Unmeasured,
 )
-from marsbench.metrics.check import check_stream
-from marsbench.metrics.summary import Scale, measure, summarise
+from marsbench.core.metrics.check import check_stream
+from marsbench.core.metrics.summary import Scale, measure, summarise
 from metrics.story import a_round, a_session, told
 
 HIDDEN = ("gpu_start", "preempted", "held", "unheld")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marsbench.events import SessionAdmitted, SessionArrived, SessionEnded
-from marsbench.metrics.sessions import count, roots, slowdown
+from marsbench.core.events import SessionAdmitted, SessionArrived, SessionEnded
+from marsbench.core.metrics.sessions import count, roots, slowdown
 from metrics.story import a_round, a_session, sessions
 
 

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
+from marsbench.core.events import Evicted, KvUsage, Preempted, SessionArrived, ToolEnd, ToolStart
+from marsbench.core.metrics.summary import Scale, measure, summarise
 from marsbench.errors import UsageError
-from marsbench.events import Evicted, KvUsage, Preempted, SessionArrived, ToolEnd, ToolStart
-from marsbench.metrics.summary import Scale, measure, summarise
 from metrics.story import a_round, a_session, told
 
 STORY = told(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.events import (
+from marsbench.core.events import (
     Evicted,
     HostEvicted,
     PromptCached,
@@ -13,8 +13,8 @@ from marsbench.events import (
     Unheld,
     from_json,
 )
-from marsbench.metrics.summary import summarise
-from marsbench.metrics.swaps import swaps
+from marsbench.core.metrics.summary import summarise
+from marsbench.core.metrics.swaps import swaps
 from metrics.story import a_round, a_session, records, told
 
 UNKNOWN = {"out_blocks": None, "in_blocks": None, "lost_blocks": None}

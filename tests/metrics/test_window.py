@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marsbench.metrics.window import (
+from marsbench.core.metrics.window import (
     Window,
     arrivals,
     steady,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.report import pages
 from marsbench.report.material import Asked, Material
 from marsbench.report.sections import document
-from marsbench.sweep.folder import SweepFolder
 from report import boxes
 from report.conftest import config, place, story, write
 

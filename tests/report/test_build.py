@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from marsbench.cli import app
+from marsbench.cli.main import app
 from marsbench.errors import UsageError
 from marsbench.report.build import build, build_figure
 from marsbench.report.material import Material

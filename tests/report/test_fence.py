@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from marsbench.report.figures.fence import fence, said
-from marsbench.report.words import wrapped
+from marsbench.text.words import wrapped
 
 OTHERS = {f"b{n}": [1.0, 10.0 + n] for n in range(5)}
 

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from marsbench.compare.points import Matrix
-from marsbench.compare.values import CdfPoint
+from marsbench.judge.compare.points import Matrix
+from marsbench.judge.compare.values import CdfPoint
 from marsbench.report.axes import log_scale
 from marsbench.report.canvas import PAGE, our_style, panels, to_bytes
 from marsbench.report.chapters import CHAPTERS

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from marsbench.compare.points import Matrix, Place, Point, Spread
 from marsbench.errors import UsageError
+from marsbench.judge.compare.points import Matrix, Place, Point, Spread
 from marsbench.report.material import Asked, Material
 from marsbench.report.sections import document
 from marsbench.report.standing import Field, bounds, choices, fields, led, recommended

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from marsbench.compare.decided import LABELS
-from marsbench.compare.points import Matrix, Place, Point, Spread
+from marsbench.judge.compare.decided import LABELS
+from marsbench.judge.compare.points import Matrix, Place, Point, Spread
 
 HERE = Place("ilr-1", 0.9, None, "h200", "paper", "base", "qwen3-coder-30b")
 

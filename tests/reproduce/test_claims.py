@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.compare.decided import LABELS
-from marsbench.compare.figures import FIGURES
-from marsbench.compare.points import Spread
-from marsbench.compare.ranking import GOODPUT
-from marsbench.reproduce.claims import CLAIMS
-from marsbench.reproduce.part_tables import ablations, decided
-from marsbench.reproduce.parts import PARTS
-from marsbench.reproduce.systems import BASELINES, BOUND, CONTROL, MARS
-from marsbench.reproduce.tables import reasons
-from marsbench.reproduce.view import contended
+from marsbench.judge.compare.decided import LABELS
+from marsbench.judge.compare.figures import FIGURES
+from marsbench.judge.compare.points import Spread
+from marsbench.judge.compare.ranking import GOODPUT
+from marsbench.judge.paper.claims import CLAIMS
+from marsbench.judge.paper.part_tables import ablations, decided
+from marsbench.judge.paper.parts import PARTS
+from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
+from marsbench.judge.paper.tables import reasons
+from marsbench.judge.paper.view import contended
 from reproduce.builders import at_work, matrix, place, point, race
 
 BY_ID = {claim.id: claim for claim in CLAIMS}

@@ -8,11 +8,11 @@ import json
 
 import pytest
 
-from marsbench.compare.points import Spread, points_of, spread
-from marsbench.reproduce.__main__ import main
-from marsbench.reproduce.documents import along, story
-from marsbench.sweep.folder import SweepFolder
-from marsbench.sweep.run import sweep
+from marsbench.judge.compare.points import Spread, points_of, spread
+from marsbench.judge.sweep.folder import SweepFolder
+from marsbench.judge.sweep.run import sweep
+from studies.reproduce.__main__ import main
+from studies.reproduce.documents import along, story
 from sweep.fakes import in_process, sweep_file
 
 VARIED = """

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from marsbench.core.events import HostEvicted, SessionArrived, SwappedIn, SwappedOut
+from marsbench.core.metrics.summary import summarise
+from marsbench.core.runs import run_summary
 from marsbench.errors import UsageError
-from marsbench.events import HostEvicted, SessionArrived, SwappedIn, SwappedOut
-from marsbench.metrics.summary import summarise
-from marsbench.runs import run_summary
-from marsbench.tables import _short, render_comparison, render_summary, show_run
+from marsbench.show.run import _short, render_comparison, render_summary, show_run
 from metrics.story import a_round, a_session, told
 from runs.conftest import EVENTS, IDEAL
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import numpy as np
 
+from marsbench.core.session import Cut, Generate, Round, Session, ToolCall, play
 from marsbench.serve.server import Server
-from marsbench.session import Cut, Generate, Round, Session, ToolCall, play
 from waits import bounded
 
 PREFIX_TOKENS = 512

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from marsbench.engine.backends import Choice, choose
-from marsbench.engine.settings import EngineSettings
+from marsbench.core.backends import Choice, choose
+from marsbench.core.session import Session
+from marsbench.core.settings import EngineSettings
 from marsbench.serve.plan import ServeRequest
 from marsbench.serve.server import serving
-from marsbench.session import Session
 from tests.serve.driver import drive, sessions
 
 pytestmark = [pytest.mark.live, pytest.mark.vllm]
@@ -40,7 +40,7 @@ class Served:
     hardware: Any
 
     def world(self, workload: list[Session] = WORKLOAD) -> Any:
-        from marsbench.engine.sim.replay import World
+        from marsbench.core.sim.replay import World
 
         facts = (self.backend, {}, self.settings, self.hardware, self.asynchronous)
         return World(workload, *facts)
@@ -53,7 +53,7 @@ SERVERS = ["fcfs-sync", "mars-async", pytest.param("fcfs-kernels", marks=needs_k
 
 @pytest.fixture(scope="module", params=SERVERS)
 def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
-    from marsbench.engine.sim.replay import read_record
+    from marsbench.core.sim.replay import read_record
 
     backend, _, mode = request.param.partition("-")
     record: Path = tmp_path_factory.mktemp("record") / "decisions.jsonl"
@@ -91,7 +91,7 @@ ASKED = {
 
 
 def test_every_step_is_the_same(served: Served) -> None:
-    from marsbench.engine.sim.replay import replay
+    from marsbench.core.sim.replay import replay
 
     found = replay(served.lines, served.world())
     assert found.differences == ()
@@ -101,7 +101,7 @@ def test_every_step_is_the_same(served: Served) -> None:
 
 def test_the_workload_was_under_memory_pressure(served: Served) -> None:
     """Or equal decisions would say little."""
-    from marsbench.engine.sim.replay import replay
+    from marsbench.core.sim.replay import replay
 
     found = replay(served.lines, served.world())
     assert found.preemptions >= 1
@@ -118,7 +118,7 @@ def test_steps_overlap_when_scheduled_asynchronously(served: Served) -> None:
 
 
 def test_one_block_less_is_noticed(served: Served) -> None:
-    from marsbench.engine.sim.replay import replay
+    from marsbench.core.sim.replay import replay
 
     world = served.world()
     smaller = replace(served.settings, kv_blocks=served.settings.kv_blocks - 1)
@@ -127,7 +127,7 @@ def test_one_block_less_is_noticed(served: Served) -> None:
 
 
 def test_another_policy_is_noticed(served: Served) -> None:
-    from marsbench.engine.sim.replay import replay
+    from marsbench.core.sim.replay import replay
 
     other = replace(served.world(), backend="mars" if served.backend == "fcfs" else "fcfs")
     assert replay(served.lines, other).differences

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from marsbench.fidelity.document import page
-from marsbench.fidelity.measure import Compared
+from studies.fidelity.document import page
+from studies.fidelity.measure import Compared
 
 CASE = {
     "workload": "a/small-agents.toml",

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from marsbench.core.hardware.batch import batch_seconds
 from marsbench.errors import RunFailedError, UsageError
-from marsbench.fidelity.kernels import profile_toml, version
-from marsbench.fidelity.steps import fit, host_seconds, recorded_steps
-from marsbench.hardware.batch import batch_seconds
 from marsbench.serve.emulated import emulated_hardware
+from studies.fidelity.kernels import profile_toml, version
+from studies.fidelity.steps import fit, host_seconds, recorded_steps
 
 TRUE = {"overhead": 2e-3, "token": 1e-5, "pair": 2e-9, "request": 3e-4, "kv_token": 5e-8}
 HOST_S = 1e-4

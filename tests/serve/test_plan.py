@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from marsbench.engine.backends import choose
-from marsbench.engine.settings import engine_settings
+from marsbench.core.backends import choose
+from marsbench.core.settings import engine_settings
 from marsbench.errors import UsageError
 from marsbench.serve.emulated import emulated_hardware
 from marsbench.serve.plan import ServeRequest, command, environment
@@ -97,7 +97,7 @@ def test_kv_events_bind_to_loopback_and_nothing_is_looked_up(
 def test_a_backend_of_this_folder_is_found_by_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine.py").write_text("from marsbench_backends.fcfs import FCFS as Mine\n")
+    (tmp_path / "mine.py").write_text("from marsbench_backends.policies.fcfs import FCFS as Mine\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     env = environment(ServeRequest(choose("mine:Mine"), model="m"), tmp_path / "plugin")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from marsbench.engine.backends import choose
+from marsbench.core.backends import choose
 from marsbench.errors import RunFailedError
 from marsbench.patience import Patience
 from marsbench.serve import server as module

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from marsbench.engine.settings import EngineSettings
+from marsbench.core.settings import EngineSettings
 from marsbench_backends import signals
 from marsbench_backends.policy import Policy
 
@@ -24,7 +24,7 @@ class Listener(Policy):
 
 
 def make(**config: Any) -> Any:
-    from marsbench.engine.sim.vllm_core import make_scheduler
+    from marsbench.core.sim.vllm_core import make_scheduler
     from marsbench_backends.scheduler import MarsbenchScheduler
 
     told = {"backend": f"{__name__}:Listener", **config}
@@ -35,7 +35,7 @@ def make(**config: Any) -> Any:
 
 def play(scheduler: Any, name: str, **sent: Any) -> None:
     """A round of session "s" from its request to its end."""
-    from marsbench.engine.sim.vllm_core import make_request, sampled
+    from marsbench.core.sim.vllm_core import make_request, sampled
 
     scheduler.add_request(make_request(name, "s", 40, 2, [], 0.0, sent))
     while scheduler.has_unfinished_requests():
@@ -87,7 +87,7 @@ def test_the_clock_stands_still_within_a_call_and_runs_as_fast_as_told() -> None
 
 
 def test_the_executor_can_read_whose_request_it_is() -> None:
-    from marsbench.engine.sim.vllm_core import make_request
+    from marsbench.core.sim.vllm_core import make_request
 
     scheduler = make()
     request = make_request("r0", "s", 40, 2, [], 0.0, {"mine": 1})

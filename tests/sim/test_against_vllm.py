@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marsbench.engine.settings import EngineSettings
+from marsbench.core.settings import EngineSettings
 from tests.sim.worlds import HARDWARE, enough_blocks, lines, workloads
 
 pytestmark = pytest.mark.vllm
@@ -31,7 +31,7 @@ KNOBS = st.fixed_dictionaries(
 
 
 def played(workload: list[Any], settings_: EngineSettings, **config: Any) -> list[str]:
-    from marsbench.engine.sim.simulation import SimConfig, Simulation
+    from marsbench.core.sim.simulation import SimConfig, Simulation
 
     events: list[Any] = []
     Simulation(SimConfig(HARDWARE, settings_, **config), events.append).run(workload)
@@ -78,7 +78,7 @@ def test_macro_steps_of_several_prefills_give_the_events_of_single_steps(
 def test_macro_steps_count_decisions_as_single_steps_do(
     workload: list[Any], knobs: dict[str, Any], extra: int
 ) -> None:
-    from marsbench.engine.sim.simulation import SimConfig, Simulation
+    from marsbench.core.sim.simulation import SimConfig, Simulation
 
     parameters = {"level_tokens": (100, 300), "review_s": 0.1, "hold_share_max": 0.9}
     counts = []
@@ -92,9 +92,9 @@ def test_macro_steps_count_decisions_as_single_steps_do(
 
 def decisions(cls: type, prompts: list[tuple[int, int, int]], blocks: int, budget: int) -> Any:
     """Step by step: tokens given, requests preempted, free blocks."""
-    from marsbench.engine.sim.hashes import SessionHashes, Writers
-    from marsbench.engine.sim.vllm_core import make_request, make_scheduler, sampled
-    from marsbench.session import Round, Session
+    from marsbench.core.session import Round, Session
+    from marsbench.core.sim.hashes import SessionHashes, Writers
+    from marsbench.core.sim.vllm_core import make_request, make_scheduler, sampled
 
     knobs = EngineSettings(budget, max_num_seqs=16, reserve_full_prompt=False)
     scheduler: Any = make_scheduler(cls, knobs, blocks, 262_144)
@@ -147,8 +147,8 @@ def test_the_oracle_sees_preemptions() -> None:
 
 
 def test_a_macro_step_really_merges() -> None:
-    from marsbench.engine.sim.simulation import SimConfig, Simulation
-    from marsbench.session import Round, Session
+    from marsbench.core.session import Round, Session
+    from marsbench.core.sim.simulation import SimConfig, Simulation
 
     events: list[Any] = []
     simulation = Simulation(SimConfig(HARDWARE), events.append)
@@ -159,8 +159,8 @@ def test_a_macro_step_really_merges() -> None:
 
 def test_a_session_is_not_kept_out_by_its_own_hold() -> None:
     """It holds 21 blocks of a context that was then cut, and needs 31 of 46."""
-    from marsbench.engine.sim.simulation import SimConfig, Simulation
-    from marsbench.session import Cut, Round, Session
+    from marsbench.core.session import Cut, Round, Session
+    from marsbench.core.sim.simulation import SimConfig, Simulation
 
     cut = Cut(to_tokens=84, kept_tokens=30)
     session = Session("a", (Round(318, 28), Round(400, 32, cut=cut)))
@@ -173,8 +173,8 @@ def test_a_session_is_not_kept_out_by_its_own_hold() -> None:
 
 def test_a_step_that_only_preempts_is_not_the_end() -> None:
     """The one running request loses its blocks to holds; vLLM admits the others a step later."""
-    from marsbench.engine.sim.simulation import SimConfig, Simulation
-    from marsbench.session import Round, Session, ToolCall
+    from marsbench.core.session import Round, Session, ToolCall
+    from marsbench.core.sim.simulation import SimConfig, Simulation
 
     pause = (ToolCall("t", floor_s=0.4),)
     holder = Session("a", (Round(160, 2, pause), Round(200, 5)))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from marsbench.engine.settings import EngineSettings
-from marsbench.events import Evicted, GpuStart, HostEvicted, SwappedIn, SwappedOut
-from marsbench.metrics.check import check_stream
-from marsbench.session import Round, Session, ToolCall
+from marsbench.core.events import Evicted, GpuStart, HostEvicted, SwappedIn, SwappedOut
+from marsbench.core.metrics.check import check_stream
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.settings import EngineSettings
 from tests.sim.worlds import HARDWARE, enough_blocks, lines, workloads
 
 pytestmark = pytest.mark.vllm
@@ -32,7 +32,7 @@ def crowd() -> list[Session]:
 
 def played(workload: list[Any], extra: int, **config: Any) -> tuple[list[Any], Any]:
     """The events of a world under a policy that does everything, and its block pool."""
-    from marsbench.engine.sim.simulation import SimConfig, Simulation
+    from marsbench.core.sim.simulation import SimConfig, Simulation
 
     knobs = EngineSettings(256, 8, kv_blocks=enough_blocks(workload, 16) + extra)
     seen: list[Any] = []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marsbench.engine.settings import EngineSettings
+from marsbench.core.settings import EngineSettings
 
 pytestmark = pytest.mark.vllm
 
@@ -31,8 +31,8 @@ class World:
     def __init__(self, fast: bool) -> None:
         from vllm.v1.core.sched.scheduler import Scheduler
 
-        from marsbench.engine.sim.fast_pool import FastPool
-        from marsbench.engine.sim.vllm_core import make_scheduler
+        from marsbench.core.sim.fast_pool import FastPool
+        from marsbench.core.sim.vllm_core import make_scheduler
 
         scheduler = make_scheduler(Scheduler, EngineSettings(), BLOCKS, 4096)
         self.manager: Any = scheduler.kv_cache_manager
@@ -45,7 +45,7 @@ class World:
         self.held: list[Any] = []
 
     def request(self, number: int) -> Any:
-        from marsbench.engine.sim.vllm_core import make_request
+        from marsbench.core.sim.vllm_core import make_request
 
         content = min(number, 3)  # requests 3 and 4 are the same text
         hashes = [bytes([content]) * 8 + i.to_bytes(4, "big") for i in range(40)]

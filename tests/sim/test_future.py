@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from marsbench.engine.sim.future import Futures
-from marsbench.session import Round, Session, ToolCall
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.sim.future import Futures
 from marsbench_backends.signals import Future
 from sim.worlds import sessions
 

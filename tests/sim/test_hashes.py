@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marsbench.engine.sim.hashes import SessionHashes, TokenCount, Writers
-from marsbench.session import Cut, Prompt, Round, Session
+from marsbench.core.session import Cut, Prompt, Round, Session
+from marsbench.core.sim.hashes import SessionHashes, TokenCount, Writers
 from tests.sim.worlds import workloads
 
 SIZE = 16

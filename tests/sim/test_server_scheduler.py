@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from marsbench.engine.settings import EngineSettings
-from marsbench.session import Round, Session
+from marsbench.core.session import Round, Session
+from marsbench.core.settings import EngineSettings
 from marsbench_backends import registry
 
 pytestmark = pytest.mark.vllm
@@ -22,8 +22,8 @@ def served(backend: str, settings: dict[str, object], blocks: int) -> dict[str, 
     """Requests to their number of tokens, two steps always under way."""
     from vllm.v1.outputs import ModelRunnerOutput
 
-    from marsbench.engine.sim.hashes import SessionHashes, Writers
-    from marsbench.engine.sim.vllm_core import TOKEN, make_request, make_scheduler
+    from marsbench.core.sim.hashes import SessionHashes, Writers
+    from marsbench.core.sim.vllm_core import TOKEN, make_request, make_scheduler
     from marsbench_backends.scheduler import MarsbenchScheduler
 
     config = {"marsbench": {"backend": backend, "settings": settings}}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from backends.bad import BAD, Owing
-from marsbench.engine.settings import EngineSettings
-from marsbench.session import Round, Session
+from marsbench.core.session import Round, Session
+from marsbench.core.settings import EngineSettings
 from marsbench_backends.policy import Policy
 
 pytestmark = pytest.mark.vllm
@@ -25,8 +25,8 @@ class Server:
     """A scheduler and what its clients do: each asks for its second round after the first."""
 
     def __init__(self, policy: type[Policy]) -> None:
-        from marsbench.engine.sim.hashes import SessionHashes, Writers
-        from marsbench.engine.sim.vllm_core import make_scheduler
+        from marsbench.core.sim.hashes import SessionHashes, Writers
+        from marsbench.core.sim.vllm_core import make_scheduler
         from marsbench_backends.scheduler import MarsbenchScheduler
 
         told = {"backend": f"{policy.__module__}:{policy.__name__}"}
@@ -41,7 +41,7 @@ class Server:
 
     def play(self) -> None:
         """Until every round has its tokens."""
-        from marsbench.engine.sim.vllm_core import sampled
+        from marsbench.core.sim.vllm_core import sampled
 
         for session in self._sessions:
             self._submit(session, 0)
@@ -63,7 +63,7 @@ class Server:
             self._submit(next(s for s in self._sessions if s.id == session_id), 1)
 
     def _submit(self, session: Session, number: int) -> None:
-        from marsbench.engine.sim.vllm_core import make_request
+        from marsbench.core.sim.vllm_core import make_request
 
         prompt = list(session.prompts())[number]
         hashes = self._hashes[session.id]
@@ -77,7 +77,8 @@ class Server:
 
 def warnings_of(policy: type[Policy], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a server says of the policy, once every client has got all of its tokens."""
-    from marsbench_backends import answers, vllm_server
+    from marsbench_backends.answers import policy as answers
+    from marsbench_backends.vllm import server as vllm_server
 
     said: list[str] = []
     monkeypatch.setattr(vllm_server.logger, "warning", said.append)

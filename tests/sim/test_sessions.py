@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from marsbench import events
-from marsbench.engine.sim.clock import Clock, Due
-from marsbench.engine.sim.sessions import LiveSession, Sessions
-from marsbench.engine.sim.tools import Tools
-from marsbench.hardware.host import ToolHost
-from marsbench.session import Prompt, Round, Session, ToolCall
+from marsbench.core import events
+from marsbench.core.hardware.host import ToolHost
+from marsbench.core.session import Prompt, Round, Session, ToolCall
+from marsbench.core.sim.clock import Clock, Due
+from marsbench.core.sim.sessions import LiveSession, Sessions
+from marsbench.core.sim.tools import Tools
 from marsbench_backends.admission import Admission, EngineState, FixedCap
 from marsbench_backends.signals import Signal, ToolEnded
 

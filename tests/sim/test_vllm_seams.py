@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from marsbench.engine.settings import EngineSettings
+from marsbench.core.settings import EngineSettings
 
 pytestmark = pytest.mark.vllm
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.vllm
 def scheduler() -> Any:
     from vllm.v1.core.sched.scheduler import Scheduler
 
-    from marsbench.engine.sim.vllm_core import make_scheduler
+    from marsbench.core.sim.vllm_core import make_scheduler
 
     return make_scheduler(Scheduler, EngineSettings(), 100, 4096)
 
@@ -63,7 +63,7 @@ def test_the_victim_is_read_from_the_requests_at_that_moment(scheduler: Any) -> 
 
 
 def test_running_requests_ask_for_slots_as_fast_pool_expects(scheduler: Any) -> None:
-    from marsbench.engine.sim.fast_pool import RUNNING
+    from marsbench.core.sim.fast_pool import RUNNING
 
     assert scheduler.num_lookahead_tokens == RUNNING["num_lookahead_tokens"]
     manager = scheduler.kv_cache_manager

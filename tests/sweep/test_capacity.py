@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compare.builders import write_run
-from marsbench.compare import compare
 from marsbench.errors import RunFailedError, UsageError
-from marsbench.sweep import capacity as room
-from marsbench.sweep import probes as probing
-from marsbench.sweep.asked import search_of, told
-from marsbench.sweep.bisect import FURTHEST, Bracket, fewest, highest_rate, rounded
-from marsbench.sweep.capacity import capacity
-from marsbench.sweep.folder import SweepFolder
+from marsbench.judge.compare import compare
+from marsbench.judge.sweep import capacity as room
+from marsbench.judge.sweep import probes as probing
+from marsbench.judge.sweep.asked import search_of, told
+from marsbench.judge.sweep.bisect import FURTHEST, Bracket, fewest, highest_rate, rounded
+from marsbench.judge.sweep.capacity import capacity
+from marsbench.judge.sweep.folder import SweepFolder
 
 OPTIONS = {
     "backend": "mars", "workload": "ilr-1", "alpha": 3.0, "share": 0.9, "seeds": 2,

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from marsbench.errors import UsageError
-from marsbench.sweep.cells import cells_of
-from marsbench.sweep.cluster import Cluster, play_away
-from marsbench.sweep.folder import SweepFolder
-from marsbench.sweep.inputs import inputs_hash
-from marsbench.sweep.play import Order
-from marsbench.sweep.run import sweep
-from marsbench.sweep.spec import read_sweep_file
+from marsbench.judge.sweep.cells import cells_of
+from marsbench.judge.sweep.cluster import Cluster, play_away
+from marsbench.judge.sweep.folder import SweepFolder
+from marsbench.judge.sweep.inputs import inputs_hash
+from marsbench.judge.sweep.play import Order
+from marsbench.judge.sweep.run import sweep
+from marsbench.judge.sweep.spec import read_sweep_file
 from sweep.fakes import fake_play, in_process, moody_play, sweep_file
 
 FAILED = "ilr-1_load0.5_h200_default_base_fcfs_seed1"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from marsbench import code
-from marsbench.sweep.cells import cells_of
-from marsbench.sweep.inputs import inputs_hash
-from marsbench.sweep.spec import SweepFile
+from marsbench.core import code
+from marsbench.judge.sweep.cells import cells_of
+from marsbench.judge.sweep.inputs import inputs_hash
+from marsbench.judge.sweep.spec import SweepFile
 
 SWEEP = SweepFile.model_validate(
     {"backends": ["fcfs"], "workloads": [{"name": "ilr-1", "loads": [0.5]}], "seeds": [1]}

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from marsbench.engine.run import run
-from marsbench.sweep.cells import cells_of
-from marsbench.sweep.folder import SweepFolder
-from marsbench.sweep.inputs import request_of
-from marsbench.sweep.play import Order, job_of, play
-from marsbench.sweep.spec import read_sweep_file
+from marsbench.engines import run
+from marsbench.judge.sweep.cells import cells_of
+from marsbench.judge.sweep.folder import SweepFolder
+from marsbench.judge.sweep.inputs import request_of
+from marsbench.judge.sweep.play import Order, job_of, play
+from marsbench.judge.sweep.spec import read_sweep_file
 from sweep.fakes import sweep_file
 
 TINY = """

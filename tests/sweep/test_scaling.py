@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from marsbench.hardware.profile import load_hardware
-from marsbench.session import Round, Session, ToolCall
-from marsbench.sweep.play import varied
-from marsbench.sweep.scaling import with_tool_time
-from marsbench.sweep.spec import Variation
-from marsbench.workload.files import Workload
+from marsbench.core.hardware.profile import load_hardware
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.workload.files import Workload
+from marsbench.core.workload.scaling import with_tool_time
+from marsbench.judge.sweep.play import varied
+from marsbench.judge.sweep.spec import Variation
 
 CHILD = Session("a/1", (Round(10, 1, (ToolCall("grep", "cpu", cpu_s=1.0),)), Round(1, 1)))
 TOOLS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from marsbench.errors import UsageError
-from marsbench.sweep.cells import cells_of
-from marsbench.sweep.inputs import hardware_of, inputs_hash, request_of
-from marsbench.sweep.spec import find_sweep, read_sweep_file, sweep_names
+from marsbench.judge.sweep.cells import cells_of
+from marsbench.judge.sweep.inputs import hardware_of, inputs_hash, request_of
+from marsbench.judge.sweep.spec import find_sweep, read_sweep_file, sweep_names
 from sweep.fakes import FILE, sweep_file
 
 

@@ -11,10 +11,10 @@ import sys
 import pytest
 
 from marsbench.errors import UsageError
+from marsbench.judge.sweep.folder import SweepFolder
+from marsbench.judge.sweep.progress import clock
+from marsbench.judge.sweep.run import sweep
 from marsbench.patience import processes
-from marsbench.sweep.folder import SweepFolder
-from marsbench.sweep.progress import clock
-from marsbench.sweep.run import sweep
 from sweep.fakes import fake_local, in_process, moody_local, plays, sweep_file
 from waits import until
 
@@ -23,7 +23,7 @@ DRIVER = """
 import signal
 import sys
 from pathlib import Path
-from marsbench.sweep.run import sweep
+from marsbench.judge.sweep.run import sweep
 from sweep.fakes import fake_local
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)

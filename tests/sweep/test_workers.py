@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marsbench.sweep.workers import Queue
+from marsbench.judge.sweep.workers import Queue
 
 
 def test_a_worker_stays_in_its_group():

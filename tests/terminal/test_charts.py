@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from export.conftest import EVENTS, written
-from marsbench.events import Evicted
-from marsbench.runs import RunFolder
-from marsbench.terminal.charts import WIDTH, charts_of, show_charts
-from marsbench.terminal.sparklines import columns, sparkline
+from marsbench.core.events import Evicted
+from marsbench.core.runs import RunFolder
+from marsbench.show.charts import WIDTH, charts_of, show_charts
+from marsbench.text.sparklines import columns, sparkline
 
 
 def test_a_sparkline_has_a_character_a_value() -> None:

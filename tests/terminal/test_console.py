@@ -7,8 +7,8 @@ import sys
 import pytest
 from rich.table import Table
 
-from marsbench.terminal import console as ours
-from marsbench.terminal.console import PIPED, console
+from marsbench.text import console as ours
+from marsbench.text.console import PIPED, console
 
 CELLS = [f"{number}.{number:06}" for number in range(20, 40)]
 

@@ -12,10 +12,10 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from export.conftest import EVENTS, written
-from marsbench.cli import app
+from marsbench.cli.main import app
 from marsbench.errors import UsageError
-from marsbench.sweep.folder import SweepFolder
-from marsbench.terminal.watch import EVERY_S, is_running, watch
+from marsbench.judge.sweep.folder import SweepFolder
+from marsbench.show.sweep import EVERY_S, is_running, watch
 
 CELLS = ("c1_mars", "c2_mars", "c3_fcfs")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from marsbench.session import Cut, Round, Session, ToolCall
-from marsbench.workload.files import Workload
+from marsbench.core.session import Cut, Round, Session, ToolCall
+from marsbench.core.workload.files import Workload
 
 SECONDS = st.floats(min_value=0, max_value=1e6, allow_nan=False)
 TOKENS = st.integers(min_value=0, max_value=10**7)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from marsbench.core.workload.arrivals import Arrivals
+from marsbench.core.workload.streams import stream
 from marsbench.errors import UsageError
-from marsbench.workload.arrivals import Arrivals
-from marsbench.workload.streams import stream
 
 
 def times(text: str, count: int = 2_000, rate: float = 1.0) -> list[float]:

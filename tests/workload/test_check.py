@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marsbench.session import Round, ToolCall
-from marsbench.workload.check import check, describe, measure, number, order_band, verdict
-from marsbench.workload.generate import USER
-from marsbench.workload.make import Knobs, make_workload
-from marsbench.workload.recipe import Recipe, load_recipe, recipe_names
+from marsbench.core.session import Round, ToolCall
+from marsbench.core.workload.generate import USER
+from marsbench.core.workload.make import Knobs, make_workload
+from marsbench.core.workload.recipe import Recipe, load_recipe, recipe_names
+from marsbench.show.workload_check import check, describe, measure, number, order_band, verdict
 from workload.builders import session, workload
 
 ILR_1 = load_recipe("ilr-1")

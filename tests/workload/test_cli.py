@@ -11,10 +11,10 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner, Result
 
+from marsbench.cli.workload import app
+from marsbench.core.session import Session
+from marsbench.core.workload.files import read_workload
 from marsbench.errors import UsageError
-from marsbench.session import Session
-from marsbench.workload.cli import app
-from marsbench.workload.files import read_workload
 from workload.builders import request, trace, write_trace
 
 
@@ -64,7 +64,7 @@ def test_make_asks_the_engine_what_a_load_is(
     def mean_gpu_s(sessions: list[Session]) -> float:
         return 2.0 * len(sessions)
 
-    fake = ModuleType("marsbench.engine.isolated")
+    fake = ModuleType("marsbench.core.isolated")
     fake.mean_gpu_s = mean_gpu_s  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
     run("make", "chat", "-o", tmp_path / "w", "--sessions", 5, "--load", 0.5)
@@ -168,7 +168,7 @@ def test_import_of_nothing_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_help_loads_nothing_that_takes_time() -> None:
-    code = "import sys, marsbench.workload.cli; print(sorted(sys.modules))"
+    code = "import sys, marsbench.cli.workload; print(sorted(sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from marsbench.core.session import Cut, Round, ToolCall
+from marsbench.core.workload.files import Workload
 from marsbench.errors import UsageError
-from marsbench.session import Cut, Round, ToolCall
-from marsbench.workload.files import Workload
-from marsbench.workload.formats.dataset_rows import read_rows_of_ours, rows_of
-from marsbench.workload.formats.hf import import_hf, write_hf
-from marsbench.workload.formats.reading import gather
+from marsbench.formats.dataset_rows import read_rows_of_ours, rows_of
+from marsbench.formats.hf import import_hf, write_hf
+from marsbench.formats.reading import gather
 from workload.builders import session, workload
 from workload.test_mooncake import workloads
 from workload.test_openhands import HISTORY, USAGE

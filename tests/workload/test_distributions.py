@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from marsbench.workload.distributions import Append, LogNormals, phi
+from marsbench.core.workload.distributions import Append, LogNormals, phi
 
 MIXTURE = LogNormals(w=(0.3, 0.7), mu=(3.6, 6.5), sigma=(1.2, 0.3), clip=(1, 25_000))
 FIELDS: dict[str, Any] = {"median": 100, "sigma": 1.0, "clip": [1, 1_000]}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from marsbench.workload.draws import (
+from marsbench.core.workload.draws import (
     LAYERS,
     Floats,
     exponential_layers,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marsbench.workload.exact import Lines, exp, log, microseconds, normal_cdf
+from marsbench.core.workload.exact import Lines, exp, log, microseconds, normal_cdf
 from marsbench_backends import exact
 
 POSITIVE = st.floats(1e-300, 1e300)

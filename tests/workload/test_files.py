@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from marsbench.core.session import Cut, Round, Session, ToolCall
+from marsbench.core.workload.files import Workload, read_workload, write_workload
 from marsbench.errors import UsageError
-from marsbench.session import Cut, Round, Session, ToolCall
-from marsbench.workload.files import Workload, read_workload, write_workload
 from workload.builders import session, sessions, workload
 
 HEADER = '{"marsbench_workload":1,"name":"w","lanes":null,"meta":{}}'

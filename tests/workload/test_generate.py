@@ -9,15 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from marsbench.core.session import Session, ToolCall
+from marsbench.core.workload.files import Workload
+from marsbench.core.workload.generate import USER, Draft, fit
+from marsbench.core.workload.make import Knobs, make_workload
+from marsbench.core.workload.recipe import Context, load_recipe, recipe_names
+from marsbench.core.workload.streams import stream
+from marsbench.core.workload.tool_times import ToolTimes
 from marsbench.errors import UsageError
-from marsbench.session import Session, ToolCall
-from marsbench.workload.check import alone_s
-from marsbench.workload.files import Workload
-from marsbench.workload.generate import USER, Draft, fit
-from marsbench.workload.make import Knobs, make_workload
-from marsbench.workload.recipe import Context, load_recipe, recipe_names
-from marsbench.workload.streams import stream
-from marsbench.workload.tool_times import ToolTimes
+from marsbench.show.workload_check import alone_s
 
 RECIPES = {name: load_recipe(name) for name in recipe_names()}
 ILR_1 = RECIPES["ilr-1"]

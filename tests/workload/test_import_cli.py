@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from marsbench.core.session import Round, ToolCall
+from marsbench.core.workload.files import read_workload, write_workload
 from marsbench.errors import UsageError
-from marsbench.session import Round, ToolCall
-from marsbench.workload.files import read_workload, write_workload
 from workload.builders import session, workload
 from workload.test_cli import run
 from workload.test_messages import HISTORY

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from marsbench.session import Cut, Session
-from marsbench.workload.formats.miniswe import import_miniswe
-from marsbench.workload.formats.reading import ImportResult
-from marsbench.workload.formats.stated import Stated
-from marsbench.workload.formats.sweagent import REBUILT, import_sweagent
+from marsbench.core.session import Cut, Session
+from marsbench.formats.miniswe import import_miniswe
+from marsbench.formats.reading import ImportResult
+from marsbench.formats.stated import Stated
+from marsbench.formats.sweagent import REBUILT, import_sweagent
 from workload.trajectories import BY_WORDS, NOTHING, reply, said, save, step
 
 REAL = Path(__file__).parents[3] / "shared" / "traces"

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marsbench.session import Cut, Round, Session, ToolCall
-from marsbench.workload.files import Workload
-from marsbench.workload.formats.mooncake import import_mooncake
-from marsbench.workload.formats.mooncake_ours import mooncake_lines
-from marsbench.workload.formats.sharing import Shared, share
-from marsbench.workload.formats.stated import Stated
+from marsbench.core.session import Cut, Round, Session, ToolCall
+from marsbench.core.workload.files import Workload
+from marsbench.formats.mooncake import import_mooncake
+from marsbench.formats.mooncake_ours import mooncake_lines
+from marsbench.formats.sharing import Shared, share
+from marsbench.formats.stated import Stated
 from workload.builders import session, workload
 from workload.trajectories import NOTHING, jsonl
 

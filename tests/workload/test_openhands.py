@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from marsbench.session import Cut, Session
-from marsbench.workload.formats.openhands import import_openhands
-from marsbench.workload.formats.stated import Stated
+from marsbench.core.session import Cut, Session
+from marsbench.formats.openhands import import_openhands
+from marsbench.formats.stated import Stated
 from workload.trajectories import (
     BY_WORDS,
     NOTHING,

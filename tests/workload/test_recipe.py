@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from marsbench.core.workload.recipe import load_recipe, recipe_folder, recipe_names
 from marsbench.errors import UsageError
-from marsbench.workload.recipe import load_recipe, recipe_folder, recipe_names
 
 ILR_1 = (recipe_folder() / "ilr-1.toml").read_text()
 

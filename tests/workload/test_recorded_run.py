@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from marsbench.events import Event, GpuStart, ToolEnd, ToolStart
-from marsbench.runs import Provenance, RunConfig, RunFolder
-from marsbench.session import Cut, Session
-from marsbench.workload.formats.reading import ImportResult
-from marsbench.workload.formats.recorded_run import import_run, meta_of
+from marsbench.core.events import Event, GpuStart, ToolEnd, ToolStart
+from marsbench.core.runs import Provenance, RunConfig, RunFolder
+from marsbench.core.session import Cut, Session
+from marsbench.formats.reading import ImportResult
+from marsbench.formats.recorded_run import import_run, meta_of
 from metrics.story import a_round, a_session, told
 
 CODE = Provenance(versions={}, commit=None, dirty=None)
@@ -94,12 +94,12 @@ def test_a_session_that_was_cut_short_ends_where_it_did(tmp_path: Path) -> None:
 
 @pytest.mark.vllm
 def test_a_simulated_run_gives_its_own_prompts_back(tmp_path: Path) -> None:
-    from marsbench.engine.backends import choose
-    from marsbench.engine.run import RunRequest
-    from marsbench.engine.run import run as play
-    from marsbench.hardware.profile import load_hardware
-    from marsbench.workload.make import Knobs, make_workload
-    from marsbench.workload.recipe import load_recipe
+    from marsbench.core.backends import choose
+    from marsbench.core.hardware.profile import load_hardware
+    from marsbench.core.workload.make import Knobs, make_workload
+    from marsbench.core.workload.recipe import load_recipe
+    from marsbench.engines import RunRequest
+    from marsbench.engines import run as play
 
     knobs = Knobs(sessions=3, rate=0.2)
     path, _ = play(

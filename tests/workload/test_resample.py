@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.workload.files import Workload
+from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.resample import rearranged, recorded_rate, resampled
 from marsbench.errors import UsageError
-from marsbench.session import Round, Session, ToolCall
-from marsbench.workload.files import Workload
-from marsbench.workload.make import Knobs
-from marsbench.workload.resample import rearranged, recorded_rate, resampled
 
 
 def session(name: str, arrival_s: float) -> Session:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from marsbench.session import Cut, Session, ToolCall
-from marsbench.workload.formats.reading import ImportResult
-from marsbench.workload.formats.weka import import_weka
+from marsbench.core.session import Cut, Session, ToolCall
+from marsbench.formats.reading import ImportResult
+from marsbench.formats.weka import import_weka
 from workload.builders import request, subagent, trace, write_trace
 
 REAL = Path(__file__).parents[3] / "shared" / "traces" / "weka"

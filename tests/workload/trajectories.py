@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from marsbench.workload.formats.stated import Stated
+from marsbench.formats.stated import Stated
 
 BY_WORDS = Stated(lambda text: len(text.split()), 2.0)
 """One token a word, two seconds a tool call."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from marsbench.compare.points import Place
+from marsbench.judge.compare.points import Place
 from marsbench.report.canvas import finished
 from marsbench.report.figures.dots import dot, dots, rows_of, span
 from marsbench.report.figures.drawing import Drawing

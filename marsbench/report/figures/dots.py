@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marsbench.report.canvas import GREY, LINE, height, panels, titled
 from marsbench.report.looks import Look
 from marsbench.report.material import sheets
-from marsbench.report.words import wrapped
+from marsbench.text.words import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from marsbench.compare.points import Place
-from marsbench.compare.values import EvictionPoint
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.values import EvictionPoint
 from marsbench.report.figures.drawing import Drawing
 from marsbench.report.figures.strips import (
     MOST,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from marsbench.compare.points import Place
+from marsbench.judge.compare.points import Place
 from marsbench.report.canvas import GREY, finished, legend
 from marsbench.report.figures.dots import at_one, dot, dots, rows_of
 from marsbench.report.figures.drawing import Drawing
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZES = {"small": "o", "middle": "s", "long": "^", "over 50k": "x"}
-"""Markers; the names are those of `marsbench.compare.fairness`."""
+"""Markers; the names are those of `marsbench.judge.compare.fairness`."""
 MEAN = Measure("slowdown_mean", "mean slowdown")
 Sized = Mapping[tuple[Place, str], Mapping[str, float]]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from marsbench.report.axes import Which
 from marsbench.report.looks import Look
-from marsbench.report.words import listed, short
+from marsbench.text.words import listed, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

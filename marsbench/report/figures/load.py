@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from marsbench.compare.figures import goodput_name, goodput_rate_name
-from marsbench.compare.points import Place
+from marsbench.judge.compare.figures import goodput_name, goodput_rate_name
+from marsbench.judge.compare.points import Place
 from marsbench.report.canvas import (
     finished,
     handles,
@@ -22,7 +22,7 @@ from marsbench.report.figures.drawing import Drawing
 from marsbench.report.figures.fence import Fence, mark, said
 from marsbench.report.figures.measures import Measure, scaled, shown, told
 from marsbench.report.material import Absent, Material, Regime, not_run, sheets
-from marsbench.report.words import wrapped
+from marsbench.text.words import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from marsbench.compare.points import Place
+from marsbench.judge.compare.points import Place
 from marsbench.report.axes import Which, log_scale, percent_scale, thousands
 from marsbench.report.figures.fence import Fence, fence
 from marsbench.report.material import Material, Regime

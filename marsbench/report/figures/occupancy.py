@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from marsbench.compare.points import Place
-from marsbench.compare.values import KvPoint, ToolsPoint
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.values import KvPoint, ToolsPoint
 from marsbench.report.figures.drawing import Drawing
 from marsbench.report.figures.strips import (
     MOST,

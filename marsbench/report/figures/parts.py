@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from marsbench.compare.points import Place
-from marsbench.compare.values import Comparison, Difference
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.values import Comparison, Difference
+from marsbench.judge.paper.parts import exercised_at
 from marsbench.report.axes import log_scale, number
 from marsbench.report.canvas import finished
 from marsbench.report.figures.dots import at_one, dot, dots, rows_of, span
@@ -15,8 +16,7 @@ from marsbench.report.figures.fence import Fence, fence, mark, said
 from marsbench.report.looks import Look
 from marsbench.report.material import Absent, Material, not_run, sheets
 from marsbench.report.spans import bar_words
-from marsbench.report.words import listed
-from marsbench.reproduce.parts import exercised_at
+from marsbench.text.words import listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from marsbench.compare.points import Place
+from marsbench.judge.compare.points import Place
 from marsbench.report.axes import log_scale, percent_scale
 from marsbench.report.canvas import finished, handles, height, legend, lines, panels, titled
 from marsbench.report.figures.drawing import Drawing

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from marsbench.compare.points import Place
+from marsbench.judge.compare.points import Place
 from marsbench.report.axes import minutes
 from marsbench.report.canvas import Course, finished, height, panels, titled
 from marsbench.report.figures.fence import mark
 from marsbench.report.looks import Look
 from marsbench.report.material import Material
-from marsbench.report.words import listed, wrapped
+from marsbench.text.words import listed, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,147 @@
+"""A policy, asked: every answer that comes back can be carried out.
+
+Most answers are looked at every time. Keys are asked of all requests at once, where a look at each
+would be seen in a step's time: so a request's key is looked at when it joins, and those of a whole
+order in the first `FIRST` orders, then in every `EVERY`th, whenever sorting fails, and always under
+`--check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from marsbench_backends.answers.allowed import RULES
+from marsbench_backends.answers.wrong import Sayer, Told, quoted
+from marsbench_backends.policy import Key, Paused, Policy, Req, Retention, View
+from marsbench_backends.signals import Signal, StepEnded
+
+FIRST = 16
+EVERY = 64
+HOLDS_UP = ("retain", "reclaim", "chunk", "shrink", "changes_at")
+"""Decisions that can keep all from going on."""
+
+
+class Answers:
+    """Asks a policy. `told` hears of a wrong answer; where it returns, the default's is taken.
+
+    thorough: look at every key. quick_waiting_key: a key as it is answered, not looked at.
+    """
+
+    def __init__(self, policy: Policy, backend: str, view: View, told: Told) -> None:
+        self._policy = policy
+        self._view = view
+        self._last: dict[str, tuple[Any, Any]] = {}
+        self._num_orders = {"waiting_key": 0, "running_key": 0}
+        self.sayer = Sayer(backend, told)
+        self.thorough = False
+        self.quick_waiting_key: Callable[[Req], Key] = lambda req: policy.waiting_key(req, view)
+
+    def retain(self, paused: Paused) -> Retention:
+        answer: Retention = self._ask("retain", paused, paused)
+        return answer
+
+    def reclaim(self, held: Sequence[Paused], needs: Req) -> str | None:
+        answer: str | None = self._ask("reclaim", needs, held, needs)
+        return answer
+
+    def victim(self, running: Sequence[Req]) -> Req:
+        answer: Req = self._ask("victim", None, running)
+        return answer
+
+    def chunk(self, req: Req, num_tokens: int) -> int:
+        answer: int = self._ask("chunk", req, req, num_tokens)
+        return answer
+
+    def shrink(self, req: Req, num_tokens: int, room_tokens: int) -> int:
+        answer: int = self._ask("shrink", req, req, num_tokens, room_tokens)
+        return answer
+
+    def steady_tokens(self, req: Req) -> float:
+        answer: float = self._ask("steady_tokens", req, req)
+        return answer
+
+    def changes_at(self) -> float:
+        answer: float = self._ask("changes_at", None)
+        return answer
+
+    def observe(self, signal: Signal) -> None:
+        try:
+            self._policy.observe(signal)
+        except Exception as error:
+            self.sayer.raised("observe", error, _of(signal), self._view.now)
+
+    def serve(self, step: StepEnded) -> None:
+        try:
+            self._policy.serve(step)
+        except Exception as error:
+            self.sayer.raised("serve", error, "", self._view.now)
+
+    def last(self) -> str:
+        """The last answer to each decision that can hold things up; empty if none was asked."""
+        found = [(name, *self._last[name]) for name in HOLDS_UP if name in self._last]
+        return "; ".join(f"{name} {quoted(answer)}{_of(about)}" for name, answer, about in found)
+
+    # --- keys
+
+    def waiting_key(self, req: Req) -> Key:
+        answer: Key = self._ask("waiting_key", req, req)
+        return answer
+
+    def looks_at(self, decision: str) -> bool:
+        """Whether the keys of the order that is made now are looked at."""
+        number = self._num_orders[decision]
+        self._num_orders[decision] = number + 1
+        return self.thorough or number < FIRST or number % EVERY == 0
+
+    def keys(self, decision: str, reqs: Sequence[Req]) -> list[Key]:
+        """Keys that can be compared, one a request."""
+        keys: list[Key] = [self._ask(decision, req, req) for req in reqs]
+        try:
+            sorted(keys)
+        except TypeError as error:
+            one, other = _unlike(keys)
+            said = f"answered {quoted(one)} and {quoted(other)}, which cannot be compared: {error}."
+            self.sayer.say(decision, "unlike", said)
+            return [getattr(Policy, decision)(self._policy, req, self._view) for req in reqs]
+        return keys
+
+    def sort_running(self, running: list[Any], reqs: Mapping[str, Req]) -> None:
+        """Sort vLLM's requests, which `reqs` knows by their ids, by `running_key`."""
+        key, view = self._policy.running_key, self._view
+        if not self.looks_at("running_key"):
+            with suppress(Exception):  # asked again below, where it is said what is wrong
+                running.sort(key=lambda request: key(reqs[request.request_id], view))
+                return
+        ids = [request.request_id for request in running]
+        keys = dict(zip(ids, self.keys("running_key", [reqs[i] for i in ids]), strict=True))
+        running.sort(key=lambda request: keys[request.request_id])
+
+    def _ask(self, decision: str, about: Any, *given: Any) -> Any:
+        try:
+            answer = getattr(self._policy, decision)(*given, self._view)
+        except Exception as error:
+            self.sayer.raised(decision, error, _of(about), self._view.now)
+        else:
+            self._last[decision] = answer, about
+            allows, allowed = RULES[decision]
+            now = self._view.now
+            if allows(answer, now, *given):
+                return answer
+            self.sayer.answered(decision, answer, _of(about), now, allowed(*given))
+        return getattr(Policy, decision)(self._policy, *given, self._view)
+
+
+def _of(about: Any) -> str:
+    """Whom a decision is about, where that is one session."""
+    if about is None:
+        return ""
+    number = getattr(about, "round", None)
+    return f" for session '{about.session_id}'" + ("" if number is None else f", round {number}")
+
+
+def _unlike(keys: Sequence[Key]) -> tuple[Key, Key]:
+    """The first key and one of other types."""
+    types = [[type(part) for part in key] for key in keys]
+    return keys[0], keys[next(i for i, found in enumerate(types) if found != types[0])]

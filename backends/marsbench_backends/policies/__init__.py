@@ -1,0 +1,1 @@
+"""The policies under test, one paper a file."""

@@ -1,0 +1,215 @@
+"""MARS: one ordering of sessions says what runs next and what is evicted, behind an admission gate.
+
+Paper: MARS, arXiv 2604.26963, section 4 (information stream, control plane, agent-centric
+scheduler), as described; what its authors released differs and is `mars-released`. A session
+starts high when its first prompt is small, is demoted by the service it consumes and promoted
+while it waits; a paused session's KV is held while a warm resumption pays for the memory it takes.
+Differs: the paper gives no level edges, no pin formula and no pin bound; ours are in
+docs/policies/mars.md. A pin that was given up is not taken again in the same pause.
+Not modelled: sessions of one task (a sub-agent is a session with levels of its own).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from marsbench_backends.admission import Admission
+from marsbench_backends.parts.chunks import halved_to_fit
+from marsbench_backends.parts.ewma import Ewma
+from marsbench_backends.parts.mlfq import SessionLevels
+from marsbench_backends.parts.tooltimes import Distribution, Exponential, ToolTimes
+from marsbench_backends.policies.mars_admission import MarsAdmission
+from marsbench_backends.policy import Keep, Key, Paused, Policy, Release, Req, Retention, View
+from marsbench_backends.signals import (
+    RoundEnded,
+    RoundPreempted,
+    RoundStarted,
+    RoundSubmitted,
+    SessionEnded,
+    Signal,
+    ToolEnded,
+)
+
+
+@dataclass
+class Mars(Policy):
+    """Parameters; [paper], [code] (the preview release) or [ours] says where a value is from.
+
+    coordinator, opportunistic: off for the paper's ablations (without levels; without the
+        co-scheduler, which shrinks chunks and pins); `admission` is a parameter of the controller.
+    shrinking, retention: off for one half of the co-scheduler alone (chunks; pins) [ours].
+    level_tokens: service, or first prompt, at which a session stands one level lower. [code] has
+        2,048 · 4^n for rounds; sessions of 100k tokens need more, so 16 times that [ours].
+    aging_s: seconds of waiting that promote by one level [code].
+    promotion_max: levels that one round can gain by waiting [ours; the paper: bounded].
+    kv_low, kv_high: share of KV in use at which held memory begins to cost, and costs in full.
+    rent_max: weight of the rent at kv_high and above [ours; 1 makes it Continuum's Eq. 2].
+    hold_max_s: the longest hold [ours]. hold_share_max: of all KV that holds may keep [ours].
+    review_s: seconds between two decisions about a hold [ours; [code] controls every 0.2 s].
+    tool_samples, tool_cold_s: pauses of a tool before they are believed, and the mean pause before
+        anything is known [Continuum]. ewma_weight: of a new sample [code].
+    """
+
+    sorts_running: ClassVar[bool] = True
+    controller: ClassVar[type[Admission]] = MarsAdmission
+
+    coordinator: bool = True
+    opportunistic: bool = True
+    shrinking: bool = True
+    retention: bool = True
+    level_tokens: tuple[int, ...] = (32_768, 131_072, 524_288)
+    aging_s: float = 30.0
+    promotion_max: int = 1
+    kv_low: float = 0.85
+    kv_high: float = 0.90
+    rent_max: float = 1.0
+    hold_max_s: float = 30.0
+    hold_share_max: float = 0.5
+    review_s: float = 1.0
+    tool_samples: int = 100
+    tool_cold_s: float = 1.0
+    ewma_weight: float = 0.2
+    _levels: SessionLevels = field(init=False, repr=False)
+    _times: ToolTimes = field(init=False, repr=False)
+    _tool_s: dict[str, Ewma] = field(default_factory=dict, init=False, repr=False)
+    _cold_wait_s: Ewma = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.kv_low < self.kv_high <= 1:
+            raise ValueError(f"kv_low {self.kv_low} must be below kv_high {self.kv_high}")
+        if self.review_s <= 0:
+            raise ValueError(f"review_s must be more than 0, not {self.review_s}")
+        edges = self.level_tokens if self.coordinator else ()
+        self._levels = SessionLevels(edges, self.aging_s, self.promotion_max)
+        self._times = ToolTimes(enough=self.tool_samples)
+        self._cold_wait_s = Ewma(self.ewma_weight)
+
+    # --- the one ordering
+
+    def waiting_key(self, req: Req, view: View) -> Key:
+        return self._rank(req, view) if self.coordinator else (req.position,)
+
+    def running_key(self, req: Req, view: View) -> Key:
+        # A decode needs one token of the step's budget: it never waits behind a prefill for it,
+        # and among themselves decodes need no order.
+        if req.decoding or not self.coordinator:
+            return ()
+        return self._rank(req, view)
+
+    def victim(self, running: Sequence[Req], view: View) -> Req:
+        if not self.coordinator:
+            return running[-1]
+        return max(running, key=lambda req: self._rank(req, view))
+
+    def _rank(self, req: Req, view: View) -> Key:
+        """Level, then footprint: the round's prompt, less what a hold already keeps of it.
+
+        The prompt, not the blocks of the moment: so a round keeps its place from step to step.
+        """
+        tokens = req.num_prompt_tokens
+        computed = req.num_computed_tokens
+        level = self._levels.level(req.session_id, view.now, tokens, computed)
+        own = view.paused.get(req.session_id)
+        if own is not None and own.held:
+            tokens -= own.num_blocks * view.block_size
+        return (level, tokens, req.submitted_at)
+
+    def steady_tokens(self, req: Req, view: View) -> float:
+        return self._levels.steady_tokens(req.session_id, req.num_computed_tokens)
+
+    def changes_at(self, view: View) -> float:
+        return self._levels.next_promotion(view.now)
+
+    # --- opportunistic: shrink a chunk to what memory is left
+
+    def shrink(self, req: Req, num_tokens: int, room_tokens: int, view: View) -> int:
+        if not (self.opportunistic and self.shrinking):
+            return num_tokens
+        return halved_to_fit(num_tokens, room_tokens, view.block_size)
+
+    # --- opportunistic too: hold while a warm resumption pays, give up when memory is needed
+
+    def retain(self, paused: Paused, view: View) -> Retention:
+        pins = self.opportunistic and self.retention
+        if not pins or not self._has_room(paused, view):
+            return Release()
+        if self._gain_s(paused, view) <= self._rent_s(paused, view):
+            return Release()
+        # On a common grid, so that all holds are reviewed in the same steps.
+        return Keep((math.floor(view.now / self.review_s + 1e-9) + 1) * self.review_s)
+
+    def _gain_s(self, paused: Paused, view: View) -> float:
+        """Seconds that a warm resumption saves, times the odds that it comes in time."""
+        saved = view.prefill_s(paused.num_tokens) + (self._cold_wait_s.value or 0.0)
+        if paused.returned or not paused.tools:
+            return saved
+        elapsed = view.now - paused.paused_at
+        within = self.hold_max_s - elapsed
+        if within <= 0:
+            return 0.0
+        return saved * self._pause(paused).returns_within(within, elapsed)
+
+    def _rent_s(self, paused: Paused, view: View) -> float:
+        """Seconds of the engine that the held share of memory costs those who wait for it."""
+        usage = 1.0 - view.free_blocks / view.num_blocks
+        scarcity = min(1.0, (usage - self.kv_low) / (self.kv_high - self.kv_low))
+        if scarcity <= 0 or paused.returned or not paused.tools:
+            return 0.0
+        elapsed = view.now - paused.paused_at
+        left = min(self._pause(paused).mean_left_s(elapsed), self.hold_max_s - elapsed)
+        wanted = sum(req.num_tokens for req in view.waiting) / view.block_size
+        taken = min(paused.num_blocks, wanted) / view.num_blocks
+        return self.rent_max * scarcity * taken * left
+
+    def _pause(self, paused: Paused) -> Distribution:
+        seen = self._times.seen(paused.tools)
+        if seen is not None:
+            return seen
+        means = [self._tool_s[t].value or 0.0 for t in paused.tools if t in self._tool_s]
+        return Exponential(max([*means, 1e-3]) if means else self.tool_cold_s)
+
+    def _has_room(self, paused: Paused, view: View) -> bool:
+        if paused.held:
+            return True
+        held = sum(p.num_blocks for p in view.paused.values() if p.held)
+        return held + paused.num_blocks <= self.hold_share_max * view.num_blocks
+
+    def reclaim(self, held: Sequence[Paused], needs: Req, view: View) -> str | None:
+        """The last in the one ordering; none if all of them together would not make room."""
+        if needs.num_blocks == 0:
+            own = view.paused.get(needs.session_id)
+            has = own.num_blocks if own is not None and own.held else 0
+            wants = -(-needs.num_tokens // view.block_size) - has
+            if wants > view.free_blocks + sum(p.num_blocks for p in held):
+                return None
+        return max(held, key=lambda p: self._hold_rank(p, view)).session_id
+
+    def _hold_rank(self, paused: Paused, view: View) -> tuple[float, int, str]:
+        level = self._levels.level(paused.session_id, view.now, paused.num_tokens)
+        return (level, paused.num_blocks, paused.session_id)
+
+    # --- the information stream
+
+    def observe(self, signal: Signal) -> None:
+        self._times.observe(signal)
+        match signal:
+            case RoundSubmitted(at, session_id, _, num_prompt_tokens):
+                self._levels.wait(session_id, at, num_prompt_tokens)
+            case RoundStarted():
+                self._levels.run(signal.session_id, signal.at, signal.num_cached_tokens)
+                if signal.was_evicted and not signal.resumed:
+                    self._cold_wait_s.add(signal.waited_s)
+            case RoundPreempted():
+                self._levels.stop(signal.session_id, signal.num_computed_tokens)
+                self._levels.wait(signal.session_id, signal.at)
+            case RoundEnded():
+                # The last token of a round is generated and never computed.
+                self._levels.stop(signal.session_id, signal.num_tokens - 1)
+                self._levels.rest(signal.session_id)
+            case ToolEnded():
+                self._tool_s.setdefault(signal.name, Ewma(self.ewma_weight)).add(signal.seconds)
+            case SessionEnded():
+                self._levels.forget(signal.session_id)

@@ -1,0 +1,1 @@
+"""The adapter: what stands between a policy and an unmodified vLLM."""

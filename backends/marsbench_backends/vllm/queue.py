@@ -1,0 +1,117 @@
+"""vLLM's waiting queue, in the order of a policy's keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+
+from vllm.v1.core.sched.request_queue import RequestQueue
+from vllm.v1.request import Request
+
+from marsbench_backends.answers.policy import Answers
+from marsbench_backends.policy import Key
+from marsbench_backends.vllm.views import VllmReq
+
+
+class PolicyQueue(RequestQueue):
+    """vLLM's waiting queue in the order of a key; `resort` when keys may have changed.
+
+    A request keeps its place in vLLM's own order (`position`): arrivals at the back, preempted
+    ones at the front, ones that a step passed over where they were.
+    """
+
+    def __init__(
+        self,
+        req_of: Callable[[Request], VllmReq],
+        answers: Answers,
+        looked_at: Callable[[VllmReq, VllmReq], None] = lambda *_: None,
+    ) -> None:
+        """looked_at: told whom a look at the front finds, and whom vLLM's own order has there."""
+        self._req_of = req_of
+        self._answers = answers
+        self._looked_at = looked_at
+        self._sorted: list[tuple[Key, int, Request]] = []
+        self._own: Request | None = None
+        self._front = 0
+        self._back = 0
+
+    def _insert(self, request: Request, position: int) -> None:
+        req = self._req_of(request)
+        req.position = position
+        self._own = None
+        self._sorted.append((self._answers.waiting_key(req), position, request))
+        try:
+            self._sorted.sort(key=_entry_order)  # nearly sorted: timsort merges in one pass
+        except TypeError:
+            self._resort_looking()
+
+    def add_request(self, request: Request) -> None:
+        self._back += 1
+        self._insert(request, self._back)
+
+    def pop_request(self) -> Request:
+        self._own = None
+        return self._sorted.pop(0)[2]
+
+    def peek_request(self) -> Request:
+        front = self._sorted[0][2]
+        if len(self._sorted) > 1:
+            self._looked_at(self._req_of(front), self._req_of(self._own_front()))
+        return front
+
+    def _own_front(self) -> Request:
+        if self._own is None:
+            self._own = min(self._sorted, key=_own_order)[2]
+        return self._own
+
+    def prepend_request(self, request: Request) -> None:
+        self._front -= 1
+        self._insert(request, self._front)
+
+    def prepend_requests(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            self._insert(request, self._req_of(request).position)
+
+    def remove_request(self, request: Request) -> None:
+        self._own = None
+        self._sorted = [e for e in self._sorted if e[2] is not request]
+
+    def remove_requests(self, requests: Iterable[Request]) -> None:
+        self._own = None
+        gone = set(requests)
+        self._sorted = [e for e in self._sorted if e[2] not in gone]
+
+    def resort(self) -> None:
+        """Ask every key again."""
+        if not self._answers.looks_at("waiting_key"):
+            key, req_of = self._answers.quick_waiting_key, self._req_of
+            with suppress(Exception):  # asked again below, where it is said what is wrong
+                self._put([(key(req_of(r)), p, r) for _, p, r in self._sorted])
+                return
+        self._resort_looking()
+
+    def _resort_looking(self) -> None:
+        reqs = [self._req_of(request) for _, _, request in self._sorted]
+        keys = self._answers.keys("waiting_key", reqs)
+        self._put([(k, p, r) for k, (_, p, r) in zip(keys, self._sorted, strict=True)])
+
+    def _put(self, entries: list[tuple[Key, int, Request]]) -> None:
+        entries.sort(key=_entry_order)
+        self._sorted = entries
+
+    def __bool__(self) -> bool:
+        return bool(self._sorted)
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def __iter__(self) -> Iterator[Request]:
+        return (entry[2] for entry in self._sorted)
+
+
+def _entry_order(entry: tuple[Key, int, Request]) -> tuple[Key, int]:
+    return entry[:2]
+
+
+def _own_order(entry: tuple[Key, int, Request]) -> int:
+    return entry[1]

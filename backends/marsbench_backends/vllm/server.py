@@ -1,0 +1,135 @@
+"""What the scheduler of a server has beyond that of a simulation.
+
+- Its clock is real, `speed` times as fast on an emulated GPU, and stands still within a call of
+  the engine: a policy that is asked twice in one step gives one answer, and what was recorded can
+  be played again.
+- It finds out which session and round a request belongs to (session_table.py), tells the policy of
+  the tool calls that it infers from the gaps, and ends sessions that were abandoned.
+- It writes down what it decides, if asked to (record.py).
+- It never falls over a policy: where one answers what cannot be carried out, it warns once and does
+  what vLLM does on its own (wrong.py).
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vllm.logger import init_logger
+from vllm.v1.core.sched.scheduler import Scheduler
+from vllm.v1.request import Request, RequestStatus
+
+from marsbench_backends.answers.wrong import WarnOnce
+from marsbench_backends.signals import Signal
+from marsbench_backends.vllm.record import Recorder
+from marsbench_backends.vllm.session_table import IDLE_S, SessionTable
+
+if TYPE_CHECKING:
+    from marsbench_backends.scheduler import PolicyMixin
+else:
+    PolicyMixin = Scheduler  # its methods come later in the order of a subclass's bases
+
+logger = init_logger("vllm." + __name__)  # vLLM configures only its own logger tree
+
+
+class StandingClock:
+    """Seconds, `speed` of them in a real one, as of the last `read`."""
+
+    def __init__(self, speed: float = 1.0) -> None:
+        self._speed = speed
+        self._now = 0.0
+        self.read()
+
+    def read(self) -> float:
+        """Move to the present."""
+        self._now = time.monotonic() * self._speed  # noqa: TID251 (a server's clock)
+        return self._now
+
+    def __call__(self) -> float:
+        return self._now
+
+
+class ServerMixin(PolicyMixin):
+    """Stands before PolicyMixin. Its parameters, beside those of the policy, all optional:
+
+    {"marsbench": {"speed": 10, "idle_s": 1800, "record": "decisions.jsonl"}}
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        config = (self.vllm_config.additional_config or {}).get("marsbench", {})
+        self._standing = StandingClock(float(config.get("speed", 1.0)))
+        self.clock = self._standing
+        self.answers.sayer.told = WarnOnce(logger.warning)
+        self.sessions = SessionTable(float(config.get("idle_s", IDLE_S)))
+        path = config.get("record")
+        self._recorder = None if path is None else Recorder(Path(path))
+        self._begun: list[Signal] = []  # tool calls that begin with the end of this step
+
+    def add_request(self, request: Request) -> None:
+        now = self._standing.read()
+        params = request.sampling_params
+        if request.request_id not in self.requests and params is not None:
+            self._fill_in(request, params, now)
+        super().add_request(request)
+
+    def _fill_in(self, request: Request, params: Any, now: float) -> None:
+        """Complete what the request says of itself, for the policy and for the executor."""
+        sent = params.extra_args or {}
+        facts = (request.request_id, request.session_id, sent, request.num_prompt_tokens, now)
+        info, ended = self.sessions.submitted(*facts)
+        self._tell_all(ended)
+        params.extra_args = {**sent, **info.to_extra_args()}
+        if self._recorder is not None:
+            tokens = (request.num_prompt_tokens, params.max_tokens)
+            self._recorder.submitted(now, request.request_id, info, *tokens)
+
+    def schedule(self, throttle_prefills: bool = False) -> Any:
+        now = self._standing.read()
+        for info in self.sessions.abandoned(now):
+            self._end_session(info)
+            if self._recorder is not None:
+                self._recorder.abandoned(now, info)
+        output = super().schedule(throttle_prefills)
+        if self._recorder is not None:
+            free = self.kv_cache_manager.block_pool.get_num_free_blocks()
+            self._recorder.scheduled(now, output, free)
+        return output
+
+    def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
+        now = self._standing.read()
+        if self._recorder is not None:
+            self._recorder.computed(now)
+        outputs = super().update_from_output(scheduler_output, model_runner_output)
+        self._tell_all(self._begun)
+        return outputs
+
+    def finish_requests(self, *args: Any, **kwargs: Any) -> Any:
+        now = self._standing.read()
+        ended = super().finish_requests(*args, **kwargs)
+        self._begun.clear()  # who ends a request from outside takes it for the session's end
+        if self._recorder is not None and ended:
+            self._recorder.aborted(now, [request.request_id for request in ended])
+        return ended
+
+    def _free_blocks(self, request: Request) -> None:
+        info, now = self.reqs[request.request_id].info, self.clock()
+        super()._free_blocks(request)
+        # The last output token is sampled but never computed.
+        computed = max(request.num_prompt_tokens, request.num_tokens - 1)
+        aborted = request.status == RequestStatus.FINISHED_ABORTED
+        self._begun += self.sessions.round_ended(info, computed, now, aborted)
+
+    def _tell_all(self, signals: list[Signal]) -> None:
+        """Tell the policy of tool calls, and write that down."""
+        for signal in signals:
+            self.tell(signal)
+            if self._recorder is not None:
+                self._recorder.told(signal)
+        signals.clear()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._recorder is not None:
+            self._recorder.close()

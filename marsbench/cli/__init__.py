@@ -1,0 +1,1 @@
+"""The command line: every verb reads its options, calls one function, prints."""

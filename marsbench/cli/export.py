@@ -1,0 +1,76 @@
+"""`marsbench export`: a run's results for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+# What the command needs is imported when it is called, so that --help answers at once.
+if TYPE_CHECKING:
+    from marsbench.report.export.results import Results
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    to: Annotated[
+        Literal["vllm-bench", "llm-d", "csv"],
+        typer.Option(help="vllm bench serve's JSON, llm-d's report 0.2.1, or a table."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file to write; else it is printed.")
+    ] = None,
+    detailed: Annotated[
+        bool, typer.Option("--detailed", metavar=" ", help="vllm-bench: lists of every request.")
+    ] = False,
+    table: Annotated[
+        Literal["rounds", "sessions"], typer.Option(help="csv: which table.")
+    ] = "rounds",
+) -> None:
+    """Write a run's results in another tool's format.
+
+    llm-d's report is YAML, or JSON when the file's name ends in .json. What the run did not
+    measure is null or left out.
+    """
+    from marsbench.report.export.results import read_results
+
+    text = _text(read_results(run), to, output, detailed, table)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        _save(text, output)
+        typer.echo(f"{output}: {run} as {to}")
+
+
+def _text(
+    results: Results,
+    to: str,
+    output: Path | None,
+    detailed: bool,
+    table: Literal["rounds", "sessions"],
+) -> str:
+    import json
+
+    from marsbench.report.export.llm_d import llm_d_report, report_text
+    from marsbench.report.export.table import csv_text
+    from marsbench.report.export.vllm_bench import vllm_bench
+
+    if to == "csv":
+        return csv_text(results, table)
+    if to == "llm-d":
+        return report_text(llm_d_report(results), output is not None and output.suffix == ".json")
+    return json.dumps(vllm_bench(results, detailed), allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _save(text: str, output: Path) -> None:
+    from marsbench.errors import UsageError
+    from marsbench.outputs import save_text
+
+    try:
+        save_text(output, text)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write to {output} ({(error.strerror or str(error)).lower()}); give a file in "
+            f"a folder that exists and is yours with -o."
+        ) from error

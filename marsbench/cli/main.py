@@ -1,0 +1,189 @@
+"""The command line: each verb reads options, calls one function, prints."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from marsbench import __version__
+from marsbench.__main__ import INTERRUPTED, STOPPED
+from marsbench.cli import options as opt
+from marsbench.cli.export import export
+from marsbench.cli.gateway import gateway
+from marsbench.cli.hardware import app as hardware_app
+from marsbench.cli.hardware import calibrate
+from marsbench.cli.judge import capacity, compare, gate
+from marsbench.cli.replay import app as replay_app
+from marsbench.cli.report import report
+from marsbench.cli.serve import serve
+from marsbench.cli.show import show
+from marsbench.cli.sweep import sweep
+from marsbench.cli.typed import typed
+from marsbench.cli.workload import app as workload_app
+from marsbench.errors import MarsbenchError, UsageError
+from marsbench.extras import saying_what_is_missing
+
+# What a verb needs is imported when it is called, so that --help answers at once.
+app = typer.Typer(
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+app.add_typer(workload_app, name="workload")
+app.add_typer(hardware_app, name="hardware")
+app.add_typer(replay_app, name="replay")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    """The neutral referee for LLM serving schedulers under coding agents."""
+    if version:
+        typer.echo(f"marsbench {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    backend: opt.BackendName,
+    alpha: opt.Alphas = None,
+    set_: opt.Settings = None,
+    engine: opt.EngineName = "sim",
+    output: opt.Output = None,
+    as_json: opt.AsJson = False,
+    workload: opt.WorkloadName = "ilr-1",
+    sessions: opt.Sessions = None,
+    rate: opt.Rate = None,
+    load: opt.Load = None,
+    load_on: opt.LoadOn = None,
+    arrivals: opt.Arrivals = None,
+    seed: opt.Seed = None,
+    tools: opt.Tools = None,
+    prefixes: opt.Prefixes = None,
+    gpu: opt.Gpu = "h200",
+    model: opt.Model = None,
+    precision: opt.Precision = None,
+    kv_dtype: opt.KvDtype = None,
+    kv_blocks: opt.KvBlocks = None,
+    block_size: opt.BlockSize = None,
+    tool_cores: opt.ToolCores = 8,
+    engine_profile: opt.EngineProfile = "default",
+    hardware: opt.HardwareFile = None,
+    step_budget: opt.StepBudget = None,
+    max_seqs: opt.MaxSeqs = None,
+    reserve_full_prompt: opt.ReserveFullPrompt = None,
+    memory_fraction: opt.MemoryFraction = None,
+    tool_workers: opt.ToolWorkers = None,
+    step_time_scale: opt.StepTimeScale = 1.0,
+    attention_time_scale: opt.AttentionTimeScale = 1.0,
+    check: opt.Check = False,
+    url: opt.Url = None,
+    served_model: opt.ServedModel = None,
+    endpoint: opt.EndpointName = None,
+    prompts: opt.Prompts = None,
+    tools_as: opt.ToolsAs = None,
+    speed: opt.Speed = None,
+    warm_up: opt.WarmUp = None,
+    cool_down: opt.CoolDown = None,
+    timeout: opt.Timeout = None,
+    isolated: opt.IsolatedBy = None,
+    kv_events: opt.KvEvents = None,
+    max_send_lag: opt.MaxSendLag = None,
+    tasks: opt.AgentTasks = None,
+    context_tokens: opt.ContextTokens = None,
+    workers: opt.Workers = None,
+) -> None:
+    """Play agent sessions through a scheduler and say which stay on track."""
+    given = locals()
+    from marsbench.asked import request_of
+    from marsbench.engines import run as play
+
+    path, summary = play(replace(request_of(given), asked=typed(context)))
+    _show_run(path, as_json)
+    if not summary["valid"]:
+        raise typer.Exit(3)
+
+
+def _show_run(run: Path, as_json: bool) -> None:
+    """Its figures; beside them what became of real agents' tasks, and where the run lies."""
+    from marsbench.show.run import show_run
+    from marsbench.wall.agents.results import read_results, say_results
+
+    show_run(run, as_json)
+    results = read_results(run)
+    if results is not None:
+        typer.echo(say_results(results), err=True)
+    typer.echo(f"run folder: {run}", err=True)
+
+
+@app.command()
+def backends(
+    name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
+    as_json: opt.AsJson = False,
+) -> None:
+    """List the installed backends with their papers and parameters."""
+    from marsbench.show.backends import show_backends
+
+    show_backends(name, as_json)
+
+
+# In the order in which a user meets them.
+for verb in (show, sweep, compare, gate, capacity, report, export, serve, gateway, calibrate):
+    app.command()(verb)
+
+
+@cache  # building it takes tens of milliseconds
+def command() -> Any:
+    return typer.main.get_command(app)
+
+
+def main() -> None:
+    """Every error of ours becomes one sentence and its exit code."""
+    _print_whatever_comes()
+    try:
+        with saying_what_is_missing():
+            code = command()(prog_name="marsbench", standalone_mode=False)
+    except MarsbenchError as error:
+        if "--debug" in sys.argv:
+            raise
+        _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        _fail(_asked_wrongly(error), _code_of(error))
+    if code == INTERRUPTED:
+        _fail(STOPPED, INTERRUPTED)
+    sys.exit(code)
+
+
+def _print_whatever_comes() -> None:
+    """A character that standard output cannot encode (α in ASCII) becomes a "?", never an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _asked_wrongly(error: typer.TyperException) -> str:
+    """What is wrong with the command as typed, and where to read what it may be."""
+    context = getattr(error, "ctx", None)
+    verb = context.command_path if context else "marsbench"
+    what = error.format_message().replace("Value error, ", "").rstrip(".")
+    return f"{what or 'Missing command'} (`{verb} --help` says what can be given)."
+
+
+def _code_of(error: typer.TyperException) -> int:
+    """Of a command typed wrongly. For a gate that is 3: its 2 says inconclusive."""
+    context = getattr(error, "ctx", None)
+    gated = context is not None and context.info_name == "gate"
+    return MarsbenchError.exit_code if gated else UsageError.exit_code
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    typer.echo(f"marsbench: {sentence}", err=True)
+    sys.exit(code)

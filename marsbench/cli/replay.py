@@ -1,0 +1,124 @@
+"""`marsbench replay`: serve recordings, record a model, or answer by rules."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from marsbench.model.server import ChatServer
+
+app = typer.Typer(
+    help="A model that answers without a GPU: recorded responses.", no_args_is_help=True
+)
+KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+def _option(*names: str, metavar: str, about: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=about, show_default=False)
+
+
+Host = Annotated[str, _option(metavar="HOST", about="Where to listen (127.0.0.1)")]
+Port = Annotated[int, _option(metavar="P", about="0 for any free one (8090)")]
+Tasks = Annotated[str, _option(metavar="TASKS", about="Tasks with rules (shipped)")]
+
+
+@app.command()
+def serve(
+    upstream: Annotated[
+        str | None, _option(metavar="URL", about="A server that does the work of each round")
+    ] = None,
+    recordings: Annotated[
+        Path | None, _option(metavar="DIR", about="Recordings (the shipped ones)")
+    ] = None,
+    model: Annotated[
+        str | None, _option(metavar="NAME", about="The server's model (what it says)")
+    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8090,
+) -> None:
+    """Answer as recorded; with --upstream, after that server has computed each round."""
+    from marsbench.model.recording import load_recordings
+
+    found = load_recordings(recordings)
+    asyncio.run(_serve_replay(found, upstream, model, host, port))
+
+
+async def _serve_replay(
+    recordings: Any, url: str | None, model: str | None, host: str, port: int
+) -> None:
+    from marsbench.model.models import Replay
+    from marsbench.model.server import MODEL_NAME, ChatServer, http_client
+    from marsbench.model.upstream import Upstream
+
+    async with http_client() as http:
+        if url is None:
+            await _serve(ChatServer(Replay(recordings, None)), host, port)
+            return
+        name = model or await _first_model(http, url)
+        upstream = Upstream(http, url, name)
+        server = ChatServer(Replay(recordings, upstream), MODEL_NAME, upstream.url, http)
+        await _serve(server, host, port)
+
+
+async def _first_model(http: aiohttp.ClientSession, url: str) -> str:
+    """The name of the model that a server serves. Raises UsageError when it does not say."""
+    import aiohttp
+
+    from marsbench.errors import UsageError
+
+    base = url.removesuffix("/").removesuffix("/v1")
+    try:
+        async with http.get(f"{base}/v1/models") as response:
+            found: str = (await response.json())["data"][0]["id"]
+            return found
+    except (aiohttp.ClientError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{base} does not say which model it serves ({type(error).__name__}: {error}); "
+            "start the server first, or give --model."
+        ) from error
+
+
+@app.command()
+def record(
+    output: Annotated[
+        Path, _option("-o", "--output", metavar="DIR", about="Where recordings are written")
+    ],
+    upstream: Annotated[
+        str | None, _option(metavar="URL", about="The model (else the player by rules)")
+    ] = None,
+    tasks: Tasks = "shipped",
+    host: Host = "127.0.0.1",
+    port: Port = 8090,
+) -> None:
+    """Stand before a model and write down what it answers to each task."""
+    asyncio.run(_record(output, upstream, tasks, host, port))
+
+
+async def _record(output: Path, url: str | None, tasks: str, host: str, port: int) -> None:
+    from marsbench.model.models import ChatEndpoint, Model, Recorder
+    from marsbench.model.player import RulePlayer
+    from marsbench.model.server import ChatServer, http_client
+    from marsbench.tasks.files import load_tasks
+
+    async with http_client() as http:
+        model: Model
+        if url is None:
+            model, source = RulePlayer({task.id: task for task in load_tasks(tasks)}), "rules"
+        else:
+            # From the environment, so that it shows in no list of processes and in no file.
+            model = ChatEndpoint(http, url, os.environ.get(KEY_VARIABLE))
+            source = await _first_model(http, url)
+        await _serve(ChatServer(Recorder(model, source, output), source), host, port)
+
+
+async def _serve(server: ChatServer, host: str, port: int) -> None:
+    from marsbench.model.server import serve_until_stopped
+
+    await serve_until_stopped(server, host, port, typer.echo)

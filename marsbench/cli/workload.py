@@ -1,0 +1,136 @@
+"""`marsbench workload`: make, show and check workloads; import and export are beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from marsbench.cli.imports import import_app
+from marsbench.cli.workload_export import export
+from marsbench.cli.workload_shared import (
+    ArrivalKind,
+    Load,
+    Out,
+    Rate,
+    Seed,
+    mean_gpu_s,
+    progress,
+)
+
+# What a command needs is imported when it is called, so that --help answers at once.
+if TYPE_CHECKING:
+    from marsbench.core.workload.files import Workload
+    from marsbench.core.workload.recipe import Recipe
+
+app = typer.Typer(no_args_is_help=True, help="Make, show, check, import and export workloads.")
+app.add_typer(import_app, name="import")
+app.command()(export)
+
+_SAMPLE = 300
+
+
+@app.command()
+def make(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or its TOML file.")],
+    output: Out,
+    sessions: Annotated[int | None, typer.Option(help="How many sessions.")] = None,
+    rate: Rate = None,
+    load: Load = None,
+    arrivals: ArrivalKind = None,
+    seed: Seed = None,
+    tools: Annotated[str | None, typer.Option(help="The tool mix.")] = None,
+    prefixes: Annotated[
+        int | None, typer.Option(help="Variants of the shared prefix; 0 shares nothing.")
+    ] = None,
+) -> None:
+    """Make sessions from a recipe; options not given are the recipe's own."""
+    from marsbench.core.workload.files import require_writable, write_workload
+    from marsbench.core.workload.make import Knobs, make_workload
+    from marsbench.core.workload.recipe import load_recipe
+    from marsbench.show.workload import summary_line
+    from marsbench.show.workload_check import check, verdict
+
+    knobs = Knobs(sessions, rate, load, arrivals, seed, tools, prefixes)
+    found = load_recipe(recipe)
+    require_writable(output)
+    workload = make_workload(found, knobs, mean_gpu_s, progress("making sessions"))
+    write_workload(workload, output)
+    typer.echo(f"{output}: {summary_line(workload)}; {verdict(check(workload, found), found.name)}")
+
+
+@app.command()
+def show(
+    source: Annotated[str, typer.Argument(help="A workload file, or a recipe.")],
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw the distributions (.png, .svg, .pdf).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show the distributions of a workload beside its recipe's targets.
+
+    Of a recipe, 300 sessions are drawn and shown.
+    """
+    from marsbench.show.workload import workload_json, workload_table
+    from marsbench.show.workload_plot import plot_workload
+    from marsbench.text.console import console
+
+    workload, recipe = _shown(source)
+    if plot is not None:
+        plot_workload(workload, recipe, plot)
+    if as_json:
+        typer.echo(workload_json(workload, recipe), nl=False)
+    else:
+        workload_table(workload, recipe, console())
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A workload file.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="Check against this one, not the one it was made from.")
+    ] = None,
+) -> None:
+    """Check a workload against a recipe's targets; exit code 1 if it misses any."""
+    from marsbench.core.workload.files import read_workload
+    from marsbench.core.workload.recipe import load_recipe
+    from marsbench.errors import UsageError
+    from marsbench.show.workload import check_table
+    from marsbench.show.workload_check import check, verdict
+    from marsbench.text.console import console
+
+    workload = read_workload(file)
+    found = _origin(workload) if recipe is None else load_recipe(recipe)
+    if found is None:
+        raise UsageError(
+            f"{file} does not say which recipe it was made from; give one with --recipe NAME."
+        )
+    rows = check(workload, found)
+    check_table(rows, console())
+    typer.echo(f"{file} {verdict(rows, found.name)}")
+    if any(row.ok is False for row in rows):
+        raise typer.Exit(1)
+
+
+def _shown(source: str) -> tuple[Workload, Recipe | None]:
+    """A file's workload with the recipe it came from, or a recipe's with a sample of it."""
+    from marsbench.core.workload.files import read_workload
+    from marsbench.core.workload.make import Knobs, make_workload
+    from marsbench.core.workload.recipe import load_recipe
+
+    if Path(source).suffix != ".toml" and Path(source).exists():
+        workload = read_workload(Path(source))
+        return workload, _origin(workload)
+    recipe = load_recipe(source)
+    # Lanes, for without a rate there are no times between arrivals to show.
+    knobs = Knobs(sessions=_SAMPLE, arrivals="closed:1")
+    return make_workload(recipe, knobs, track=progress("making sessions")), recipe
+
+
+def _origin(workload: Workload) -> Recipe | None:
+    """The recipe that a workload says it was made from, if it is one of ours."""
+    from marsbench.core.workload.recipe import load_recipe, recipe_names
+
+    name = workload.meta.get("recipe")
+    return load_recipe(name) if isinstance(name, str) and name in recipe_names() else None

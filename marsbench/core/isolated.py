@@ -1,0 +1,159 @@
+"""Each session alone: the time that goodput and slowdown are measured against.
+
+Alone means: an engine with nothing in its cache, the session's own prefix reused between its
+rounds, its tools uncontended, the same token counts. The sessions are played one after another on
+one engine with nothing shared between them, which is the same and spares a start each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from marsbench.core import events
+from marsbench.core.code import simulation_hash
+from marsbench.core.hardware.profile import Hardware, load_hardware
+from marsbench.core.session import Session
+from marsbench.core.settings import EngineSettings
+from marsbench.core.workload.files import Workload
+from marsbench_backends.admission import Admission
+from marsbench_backends.policies.fcfs import FCFS
+
+UNCONTENDED_CORES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """Seconds from arrival to end of each session alone; mean seconds it keeps the GPU busy."""
+
+    ideal_s: dict[str, float]
+    mean_gpu_s: float
+
+
+def isolated(
+    sessions: Sequence[Session],
+    hardware: Hardware,
+    settings: EngineSettings,
+    progress: Callable[[int], None] | None = None,
+    cache: Path | None = None,
+) -> Isolated:
+    """Every session's time alone; kept in a file of `cache` and read from there the next time.
+
+    progress is told how many sessions are done.
+    """
+    file = None if cache is None else cache / f"{_key(sessions, hardware, settings)}.json"
+    found = None if file is None else _read(file)
+    if found is None:
+        found = _simulate(sessions, hardware, settings, progress)
+        if file is not None:
+            _write(file, found)
+    return found
+
+
+def mean_gpu_s(sessions: Sequence[Session]) -> float:
+    """Mean seconds that a session alone keeps the default hardware busy."""
+    found = isolated(sessions, load_hardware(), EngineSettings(), cache=cache_folder())
+    return found.mean_gpu_s
+
+
+def cache_folder() -> Path:
+    """Where isolated times are kept between runs; nothing else is, and it may be deleted."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "marsbench" / "isolated"
+
+
+def _simulate(
+    sessions: Sequence[Session],
+    hardware: Hardware,
+    settings: EngineSettings,
+    progress: Callable[[int], None] | None,
+) -> Isolated:
+    from marsbench.core.sim.simulation import SimConfig, Simulation
+
+    arrived: dict[str, float] = {}
+    ideal: dict[str, float] = {}
+    own = {session.id for session in sessions}
+
+    def emit(event: events.Event) -> None:
+        if isinstance(event, events.SessionArrived):
+            arrived[event.session] = event.at
+        elif isinstance(event, events.SessionEnded) and event.session in own:
+            ideal[event.session] = event.at - arrived[event.session]
+            if progress is not None:
+                progress(len(ideal))
+
+    config = SimConfig(
+        hardware,
+        settings,
+        backend=None,
+        tool_cores=UNCONTENDED_CORES,
+        lanes=1,
+        sample_s=float("inf"),
+    )
+    simulation = Simulation(config, emit)
+    simulation.run([_unshared(session) for session in sessions])
+    return Isolated(ideal, simulation.counters.busy_s / len(sessions))
+
+
+def _unshared(session: Session) -> Session:
+    """The session in a prefix group of its own, so that it finds nobody else's prefix.
+
+    Its sub-agents keep their group among themselves: they are part of the session.
+    """
+    rounds = tuple(
+        dataclasses.replace(
+            rnd,
+            tools=tuple(
+                call
+                if call.child is None
+                else dataclasses.replace(call, child=_regroup(call.child, session.id))
+                for call in rnd.tools
+            ),
+        )
+        for rnd in session.rounds
+    )
+    return _own_group(dataclasses.replace(session, rounds=rounds), session.id)
+
+
+def _regroup(child: Session, root: str) -> Session:
+    return _own_group(_unshared(child), root)
+
+
+def _own_group(session: Session, root: str) -> Session:
+    if session.prefix_group is None:
+        return session
+    return dataclasses.replace(session, prefix_group=f"{root}/{session.prefix_group}")
+
+
+def _key(sessions: Sequence[Session], hardware: Hardware, settings: EngineSettings) -> str:
+    """Of all that decides the times; changed code or another vLLM never finds an old answer."""
+    bodies = tuple(dataclasses.replace(session, arrival_s=0.0) for session in sessions)
+    facts = [
+        Workload("", bodies).hash,
+        hardware.hash,
+        asdict(settings),
+        simulation_hash(FCFS, Admission),
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def _read(file: Path) -> Isolated | None:
+    try:
+        return Isolated(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # not there, or cut short: it is made again
+
+
+def _write(file: Path, found: Isolated) -> None:
+    draft = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        draft.replace(file)
+    except OSError:
+        return  # a cache that cannot be written costs time, and nothing else

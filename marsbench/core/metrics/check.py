@@ -1,0 +1,271 @@
+"""What every event stream must satisfy, whatever the engine and the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from marsbench.core.events import (
+    Event,
+    Evicted,
+    GpuEnd,
+    GpuFirstToken,
+    GpuStart,
+    GpuSubmit,
+    Held,
+    HostEvicted,
+    KvUsage,
+    Preempted,
+    PreemptionCount,
+    PromptCached,
+    RoundReady,
+    SessionAdmitted,
+    SessionArrived,
+    SessionEnded,
+    SwappedIn,
+    SwappedOut,
+    ToolEnd,
+    ToolStart,
+    Unheld,
+    Unmeasured,
+)
+from marsbench.core.metrics.cache import OTHER_OWNER, PREFIX_OWNER
+
+
+def check_stream(events: Iterable[Event], total_blocks: int | None = None) -> list[str]:
+    """Every violation as one sentence with its time; an empty list when the stream is sound.
+
+    Times never go back; sessions arrive, are admitted and end at most once, and nothing happens
+    to them before or after; a round is ready, submitted, started, answered and ended in this
+    order and once each; preemptions and resumptions alternate; tool calls and holds pair up;
+    nothing is swapped of a session that is not under way, nor comes back for a round that runs;
+    a session that finished has ended all of its rounds, and a sub-agent before its call; used,
+    held and free blocks are never negative nor, together, more than total_blocks.
+    """
+    checker = Checker(total_blocks)
+    for _ in checker.watch(events):
+        continue
+    return checker.violations
+
+
+@dataclass(slots=True)
+class _Round:
+    """How far a round has come: the kinds of event seen, and whether it lost its blocks."""
+
+    seen: set[str] = field(default_factory=set)
+    preempted: bool = False
+
+
+@dataclass(slots=True)
+class _Session:
+    """What is open in a session."""
+
+    admitted: bool = False
+    ended: bool = False
+    held: bool = False
+    rounds: dict[int, _Round] = field(default_factory=dict)
+    open_calls: dict[tuple[int, int], str | None] = field(default_factory=dict)
+
+    def open_rounds(self) -> list[int]:
+        return [number for number, rnd in self.rounds.items() if GpuEnd.kind not in rnd.seen]
+
+
+# What must have been seen of a round before. An engine that cannot see when a request starts
+# (a live server) emits no gpu_start, so nothing waits for one.
+_BEFORE = {
+    GpuSubmit.kind: RoundReady.kind,
+    GpuStart.kind: GpuSubmit.kind,
+    GpuFirstToken.kind: GpuSubmit.kind,
+    GpuEnd.kind: GpuFirstToken.kind,
+    Preempted.kind: GpuStart.kind,
+    PromptCached.kind: GpuFirstToken.kind,
+    SwappedIn.kind: GpuSubmit.kind,
+}
+_AFTER_FIRST = tuple(kind for kind, before in _BEFORE.items() if before == GpuFirstToken.kind)
+
+_RoundEvent = GpuSubmit | GpuStart | GpuFirstToken | GpuEnd | Preempted | PromptCached | SwappedIn
+
+
+class Checker:
+    """Follows a stream and writes down in `violations` what cannot be; see `check_stream`."""
+
+    def __init__(self, total_blocks: int | None = None, unmeasured: Collection[str] = ()) -> None:
+        self.violations: list[str] = []
+        self._total_blocks = total_blocks
+        # A client that does not stream sees a round's end and never its first token.
+        seen = GpuFirstToken.kind not in unmeasured
+        self._before = _BEFORE if seen else _BEFORE | dict.fromkeys(_AFTER_FIRST, GpuSubmit.kind)
+        self._now = 0.0
+        self._sessions: dict[str, _Session] = {}
+        self._rules: dict[type[Event], Callable[..., None]] = {
+            SessionArrived: self._arrived,
+            SessionAdmitted: self._admitted,
+            SessionEnded: self._ended,
+            RoundReady: self._ready,
+            GpuSubmit: self._once,
+            GpuStart: self._started,
+            GpuFirstToken: self._once,
+            GpuEnd: self._once,
+            Preempted: self._preempted,
+            ToolStart: self._tool_started,
+            ToolEnd: self._tool_ended,
+            Evicted: self._evicted,
+            SwappedOut: self._moved,
+            SwappedIn: self._came_back,
+            HostEvicted: self._moved,
+            Held: self._held,
+            Unheld: self._unheld,
+            KvUsage: self._usage,
+            PromptCached: self._told,
+            PreemptionCount: lambda _: None,
+            Unmeasured: lambda _: None,
+        }
+
+    def watch(self, events: Iterable[Event]) -> Iterator[Event]:
+        """The same events, checked as they pass: a long stream is read only once."""
+        for event in events:
+            self._see(event)
+            yield event
+
+    def _see(self, event: Event) -> None:
+        if event.at < self._now:
+            self._say(event, f"time went back from {self._now:g} s")
+        self._now = max(self._now, event.at)
+        self._rules[type(event)](event)
+
+    def _say(self, event: Event, what: str) -> None:
+        self.violations.append(f"{event.kind} at {event.at:g} s: {what}")
+
+    def _session(self, event: Event, name: str) -> _Session:
+        """The session, which must be under way; an unknown one is reported once."""
+        if name not in self._sessions:
+            self._say(event, f"session {name} has not arrived")
+            self._sessions[name] = _Session()
+        elif self._sessions[name].ended:
+            self._say(event, f"session {name} has ended")
+        return self._sessions[name]
+
+    def _arrived(self, event: SessionArrived) -> None:
+        if event.session in self._sessions:
+            self._say(event, f"session {event.session} arrived twice")
+        self._sessions.setdefault(event.session, _Session())
+
+    def _admitted(self, event: SessionAdmitted) -> None:
+        session = self._session(event, event.session)
+        if session.admitted:
+            self._say(event, f"session {event.session} was admitted twice")
+        session.admitted = True
+
+    def _ended(self, event: SessionEnded) -> None:
+        session = self._session(event, event.session)
+        session.ended = True
+        if event.outcome == "failed":
+            return
+        for number in session.open_rounds():
+            self._say(event, f"round {number} of session {event.session} has not ended")
+        for number, call in session.open_calls:
+            self._say(event, f"call {call} of round {number} of {event.session} has not ended")
+
+    def _ready(self, event: RoundReady) -> None:
+        session = self._session(event, event.session)
+        if event.round in session.rounds:
+            self._say(event, f"round {event.round} of session {event.session} came twice")
+        elif session.open_rounds():
+            self._say(event, f"session {event.session} has another round under way")
+        session.rounds.setdefault(event.round, _Round()).seen.add(event.kind)
+
+    def _round(self, event: _RoundEvent) -> _Round:
+        """The round, which must have come as far as this event needs."""
+        rounds = self._session(event, event.session).rounds
+        rnd = rounds.setdefault(event.round, _Round())
+        needed = self._before[event.kind]
+        if needed not in rnd.seen:
+            self._say(event, f"round {event.round} of session {event.session} has no {needed}")
+        if GpuEnd.kind in rnd.seen:
+            self._say(event, f"round {event.round} of session {event.session} has ended")
+        return rnd
+
+    def _told(self, event: PromptCached) -> None:
+        self._round(event)
+
+    def _once(self, event: GpuSubmit | GpuFirstToken | GpuEnd) -> None:
+        rnd = self._round(event)
+        name = f"round {event.round} of session {event.session}"
+        if event.kind in rnd.seen and event.kind != GpuEnd.kind:
+            self._say(event, f"{name} had this before")
+        if rnd.preempted:
+            self._say(event, f"{name} is preempted")
+        rnd.seen.add(event.kind)
+
+    def _started(self, event: GpuStart) -> None:
+        rnd = self._round(event)
+        if event.resumed != (GpuStart.kind in rnd.seen):
+            self._say(
+                event, f"round {event.round} of session {event.session}: resumed={event.resumed}"
+            )
+        if event.resumed and not rnd.preempted:
+            self._say(event, f"round {event.round} of session {event.session} was not preempted")
+        rnd.preempted = False
+        rnd.seen.add(event.kind)
+
+    def _preempted(self, event: Preempted) -> None:
+        rnd = self._round(event)
+        if rnd.preempted:
+            self._say(event, f"round {event.round} of session {event.session} is not running")
+        rnd.preempted = True
+
+    def _tool_started(self, event: ToolStart) -> None:
+        calls = self._session(event, event.session).open_calls
+        if (event.round, event.call) in calls:
+            self._say(event, f"call {event.call} of {event.session} started twice")
+        calls[event.round, event.call] = event.child
+
+    def _tool_ended(self, event: ToolEnd) -> None:
+        calls = self._session(event, event.session).open_calls
+        if (event.round, event.call) not in calls:
+            self._say(event, f"call {event.call} of {event.session} has not started")
+        child = self._sessions.get(calls.pop((event.round, event.call), None) or "")
+        if child is not None and not child.ended:
+            self._say(event, f"the sub-agent of call {event.call} of {event.session} goes on")
+
+    def _evicted(self, event: Evicted) -> None:
+        known = event.owner in self._sessions or event.owner == OTHER_OWNER
+        if not event.owner.startswith(PREFIX_OWNER) and not known:
+            self._say(event, f"owner {event.owner} has not arrived")
+        if event.blocks < 1:
+            self._say(event, f"{event.blocks} blocks were evicted")
+
+    def _moved(self, event: SwappedOut | HostEvicted) -> None:
+        """What a session has in host memory goes with it, so that none moves after its end."""
+        self._session(event, event.session)
+        if event.blocks < 1:
+            self._say(event, f"{event.blocks} blocks were moved")
+
+    def _came_back(self, event: SwappedIn) -> None:
+        rnd = self._round(event)
+        if GpuStart.kind in rnd.seen and not rnd.preempted:
+            self._say(event, f"round {event.round} of session {event.session} is running")
+        if event.blocks < 1:
+            self._say(event, f"{event.blocks} blocks were moved")
+
+    def _held(self, event: Held) -> None:
+        session = self._session(event, event.session)
+        if session.held:
+            self._say(event, f"session {event.session} is held already")
+        session.held = True
+
+    def _unheld(self, event: Unheld) -> None:
+        """A hold may end with its session, just after it."""
+        session = self._sessions.get(event.session)
+        if session is None or not session.held:
+            self._say(event, f"session {event.session} is not held")
+        else:
+            session.held = False
+
+    def _usage(self, event: KvUsage) -> None:
+        parts = [event.used_blocks, event.held_blocks, event.free_blocks]
+        known = [part for part in parts if part is not None]
+        if any(part < 0 for part in known):
+            self._say(event, f"a negative number of blocks: {known}")
+        if self._total_blocks is not None and sum(known) > self._total_blocks:
+            self._say(event, f"{sum(known)} blocks of {self._total_blocks}")

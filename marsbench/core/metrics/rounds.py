@@ -1,0 +1,200 @@
+"""One record for every round: when it was ready, submitted, started, answered and done."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from marsbench.core.events import (
+    GpuEnd,
+    GpuFirstToken,
+    GpuStart,
+    GpuSubmit,
+    Preempted,
+    PromptCached,
+    RoundReady,
+)
+from marsbench.core.metrics.percentiles import Distribution, describe, percentile
+from marsbench.core.metrics.stream import Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundRecord:
+    """What one round experienced; None where it did not get that far or was not measured.
+
+    Instants (`_at`) and durations (`_s`) are seconds. `output_tokens` counts what was generated.
+    cached_tokens, loaded_tokens: found on the GPU, and loaded from host memory.
+    recomputed_tokens: tokens of this session that had been computed before, were in neither when
+        the round started, and were computed again.
+    preempt_recomputed_tokens: the same at every start after a preemption.
+    """
+
+    session: str
+    round: int
+    ready_at: float
+    submitted_at: float | None
+    started_at: float | None
+    first_token_at: float | None
+    ended_at: float | None
+    ttft_ready_s: float | None
+    ttft_submit_s: float | None
+    tpot_s: float | None
+    prompt_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    loaded_tokens: int | None
+    reusable_tokens: int | None
+    recomputed_tokens: int | None
+    preempt_recomputed_tokens: int | None
+    preemptions: int
+
+
+def rounds_of(stream: Stream) -> tuple[RoundRecord, ...]:
+    """A record for every round that was ever ready, in the order in which they were ready."""
+    submits = {(e.session, e.round): e for e in stream.of(GpuSubmit)}
+    firsts = {(e.session, e.round): e for e in stream.of(GpuFirstToken)}
+    ends = {(e.session, e.round): e for e in stream.of(GpuEnd)}
+    told = {(e.session, e.round): e for e in stream.of(PromptCached)}
+    preemptions = Counter((e.session, e.round) for e in stream.of(Preempted))
+    starts: defaultdict[tuple[str, int], list[GpuStart]] = defaultdict(list)
+    for event in stream.of(GpuStart):
+        starts[event.session, event.round].append(event)
+    return tuple(
+        _record(
+            ready,
+            submits.get(key),
+            starts[key],
+            firsts.get(key),
+            ends.get(key),
+            told.get(key),
+            preemptions[key],
+        )
+        for ready in stream.of(RoundReady)
+        for key in [(ready.session, ready.round)]
+    )
+
+
+def _record(
+    ready: RoundReady,
+    submit: GpuSubmit | None,
+    starts: Sequence[GpuStart],
+    first: GpuFirstToken | None,
+    end: GpuEnd | None,
+    told: PromptCached | None,
+    preemptions: int,
+) -> RoundRecord:
+    start = starts[0] if starts else None
+    cache = start or told
+    return RoundRecord(
+        session=ready.session,
+        round=ready.round,
+        ready_at=ready.at,
+        submitted_at=submit.at if submit else None,
+        started_at=start.at if start else None,
+        first_token_at=first.at if first else None,
+        ended_at=end.at if end else None,
+        ttft_ready_s=first.at - ready.at if first else None,
+        ttft_submit_s=first.at - submit.at if first and submit else None,
+        tpot_s=_tpot_s(first, end),
+        prompt_tokens=submit.prompt_tokens if submit else None,
+        output_tokens=end.output_tokens if end else None,
+        cached_tokens=cache.cached_tokens if cache else None,
+        loaded_tokens=start.loaded_tokens if start else None,
+        reusable_tokens=cache.reusable_tokens if cache else None,
+        recomputed_tokens=_total_lost([cache]) if cache else None,
+        preempt_recomputed_tokens=_total_lost(starts[1:]) if starts else None,
+        preemptions=preemptions,
+    )
+
+
+def _tpot_s(first: GpuFirstToken | None, end: GpuEnd | None) -> float | None:
+    """Seconds per output token after the first; a round of one token has none."""
+    if first is None or end is None or end.output_tokens < 2:
+        return None
+    return (end.at - first.at) / (end.output_tokens - 1)
+
+
+def _total_lost(starts: Sequence[GpuStart | PromptCached]) -> int | None:
+    """Tokens that these starts had to compute again; None when one of them does not know.
+
+    The shared prefix of another session can make `cached` the larger: nothing was lost then.
+    """
+    lost = 0
+    for start in starts:
+        if start.cached_tokens is None or start.reusable_tokens is None:
+            return None
+        lost += max(0, start.reusable_tokens - start.cached_tokens - _loaded(start))
+    return lost
+
+
+def _loaded(start: GpuStart | PromptCached) -> int:
+    """Tokens from host memory that are not among the cached: where nobody tells, they are."""
+    return (start.loaded_tokens or 0) if isinstance(start, GpuStart) else 0
+
+
+class TtftSplit(TypedDict):
+    """Seconds to the first token: of first rounds, of later ones, and of all."""
+
+    first: Distribution
+    continuation: Distribution
+    all: Distribution
+
+
+class Ttft(TypedDict):
+    """From when the round was ready (what the user feels), and from engine submit."""
+
+    ready: TtftSplit
+    submit: TtftSplit
+
+
+class RoundIndexTtft(TypedDict):
+    """P99 of TTFT over the rounds with one index, in seconds; `n` had a first token."""
+
+    round: int
+    n: int
+    ready_p99: float | None
+    submit_p99: float | None
+
+
+def ttft(rounds: Sequence[RoundRecord]) -> Ttft:
+    """TTFT both ways, first rounds and continuations apart."""
+    return {
+        "ready": _split(rounds, lambda r: r.ttft_ready_s),
+        "submit": _split(rounds, lambda r: r.ttft_submit_s),
+    }
+
+
+def _split(
+    rounds: Iterable[RoundRecord], seconds: Callable[[RoundRecord], float | None]
+) -> TtftSplit:
+    timed = [(r.round, seconds(r)) for r in rounds]
+    return {
+        "first": describe(s for index, s in timed if index == 0),
+        "continuation": describe(s for index, s in timed if index > 0),
+        "all": describe(s for _, s in timed),
+    }
+
+
+def ttft_by_round(rounds: Iterable[RoundRecord]) -> list[RoundIndexTtft]:
+    """P99 of TTFT for every round index, ascending: does a session wait longer as it ages?"""
+    by_index: defaultdict[int, list[RoundRecord]] = defaultdict(list)
+    for record in rounds:
+        by_index[record.round].append(record)
+    return [_at_index(index, by_index[index]) for index in sorted(by_index)]
+
+
+def _at_index(index: int, rounds: Sequence[RoundRecord]) -> RoundIndexTtft:
+    ready = sorted(_measured(r.ttft_ready_s for r in rounds))
+    submit = sorted(_measured(r.ttft_submit_s for r in rounds))
+    return {
+        "round": index,
+        "n": len(ready),
+        "ready_p99": percentile(ready, 99),
+        "submit_p99": percentile(submit, 99),
+    }
+
+
+def _measured(values: Iterable[float | None]) -> Iterator[float]:
+    return (value for value in values if value is not None)

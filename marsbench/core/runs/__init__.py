@@ -1,0 +1,29 @@
+"""A run is a folder, complete by itself: written as the run goes, readable after a kill.
+
+run.json          what was asked for: every input, the versions, the commit
+events.jsonl      what happened, in order, as it happened
+ideal.json        seconds that each session takes alone
+decisions.json    how often the policy was asked, and answered other than vLLM would have
+rounds.parquet    one row a round        ┐
+sessions.parquet  one row a session      │ computed from the events when the run ends;
+evictions.parquet one row a second       │ the same inputs give the same bytes
+summary.json      the figures, validity  ┘
+wall.json         when, how long and on what machine it ran: differs from run to run
+"""
+
+from marsbench.core.runs.cautions import Caution, CautionNote
+from marsbench.core.runs.config import RunConfig
+from marsbench.core.runs.folder import RunFolder, RunWriter
+from marsbench.core.runs.provenance import Provenance
+from marsbench.core.runs.summary import RunSummary, run_summary
+
+__all__ = [
+    "Caution",
+    "CautionNote",
+    "Provenance",
+    "RunConfig",
+    "RunFolder",
+    "RunSummary",
+    "RunWriter",
+    "run_summary",
+]

@@ -1,0 +1,95 @@
+"""The summary of a run: what ran, whether it counts, and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from marsbench.core.metrics.cache import HitRate
+from marsbench.core.metrics.summary import Summary
+from marsbench.core.metrics.swaps import Swaps
+from marsbench.core.runs.cautions import CautionNote, cautions_of
+from marsbench.core.runs.config import RunConfig
+from marsbench.core.runs.decisions import Decisions
+
+FORMAT = 1
+CAP_SEARCH = "cap_search"
+"""The setting of a run that searched its cap: goodput by cap, and the α it was searched for."""
+
+
+class RunSummary(Summary):
+    """summary.json: the figures, with what they are of and whether they may be used.
+
+    cap_search: goodput of every cap that the run tried before it took its own; None where it
+    searched none. decisions: None where they were not counted.
+    reasons says why a run is not valid, one sentence each; it is empty when it is.
+    """
+
+    marsbench_summary: int
+    backend: str
+    params: Mapping[str, Any]
+    engine: str
+    workload: str
+    workload_hash: str
+    seed: int | None
+    hardware: Mapping[str, Any]
+    code: str
+    valid: bool
+    reasons: list[str]
+    cautions: list[CautionNote]
+    cap_search: Mapping[str, Any] | None
+    decisions: Decisions | None
+
+
+def read_back(record: dict[str, Any]) -> RunSummary:
+    """A summary as it was written; what its marsbench did not measure yet is None.
+
+    Before swaps were told apart, evicted blocks and hit rates included them.
+    """
+    for name in ("decisions", "cap_search"):
+        record.setdefault(name, None)
+    record.setdefault("cpu_calls", {"mean": None, "peak": None})
+    record.setdefault("swaps", dict.fromkeys(Swaps.__annotations__))
+    for name in HitRate.__annotations__:
+        record["prefix_hit_rate"].setdefault(name, None)
+    return cast("RunSummary", record)
+
+
+def run_summary(
+    config: RunConfig,
+    figures: Summary,
+    decisions: Decisions | None = None,
+    reasons: Sequence[str] = (),
+    cautions: Sequence[CautionNote] = (),
+) -> RunSummary:
+    """The summary of a run with these figures; `reasons` and `cautions` are added to its own."""
+    invalid = [*reasons, *_reasons(config, figures)]
+    return {
+        "marsbench_summary": FORMAT,
+        "backend": config.backend,
+        "params": config.params,
+        "engine": config.engine,
+        "workload": config.workload,
+        "workload_hash": config.workload_hash,
+        "seed": config.seed,
+        "hardware": config.hardware,
+        "code": config.code.label,
+        "valid": not invalid,
+        "reasons": invalid,
+        "cautions": [*config.known_cautions(), *cautions, *cautions_of(figures)],
+        "cap_search": config.settings.get(CAP_SEARCH),
+        **figures,
+        "decisions": decisions,
+    }
+
+
+def _reasons(config: RunConfig, figures: Summary) -> list[str]:
+    counts, offered = figures["sessions"], config.offered_sessions
+    reasons = []
+    if counts["arrived"] == 0:
+        reasons.append("no session arrived")
+    elif offered is not None and counts["arrived"] != offered:
+        reasons.append(f"{counts['arrived']} of {offered} sessions arrived")
+    if counts["unfinished"]:
+        reasons.append(f"{counts['unfinished']} of {counts['arrived']} sessions had not ended")
+    return reasons

@@ -1,0 +1,90 @@
+"""Block hashes without text: equal tokens give equal hashes, at no cost in context length.
+
+vLLM knows a cached block by a hash of its tokens and all before them. Here nobody has tokens, but
+who wrote a block is known: its prefix group, or one session in one epoch (until its context is
+cut). So a block's hash is its writer's number and its index, 12 bytes, made once a session.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from marsbench.core.session import Prompt, Session
+
+PREFIX_OWNER = "prefix:"
+WRITER_BYTES = 8
+_pack = struct.Struct(">QI").pack
+
+
+class Writers:
+    """Numbers for whoever writes blocks; the number is the first 8 bytes of a block's hash."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, int], int] = {}
+        self.owners: list[str] = []
+
+    def number(self, owner: str, epoch: int = 0) -> int:
+        """The number of a session's epoch, or of a prefix group ("prefix:NAME")."""
+        found = self._numbers.get((owner, epoch))
+        if found is None:
+            found = self._numbers[owner, epoch] = len(self.owners)
+            self.owners.append(owner)
+        return found
+
+    def owner_of(self, block_hash: bytes) -> str:
+        """The session id or "prefix:NAME" that wrote this block."""
+        return self.owners[int.from_bytes(block_hash[:WRITER_BYTES], "big")]
+
+
+class SessionHashes:
+    """The block hashes of one session, grown as its context grows."""
+
+    def __init__(self, session: Session, writers: Writers, block_size: int) -> None:
+        self._session = session
+        self._writers = writers
+        self._block_size = block_size
+        self._epoch = 0
+        self._writer = writers.number(session.id)
+        self._hashes: list[bytes] = []
+        if session.prefix_group is not None:
+            writer = writers.number(PREFIX_OWNER + session.prefix_group)
+            shared = session.prefix_tokens // block_size
+            self._hashes = [_pack(writer, i) for i in range(shared)]
+
+    def start_round(self, prompt: Prompt) -> None:
+        """Forget what a cut removed: blocks with a token past the last edge are written anew."""
+        if prompt.epoch == self._epoch:
+            return
+        kept_tokens = prompt.edges[-1][0] if prompt.edges else 0
+        del self._hashes[kept_tokens // self._block_size :]
+        self._epoch = prompt.epoch
+        self._writer = self._writers.number(self._session.id, prompt.epoch)
+
+    def upto(self, num_tokens: int) -> list[bytes]:
+        """The hashes of all full blocks of a context of `num_tokens`, as a list of its own."""
+        full, hashes = num_tokens // self._block_size, self._hashes
+        if len(hashes) < full:
+            writer = self._writer
+            hashes.extend([_pack(writer, i) for i in range(len(hashes), full)])
+        return hashes[:full]
+
+
+class TokenCount:
+    """Stands for a list of token ids of which only the length is ever asked."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, _token: int) -> None:
+        self._count += 1
+
+    def extend(self, tokens: list[int]) -> None:
+        self._count += len(tokens)
+
+    def copy(self) -> TokenCount:
+        return TokenCount(self._count)

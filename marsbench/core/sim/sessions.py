@@ -1,0 +1,229 @@
+"""Sessions in virtual time: they arrive, are let in, generate, run tools, and end.
+
+Arrivals are open loop (or N lanes), rounds closed loop: a round is ready when the last tool call
+of the round before it has ended. A sub-agent is a session that a tool call waits for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from marsbench.core import events
+from marsbench.core.entrance import Entrance
+from marsbench.core.session import Generate, Prompt, RunTools, Session, Step, ToolCall, play
+from marsbench.core.sim.clock import Clock, Due
+from marsbench.core.sim.future import Futures
+from marsbench.core.sim.tools import Ended, Tools
+from marsbench_backends import signals
+from marsbench_backends.admission import Admission, Candidate, EngineState
+from marsbench_backends.vllm.decisions import Entries
+
+Emit = Callable[[events.Event], None]
+
+
+class Engine(Protocol):
+    """What sessions ask of the engine."""
+
+    def submit(self, live: LiveSession, prompt: Prompt, is_last: bool) -> None: ...
+    def tell(self, signal: signals.Signal) -> None: ...
+    def forget(self, session: Session) -> None: ...
+    def kv_blocks(self) -> tuple[int, int, int]:
+        """Total and free blocks, and tokens a block."""
+        ...
+
+
+@dataclass(slots=True)
+class LiveSession:
+    """A session that has arrived and not ended."""
+
+    session: Session
+    parent: LiveSession | None
+    ended: Callable[[], None]
+    steps: Generator[Step, None, None]
+    candidate: Candidate
+    futures: Futures
+    pending_calls: int = 0
+    computed_tokens: int = 0
+    computed_epoch: int = 0
+    first_step: Generate | None = field(default=None)
+
+
+class Sessions:
+    """All sessions of a run, driven by the clock and by what the engine reports."""
+
+    def __init__(
+        self, clock: Clock, tools: Tools, admission: Admission, engine: Engine, emit: Emit
+    ) -> None:
+        self._clock = clock
+        self._tools = tools
+        self._admission = admission
+        self._engine = engine
+        self._emit = emit
+        self._entrance = Entrance(admission, self._state, self._admitted, self._next_tick)
+        self._waiting: dict[str, LiveSession] = {}
+        self._lane_queue: deque[Session] = deque()
+        self._to_arrive = 0
+
+    def schedule(self, sessions: Sequence[Session], lanes: int | None) -> None:
+        """Set every arrival: at its own time, or when one of `lanes` is free."""
+        self._to_arrive = len(sessions)
+        if lanes is None:
+            for session in sessions:
+                self._arrive_at(session.arrival_s, session)
+            return
+        self._lane_queue.extend(sessions)
+        for _ in range(min(lanes, len(sessions))):
+            self._next_in_lane()
+
+    def _next_in_lane(self) -> None:
+        if self._lane_queue:
+            self._arrive_at(self._clock.now, self._lane_queue.popleft())
+
+    def _arrive_at(self, time: float, session: Session) -> None:
+        self._clock.at(time, Due.ARRIVAL, lambda: self._arrive(session))
+
+    @property
+    def entries(self) -> Entries:
+        """Who came to the entrance, and who had to wait there."""
+        return self._entrance.entries
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a session has yet to arrive or to end."""
+        return bool(self._to_arrive or self._waiting or self._entrance.in_flight)
+
+    # --- arrival and admission
+
+    def _arrive(self, session: Session) -> None:
+        self._to_arrive -= 1
+        live = self._begin(session, None, self._next_in_lane)
+        self._waiting[session.id] = live
+        self._entrance.arrive(live.candidate)
+
+    def _begin(
+        self, session: Session, parent: LiveSession | None, ended: Callable[[], None]
+    ) -> LiveSession:
+        now = self._clock.now
+        steps = play(session)
+        first = next(steps)
+        assert isinstance(first, Generate)
+        futures = Futures(session)
+        future = futures.of(0) if self._admission.clairvoyant else None
+        candidate = Candidate(session.id, now, first.prompt.num_tokens, future)
+        live = LiveSession(session, parent, ended, steps, candidate, futures, first_step=first)
+        parent_id = None if parent is None else parent.session.id
+        self._emit(events.SessionArrived(now, session.id, session.tenant, parent_id))
+        self._emit(events.RoundReady(now, session.id, 0))
+        return live
+
+    def _admitted(self, session_id: str) -> None:
+        self._let_in(self._waiting.pop(session_id))
+
+    def _let_in(self, live: LiveSession) -> None:
+        self._emit(events.SessionAdmitted(self._clock.now, live.session.id))
+        first, live.first_step = live.first_step, None
+        assert first is not None
+        self._generate(live, first)
+
+    def _state(self, in_flight: Sequence[Candidate]) -> EngineState:
+        total, free, block_size = self._engine.kv_blocks()
+        return EngineState(
+            now=self._clock.now,
+            in_flight=in_flight,
+            num_blocks=total,
+            free_blocks=free,
+            block_size=block_size,
+            num_cpu_calls=self._tools.num_burning,
+            tool_cores=self._tools.cores,
+            arrivals_over=self._to_arrive == 0,
+        )
+
+    def _next_tick(self, tick_s: float, tick: Callable[[], None]) -> None:
+        self._clock.at(self._clock.now + tick_s, Due.TICK, tick)
+
+    def _tell(self, signal: signals.Signal) -> None:
+        self._engine.tell(signal)
+        self._admission.observe(signal)
+
+    # --- rounds and tools
+
+    def _advance(self, live: LiveSession) -> None:
+        step = next(live.steps, None)
+        if step is None:
+            self._end(live)
+        elif isinstance(step, Generate):
+            self._emit(events.RoundReady(self._clock.now, live.session.id, step.prompt.round))
+            self._generate(live, step)
+        else:
+            self._run_tools(live, step)
+
+    def _generate(self, live: LiveSession, step: Generate) -> None:
+        prompt, now = step.prompt, self._clock.now
+        self._emit(
+            events.GpuSubmit(
+                now, live.session.id, prompt.round, prompt.num_tokens, prompt.output_tokens
+            )
+        )
+        parent = None if live.parent is None else live.parent.session.id
+        self._admission.observe(
+            signals.RoundSubmitted(now, live.session.id, prompt.round, prompt.num_tokens, parent)
+        )
+        self._engine.submit(live, prompt, step.is_last)
+
+    def round_ended(self, live: LiveSession, output_tokens: int, number: int) -> None:
+        """The engine generated the last token of the session's round."""
+        self._emit(events.GpuEnd(self._clock.now, live.session.id, number, output_tokens))
+        self._advance(live)
+
+    def _run_tools(self, live: LiveSession, step: RunTools) -> None:
+        live.pending_calls = len(step.calls)
+        for number, call in enumerate(step.calls):
+            self._run_tool(live, step.round, number, call)
+
+    def _run_tool(self, live: LiveSession, number: int, index: int, call: ToolCall) -> None:
+        now, session_id = self._clock.now, live.session.id
+        child = None if call.child is None else call.child.id
+        self._emit(
+            events.ToolStart(now, session_id, number, index, call.name, child, call.burns_cpu)
+        )
+        self._tell(signals.ToolStarted(now, session_id, call.name))
+
+        def ended(queued_s: float | None) -> None:
+            at = self._clock.now
+            self._emit(events.ToolEnd(at, session_id, number, index, call.name))
+            self._tell(signals.ToolEnded(at, session_id, call.name, at - now, queued_s))
+            self._call_ended(live)
+
+        if call.child is None:
+            self._tools.run(call, ended)
+        else:
+            self._run_agent(live, call, call.child, ended)
+
+    def _run_agent(self, live: LiveSession, call: ToolCall, child: Session, ended: Ended) -> None:
+        floor_at = self._clock.now + call.floor_s
+
+        def child_ended() -> None:
+            self._clock.at(floor_at, Due.TOOL_END, lambda: ended(None))
+
+        def begin() -> None:
+            self._let_in(self._begin(child, live, child_ended))
+
+        self._clock.at(self._clock.now + child.arrival_s, Due.ARRIVAL, begin)
+
+    def _call_ended(self, live: LiveSession) -> None:
+        live.pending_calls -= 1
+        if live.pending_calls == 0:
+            self._advance(live)
+
+    def _end(self, live: LiveSession) -> None:
+        self._emit(events.SessionEnded(self._clock.now, live.session.id, "finished"))
+        self._admission.observe(
+            signals.SessionEnded(self._clock.now, live.session.id, len(live.session.rounds))
+        )
+        self._entrance.leave(live.session.id)
+        self._engine.forget(live.session)
+        live.ended()
+        self._entrance.ask()

@@ -1,0 +1,64 @@
+"""Tool calls in virtual time: a modelled host for what burns CPU, a timer for what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from marsbench.core.hardware.host import ToolHost
+from marsbench.core.session import ToolCall
+from marsbench.core.sim.clock import Clock, Due
+
+Ended = Callable[[float | None], None]
+
+
+class Tools:
+    """Runs tool calls and tells each caller when its call has ended, with its queueing seconds.
+
+    in_flight: calls that run, those that only wait included. Those are no load: see `num_burning`.
+    """
+
+    def __init__(self, clock: Clock, host: ToolHost) -> None:
+        self._clock = clock
+        self._host = host
+        self._ended: dict[int, Ended] = {}
+        self._number = 0
+        self._wake_at: float | None = None
+        self.in_flight = 0
+
+    @property
+    def cores(self) -> int:
+        return self._host.cores
+
+    @property
+    def num_burning(self) -> int:
+        """Calls that burn CPU now, or wait for a worker to do so: the load of the tool host."""
+        return self._host.num_burning(self._clock.now)
+
+    def run(self, call: ToolCall, ended: Ended) -> None:
+        """Start a call of kind "cpu" or "wait" now."""
+        self.in_flight += 1
+        if call.kind == "wait":
+            self._clock.at(self._clock.now + call.floor_s, Due.TOOL_END, lambda: self._end(ended))
+            return
+        self._number += 1
+        self._ended[self._number] = ended
+        self._host.start(self._number, call.cpu_s, call.floor_s, self._clock.now)
+        self._set_alarm()
+
+    def _end(self, ended: Ended, queued_s: float | None = None) -> None:
+        self.in_flight -= 1
+        ended(queued_s)
+
+    def _set_alarm(self) -> None:
+        """Wake when the host's next call ends; an alarm that was overtaken finds nothing ended."""
+        end = self._host.next_end()
+        if end is not None and end != self._wake_at:
+            self._wake_at = end
+            self._clock.at(end, Due.HOST, self._wake)
+
+    def _wake(self) -> None:
+        self._wake_at = None
+        for number in self._host.pop_ended(self._clock.now):
+            assert isinstance(number, int)
+            self._end(self._ended.pop(number), self._host.queued_s(number))
+        self._set_alarm()

@@ -1,0 +1,195 @@
+"""vLLM's scheduler in this process: no GPU, no weights, no model hub.
+
+The scheduler and the KV cache manager are vLLM's own; what is made up is the model's shape (the
+scheduler needs none) and the sampled tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+}
+for _name, _value in QUIET.items():
+    os.environ.setdefault(_name, _value)
+# Before vLLM sets up its logging it complains of kernels that a machine without a GPU lacks.
+logging.getLogger("vllm").setLevel(logging.ERROR)
+
+import torch  # noqa: E402  (vLLM reads its environment when it is imported)
+from vllm.config import (  # noqa: E402
+    CacheConfig,
+    DeviceConfig,
+    ModelConfig,
+    ParallelConfig,
+    SchedulerConfig,
+    VllmConfig,
+)
+from vllm.model_executor.models.registry import ModelRegistry  # noqa: E402
+from vllm.sampling_params import SamplingParams  # noqa: E402
+from vllm.v1.core.kv_cache_utils import init_none_hash  # noqa: E402
+from vllm.v1.core.sched.output import SchedulerOutput  # noqa: E402
+from vllm.v1.core.sched.scheduler import Scheduler  # noqa: E402
+from vllm.v1.kv_cache_interface import (  # noqa: E402
+    FullAttentionSpec,
+    KVCacheConfig,
+    KVCacheGroupSpec,
+)
+from vllm.v1.outputs import ModelRunnerOutput  # noqa: E402
+from vllm.v1.request import Request  # noqa: E402
+from vllm.v1.structured_output import StructuredOutputManager  # noqa: E402
+
+from marsbench.core.settings import EngineSettings  # noqa: E402
+from marsbench.core.sim.hashes import TokenCount  # noqa: E402
+
+TOKEN = 7  # any sampled token: nothing reads it
+SHAPE = {
+    "architectures": ["MarsbenchSimulated"],
+    "model_type": "qwen3",
+    "head_dim": 32,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 1,
+    "torch_dtype": "bfloat16",
+    "vocab_size": 512,
+}
+
+
+class MarsbenchSimulated(torch.nn.Module):
+    """A placeholder architecture, so that vLLM neither imports a model nor starts a process."""
+
+    def __init__(self, vllm_config: Any = None, prefix: str = "") -> None:
+        super().__init__()
+
+    def embed_input_ids(self, input_ids: Any) -> Any:
+        raise RuntimeError("the simulator runs no model")
+
+    def forward(self, input_ids: Any, positions: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("the simulator runs no model")
+
+    def compute_logits(self, hidden_states: Any) -> Any:
+        raise RuntimeError("the simulator runs no model")
+
+    def load_weights(self, weights: Any) -> Any:
+        raise RuntimeError("the simulator runs no model")
+
+
+@lru_cache(maxsize=8)
+def _model_config(max_model_len: int) -> ModelConfig:
+    """A ModelConfig of the placeholder; made once, since it reads a folder."""
+    ModelRegistry.register_model("MarsbenchSimulated", MarsbenchSimulated)
+    with tempfile.TemporaryDirectory() as folder:
+        shape = {**SHAPE, "max_position_embeddings": max_model_len}
+        (Path(folder) / "config.json").write_text(json.dumps(shape))
+        return ModelConfig(
+            model=folder,
+            tokenizer=folder,
+            skip_tokenizer_init=True,
+            dtype="bfloat16",
+            seed=0,
+            max_model_len=max_model_len,
+        )
+
+
+def make_scheduler(
+    cls: type[Scheduler],
+    settings: EngineSettings,
+    num_blocks: int,
+    max_model_len: int,
+    additional_config: Mapping[str, object] | None = None,
+) -> Scheduler:
+    """A scheduler of vLLM (or a subclass) over `num_blocks` usable KV blocks."""
+    model_config = _model_config(max_model_len)
+    config = VllmConfig(
+        model_config=model_config,
+        cache_config=CacheConfig(
+            block_size=settings.block_size,
+            gpu_memory_utilization=settings.memory_fraction,
+            cache_dtype="auto",
+            enable_prefix_caching=True,
+        ),
+        parallel_config=ParallelConfig(),
+        scheduler_config=SchedulerConfig(
+            max_model_len=max_model_len,
+            is_encoder_decoder=False,
+            max_num_seqs=settings.max_num_seqs,
+            max_num_batched_tokens=settings.max_num_batched_tokens,
+            enable_chunked_prefill=True,
+            policy="fcfs",
+            async_scheduling=False,
+            scheduler_reserve_full_isl=settings.reserve_full_prompt,
+        ),
+        device_config=DeviceConfig(device="cpu"),
+        additional_config=dict(additional_config or {}),
+    )
+    blocks = num_blocks + 1  # vLLM sets one aside as its null block
+    config.cache_config.num_gpu_blocks = blocks
+    init_none_hash(lambda _: b"\0" * 32)
+    spec = FullAttentionSpec(
+        block_size=settings.block_size, num_kv_heads=1, head_size=32, dtype=torch.bfloat16
+    )
+    return cls(
+        vllm_config=config,
+        kv_cache_config=KVCacheConfig(
+            num_blocks=blocks,
+            kv_cache_tensors=[],
+            kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)],
+        ),
+        structured_output_manager=StructuredOutputManager(config),
+        block_size=settings.block_size,
+        log_stats=False,
+    )
+
+
+def make_request(
+    request_id: str,
+    session_id: str,
+    num_prompt_tokens: int,
+    max_tokens: int,
+    block_hashes: list[bytes],
+    now: float,
+    extra_args: dict[str, Any],
+) -> Request:
+    """A request of that many tokens that generates exactly `max_tokens`.
+
+    block_hashes: of the prompt and of the whole output. vLLM caches no block before its tokens
+    are computed, so knowing the hashes of tokens yet to come changes nothing.
+    """
+    request = Request(
+        request_id=request_id,
+        prompt_token_ids=TokenCount(num_prompt_tokens),
+        sampling_params=SamplingParams(
+            max_tokens=max_tokens, ignore_eos=True, temperature=0.0, extra_args=extra_args
+        ),
+        pooling_params=None,
+        arrival_time=now,
+        block_hasher=None,
+        session_id=session_id,
+    )
+    request.block_hashes = block_hashes
+    request.prefill_stats = None  # nobody reads them, and they count every block of the prompt
+    return request
+
+
+def sampled(scheduler: Scheduler, output: SchedulerOutput) -> ModelRunnerOutput:
+    """What a model runner would return: one token for each request whose prefill is complete."""
+    ids = list(output.num_scheduled_tokens)
+    requests = scheduler.requests
+    return ModelRunnerOutput(
+        req_ids=ids,
+        req_id_to_index={request_id: i for i, request_id in enumerate(ids)},
+        sampled_token_ids=[[] if requests[i].is_prefill_chunk else [TOKEN] for i in ids],
+    )

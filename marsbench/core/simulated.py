@@ -1,0 +1,161 @@
+"""The simulated run: a job, played in virtual time, kept and summarised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marsbench.core import events
+from marsbench.core.backends import Choice
+from marsbench.core.cap_search import Score, best_cap
+from marsbench.core.isolated import Isolated
+from marsbench.core.job import (
+    check_fits,
+    peak_tokens,
+    resolve_workload,
+    run_config,
+    run_folder,
+    times_alone,
+)
+from marsbench.core.metrics.summary import summarise
+from marsbench.core.request import RunRequest
+from marsbench.core.runs import Caution, CautionNote, RunConfig, RunSummary
+from marsbench.core.runs.summary import CAP_SEARCH
+from marsbench.core.workload.files import Workload
+from marsbench.text.progress import progress_bar
+from marsbench_backends.admission import FixedCap
+
+if TYPE_CHECKING:
+    from marsbench.core.sim.simulation import SimConfig, Simulation
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request with its workload and the time each session takes alone."""
+
+    request: RunRequest
+    workload: Workload
+    alone: Isolated
+
+    def sim_config(self, choice: Choice) -> SimConfig:
+        """How the simulator is to play it under this backend."""
+        from marsbench.core.sim.simulation import SimConfig
+
+        request = self.request
+        return SimConfig(
+            request.hardware,
+            request.settings,
+            backend=choice.name,
+            backend_settings=choice.settings,
+            admission=choice.admission(),
+            tool_cores=request.tool_cores,
+            tool_workers=request.tool_workers,
+            lanes=self.workload.lanes,
+            check=request.check,
+        )
+
+
+def run(request: RunRequest) -> tuple[Path, RunSummary]:
+    """Play the request; returns the run's folder and its summary.
+
+    Raises UsageError before anything is written when the request cannot be, RunFailedError when
+    the run cannot go on (its folder is kept).
+    """
+    return run_job(prepare(request))
+
+
+def run_job(job: Job) -> tuple[Path, RunSummary]:
+    """Play what was prepared; returns the run's folder and its summary."""
+    choice, searched = _with_cap(job)
+    writer = run_folder(job.request, _config(job, choice, searched))
+    with writer:
+        writer.save_ideal(job.alone.ideal_s)
+        played = _play(job, choice, writer.emit)
+        writer.save_decisions(played.decisions)
+        return writer.path, writer.finish()
+
+
+def prepare(request: RunRequest) -> Job:
+    """The workload of the request, checked against the hardware, and its times alone."""
+    return prepare_with(request, resolve_workload(request))
+
+
+def prepare_with(request: RunRequest, workload: Workload) -> Job:
+    """The same of a workload that is there already, whatever the request's own is."""
+    check_fits(workload, request.hardware, request.settings)
+    alone = times_alone(workload, request.hardware, request.settings, request.show_progress)
+    return Job(request, workload, alone)
+
+
+def _play(
+    job: Job, choice: Choice, emit: Callable[[events.Event], None], trial: str = ""
+) -> Simulation:
+    from marsbench.core.sim.simulation import Simulation
+
+    own = {session.id for session in job.workload.sessions}
+    label = f"{choice.name} on {job.workload.name}{trial}"
+    with progress_bar(label, len(own), job.request.show_progress) as done:
+        ended = 0
+
+        def watched(event: events.Event) -> None:
+            nonlocal ended
+            emit(event)
+            if isinstance(event, events.SessionEnded) and event.session in own:
+                ended += 1
+                done(ended)
+
+        simulation = Simulation(job.sim_config(choice), watched)
+        simulation.run(job.workload.sessions)
+        return simulation
+
+
+def _with_cap(job: Job) -> tuple[Choice, dict[str, float] | None]:
+    """The choice, with the best cap where it takes one and none was given."""
+    choice = job.request.choice
+    if choice.backend.admission is not FixedCap or choice.params["cap"] is not None:
+        return choice, None
+
+    def score(cap: int) -> Score:
+        seen: list[events.Event] = []
+        _play(job, choice.having(cap=cap), seen.append, trial=f", trying cap={cap}")
+        alphas = job.request.alphas[:1]
+        figures = summarise(seen, ideal_s=job.alone.ideal_s, alphas=alphas)
+        share = next(iter(figures["goodput"].values()))["share"]
+        latency = figures["latency"]["mean"]
+        return (share or 0.0, -(latency or float("inf")))
+
+    cap, scores = best_cap(score, len(job.workload.sessions))
+    return choice.having(cap=cap), {str(n): scores[n][0] for n in sorted(scores)}
+
+
+def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> RunConfig:
+    request, workload = job.request, job.workload
+    hardware, settings = request.hardware, request.settings
+    blocks = job.sim_config(choice).num_blocks
+    engine: dict[str, Any] = {
+        **asdict(settings),
+        "kv_blocks": blocks,
+        "kv_blocks_of": "hardware" if settings.kv_blocks is None else "option",
+        "tool_cores": request.tool_cores,
+        "tool_workers": request.tool_workers,
+        "lanes": workload.lanes,
+    }
+    if searched is not None:
+        engine[CAP_SEARCH] = {"goodput_by_cap": dict(searched), "alpha": request.alphas[0]}
+    peak = peak_tokens(workload)
+    return run_config(
+        request,
+        choice,
+        workload,
+        kv_tokens=blocks * settings.block_size,
+        mean_gpu_s=job.alone.mean_gpu_s,
+        settings=engine,
+        block_size=settings.block_size,
+        total_blocks=blocks,
+        cautions=(
+            Caution.STEP_TIME_MODELLED.note(model=hardware.id),
+            *(CautionNote(code="HARDWARE", text=text) for text in hardware.cautions_for(peak)),
+        ),
+    )

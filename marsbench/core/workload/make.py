@@ -1,0 +1,153 @@
+"""From a recipe and knobs to a workload: bodies first, then arrivals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from marsbench.core.session import Session
+from marsbench.core.workload.arrivals import Arrivals
+from marsbench.core.workload.files import Workload
+from marsbench.core.workload.generate import Generator
+from marsbench.core.workload.recipe import Defaults, Recipe
+from marsbench.core.workload.streams import stream
+from marsbench.errors import UsageError, unknown_name
+
+GpuSeconds = Callable[[Sequence[Session]], float]
+"""The mean seconds that these sessions keep the engine busy, each alone on it."""
+
+LoadOn = Literal["reference", "this"]
+
+Track = Callable[[Sequence[int]], Iterable[int]]
+"""Passes the numbers on and shows how far they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """What a user turned; None is the recipe's own value.
+
+    rate: sessions per second. load: rate x mean isolated GPU seconds, on the default hardware and
+    settings, so that other hardware meets the same traffic ("reference"), or on those of the run
+    ("this"): load_on. prefixes: how many variants
+    of the shared prefix there are (1 is the best case for a cache, 0 shares nothing).
+    """
+
+    sessions: int | None = None
+    rate: float | None = None
+    load: float | None = None
+    arrivals: str | None = None
+    seed: int | None = None
+    tools: str | None = None
+    prefixes: int | None = None
+    load_on: LoadOn | None = None
+
+    def __post_init__(self) -> None:
+        if self.load_on is not None and self.load_on not in get_args(LoadOn):
+            raise unknown_name("hardware for --load-on", self.load_on, get_args(LoadOn))
+        if self.rate is not None and self.load is not None:
+            raise UsageError(
+                "A rate and a load were given, and one follows from the other: give --rate "
+                "(sessions per second) or --load (1 = the engine just keeps up)."
+            )
+        _require(self.rate is None or 0 < self.rate < 1e9, "rate", self.rate, "above 0", "0.05")
+        _require(self.load is None or 0 < self.load < 1e9, "load", self.load, "above 0", "0.8")
+        _require(self.sessions is None or self.sessions >= 1, "sessions", self.sessions,
+                 "at least 1", "30")  # fmt: skip
+        _require(self.seed is None or self.seed >= 0, "seed", self.seed, "at least 0", "1")
+        _require(self.prefixes is None or self.prefixes >= 0, "prefixes", self.prefixes,
+                 "at least 0", "50")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How sessions arrive: at a rate, at a rate that gives a load, or on lanes."""
+
+    arrivals: Arrivals
+    seed: int
+    rate: float | None = None
+    load: float | None = None
+
+    @classmethod
+    def of(cls, knobs: Knobs, defaults: Defaults) -> Schedule:
+        """The knobs over the defaults. Raises UsageError when they contradict each other."""
+        arrivals = Arrivals.parse(defaults.arrivals if knobs.arrivals is None else knobs.arrivals)
+        seed = defaults.seed if knobs.seed is None else knobs.seed
+        if arrivals.lanes is None:
+            if knobs.rate is None and knobs.load is None:
+                return cls(arrivals, seed, defaults.rate, defaults.load)
+            return cls(arrivals, seed, knobs.rate, knobs.load)
+        if knobs.rate is not None or knobs.load is not None:
+            raise UsageError(
+                f"Arrivals 'closed:{arrivals.lanes}' have no rate or load, for a session begins "
+                f"when a lane is free: leave out --rate and --load, or choose other arrivals."
+            )
+        return cls(arrivals, seed)
+
+    def times(
+        self, bodies: Sequence[Session], gpu_s: GpuSeconds | None
+    ) -> tuple[list[float], float | None]:
+        """Every session's arrival in seconds, and the rate in sessions per second."""
+        rng = stream(self.seed, "arrivals")
+        if self.arrivals.lanes is not None:
+            return self.arrivals.times(len(bodies), 1.0, rng), None
+        rate = self._rate(bodies, gpu_s)
+        return self.arrivals.times(len(bodies), rate, rng), rate
+
+    def _rate(self, bodies: Sequence[Session], gpu_s: GpuSeconds | None) -> float:
+        if self.rate is not None:
+            return self.rate
+        if gpu_s is None or self.load is None:
+            raise UsageError(
+                f"A load of {self.load:g} needs an engine to time the sessions on, and there is "
+                f"none here: give --rate in sessions per second instead."
+            )
+        return self.load / gpu_s(bodies)
+
+
+def make_workload(
+    recipe: Recipe,
+    knobs: Knobs | None = None,
+    gpu_s: GpuSeconds | None = None,
+    track: Track | None = None,
+) -> Workload:
+    """The workload of a recipe; the same arguments always give the same one.
+
+    gpu_s is needed when a load is asked for and the arrivals are not closed.
+    Raises UsageError when a knob cannot be.
+    """
+    knobs, defaults = knobs or Knobs(), recipe.defaults
+    schedule = Schedule.of(knobs, defaults)
+    tools = defaults.tools if knobs.tools is None else knobs.tools
+    prefixes = defaults.prefixes if knobs.prefixes is None else knobs.prefixes
+    generator = Generator(recipe, tools, prefixes, schedule.seed)
+    numbers = range(defaults.sessions if knobs.sessions is None else knobs.sessions)
+    bodies = [generator.body(i) for i in (track(numbers) if track else numbers)]
+    meta = {"recipe": recipe.name, "source": recipe.source, "tools": tools, "prefixes": prefixes}
+    return arrange(recipe.name, bodies, schedule, gpu_s, meta)
+
+
+def arrange(
+    name: str,
+    bodies: Sequence[Session],
+    schedule: Schedule,
+    gpu_s: GpuSeconds | None,
+    meta: dict[str, object],
+) -> Workload:
+    """A workload of these bodies, arriving on this schedule; `meta` is extended by it."""
+    times, rate = schedule.times(bodies, gpu_s)
+    sessions = tuple(replace(b, arrival_s=t) for b, t in zip(bodies, times, strict=True))
+    arrivals = {
+        "arrivals": str(schedule.arrivals),
+        "seed": schedule.seed,
+        "load": schedule.load,
+        "rate": rate,
+    }
+    return Workload(name, sessions, schedule.arrivals.lanes, {**meta, **arrivals})
+
+
+def _require(holds: bool, knob: str, given: object, allowed: str, example: str) -> None:
+    if not holds:
+        raise UsageError(
+            f"--{knob} must be {allowed}, not {given}; for example --{knob} {example}."
+        )

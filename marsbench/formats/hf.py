@@ -1,0 +1,200 @@
+"""Reads trajectories through `datasets`: a local file or folder, Parquet, or a name on the hub.
+
+Which agent wrote a row is told by its columns; a table with others is refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from marsbench.core.session import ToolCall
+from marsbench.core.workload.files import Workload
+from marsbench.errors import UsageError
+from marsbench.formats.calls import Call, session_of_calls
+from marsbench.formats.dataset_rows import MARK, read_rows_of_ours, rows_of
+from marsbench.formats.messages import (
+    messages_of,
+    system_text,
+    text_of_message,
+    turns_of,
+)
+from marsbench.formats.miniswe import miniswe_session
+from marsbench.formats.openhands_v0 import v0_session
+from marsbench.formats.reading import (
+    ImportResult,
+    ReadError,
+    Reading,
+    Source,
+    TrackSources,
+    gather,
+    json_of,
+)
+from marsbench.formats.stated import Stated
+
+Row = Mapping[str, Any]
+TOOL = "tool"
+"""The name of a call of which a trajectory of messages tells no name."""
+
+_SUFFIXES = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
+
+
+def import_hf(
+    name: str,
+    stated: Stated,
+    split: str,
+    most: int | None = None,
+    track: TrackSources | None = None,
+) -> ImportResult:
+    """The sessions of a table; the first `most` rows alone, if given.
+
+    Raises UsageError when it cannot be loaded, or its columns are not known.
+    """
+    table = _load(name, split)
+    rows = table if most is None else table.select(range(min(most, len(table))))
+    columns = set(rows.column_names)
+    if columns >= {MARK}:
+        try:
+            sources, header = read_rows_of_ours(list(rows), name)
+        except ReadError as error:
+            raise UsageError(f"{name} is no workload that marsbench exported: {error}.") from error
+        return replace(gather(sources, track), header=header)
+    read = _reader(name, columns)
+    sources = [
+        Source(f"{name}:{number}", partial(read, row, f"row-{number}", stated))
+        for number, row in enumerate(rows)
+    ]
+    return gather(sources, track)
+
+
+def write_hf(workload: Workload, folder: Path) -> None:
+    """Write the workload as a `datasets` folder. Raises UsageError where it cannot be written."""
+    from datasets import Dataset  # type: ignore[import-untyped]
+
+    if folder.exists():
+        raise UsageError(f"{folder} exists already; give a folder that does not, with -o.")
+    try:
+        with _silent():
+            Dataset.from_list(rows_of(workload)).save_to_disk(folder)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write a datasets folder to {folder} ({error.strerror}); give a place that "
+            f"is yours with -o."
+        ) from error
+
+
+def _load(name: str, split: str) -> Any:
+    """The table. What `datasets` raises on the way is of many kinds, and all mean the same."""
+    import datasets
+
+    path = Path(name)
+    try:
+        with _silent():
+            if (path / "state.json").is_file():
+                return datasets.load_from_disk(name)
+            if path.suffix in _SUFFIXES and path.is_file():
+                kind = _SUFFIXES[path.suffix]
+                return datasets.load_dataset(kind, data_files=name, split="train")
+            return datasets.load_dataset(name, split=split)
+    except Exception as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UsageError(
+            f"Cannot load the data set {name!r} ({why}); give a .parquet, .json, .jsonl or .csv "
+            f"file, a datasets folder, or a name and --split that this machine can fetch."
+        ) from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the libraries' progress bars and retry messages: there is a bar, and one error."""
+    from datasets.utils import (  # type: ignore[import-untyped]
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.ERROR)
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+        hub.setLevel(level)
+
+
+Reader = Callable[[Row, str, Stated], Reading]
+
+
+def _reader(name: str, columns: set[str]) -> Reader:
+    """What reads rows with these columns. Raises UsageError."""
+    for needed, reader in _SCHEMAS:
+        if needed <= columns:
+            return reader
+    known = "; ".join(", ".join(sorted(needed)) for needed, _ in _SCHEMAS)
+    raise UsageError(
+        f"{name} has the columns {', '.join(sorted(columns))}, which no known agent writes; known "
+        f"are tables with {known}, and those of `marsbench workload export --to hf`."
+    )
+
+
+def _openhands(row: Row, _name: str, stated: Stated) -> Reading:
+    fields = {key: _unpacked(row[key]) for key in ("history", "metrics") if row.get(key)}
+    return v0_session({**row, **fields}, stated)
+
+
+def _miniswe(row: Row, name: str, stated: Stated) -> Reading:
+    return miniswe_session({**row, "messages": _without_nulls(row["messages"])}, name, stated)
+
+
+def _messages(row: Row, name: str, stated: Stated) -> Reading:
+    """Messages alone, as SWE-smith's and Continuum's: neither times nor token counts."""
+    messages = messages_of(_without_nulls(row["messages"]))
+    turns = turns_of(messages)
+    calls = [
+        Call(
+            appended=[text_of_message(message) for message in turn.appended],
+            generated=text_of_message(turn.reply),
+            tools=_unnamed(turn.following and turn.reply, number, stated),
+        )
+        for number, turn in enumerate(turns)
+    ]
+    ids = (row.get(key) for key in ("traj_id", "instance_id", "id"))
+    own = next((str(found) for found in ids if found), name)
+    return Reading(session_of_calls(own, calls, stated, system_text(messages)))
+
+
+def _unnamed(reply: Any, number: int, stated: Stated) -> tuple[ToolCall, ...]:
+    """What ran after a reply that something followed: as many calls as it asked for."""
+    if not reply:
+        return ()
+    asked: Sequence[Any] = reply.get("tool_calls") or [{}]
+    names = [((call or {}).get("function") or {}).get("name") or TOOL for call in asked]
+    seconds = stated.tool_time(f"call {number}")
+    return tuple(ToolCall(name, "wait", floor_s=seconds) for name in names)
+
+
+def _unpacked(value: Any) -> Any:
+    """Nested columns are often kept as JSON text."""
+    return _without_nulls(json_of(value) if isinstance(value, str) else value)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Arrow gives every row all fields of all rows; those that it did not have are null."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
+
+
+_SCHEMAS: tuple[tuple[set[str], Reader], ...] = (
+    ({"instance_id", "history"}, _openhands),
+    ({"messages", "trajectory_format"}, _miniswe),
+    ({"messages"}, _messages),
+)

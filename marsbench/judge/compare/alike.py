@@ -1,0 +1,168 @@
+"""Whether runs may be compared at all: the same sessions, hardware and engine, or a refusal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from marsbench.core.runs.summary import CAP_SEARCH
+from marsbench.errors import UsageError, unknown_name
+from marsbench.judge.compare.read import Run
+
+BLOCKS_OF = "kv_blocks_of"
+ACROSS = ("workload", "hardware", "engine")
+"""What a comparison may be told to look across."""
+
+
+def check_dimensions(given: Collection[str]) -> frozenset[str]:
+    """The names in "workload,hardware" and the like. Raises UsageError for one that is none."""
+    names = [part.strip() for entry in given for part in entry.split(",") if part.strip()]
+    for name in names:
+        if name not in ACROSS:
+            raise unknown_name("dimension to compare across", name, ACROSS)
+    return frozenset(names)
+
+
+def check_alike(runs: Sequence[Run], across: Collection[str]) -> None:
+    """Raises UsageError, naming the first difference, when runs that stand together are not alike.
+
+    At one place all runs with one seed have played the same sessions on the same hardware with
+    the same engine settings. A folder whose runs meet none of another folder's, and that has
+    nothing to compare within itself, was not made for this comparison.
+    """
+    check_places(runs, across)
+    for run in _alone(runs):
+        _refuse(run, next(other for other in runs if other.argument != run.argument))
+    _check_seeds(runs)
+
+
+def check_places(runs: Sequence[Run], across: Collection[str] = ()) -> None:
+    """The first part of it: those that stand together are alike."""
+    groups: defaultdict[tuple[Any, ...], list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[run.place, run.source.seed].append(run)
+    for together in groups.values():
+        for other in together[1:]:
+            for dimension, difference in differences(together[0], other):
+                if dimension not in across:
+                    raise _unlike(together[0], other, dimension, difference)
+
+
+def _alone(runs: Sequence[Run]) -> Iterator[Run]:
+    """The first run of each folder that meets no other folder and holds one backend only."""
+    by_argument: defaultdict[Any, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_argument[run.argument].append(run)
+    if len(by_argument) < 2:
+        return
+    for argument, own in by_argument.items():
+        places = {run.place for run in own}
+        meets = any(run.place in places for run in runs if run.argument != argument)
+        if not meets and len({run.backend for run in own}) == 1:
+            yield own[0]
+
+
+def _refuse(run: Run, other: Run) -> None:
+    for dimension, difference in differences(run, other):
+        raise _unlike(run, other, dimension, difference)
+    own, theirs = run.place, other.place
+    different = [f for f in own._fields if getattr(own, f) != getattr(theirs, f)]
+    told = f"{different[0]} {getattr(own, different[0])}, {getattr(theirs, different[0])}"
+    raise _unlike(run, other, _dimension_of(different[0]), told)
+
+
+def _dimension_of(field: str) -> str:
+    if field in ("hardware", "model", "variation"):
+        return "hardware"
+    return "engine" if field == "engine" else "workload"
+
+
+def _unlike(a: Run, b: Run, dimension: str, difference: str) -> UsageError:
+    what = {"workload": "workloads", "hardware": "hardware", "engine": "engines"}[dimension]
+    return UsageError(
+        f"{a.source.path} and {b.source.path} used different {what} ({difference}); rerun one, "
+        f"or give --across {dimension} to see them side by side."
+    )
+
+
+def _check_seeds(runs: Sequence[Run]) -> None:
+    """Raises UsageError when two backends at one place have no seed in common."""
+    seeds: defaultdict[Any, defaultdict[str, set[int | None]]] = defaultdict(
+        lambda: defaultdict(set)
+    )
+    for run in runs:
+        seeds[run.place][run.backend].add(run.source.seed)
+    for place, of in seeds.items():
+        first, *others = of
+        for other in others:
+            if not of[first] & of[other]:
+                raise UsageError(
+                    f"{first} and {other} have no seed in common on {place.title} "
+                    f"({_list(of[first])}; {_list(of[other])}), so their sessions cannot be "
+                    "paired; rerun one with --seed of the other."
+                )
+
+
+def _list(seeds: Collection[int | None]) -> str:
+    return "seed " + ", ".join(str(seed) for seed in sorted(seeds, key=str))
+
+
+def differences(a: Run, b: Run) -> Iterator[tuple[str, str]]:
+    """What keeps two runs with one seed apart: (dimension, both values in a few words)."""
+    one, other = a.source, b.source
+    same_seed = one.seed == other.seed
+    if one.place.workload != other.place.workload or (
+        same_seed and one.workload_hash != other.workload_hash
+    ):
+        yield "workload", _workloads(a, b)
+    yield from _first("hardware", _hardware(one.hardware), _hardware(other.hardware))
+    left_out = _of_no_engine(one.settings, other.settings)
+    yield from _first(
+        "engine", {"engine": one.engine, **_settings(one.settings, left_out)},
+        {"engine": other.engine, **_settings(other.settings, left_out)},
+    )  # fmt: skip
+
+
+def _workloads(a: Run, b: Run) -> str:
+    titles = [f"{run.place.title} {run.source.workload_hash[:8]}" for run in (a, b)]
+    meta = dict(_pairs(a.source.workload_meta, b.source.workload_meta))
+    turned = [
+        f"{name} {x} and {y}" for name, (x, y) in meta.items() if name not in ("rate", "source")
+    ]
+    return ", ".join([*titles, *turned[:1]])
+
+
+def _hardware(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What is of the machine: a session's mean GPU time is of the sessions too."""
+    return {name: value for name, value in told.items() if name != "mean_gpu_s"}
+
+
+def _settings(told: Mapping[str, Any], left_out: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if name not in left_out}
+
+
+def _of_no_engine(*settings: Mapping[str, Any]) -> set[str]:
+    """Settings that are not the engine's: a search, and blocks that are what a GPU's memory gives.
+
+    Where those differ, so do the KV tokens of the hardware.
+    """
+    given = any(told.get(BLOCKS_OF) == "hardware" for told in settings)
+    return {CAP_SEARCH, BLOCKS_OF, *(["kv_blocks"] if given else [])}
+
+
+def _first(
+    dimension: str, one: Mapping[str, Any], other: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    for name, (a, b) in _pairs(one, other):
+        yield dimension, f"{name} {a}, {b}"
+        return
+
+
+def _pairs(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    names: Callable[..., dict[str, None]] = dict.fromkeys
+    for name in names([*one, *other]):
+        if one.get(name) != other.get(name):
+            yield name, (one.get(name), other.get(name))

@@ -1,0 +1,201 @@
+"""A comparison on a screen, and as one JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from marsbench.judge.compare.caps import by_backend, in_words
+from marsbench.judge.compare.documents import record
+from marsbench.judge.compare.figures import figure_of, goodput_name
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.ranking import told
+from marsbench.judge.compare.values import Comparison, Difference, Estimate, Fairness
+
+UNMEASURED = "–"
+DEFAULT = (
+    "latency_mean_s",
+    "latency_p95_s",
+    "ttft_ready_first_p99_s",
+    "ttft_ready_continuation_p99_s",
+    "recomputed_tokens",
+)
+"""Shown unless metrics are named, after goodput at every α."""
+PERCENT = ("goodput_", "hit_rate", "host_hit_rate", "kv_")
+COLOURS = {"better": "green", "worse": "red"}
+
+
+def as_json(found: Comparison) -> str:
+    """One JSON object on one line."""
+    return json.dumps(record(found), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def render(found: Comparison, metrics: Sequence[str], console: Console) -> None:
+    """Every place: the figures against the baseline, who pays; then what holds for all."""
+    names = list(metrics) or [*map(goodput_name, found.alphas[:2]), *DEFAULT]
+    for place in found.places:
+        console.print(f"[bold]{escape(found.matrix.title(place))}[/bold]", highlight=False)
+        for name in names:
+            table = _figure(found, place, name)
+            if table is not None:
+                console.print(table)
+        console.print(_sizes(found, place))
+        console.print(_evenness(found, place))
+    for line in _lines(found):
+        console.print(line, highlight=False)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=not number)
+    return table
+
+
+def _figure(found: Comparison, place: Place, name: str) -> Table | None:
+    """One figure of every backend there, best first, beside the baseline."""
+    rows = [e for e in found.estimates if (e.place, e.figure) == (place, name)]
+    if all(row.mean is None for row in rows):
+        return None
+    against = {d.backend: d for d in found.differences if (d.place, d.figure) == (place, name)}
+    unit = figure_of(name).unit
+    label = figure_of(name).label + (f", {unit}" if unit else "")
+    table = _table(label, "mean", "seeds", f"to {found.baseline}", "typical seed", "ahead")
+    for row in sorted(rows, key=lambda r: (r.rank or 0, r.backend)):
+        table.add_row(*_cells(row, against.get(row.backend)))
+    return table
+
+
+def _cells(row: Estimate, against: Difference | None) -> tuple[str, ...]:
+    """Mean, lowest to highest seed; to the baseline: of the means, typical, in how many seeds."""
+    own = (escape(row.backend), _value(row.figure, row.mean), _span(row))
+    if against is None:
+        return (*own, "", "", "")
+    return (*own, *(_differences if _by_difference(against) else _ratios)(against), _ahead(against))
+
+
+def _by_difference(against: Difference) -> bool:
+    """Shares, and what has no ratio in some seed, are told in their unit."""
+    return against.typical_ratio.value is None or _is_share(against.figure)
+
+
+def _differences(against: Difference) -> tuple[str, str]:
+    """Of the means, and of the typical seed: "+47.2 pts", "+50.0 pts (0.0 to +87.5)"."""
+    value, *bounds = (_signed(against.figure, one) for one in against.typical_difference)
+    low, high = (bound.removesuffix(" pts") for bound in bounds)
+    between = "" if against.typical_difference.low is None else f" ({low} to {high})"
+    return _signed(against.figure, against.difference), f"{value}{between}"
+
+
+def _ratios(against: Difference) -> tuple[str, str]:
+    """Of the means, and of the typical seed: "0.35×", "0.35× (0.29–0.96)"."""
+    value, low, high = against.typical_ratio
+    between = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
+    return _times(against.ratio), f"{_times(value)}{between}"
+
+
+def _times(value: float | None) -> str:
+    return UNMEASURED if value is None else f"{value:.2f}×"
+
+
+def _ahead(against: Difference) -> str:
+    """ "5/6 better": the seeds in which the backend is the better one, and the verdict."""
+    if against.ahead is None:
+        return ""
+    number = f"{against.ahead}/{against.seeds}"
+    if against.standing == "unclear":
+        return number
+    return f"[{COLOURS[against.standing]}]{number} {against.standing}[/]"
+
+
+def _span(row: Estimate) -> str:
+    """The lowest seed and the highest."""
+    if row.lowest is None or row.highest is None:
+        return UNMEASURED
+    low, high = _value(row.figure, row.lowest), _value(row.figure, row.highest)
+    return low if low == high else f"{low}–{high}"
+
+
+def _is_share(figure: str) -> bool:
+    return figure.startswith(PERCENT) and not figure.startswith(("goodput_rate", "goodput_area"))
+
+
+def _value(figure: str, value: float | None) -> str:
+    if value is None:
+        return UNMEASURED
+    if _is_share(figure):
+        return f"{value:.1%}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _signed(figure: str, value: float | None) -> str:
+    """A difference; of shares it is in percentage points."""
+    text = _value(figure, value).replace("%", " pts")
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+def _sizes(found: Comparison, place: Place) -> Table:
+    """Mean slowdown by size, the worst, and how many starved."""
+    sizes = [s for s in ("small", "middle", "long", "over 50k") if _has(found, place, s)]
+    table = _table("slowdown", *sizes, "worst", "starved")
+    for row in found.fairness:
+        if row.place == place:
+            means = [_mean(found, row, size) for size in sizes]
+            told = [
+                UNMEASURED if number is None else f"{number:.2f}"
+                for number in (*means, row.worst_slowdown)
+            ]
+            table.add_row(escape(row.backend), *told, f"{row.starved}/{row.sessions}")
+    return table
+
+
+def _evenness(found: Comparison, place: Place) -> Table:
+    """Jain's index, the area under goodput against α, and what is left to the oracle."""
+    table = _table("Jain's index", "sessions", "tenants", "sizes", "goodput area", "÷ oracle")
+    areas = {(a.place, a.backend): a.area for a in found.areas}
+    oracle = {(o.place, o.backend): o.share for o in found.of_oracle}
+    for row in found.fairness:
+        if row.place == place:
+            key = (place, row.backend)
+            indices = (row.jain_sessions, row.jain_tenants, row.jain_sizes, areas[key])
+            told = [UNMEASURED if number is None else f"{number:.3f}" for number in indices]
+            share = oracle.get(key)
+            table.add_row(
+                escape(row.backend), *told, UNMEASURED if share is None else f"{share:.1%}"
+            )
+    return table
+
+
+def _has(found: Comparison, place: Place, size: str) -> bool:
+    return any(s.place == place and s.size == size and s.sessions for s in found.sizes)
+
+
+def _mean(found: Comparison, row: Fairness, size: str) -> float | None:
+    key = (row.place, row.backend, size)
+    return next(s.slowdown_mean for s in found.sizes if (s.place, s.backend, s.size) == key)
+
+
+def _lines(found: Comparison) -> Iterator[str]:
+    for ranking in found.rankings:
+        order = escape(told(ranking.order))
+        yield f"ranking on {escape(found.matrix.title(ranking.place))}: {order}"
+    for dimension, rows in found.held.items():
+        for row in rows:
+            other = getattr(row.other, dimension)
+            where = f"{row.base.title}, {dimension} {other}"
+            yield f"ranking with {escape(where)}: {row.verdict}"
+    for caps in by_backend(found.caps).values():
+        yield f"{escape(caps[0].backend)}: {in_words(caps)}"
+    for capacity in found.capacities:
+        yield (
+            f"capacity of {escape(capacity.backend)} on {escape(capacity.workload)} "
+            f"({capacity.share:.0%} of sessions within {capacity.alpha:g}× alone): "
+            f"{capacity.answer}"
+        )
+    for caution in found.cautions:
+        yield f"[yellow]caution[/yellow] {escape(caution)}"

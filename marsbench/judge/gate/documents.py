@@ -1,0 +1,171 @@
+"""The report for machines and for pull requests: JSON, JUnit XML, Markdown."""
+
+from __future__ import annotations
+
+import json
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from typing import Any
+
+from marsbench.judge.compare.figures import figure_of
+from marsbench.judge.gate.values import UNMEASURED, Check, GateReport, Rule, as_change
+
+SUITE = "marsbench gate"
+
+
+def as_json(report: GateReport) -> str:
+    """One JSON object on one line."""
+    return json.dumps(record(report), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def record(report: GateReport) -> dict[str, Any]:
+    """The report as plain values."""
+    return {
+        "marsbench_gate": 1,
+        "verdict": report.verdict,
+        "exact": report.exact,
+        "baseline": report.baseline,
+        "candidate": report.candidate,
+        "confidence": report.confidence,
+        "checks": [_check(check) for check in report.checks],
+        "cautions": list(report.cautions),
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "place": check.place,
+        "backend": check.backend,
+        "figure": check.rule.figure,
+        "better": check.rule.better,
+        "margin": str(check.rule.margin),
+        "baseline": check.baseline,
+        "candidate": check.candidate,
+        "change": {name: _finite(bound) for name, bound in check.change._asdict().items()},
+        "change_of_means": _finite(check.of_means),
+        "seeds": check.seeds,
+        "verdict": check.verdict,
+        "why": check.why,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity: a change from nothing to something is null."""
+    return None if value is None or math.isinf(value) else value
+
+
+def as_junit(report: GateReport) -> str:
+    """A suite with a case for every check: failed, or skipped where it is inconclusive.
+
+    The form is that of Jenkins and GitLab: testsuites › testsuite › testcase.
+    """
+    suite = _suite(
+        len(report.checks),
+        failures=sum(check.verdict == "fail" for check in report.checks),
+        skipped=sum(check.verdict == "inconclusive" for check in report.checks),
+    )
+    for check in report.checks:
+        case = ET.SubElement(suite, "testcase", classname=_where(check), name=name_of(check.rule))
+        if check.verdict == "fail":
+            ET.SubElement(case, "failure", message=check.why, type="regression").text = check.why
+        elif check.verdict == "inconclusive":
+            ET.SubElement(case, "skipped", message=f"inconclusive: {check.why}")
+        else:
+            ET.SubElement(case, "system-out").text = check.why
+    return _written(suite)
+
+
+def junit_of_error(sentence: str) -> str:
+    """A suite whose one case says why nothing could be judged."""
+    suite = _suite(1, errors=1)
+    case = ET.SubElement(suite, "testcase", classname=SUITE, name="inputs")
+    ET.SubElement(case, "error", message=sentence, type="GateError").text = sentence
+    return _written(suite)
+
+
+def _suite(tests: int, **counts: int) -> ET.Element:
+    told = {"tests": tests, "failures": 0, "errors": 0, "skipped": 0, **counts}
+    return ET.Element("testsuite", {"name": SUITE, **{name: str(n) for name, n in told.items()}})
+
+
+def _written(suite: ET.Element) -> str:
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
+
+
+def as_markdown(report: GateReport) -> str:
+    """A summary for a pull request: the verdict, a line for every check, what to know."""
+    lines = [f"### marsbench gate: **{report.verdict}**", ""]
+    lines.append(f"`{report.candidate}` against `{report.baseline}`{_terms(report)}.")
+    lines.append("")
+    lines += table(report)
+    lines += [f"- {check.why}" for check in report.checks if check.verdict != "pass"]
+    lines += [f"- Caution: {caution}" for caution in report.cautions]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _terms(report: GateReport) -> str:
+    if report.exact:
+        return ", exactly"
+    return f", paired by seed; each verdict at {report.confidence:.0%}, one-sided"
+
+
+def table(report: GateReport) -> list[str]:
+    """The checks as a Markdown table, with an empty line after it."""
+    if report.exact:
+        rows = [("run", "verdict"), ("---", "---")]
+        rows += [(f"`{check.place}`", check.verdict) for check in report.checks]
+        return [*(_line(row) for row in rows), ""]
+    head = (
+        "where",
+        "metric",
+        "baseline",
+        "candidate",
+        "typical change",
+        "margin",
+        "seeds",
+        "verdict",
+    )
+    rule = ("---", "---", "--:", "--:", "--:", "--:", "--:", "---")
+    return [*(_line(row) for row in (head, rule, *map(cells, report.checks))), ""]
+
+
+def cells(check: Check) -> tuple[str, ...]:
+    """A check as the cells of a table."""
+    return (
+        _where(check),
+        name_of(check.rule),
+        number(check.baseline),
+        number(check.candidate),
+        change(check),
+        f"{check.rule.margin} {'up' if check.rule.better == 'lower' else 'down'}",
+        str(check.seeds),
+        check.verdict,
+    )
+
+
+def change(check: Check) -> str:
+    """ "−4.1% (−7.2% to −0.9%)"."""
+    value, low, high = (as_change(bound, check.rule) for bound in check.change)
+    return value if check.change.low is None else f"{value} ({low} to {high})"
+
+
+def name_of(rule: Rule) -> str:
+    """The figure's label; "exact" for the exact gate, which has no figure."""
+    return rule.figure if rule.figure == "exact" else figure_of(rule.figure).label
+
+
+def number(value: float | None) -> str:
+    """Four digits."""
+    return UNMEASURED if value is None else f"{value:,.4g}"
+
+
+def _where(check: Check) -> str:
+    return f"{check.backend} on {check.place}" if check.backend else check.place
+
+
+def _line(row: Iterable[str]) -> str:
+    return f"| {' | '.join(row)} |"

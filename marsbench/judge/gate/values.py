@@ -1,0 +1,100 @@
+"""What a gate is asked and what it answers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from marsbench.errors import MarsbenchError
+from marsbench.judge.compare.figures import Better
+from marsbench.judge.intervals import Interval
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+EXIT: dict[Verdict, int] = {"pass": 0, "fail": 1, "inconclusive": 2}
+CONFIDENCE = 0.95
+UNMEASURED = "–"
+
+
+class GateError(MarsbenchError):
+    """Nothing can be judged: bad input or a run that does not count. Exit code 3, since here 2
+    says inconclusive."""
+
+    exit_code = 3
+
+
+class Margin(NamedTuple):
+    """How much worse still passes: a share of the baseline, or an amount in the figure's unit."""
+
+    size: float
+    relative: bool
+
+    def __str__(self) -> str:
+        return f"{self.size:.4g}" if not self.relative else f"{self.size * 100:.4g}%"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One figure that may not get worse by more than a margin."""
+
+    figure: str
+    better: Better
+    margin: Margin
+
+
+def as_change(value: float | None, rule: Rule) -> str:
+    """A change as the rule's margin measures it: "-4.1%", "+0.0213", "+∞"."""
+    if value is None:
+        return UNMEASURED
+    if math.isinf(value):
+        return "+∞" if value > 0 else "-∞"
+    return f"{value:+.1%}" if rule.margin.relative else f"{value:+.4g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Everything that a gate checks. confidence: of each verdict, one-sided."""
+
+    rules: tuple[Rule, ...]
+    confidence: float = CONFIDENCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A rule at one place: what was found and what it comes to.
+
+    place, backend: where; backend is the candidate's label. baseline, candidate: means.
+    change: of the typical seed, the candidate against the baseline, relative (−0.05 is 5 % less)
+    or absolute as the margin is, with bounds at the rule's confidence on each side. of_means: that
+    of the means. seeds: how many were paired. why: the verdict in one sentence.
+    """
+
+    place: str
+    backend: str
+    rule: Rule
+    baseline: float | None
+    candidate: float | None
+    change: Interval
+    of_means: float | None
+    seeds: int
+    verdict: Verdict
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateReport:
+    """The verdict for all checks: the worst of theirs. cautions: one sentence each."""
+
+    baseline: str
+    candidate: str
+    verdict: Verdict
+    confidence: float
+    checks: tuple[Check, ...]
+    cautions: tuple[str, ...]
+    exact: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 2 inconclusive."""
+        return EXIT[self.verdict]

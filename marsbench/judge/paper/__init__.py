@@ -1,0 +1,1 @@
+"""What the MARS paper reports, row by row, beside what was measured."""

@@ -1,0 +1,148 @@
+"""Judges of what happens as a run or its load goes on: first tokens, evictions, goodput."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from marsbench.judge.compare.points import Place
+from marsbench.judge.paper.systems import BASELINES, MARS
+from marsbench.judge.paper.verdicts import AHEAD, COLLAPSED, KEPT, NEAR, NOTHING, SUSTAINED, Finding
+from marsbench.judge.paper.view import View
+
+# --- TTFT and evictions
+
+
+def slow_first_tokens(view: View) -> Finding:
+    """The worst of the baselines' and the worst of MARS's, by the same P99."""
+    worst, own = _most(view, BASELINES), _most(view, (MARS,))
+    if worst is None or own is None:
+        return NOTHING
+    text = (
+        f"baselines up to {worst[0]:,.0f} s ({worst[1]}, {view.title(worst[2])}), MARS up to "
+        f"{own[0]:,.0f} s ({view.title(own[2])})"
+    )
+    slow, lower = worst[0] > 1000, worst[0] >= AHEAD * own[0]
+    if slow and lower:
+        return Finding(text, "reached")
+    return Finding(text, "partly" if slow or lower else "not reached")
+
+
+def eviction_rates(view: View) -> Finding:
+    """Of the baselines alone: the lowest mean of a run against the lowest published rate."""
+    rates = _baselines(view)
+    if not rates:
+        return NOTHING
+    text = f"baselines {min(rates):,.0f}–{max(rates):,.0f} blocks of 16 tokens/s"
+    if min(rates) >= NEAR * 10:
+        return Finding(text, "reached")
+    return Finding(text, "partly" if max(rates) >= 10 else "not reached")
+
+
+def eviction_peak(view: View) -> Finding:
+    """Of the baselines alone: the worst second against the highest published rate."""
+    rates = _baselines(view)
+    if not rates:
+        return NOTHING
+    text = f"baselines {min(rates):,.0f}–{max(rates):,.0f} blocks of 16 tokens in a second"
+    if max(rates) > 1000:
+        return Finding(text, "reached")
+    return Finding(text, "partly" if max(rates) >= 10 else "not reached")
+
+
+def _baselines(view: View) -> list[float]:
+    """Every baseline's value at every contended place."""
+    return [
+        value
+        for place in view.contended
+        for name in BASELINES
+        if (value := view.value(place, name)) is not None
+    ]
+
+
+def eviction_burst(view: View) -> Finding:
+    """Blocks of sessions under way, by quarter of the run; the later three on both sides."""
+    own, others = _quarters(view, (MARS,)), _quarters(view, BASELINES)
+    if own is None or others is None:
+        return NOTHING
+    text = (
+        f"MARS {_per_quarter(own)} live blocks/s by quarter of the run, "
+        f"baselines {_per_quarter(others)}"
+    )
+    quiet, loud = max(own[1:]), max(others[1:])
+    if quiet <= 0.1 * loud and own[0] >= quiet:
+        return Finding(text, "reached" if quiet <= 1 else "partly")
+    return Finding(text, "partly" if max(own) <= 0.1 * max(others) else "not reached")
+
+
+def _quarters(view: View, names: Sequence[str]) -> list[float] | None:
+    """Mean over contended places and backends, for each quarter."""
+    means = []
+    for quarter in range(4):
+        values = [
+            value
+            for place in view.contended
+            for name in names
+            if (value := view.value(place, name, quarter)) is not None
+        ]
+        if not values:
+            return None
+        means.append(sum(values) / len(values))
+    return means
+
+
+def _per_quarter(rates: Sequence[float]) -> str:
+    return " → ".join(f"{rate:,.1f}" for rate in rates)
+
+
+def _most(view: View, names: Sequence[str]) -> tuple[float, str, Place] | None:
+    """The largest value at a contended place, whose it is and where."""
+    found = [
+        (value, name, place)
+        for place in view.contended
+        for name in names
+        if (value := view.value(place, name)) is not None
+    ]
+    return max(found, key=lambda entry: entry[0]) if found else None
+
+
+# --- goodput against load
+
+
+def collapse(view: View) -> Finding:
+    baselines, own = view.curves(BASELINES), view.curves((MARS,))
+    if not baselines or not own:
+        return NOTHING
+    fallen = [curve for curve in baselines if curve.collapsed]
+    keeps = [curve.kept for curve in own if curve.kept is not None]
+    text = (
+        f"{len(fallen)} of {len(baselines)} baseline curves keep {COLLAPSED:.0%} of their "
+        f"goodput(3) or less from the lowest to the highest load; "
+        f"MARS keeps {min(keeps, default=0):.0%}–{max(keeps, default=0):.0%}"
+    )
+    most = len(fallen) * 2 >= len(baselines)
+    if most and min(keeps, default=0) >= SUSTAINED:
+        return Finding(text, "reached")
+    return Finding(text, "partly" if fallen else "not reached")
+
+
+def constant(what: str) -> Callable[[View], Finding]:
+    """Of the baselines whose goodput collapses: what is left of this throughput."""
+
+    def judge(view: View) -> Finding:
+        shares = [
+            share
+            for curve in view.curves(BASELINES)
+            if curve.collapsed and (share := curve.of_best) is not None
+        ]
+        if not shares:
+            return NOTHING
+        kept = sum(share >= KEPT for share in shares)
+        text = (
+            f"of {len(shares)} collapsed curves, at the highest load, {min(shares):.0%}–"
+            f"{max(shares):.0%} of their best {what}; {kept} keep {KEPT:.0%}"
+        )
+        if kept == len(shares):
+            return Finding(text, "reached")
+        return Finding(text, "partly" if kept else "not reached")
+
+    return judge

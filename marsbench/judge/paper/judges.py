@@ -1,0 +1,137 @@
+"""Judges of latency, and of MARS beside the control and the bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from marsbench.judge.compare.caps import in_words
+from marsbench.judge.compare.points import Place
+from marsbench.judge.intervals import is_level
+from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
+from marsbench.judge.paper.verdicts import AHEAD, NEAR, NOTHING, Finding, against
+from marsbench.judge.paper.view import View
+
+FIRST_MODEL, SECOND_MODEL = "qwen3-coder-30b", "gpt-oss-120b"
+"""The paper's models: its numbers are not judged by runs of another."""
+
+
+class Gain(NamedTuple):
+    """How many times as large a figure is under the best baseline as under MARS."""
+
+    place: Place
+    against: str
+    ratio: float
+
+
+def gains(view: View, places: Sequence[Place]) -> list[Gain]:
+    """MARS against the strongest of the paper's baselines at each place."""
+    found = []
+    for place in places:
+        own, best = view.value(place, MARS), view.best(place, BASELINES)
+        if own and best is not None:
+            found.append(Gain(place, best.told, best.value / own))
+    return found
+
+
+def of_model(places: Sequence[Place], name: str) -> list[Place]:
+    """The places with a model whose name begins so."""
+    return [place for place in places if place.model.startswith(name)]
+
+
+def headline(view: View) -> Finding:
+    return _largest(view, gains(view, of_model(view.places, FIRST_MODEL)), 5.94)
+
+
+def second_model(view: View) -> Finding:
+    return _largest(view, gains(view, of_model(view.places, SECOND_MODEL)), 7.56)
+
+
+def against_fcfs(view: View) -> Finding:
+    """The paper shows it in figures only."""
+    ratios = [
+        (ratio, place)
+        for place in view.contended
+        if (ratio := view.ratio(place, "fcfs", MARS)) is not None
+    ]
+    if not ratios:
+        return NOTHING
+    top, low = max(ratios), min(ratios)
+    text = f"{low[0]:.2f}–{top[0]:.2f}× at contended points (most: {view.title(top[1])})"
+    return Finding(text, "ours alone")
+
+
+def _largest(view: View, found: Sequence[Gain], published: float) -> Finding:
+    if not found:
+        return NOTHING
+    top = max(found, key=lambda gain: gain.ratio)
+    text = f"up to {top.ratio:.2f}× ({view.title(top.place)}, against {top.against})"
+    return Finding(text, against(top.ratio, published))
+
+
+def between(low: float, high: float) -> Callable[[View], Finding]:
+    """Reached when all points are near the lowest and one near the highest published ratio."""
+
+    def judge(view: View) -> Finding:
+        found = gains(view, of_model(view.contended, FIRST_MODEL))
+        if not found:
+            return NOTHING
+        ratios = [gain.ratio for gain in found]
+        enough = sum(ratio >= low for ratio in ratios)
+        text = (
+            f"{min(ratios):.2f}–{max(ratios):.2f}× at contended points; "
+            f"{enough} of {len(ratios)} at {low} or more"
+        )
+        if min(ratios) >= NEAR * low and max(ratios) >= NEAR * high:
+            return Finding(text, "reached")
+        return Finding(text, "partly" if max(ratios) >= AHEAD else "not reached")
+
+    return judge
+
+
+# --- controls
+
+
+def control(view: View) -> Finding:
+    """MARS against FCFS with the best fixed cap: what scheduling adds to admission.
+
+    A cap that somebody gave is not the best one, and gives no verdict.
+    """
+    places = [p for p in view.contended if view.ratio(p, CONTROL, MARS) is not None]
+    ratios = [ratio for p in places if (ratio := view.ratio(p, CONTROL, MARS)) is not None]
+    if not ratios:
+        return NOTHING
+    level, caps = sum(is_level(ratio, 1) for ratio in ratios), view.caps(places)
+    lower = sum(ratio > 1 and not is_level(ratio, 1) for ratio in ratios)
+    equal = f" and the same at {level}" if level else ""
+    text = (
+        f"MARS has the lower mean at {lower} of {len(ratios)} contended points{equal}: mean "
+        f"latency of fcfs-cap is {min(ratios):.2f}–{max(ratios):.2f}× that of MARS"
+        + (f" ({in_words(caps)})" if caps else " (whether its cap was searched is not known)")
+    )
+    if not all(cap.searched for cap in caps):
+        return Finding(text, "not measured", GIVEN_CAP)
+    if min(ratios) >= AHEAD:
+        return Finding(text, "reached")
+    return Finding(text, "partly" if max(ratios) >= AHEAD else "not reached")
+
+
+GIVEN_CAP = (
+    "The cap was given and not searched, so admission alone may do better than it does here; leave "
+    "`cap` out of the sweep, and every run searches its own."
+)
+
+
+def share_of_bound(view: View) -> Finding:
+    """MARS's goodput over the oracle's."""
+    shares = [
+        ratio for place in view.contended if (ratio := view.ratio(place, MARS, BOUND)) is not None
+    ]
+    if not shares:
+        return NOTHING
+    text = f"{min(shares):.0%}–{max(shares):.0%} of the oracle's goodput(3) at contended points"
+    return Finding(text, "ours alone")
+
+
+def unmeasured(view: View) -> Finding:
+    return NOTHING

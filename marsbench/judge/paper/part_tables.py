@@ -1,0 +1,60 @@
+"""MARS without its parts, and how often each of them did anything, as Markdown."""
+
+from __future__ import annotations
+
+from marsbench.core.runs.decisions import DECIDED, REASONS
+from marsbench.judge.compare.decided import asked, differed
+from marsbench.judge.compare.points import Matrix, Place
+from marsbench.judge.compare.ranking import LATENCY
+from marsbench.judge.paper.cells import counted, markdown, times
+from marsbench.judge.paper.parts import PARTS, exercised_at
+from marsbench.judge.paper.systems import MARS
+
+
+def ablations(matrix: Matrix) -> str:
+    """Mean latency of each ablated MARS over the whole one, at every place."""
+    labels = [name for name in matrix.backends if name.startswith(f"{MARS}-no-")]
+    head = ("place", *(label.removeprefix(f"{MARS}-") for label in labels), "mars-released")
+    rows = [
+        (
+            matrix.title(place),
+            *(_ablated(matrix, place, label) for label in (*labels, "mars-released")),
+        )
+        for place in matrix.places
+    ]
+    return markdown([head, *rows])
+
+
+def _ablated(matrix: Matrix, place: Place, label: str) -> str:
+    ratio = matrix.ratio(place, LATENCY, label, MARS)
+    return times(ratio, 3) if exercised_at(matrix, place, label) else "not exercised"
+
+
+def decided(matrix: Matrix) -> str:
+    """How often MARS's parts decided something, at every place; means over seeds."""
+    return markdown(decision_rows(matrix))
+
+
+def decision_rows(matrix: Matrix) -> list[tuple[str, ...]]:
+    """The same as rows of text, under their head."""
+    names = list(dict.fromkeys(name for decisions in PARTS.values() for name in decisions))
+    head = ("place", *(DECIDED[name] for name in names), *_HELD_BACK.values())
+    rows = [
+        (
+            matrix.title(place),
+            *(_of(matrix, place, name) for name in names),
+            *(counted(matrix.value(place, MARS, name)) for name in _HELD_BACK),
+        )
+        for place in matrix.places
+    ]
+    return [head, *rows]
+
+
+_HELD_BACK = {f"num_held_back_{why}": f"by {why.replace('_', ' ')}" for why in REASONS}
+
+
+def _of(matrix: Matrix, place: Place, name: str) -> str:
+    """ "3 of 120"."""
+    of = matrix.value(place, MARS, asked(name))
+    count = counted(matrix.value(place, MARS, differed(name)))
+    return count if of is None else f"{count} of {counted(of)}"

@@ -1,0 +1,114 @@
+"""MARS without its parts: which counts say that a part did anything, and what it is worth.
+
+A part that decided nothing where it was switched on is not measured by switching it off: there is
+no verdict on it, and no ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from marsbench.core.runs.decisions import DECIDED
+from marsbench.judge.compare.points import Matrix, Place
+from marsbench.judge.compare.ranking import LATENCY
+from marsbench.judge.paper.cells import counted
+from marsbench.judge.paper.systems import MARS
+from marsbench.judge.paper.verdicts import NOTHING, Finding, against
+from marsbench.judge.paper.view import Ran, View
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "mars-no-coordinator": ("waiting_order", "running_order", "victim", "reclaim"),
+    "mars-no-admission": ("admission",),
+    "mars-no-opportunistic": ("shrink", "hold"),
+    "mars-no-shrinking": ("shrink",),
+    "mars-no-retention": ("hold",),
+}
+"""The decisions of each part, by the label of MARS without it; counted in runs of the whole."""
+UNCOUNTED = "how often the part ran was not counted"
+
+
+def exercised(ran: Ran | None, ratio: float) -> bool:
+    """Whether the part did anything; where nobody counted, it may have.
+
+    Runs are exact: a ratio other than 1 shows that it did, whatever the counts say.
+    """
+    return ran is None or ratio != 1 or any(times for times, _ in ran.values())
+
+
+def exercised_at(matrix: Matrix, place: Place, label: str) -> bool:
+    """Whether the part that this label lacks did anything there; of another label, yes."""
+    view = View(matrix, (LATENCY,), PARTS.get(label, ()))
+    ratio = view.ratio(place, label, MARS)
+    return ratio is None or exercised(view.ran(place), ratio)
+
+
+def ablation(label: str, low: float, high: float | None) -> Callable[[View], Finding]:
+    """A judge of MARS without a part; low is the smallest ratio that the paper reports."""
+
+    def judge(view: View) -> Finding:
+        ratios = {
+            place: ratio
+            for place in view.contended
+            if (ratio := view.ratio(place, label, MARS)) is not None
+        }
+        if not ratios:
+            return NOTHING
+        times = how_often(view, list(ratios))
+        found = {p: ratio for p, ratio in ratios.items() if exercised(view.ran(p), ratio)}
+        if not found:
+            return Finding(times, "not exercised")
+        top = max(found, key=lambda place: found[place])
+        of = "" if len(found) == len(ratios) else f"{len(found)} of {len(ratios)} "
+        text = (
+            f"{min(found.values()):.2f}–{found[top]:.2f}× at {of}contended points "
+            f"(most: {view.title(top)}); {times}"
+        )
+        return Finding(text, "ours alone" if high is None else against(found[top], low))
+
+    return judge
+
+
+def how_often(view: View, places: Sequence[Place]) -> str:
+    """ "0–1 of 40–57 fronts of the queue, 0 of 0 victims": what the part decided in a run."""
+    runs = [ran for place in places if (ran := view.ran(place)) is not None]
+    if len(runs) < len(places):
+        return UNCOUNTED
+    told = (
+        f"{_span([ran[name][0] for ran in runs])} of {_span([ran[name][1] for ran in runs])} "
+        f"{DECIDED[name]}"
+        for name in runs[0]
+    )
+    return f"in a run of the whole, {', '.join(told)}"
+
+
+def _span(counts: Sequence[float]) -> str:
+    low, high = counted(min(counts)), counted(max(counts))
+    return low if low == high else f"{low}–{high}"
+
+
+def inversion(view: View) -> Finding:
+    """The lightest regime at its lowest load, without the opportunistic part."""
+    ratios = {
+        place: ratio
+        for place in view.places
+        if (ratio := view.ratio(place, "mars-no-opportunistic", MARS)) is not None
+    }
+    calm = [place for place in ratios if place not in view.contended]
+    if not calm:
+        return NOTHING
+    lightest = min(calm, key=lambda place: (place.workload, place.load or place.rate or 0.0))
+    if not exercised(view.ran(lightest), ratios[lightest]):
+        return Finding(f"at {view.title(lightest)}, {how_often(view, [lightest])}", "not exercised")
+    fastest = min(ratios, key=lambda place: ratios[place])
+    text = (
+        f"{ratios[lightest]:.4f}× at the lightest point ({view.title(lightest)}); lowest anywhere "
+        f"{ratios[fastest]:.4f}× ({view.title(fastest)}); {how_often(view, [lightest])}"
+    )
+    if _shown(ratios[lightest]) < 1:
+        return Finding(text, "reached")
+    return Finding(text, "partly" if _shown(ratios[fastest]) < 1 else "not reached")
+
+
+def _shown(ratio: float) -> float:
+    """In the digits that are shown: what reads as 1 is no gain."""
+    return round(ratio, 4)

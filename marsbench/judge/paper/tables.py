@@ -1,0 +1,231 @@
+"""Points and verdicts as Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from marsbench.judge.compare.caps import caps_in, sentences
+from marsbench.judge.compare.figures import goodput_name
+from marsbench.judge.compare.points import Matrix, Place, Point, Spread
+from marsbench.judge.compare.ranking import (
+    LATENCY,
+    LEVEL_GOODPUT,
+    LEVEL_LATENCY,
+    Held,
+    ranking,
+    standings,
+    told,
+)
+from marsbench.judge.intervals import FEWEST_SEEDS
+from marsbench.judge.paper.cells import UNMEASURED, markdown, percent, short, times
+from marsbench.judge.paper.claims import CLAIMS, Claim
+from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
+from marsbench.judge.paper.verdicts import NEAR
+from marsbench.judge.paper.view import Curve, View, contended
+
+ALPHAS = (1.5, 2.0, 3.0, 5.0)
+GOODPUTS = tuple(goodput_name(alpha) for alpha in ALPHAS)
+LATENCIES = ("latency_mean_s", "latency_p90_s", "latency_p95_s", "latency_p99_s")
+
+HEADINGS = {
+    **{name: f"goodput({alpha:g})" for name, alpha in zip(GOODPUTS, ALPHAS, strict=True)},
+    "latency_mean_s": "mean s",
+    "latency_p90_s": "P90 s",
+    "latency_p95_s": "P95 s",
+    "latency_p99_s": "P99 s",
+    "ttft_ready_first_p99_s": "TTFT P99 s, ready, first rounds",
+    "ttft_ready_continuation_p99_s": "later",
+    "ttft_submit_first_p99_s": "submit, first",
+    "ttft_submit_continuation_p99_s": "later",
+    "evicted_per_s": "evicted /s",
+    "evicted_live_per_s": "of live",
+    "preemptions": "preempted",
+    "hit_rate": "hit rate",
+    "host_hit_rate": "from host",
+    "output_tokens_per_s": "output tok/s",
+    "computed_tokens_per_s": "computed tok/s",
+}
+SHARES = {*GOODPUTS, "hit_rate", "host_hit_rate"}
+
+
+def reported(matrix: Matrix) -> str:
+    """What the paper reports, row by row, and our verdicts."""
+    rows = [("what", "the paper", "here", "verdict", "why, where known")]
+    return markdown([*rows, *(_claim(matrix, claim) for claim in CLAIMS)], right=5)
+
+
+def _claim(matrix: Matrix, claim: Claim) -> tuple[str, ...]:
+    ours, verdict, known = claim.found(matrix)
+    why = "" if verdict in ("reached", "ours alone") else known or reasons().get(claim.id, "")
+    return (claim.what, claim.paper, ours, f"**{verdict}**", why)
+
+
+def rules() -> str:
+    """How each verdict is reached."""
+    return "\n".join(f"- {claim.what}: {claim.rule}." for claim in CLAIMS)
+
+
+def reasons() -> dict[str, str]:
+    """Why a row is not reached, by the id of its claim."""
+    file = Path(__file__).with_name("reasons.toml")
+    return {str(key): str(text) for key, text in tomllib.loads(file.read_text("utf-8")).items()}
+
+
+def overview(matrix: Matrix) -> str:
+    """Each place on one line: who is best, and how MARS, the control and the bound stand to it."""
+    head = (
+        "place",
+        "best baseline",
+        "its mean s",
+        "mars",
+        "baseline ÷ mars",
+        "fcfs-cap ÷ mars",
+        "oracle ÷ mars",
+        "goodput(3): baseline",
+        "mars",
+        "fcfs-cap",
+        "oracle",
+    )
+    return markdown([head, *(_overview(matrix, place) for place in matrix.places)], right=2)
+
+
+def _overview(matrix: Matrix, place: Place) -> tuple[str, ...]:
+    best = matrix.best(place, BASELINES, LATENCY)
+    value = best.value if best else None
+    own = matrix.value(place, MARS, LATENCY)
+    first = best.names[:1] if best else (UNMEASURED,)
+    goods = (matrix.value(place, who, GOODPUTS[2]) for who in (*first, MARS, CONTROL, BOUND))
+    return (
+        matrix.title(place),
+        best.told if best else UNMEASURED,
+        short(value),
+        short(own),
+        times(None if value is None or not own else value / own),
+        times(matrix.ratio(place, LATENCY, CONTROL, MARS)),
+        times(matrix.ratio(place, LATENCY, BOUND, MARS)),
+        *(percent(good) for good in goods),
+    )
+
+
+def details(matrix: Matrix) -> str:
+    """Every figure of every point, a table a place, best backend first."""
+    return "\n\n".join(f"### {matrix.title(p)}\n\n{_detail(matrix, p)}" for p in matrix.places)
+
+
+def _detail(matrix: Matrix, place: Place) -> str:
+    order = [name for level in ranking(standings(matrix, place)) for name in level]
+    points = [point for name in order if (point := matrix.at(place, name)) is not None]
+    head = ("backend", *HEADINGS.values(), "÷ mars", "÷ best baseline")
+    return markdown([head, *(_row(matrix, point) for point in points)])
+
+
+def _row(matrix: Matrix, point: Point) -> tuple[str, ...]:
+    best = matrix.best(point.place, BASELINES, LATENCY)
+    own = point.mean(LATENCY)
+    return (
+        point.backend,
+        *(_cell(point.figures.get(name), name) for name in HEADINGS),
+        times(matrix.ratio(point.place, LATENCY, point.backend, MARS)),
+        times(None if best is None or own is None else own / best.value),
+    )
+
+
+def _cell(spread: Spread | None, name: str) -> str:
+    """ "192 (180–210)"; the mean alone where the seeds agree."""
+    if spread is None or spread.mean is None:
+        return UNMEASURED
+    form = percent if name in SHARES else short
+    mean, low, high = (form(value) for value in spread)
+    return mean if low == high else f"{mean} ({low}–{high})"
+
+
+def loads(matrix: Matrix) -> str:
+    """Goodput and throughput along the loads of a regime: does one fall and the other not?"""
+    head = ("regime", "backend", "goodput(3)", "output tok/s", "computed tok/s", "goodput kept")
+    outputs, computed = (_curves(matrix, f"{of}_tokens_per_s") for of in ("output", "computed"))
+    rows = [
+        (
+            curve.regime.workload,
+            curve.backend,
+            _arrows(curve, percent),
+            *(_arrows(other.get(key), short) for other in (outputs, computed)),
+            percent(curve.kept),
+        )
+        for key, curve in _curves(matrix, GOODPUTS[2]).items()
+    ]
+    return markdown([head, *rows], right=5)
+
+
+def _curves(matrix: Matrix, figure: str) -> dict[tuple[Place, str], Curve]:
+    """A figure of every system along the loads of every regime."""
+    found = View(matrix, (figure,)).curves((*BASELINES, CONTROL, MARS, BOUND))
+    return {(curve.regime, curve.backend): curve for curve in found}
+
+
+def eviction_quarters(matrix: Matrix) -> str:
+    """Live blocks evicted a second by quarter of the run, at contended places."""
+    names = [f"evicted_live_quarter_{quarter}_per_s" for quarter in range(1, 5)]
+    head = ("place", "backend", "1st quarter", "2nd", "3rd", "4th")
+    rows = [
+        (matrix.title(place), who, *(short(matrix.value(place, who, name)) for name in names))
+        for place in contended(matrix)
+        for who in ("fcfs", "infercept", "continuum", CONTROL, MARS)
+        if matrix.at(place, who) is not None
+    ]
+    return markdown([head, *rows], right=2)
+
+
+def rankings(rows: Sequence[Held], dimension: str) -> str:
+    """Whether the ranking held, place by place."""
+    head = ("place", dimension, "ranking by goodput(3), then mean latency", "verdict", "turned")
+    return markdown([head, *(line for row in rows for line in _held(row, dimension))], right=5)
+
+
+def _held(row: Held, dimension: str) -> Iterator[tuple[str, ...]]:
+    pairs = ", ".join(f"{b} over {a}" for a, b in row.turned)
+    for place, order, verdict, which in (
+        (row.base, row.base_ranking, "", ""),
+        (row.other, row.other_ranking, f"**{row.verdict}**", pairs),
+    ):
+        yield (place.title, getattr(place, dimension), told(order), verdict, which)
+
+
+def as_csv(matrix: Matrix) -> str:
+    """Every figure of every point, one row a point: mean, lowest and highest over the seeds."""
+    names = list(dict.fromkeys(name for point in matrix.points for name in point.figures))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    spreads = [f"{name}{suffix}" for name in names for suffix in ("", "_low", "_high")]
+    writer.writerow([*Place._fields, "backend", "seeds", *spreads])
+    for point in matrix.points:
+        missing = Spread(None, None, None)
+        values = [v for name in names for v in point.figures.get(name, missing)]
+        writer.writerow([*point.place, point.backend, point.seeds, *map(_exact, values)])
+    return text.getvalue()
+
+
+def caps(matrix: Matrix) -> str:
+    """How the control's caps came about; nothing where nobody ran under one."""
+    return " ".join(sentences(caps_in(matrix)))
+
+
+def thresholds() -> str:
+    """What counts as level and as reached."""
+    return (
+        f"Two backends are level within {LEVEL_GOODPUT:.0%} of sessions in goodput(3) and "
+        f"{LEVEL_LATENCY:.0%} in mean latency. A published ratio is reached at {NEAR:.0%} of it. "
+        "These are rules on means. Whether one backend is better than another beyond chance is "
+        f"said by `marsbench compare` alone, and takes {FEWEST_SEEDS} seeds."
+    )
+
+
+def _exact(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _arrows(curve: Curve | None, form: Callable[[float], str]) -> str:
+    return UNMEASURED if curve is None else " → ".join(map(form, curve.values))

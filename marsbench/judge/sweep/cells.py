@@ -1,0 +1,135 @@
+"""A sweep file as the list of its runs, in the order in which they are best made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.recipe import recipe_names
+from marsbench.judge.sweep.spec import (
+    BackendEntry,
+    EngineEntry,
+    HardwareEntry,
+    SweepFile,
+    Variation,
+    WorkloadEntry,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run of a sweep. `folder` is that of the sweep file: paths in it are relative to it.
+
+    mark: what its name says beside its place, where a search makes several runs at one.
+    """
+
+    backend: BackendEntry
+    workload: WorkloadEntry
+    knobs: Knobs
+    hardware: HardwareEntry
+    engine: EngineEntry
+    variation: Variation
+    alphas: tuple[float, ...]
+    folder: Path
+    mark: str = ""
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where the cell stands in the sweep, as JSON."""
+        return {
+            "workload": self.workload.key,
+            "load": self.knobs.load,
+            "rate": self.knobs.rate,
+            "hardware": self.hardware.key,
+            "engine": self.engine.key,
+            "variation": self.variation.key,
+            "backend": self.backend.key,
+            "seed": self.knobs.seed,
+        }
+
+    @property
+    def name(self) -> str:
+        """The name of its folder: "ilr-1_load0.9_h200_paper_base_mars_seed1"."""
+        marked = ("load", "rate", "seed")
+        parts = [
+            f"{name if name in marked else ''}{_number(value)}"
+            for name, value in self.place.items()
+            if value is not None
+        ]
+        parts += [self.mark] if self.mark else []
+        return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", part) for part in parts)
+
+    @property
+    def sessions(self) -> tuple[object, ...]:
+        """What decides the session bodies: cells alike in it share each session's time alone."""
+        bodies = (self.workload.key, self.knobs.seed, self.hardware.key, self.engine.key)
+        return (*bodies, self.variation.key)
+
+    @property
+    def workload_path(self) -> str:
+        """The workload as `marsbench run --workload` takes it."""
+        return _path(self.workload.name, self.folder)
+
+
+def cells_of(sweep: SweepFile, folder: Path) -> list[Cell]:
+    """Every combination; those that share their sessions' times alone stand together."""
+    around = product(sweep.workloads, sweep.hardware, sweep.engines, sweep.variations, sweep.seeds)
+    return [
+        Cell(
+            backend=backend,
+            workload=workload,
+            knobs=knobs,
+            hardware=hardware,
+            engine=engine,
+            variation=variation,
+            alphas=sweep.alphas,
+            folder=folder,
+        )
+        for workload, hardware, engine, variation, seed in around
+        if not (_is_as_recorded(workload) and seed != sweep.seeds[0])
+        for knobs in _knobs(workload, sweep.sessions, seed)
+        for backend in sweep.backends
+    ]
+
+
+@cache
+def _path(name: str, folder: Path) -> str:
+    return name if name in recipe_names() else str(folder / name)
+
+
+def _is_as_recorded(workload: WorkloadEntry) -> bool:
+    """Whether it is a file of sessions that is played as it is: no seed, no load."""
+    is_file = workload.name not in recipe_names() and Path(workload.name).suffix != ".toml"
+    turned = workload.model_dump(exclude={"name", "label"}, exclude_defaults=True)
+    return is_file and not turned
+
+
+def _knobs(workload: WorkloadEntry, sessions: int | None, seed: int) -> Iterator[Knobs]:
+    """One for each load or rate; one where there are none. Raises UsageError."""
+    if _is_as_recorded(workload):
+        yield Knobs()
+        return
+    for load, rate in [
+        *((load, None) for load in workload.loads),
+        *((None, rate) for rate in workload.rates),
+    ] or [(None, None)]:
+        yield Knobs(
+            sessions=workload.sessions or sessions,
+            rate=rate,
+            load=load,
+            arrivals=workload.arrivals,
+            seed=seed,
+            tools=workload.tools,
+            prefixes=workload.prefixes,
+            load_on=None if workload.load_on == "reference" else workload.load_on,
+        )
+
+
+def _number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,168 @@
+"""The probes of a capacity search: what is asked, what a probe plays, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from marsbench.core.metrics.goodput import alpha_key
+from marsbench.errors import MarsbenchError, RunFailedError
+from marsbench.judge.intervals import typical
+from marsbench.judge.sweep.cells import Cell, cells_of
+from marsbench.judge.sweep.folder import SweepFolder
+from marsbench.judge.sweep.inputs import inputs_hash
+from marsbench.judge.sweep.play import Order, play
+from marsbench.judge.sweep.run import local
+from marsbench.judge.sweep.spec import SweepFile
+from marsbench.judge.sweep.workers import Outcome
+from marsbench.text.progress import progress_bar
+
+
+class Probe(NamedTuple):
+    """So many sessions at a rate, or on lanes that are kept busy."""
+
+    sessions: int
+    rate: float | None = None
+    lanes: int | None = None
+
+    def __str__(self) -> str:
+        at = f"{self.lanes} lanes" if self.rate is None else f"{self.rate:g} sessions/s"
+        return f"{self.sessions} sessions, {at}"
+
+    @property
+    def mark(self) -> str:
+        """What the names of its cells say of it beside a rate."""
+        lanes = "" if self.lanes is None else f"lanes{self.lanes}-"
+        return f"{lanes}sessions{self.sessions}"
+
+    def told(self) -> dict[str, Any]:
+        """Its fields that say something, as JSON."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is searched: everything of a sweep but the rate. `file` holds one backend, one
+    workload without rates or loads, and the seeds.
+
+    sessions: of every probe; None is as many as it takes. agents: how many are to be served at
+    once, for a search of GPUs instead of a rate.
+    """
+
+    file: SweepFile
+    share: float
+    tolerance: float
+    sessions: int | None = None
+    agents: int | None = None
+    jobs: int | None = None
+    folder: Path
+
+    @property
+    def alpha(self) -> float:
+        return self.file.alphas[0]
+
+    def text(self) -> str:
+        """What makes two searches the same."""
+        asked = {"share": self.share, "tolerance": self.tolerance}
+        more = {"sessions": self.sessions, "agents": self.agents}
+        return json.dumps({**asked, **more, "sweep": self.file.model_dump(mode="json")}, indent=2)
+
+    def cells(self, probe: Probe) -> list[Cell]:
+        """The runs of all seeds of a probe."""
+        (workload,) = self.file.workloads
+        if probe.rate is None:
+            turned: dict[str, Any] = {"arrivals": f"closed:{probe.lanes}"}
+        else:
+            turned = {"rates": (probe.rate,)}
+        at = workload.model_copy(update={**turned, "sessions": probe.sessions})
+        file = self.file.model_copy(update={"workloads": (at,)})
+        return [replace(cell, mark=probe.mark) for cell in cells_of(file, self.folder)]
+
+
+class Shares(NamedTuple):
+    """What came of a probe: the share of sessions that were good, of all seeds together and of
+    each."""
+
+    together: float
+    each: tuple[float, ...]
+
+    def surely(self, share: float) -> str | None:
+        """ "reached" or "missed" where the typical seed surely does; None with few seeds."""
+        _, low, high = typical(self.each)
+        if low is None or high is None or low < share <= high:
+            return None
+        return "reached" if low >= share else "missed"
+
+
+class Probes:
+    """Plays probes and remembers what came of them."""
+
+    def __init__(self, root: Path, search: Search) -> None:
+        self.root = root
+        self.search = search
+        self.shares: dict[Probe, Shares] = {}
+        self._cells: list[str] = []
+
+    def reaches(self, probe: Probe) -> bool:
+        """Whether enough sessions were good; plays what is not there yet."""
+        if probe not in self.shares:
+            self.shares[probe] = self._shares(probe)
+        return self.shares[probe].together >= self.search.share
+
+    def told(self) -> list[dict[str, Any]]:
+        """Every probe with its share, and whether that is sure, as JSON."""
+        rows = sorted(self.shares.items(), key=lambda row: (row[0].sessions, row[0].rate or 0.0))
+        return [
+            {**probe.told(), "share": found.together, "surely": found.surely(self.search.share)}
+            for probe, found in rows
+        ]
+
+    def _shares(self, probe: Probe) -> Shares:
+        """Of all seeds. Raises RunFailedError."""
+        cells = self.search.cells(probe)
+        self._cells += [cell.name for cell in cells]
+        text = self.search.text()
+        folder = SweepFolder.create(self.root, self.root.name, text, self._cells)
+        with folder.locked():
+            for outcome in self._played(folder, cells, str(probe)):
+                if outcome.error is not None:
+                    folder.note_failure(outcome.task.cell.name, outcome.detail or outcome.error)
+                    raise RunFailedError(f"{outcome.task.cell.name}: {outcome.error}")
+            return _good_shares(folder, {cell.name for cell in cells}, self.search.alpha)
+
+    def _played(
+        self, folder: SweepFolder, cells: Sequence[Cell], label: str
+    ) -> Iterator[Outcome[Order]]:
+        hashes = {cell.name: inputs_hash(cell) for cell in cells}
+        left = [cell for cell in cells if not folder.is_complete(cell.name, hashes[cell.name])]
+        orders = [Order(self.root.absolute(), cell, hashes[cell.name]) for cell in left]
+        jobs = self.search.jobs or 1
+        player = here(orders) if jobs == 1 else local([[order] for order in orders], jobs)
+        with progress_bar(label, len(orders)) as done:
+            for number, outcome in enumerate(player, start=1):
+                done(number)
+                yield outcome
+
+
+def here(orders: Sequence[Order]) -> Iterator[Outcome[Order]]:
+    """One after the other in this process, which has imported the simulator already."""
+    for order in orders:
+        try:
+            play(order)
+        except MarsbenchError as error:
+            yield Outcome(order, str(error))
+        else:
+            yield Outcome(order)
+
+
+def _good_shares(folder: SweepFolder, names: set[str], alpha: float) -> Shares:
+    """Good sessions of these cells ÷ their sessions that arrived."""
+    results = (result for result in folder.results() if result.run.path.name in names)
+    found = [result.summary["goodput"][alpha_key(alpha)] for result in results]
+    good = [figure["good"] or 0 for figure in found]
+    arrived = [figure["arrived"] for figure in found]
+    each = tuple(own / all_ for own, all_ in zip(good, arrived, strict=True) if all_)
+    return Shares(sum(good) / sum(arrived), each)

@@ -1,0 +1,100 @@
+"""Play a sweep: what is complete stays, the rest is played, what fails is told at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from marsbench.errors import UsageError
+from marsbench.extras import require
+from marsbench.judge.sweep.cells import Cell, cells_of
+from marsbench.judge.sweep.folder import SweepFolder
+from marsbench.judge.sweep.inputs import inputs_hash
+from marsbench.judge.sweep.play import Order, play
+from marsbench.judge.sweep.progress import sweep_progress
+from marsbench.judge.sweep.spec import find_sweep, read_sweep_file
+from marsbench.judge.sweep.workers import Outcome, play_all
+
+RESULTS = Path("results")
+
+Player = Callable[[Sequence[Sequence[Order]], int | None], Iterator[Outcome[Order]]]
+"""Plays groups of orders, so many at a time, and tells what came of each as it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a sweep; failures are (cell, sentence)."""
+
+    path: Path
+    cells: int
+    played: int
+    failures: tuple[tuple[str, str], ...]
+
+
+def local(groups: Sequence[Sequence[Order]], jobs: int | None) -> Iterator[Outcome[Order]]:
+    """Played by processes of this machine, one a core unless told otherwise."""
+    if groups:
+        require("vllm")  # said once, not by each cell of a worker
+    return play_all(groups, play, jobs or default_jobs())
+
+
+def sweep(
+    name_or_path: str, output: Path | None = None, jobs: int | None = None, player: Player = local
+) -> Report:
+    """Play what is still to be played of a sweep.
+
+    Raises UsageError, before anything is played, for a file that is not a sweep.
+    """
+    file = find_sweep(name_or_path)
+    cells = cells_of(read_sweep_file(file), file.parent)
+    hashes = {cell.name: _resolved(file, cell) for cell in cells}
+    root = output or RESULTS / file.stem
+    text = file.read_text(encoding="utf-8")
+    folder = SweepFolder.create(root, file.stem, text, [cell.name for cell in cells])
+    with folder.locked():
+        left = [cell for cell in cells if not folder.is_complete(cell.name, hashes[cell.name])]
+        orders = [Order(root.absolute(), cell, hashes[cell.name]) for cell in left]
+        failures = _play(folder, orders, jobs, player)
+    return Report(root, len(cells), len(left), (*failures, *_invalid(folder)))
+
+
+def default_jobs() -> int:
+    """As many as there are cores for this process."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _resolved(file: Path, cell: Cell) -> str:
+    """The hash of the cell's inputs; what the file asks for and cannot be is told of the file."""
+    try:
+        return inputs_hash(cell)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from error
+
+
+def _play(
+    folder: SweepFolder, orders: Sequence[Order], jobs: int | None, player: Player
+) -> list[tuple[str, str]]:
+    failures = []
+    with sweep_progress(len(orders)) as report:
+        for outcome in player(_grouped(orders), jobs):
+            name = outcome.task.cell.name
+            report(name, outcome.error is not None)
+            if outcome.error is not None:
+                failures.append((name, outcome.error))
+                folder.note_failure(name, outcome.detail or outcome.error)
+    return failures
+
+
+def _grouped(orders: Sequence[Order]) -> list[list[Order]]:
+    """Cells that share their sessions' times alone stand together."""
+    return [list(group) for _, group in groupby(orders, lambda order: order.cell.sessions)]
+
+
+def _invalid(folder: SweepFolder) -> Iterator[tuple[str, str]]:
+    """Runs that went to their end and do not count."""
+    for result in folder.results():
+        if not result.summary["valid"]:
+            yield result.run.path.name, f"not valid: {result.summary['reasons'][0]}"

@@ -1,0 +1,215 @@
+"""A sweep file: what is to be combined with what, as TOML (docs/reproduction.md)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from marsbench.core.hardware.schema import KvDtype
+from marsbench.core.workload.make import LoadOn
+from marsbench.core.workload.recipe import recipe_folder
+from marsbench.errors import UsageError, unknown_name
+from marsbench.problems import first_problem
+
+_Factor = Annotated[float, Field(gt=0, lt=1e9)]
+_Many = Annotated[int, Field(ge=1)]
+_Setting = bool | int | float | str | list[int | float | str]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackendEntry(_Table):
+    """A backend with settings; several of one backend need a label each."""
+
+    name: str
+    label: str = ""
+    set: dict[str, _Setting] = {}
+
+    @property
+    def key(self) -> str:
+        """How tables and folders name it."""
+        return self.label or self.name
+
+    def assignments(self) -> list[str]:
+        """The settings as `--set` takes them."""
+        return [f"{name}={_text(value)}" for name, value in self.set.items()]
+
+
+class WorkloadEntry(_Table):
+    """A recipe (or a path to one, or to a file of sessions) at some loads or rates.
+
+    load_on: whose GPU seconds a load counts: those of the default hardware and settings, so that
+        all cells of a seed meet the same traffic, or each cell's own ("this").
+    """
+
+    name: str
+    label: str = ""
+    loads: tuple[_Factor, ...] = ()
+    rates: tuple[_Factor, ...] = ()
+    sessions: _Many | None = None
+    load_on: LoadOn = "reference"
+    arrivals: str | None = None
+    tools: str | None = None
+    prefixes: Annotated[int, Field(ge=0)] | None = None
+
+    @property
+    def key(self) -> str:
+        """How tables and folders name it."""
+        return self.label or Path(self.name).name.partition(".")[0]
+
+    @model_validator(mode="after")
+    def _one_of_loads_and_rates(self) -> Self:
+        if self.loads and self.rates:
+            raise ValueError("give loads or rates, not both")
+        return self
+
+
+class HardwareEntry(_Table):
+    """A GPU with a model on it, or a profile of one's own."""
+
+    gpu: str = "h200"
+    model: str | None = None
+    precision: str | None = None
+    kv_dtype: KvDtype = "auto"
+    profile: Path | None = None
+    label: str = ""
+
+    @property
+    def key(self) -> str:
+        """How tables and folders name it."""
+        return self.label or (self.profile.stem if self.profile else self.gpu)
+
+
+class EngineEntry(_Table):
+    """An engine profile with some of its knobs turned, and the host that runs the tools."""
+
+    profile: str = "default"
+    label: str = ""
+    step_budget: _Many | None = None
+    max_seqs: _Many | None = None
+    block_size: _Many | None = None
+    kv_blocks: _Many | None = None
+    reserve_full_prompt: bool | None = None
+    memory_fraction: float | None = None
+    tool_cores: _Many = 8
+    tool_workers: _Many | None = None
+
+    @property
+    def key(self) -> str:
+        """How tables and folders name it."""
+        return self.label or self.profile
+
+
+class Variation(_Table):
+    """The same traffic on another model of the world: factors on step times and tool times."""
+
+    label: str
+    step: _Factor = 1.0
+    attention: _Factor = 1.0
+    weights: _Factor = 1.0
+    overhead: _Factor = 1.0
+    tools: _Factor = 1.0
+
+    @property
+    def key(self) -> str:
+        """How tables and folders name it."""
+        return self.label
+
+
+def _named(field: str) -> BeforeValidator:
+    """A bare name stands for a table that has only this field."""
+
+    def widen(value: object) -> object:
+        return {field: value} if isinstance(value, str) else value
+
+    return BeforeValidator(widen)
+
+
+_Backend = Annotated[BackendEntry, _named("name")]
+_Workload = Annotated[WorkloadEntry, _named("name")]
+_Hardware = Annotated[HardwareEntry, _named("gpu")]
+_Engine = Annotated[EngineEntry, _named("profile")]
+
+
+class SweepFile(_Table):
+    """Everything that a sweep combines.
+
+    alphas: where goodput is taken; the first is the one that `fcfs-cap` searches its cap for.
+    sessions: of every workload that does not say its own.
+    variations: the first is what the others are compared with.
+    """
+
+    description: str = ""
+    backends: Annotated[tuple[_Backend, ...], Field(min_length=1)]
+    workloads: Annotated[tuple[_Workload, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (1,)
+    sessions: _Many | None = None
+    alphas: Annotated[tuple[Annotated[float, Field(ge=1, lt=1e9)], ...], Field(min_length=1)] = (
+        3.0,
+    )
+    hardware: Annotated[tuple[_Hardware, ...], Field(min_length=1)] = (HardwareEntry(),)
+    engines: Annotated[tuple[_Engine, ...], Field(min_length=1)] = (EngineEntry(),)
+    variations: Annotated[tuple[Variation, ...], Field(min_length=1)] = (Variation(label="base"),)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for kind in ("backends", "workloads", "hardware", "engines", "variations"):
+            _check_names(kind, [entry.key for entry in getattr(self, kind)])
+        _check_names("seeds", [str(seed) for seed in self.seeds])
+        return self
+
+
+def _check_names(kind: str, keys: Sequence[str]) -> None:
+    twice = [key for key, count in Counter(keys).items() if count > 1]
+    if twice:
+        raise ValueError(f"{kind} has {twice[0]!r} twice; give each a label of its own")
+
+
+def _text(value: _Setting) -> str:
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def sweep_names() -> list[str]:
+    """The sweeps that can be given by name."""
+    return sorted(path.stem for path in _folder().glob("*.toml"))
+
+
+def find_sweep(name_or_path: str) -> Path:
+    """The file of a sweep, given by path or by name. Raises UsageError for an unknown name."""
+    if name_or_path.endswith(".toml"):
+        return Path(name_or_path)
+    if name_or_path not in sweep_names():
+        cure = " For your own, give a path that ends in .toml."
+        raise unknown_name("sweep", name_or_path, sweep_names(), cure)
+    return _folder() / f"{name_or_path}.toml"
+
+
+def read_sweep_file(path: Path) -> SweepFile:
+    """The sweep in a file. Raises UsageError naming the file and the field."""
+    try:
+        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"Cannot read the sweep {path} ({why}); give one of {', '.join(sweep_names())}, "
+            "or a TOML file like those."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    try:
+        return SweepFile.model_validate(fields)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {first_problem(error)}") from error
+
+
+def _folder() -> Path:
+    return recipe_folder() / "sweeps"

@@ -1,0 +1,121 @@
+"""`marsbench backends`: what is installed, from which paper, with which parameters."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from marsbench.core.backends import choose
+from marsbench.errors import UsageError
+from marsbench.text.console import console
+from marsbench_backends import registry
+from marsbench_backends.parameters import Parameter
+from marsbench_backends.registry import Backend
+
+# Headers of policies say "Paper: …", "No paper: …" or "Source: …", to the end of the clause.
+_PAPER = re.compile(r"\b(?:[Pp]aper|Source): (.+?)(?=[;:] |\. [^a-z0-9]|\.?$)")
+_LABEL = re.compile(r"- |[A-Z][a-z ]+: ")
+
+
+def show_backends(name: str | None, as_json: bool) -> None:
+    """Print all backends, or one with its whole header. Raises UsageError for an unknown one."""
+    found = [choose(name).backend] if name else list(_installed())
+    if as_json:
+        records = [_record(backend) for backend in found]
+        text = json.dumps(records[0] if name else records, ensure_ascii=False, default=str)
+        sys.stdout.write(text + "\n")
+    elif name:
+        _one(found[0], console())
+    else:
+        _all(found, console())
+
+
+def _installed() -> Iterator[Backend]:
+    """Every backend that loads; a broken one of a third party is said and left out."""
+    for name in registry.installed():
+        try:
+            yield choose(name).backend
+        except UsageError as error:
+            sys.stderr.write(f"left out: {error}\n")
+
+
+def paper(about: str) -> str | None:
+    """The source that a policy's header names."""
+    found = _PAPER.search(" ".join(about.split()))
+    return found[1] if found else None
+
+
+def idea(about: str) -> str:
+    """The header's first sentence."""
+    return " ".join(about.partition("\n\n")[0].split())
+
+
+def _record(backend: Backend) -> dict[str, object]:
+    return {
+        "name": backend.name,
+        "idea": idea(backend.about),
+        "paper": paper(backend.about),
+        "about": backend.about,
+        "parameters": [
+            {"name": p.name, "type": p.kind, "default": p.default} for p in backend.parameters
+        ],
+    }
+
+
+def _all(found: list[Backend], console: Console) -> None:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    for backend in found:
+        lines = escape("\n".join(_lines(backend)))
+        table.add_row(f"[bold]{escape(backend.name)}[/bold]", f"{lines}\n")
+    console.print(table)
+    console.print("Parameters: --set NAME.PARAMETER=VALUE. More of one: marsbench backends NAME.")
+
+
+def _lines(backend: Backend) -> Iterator[str]:
+    yield idea(backend.about)
+    source = paper(backend.about)
+    if source:
+        yield f"Source: {source}"
+    if backend.parameters:
+        yield f"Parameters: {' '.join(f'{p.name}={_typed(p)}' for p in backend.parameters)}"
+
+
+def _typed(parameter: Parameter) -> str:
+    """The default as one would type it."""
+    value = parameter.default
+    if isinstance(value, tuple) and value:
+        return ",".join(str(item) for item in value)
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def _one(backend: Backend, console: Console) -> None:
+    console.print(f"[bold]{escape(backend.name)}[/bold]\n", highlight=False)
+    console.print(_flowing(backend.about), markup=False, highlight=False)
+    if not backend.parameters:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("parameter", "type", "default"):
+        table.add_column(heading)
+    for p in backend.parameters:
+        table.add_row(*(escape(cell) for cell in (p.name, p.kind, _typed(p))))
+    console.print(table)
+
+
+def _flowing(about: str) -> str:
+    """The header with its lines joined, so that the terminal breaks them, not the source."""
+    return "\n\n".join(_joined(part) for part in re.split(r"\n\s*\n", about.strip()))
+
+
+def _joined(paragraph: str) -> str:
+    text = ""
+    for line in (line.strip() for line in paragraph.splitlines()):
+        text += ("\n" if _LABEL.match(line) else " ") + line
+    return text.strip()

@@ -1,0 +1,103 @@
+"""Hardware as a person reads it: what there is, and one profile's capacity and steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from marsbench.core.hardware.catalog import load_gpus, load_models, load_profiles
+from marsbench.core.hardware.profile import Hardware, load_hardware
+
+GIB = 2**30
+STEPS: tuple[tuple[str, int, int, tuple[tuple[int, int], ...]], ...] = (
+    ("1 decode at 1k", 1, 1_024, ()),
+    ("1 decode at 131k", 1, 131_072, ()),
+    ("8 decodes at 131k", 8, 8 * 131_072, ()),
+    ("prefill of 2,048", 0, 0, ((2_048, 0),)),
+    ("prefill of 8,192", 0, 0, ((8_192, 0),)),
+    ("prefill of 512 on 131k", 0, 0, ((512, 131_072),)),
+    ("prefill of 8,192 on 131k", 0, 0, ((8_192, 131_072),)),
+    ("the same with 8 decodes at 131k", 8, 8 * 131_072, ((8_192, 131_072),)),
+)
+
+
+def all_hardware() -> Iterator[Hardware]:
+    """Every model at every precision on every GPU where it fits, and the whole profiles."""
+    for gpu in load_gpus():
+        for model, shape in load_models().items():
+            for precision in shape.precisions:
+                yield load_hardware(model, gpu, precision)
+    for name in load_profiles():
+        yield load_hardware(gpu=name)
+
+
+def print_list(console: Console) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("GPU", "model", "weights/KV"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("KV tokens", "decode\nat 1k ms", "8,192 on\n131k ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("step times")
+    for hardware in all_hardware():
+        seconds = hardware.step_time.seconds
+        decode, prefill = seconds(1, 1_024), seconds(0, 0, ((8_192, 131_072),))
+        table.add_row(
+            hardware.gpu, hardware.model, f"{hardware.precision}/{hardware.kv_dtype}",
+            f"{hardware.kv_tokens():,}", f"{decode * 1e3:.1f}", f"{prefill * 1e3:,.0f}",
+            hardware.source.split()[0],
+        )  # fmt: skip
+    console.print(table)
+
+
+def print_hardware(hardware: Hardware, console: Console) -> None:
+    console.print(f"[bold]{escape(hardware.id)}[/bold]  {hardware.hash}", highlight=False)
+    console.print(f"step times: {escape(hardware.source)}", highlight=False)
+    console.print(capacity_line(hardware), highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("step", no_wrap=True)
+    table.add_column("ms", justify="right", no_wrap=True)
+    for label, seconds in steps(hardware):
+        table.add_row(label, f"{seconds * 1e3:,.1f}")
+    console.print(table)
+    for caution in hardware.cautions_for(hardware.max_model_len):
+        console.print(f"[yellow]caution[/yellow] {escape(caution)}", highlight=False)
+
+
+def capacity_line(hardware: Hardware) -> str:
+    """The capacity's formula with this hardware's numbers."""
+    memory = hardware.memory
+    return (
+        f"KV: (0.9 x {memory.total_bytes / GIB:.1f} - {memory.weight_bytes / GIB:.1f} weights - "
+        f"{memory.activation_bytes / GIB:.1f} activations - {memory.runtime_bytes / GIB:.1f} "
+        f"runtime) GiB / {hardware.kv_bytes_per_token:,.0f} B ({hardware.kv_dtype}) = "
+        f"{hardware.kv_tokens():,} tokens"
+    )
+
+
+def steps(hardware: Hardware) -> list[tuple[str, float]]:
+    """Seconds of steps that tell hardware apart."""
+    seconds = hardware.step_time.seconds
+    return [(label, seconds(n, kv, prefills)) for label, n, kv, prefills in STEPS]
+
+
+def hardware_json(hardware: Hardware) -> str:
+    """One JSON object about a profile, ending in a newline."""
+    facts = {
+        **hardware.identity,
+        "hash": hardware.hash,
+        "tensor_parallel": hardware.tensor_parallel,
+        "max_model_len": hardware.max_model_len,
+        "kv_bytes_per_token": hardware.kv_bytes_per_token,
+        "kv_tokens": hardware.kv_tokens(),
+        "step_times": hardware.source,
+        "measured_prefill_tokens": hardware.longest_prefill,
+        "measured_decode_tokens": hardware.longest_decode,
+        "steps_s": dict(steps(hardware)),
+        "cautions": hardware.cautions_for(hardware.max_model_len),
+    }
+    return json.dumps(facts, indent=2) + "\n"

@@ -1,0 +1,158 @@
+"""A sweep while it runs: how many cells are over, which failed, and what is known so far.
+
+Everything is read from the sweep's folder, so any terminal can watch, and a sweep that is not
+watched is no slower.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from marsbench.core.metrics.percentiles import mean
+from marsbench.core.runs import RunFolder, RunSummary
+from marsbench.judge.sweep.folder import CELL, DRAFTS, FAILED, SweepFolder
+
+EVERY_S = 1.0
+UNMEASURED = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A sweep at one moment: names of its cells by what became of them."""
+
+    name: str
+    cells: tuple[str, ...]
+    complete: tuple[str, ...]
+    failed: tuple[str, ...]
+    playing: tuple[str, ...]
+    running: bool
+
+    @property
+    def line(self) -> str:
+        """ "12 of 40 cells, 1 failed, 2 being played"."""
+        parts = [f"{len(self.complete)} of {len(self.cells)} cells"]
+        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        parts += [f"{len(self.playing)} being played"] if self.playing else []
+        over = len(self.complete) + len(self.failed) >= len(self.cells)
+        parts += [] if self.running or over else ["not running"]
+        return f"{self.name}: {', '.join(parts)}"
+
+
+@dataclass(slots=True)
+class Watched:
+    """A sweep's folder, of which every complete cell is read once.
+
+    found: for each complete cell its backend, as the sweep names it, and its summary.
+    """
+
+    folder: SweepFolder
+    found: dict[str, tuple[str, RunSummary]] = field(default_factory=dict)
+
+    def state(self) -> State:
+        """What lies in the folder now."""
+        root = self.folder.path
+        # Asked first: a sweep that ends while we look has then written all that we see.
+        running = is_running(root)
+        plan = self.folder.plan()
+        cells = tuple(plan["cells"])
+        complete = tuple(name for name in cells if (root / name / CELL).is_file())
+        for name in complete:
+            if name not in self.found:
+                place = json.loads((root / name / CELL).read_text(encoding="utf-8"))
+                self.found[name] = (place["backend"], RunFolder.open(root / name).summary())
+        left = [name for name in cells if name not in complete]
+        failed = tuple(name for name in left if (root / FAILED / f"{name}.txt").is_file())
+        drafts = [name for name in left if (root / DRAFTS / name).is_dir()] if running else []
+        return State(plan["name"], cells, complete, failed, tuple(drafts), running)
+
+    def table(self) -> Table:
+        """A row a backend: its complete cells, and their mean goodput for each α."""
+        by_backend: dict[str, list[RunSummary]] = {}
+        for backend, summary in self.found.values():
+            by_backend.setdefault(backend, []).append(summary)
+        alphas = sorted({a for _, s in self.found.values() for a in s["goodput"]}, key=float)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("backend", no_wrap=True)
+        for heading in ("cells", *(f"goodput({alpha})" for alpha in alphas)):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for backend in sorted(by_backend):
+            own = by_backend[backend]
+            table.add_row(escape(backend), str(len(own)), *(_mean(own, alpha) for alpha in alphas))
+        return table
+
+
+def is_running(root: Path) -> bool:
+    """Whether a sweep is writing into the folder: it holds a lock, which goes with its process."""
+    try:
+        with (root / DRAFTS / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def show_sweep(path: Path, console: Console) -> None:
+    """Prints how far a sweep is, once. Raises UsageError when the path is none."""
+    watched = Watched(SweepFolder.open(path))
+    console.print(_screen(watched, watched.state()))
+
+
+def watch(path: Path, console: Console, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Follows a sweep until nobody writes into it any more.
+
+    On a terminal the screen is kept up to date; elsewhere a line is printed at every change, and
+    the table at the end. Raises UsageError when the path is no sweep.
+    """
+    watched = Watched(SweepFolder.open(path))
+    if not console.is_terminal:
+        state = None
+        for state in _changes(watched, sleep):
+            console.print(escape(state.line), highlight=False)
+        if watched.found:
+            console.print(watched.table())
+        return
+    with Live(console=console, refresh_per_second=4) as live:
+        for state in _changes(watched, sleep):
+            live.update(_screen(watched, state))
+
+
+def _changes(watched: Watched, sleep: Callable[[float], None]) -> Iterator[State]:
+    """The sweep's state, and again whenever it is another, until it has ended."""
+    before = None
+    while True:
+        state = watched.state()
+        if state.line != before:
+            yield state
+        if not state.running:
+            return
+        before = state.line
+        sleep(EVERY_S)
+
+
+def _screen(watched: Watched, state: State) -> Group:
+    parts: list[Text | Table] = [Text(state.line)]
+    parts += [Text(f"failed: {name}", style="red") for name in state.failed]
+    parts += [watched.table()] if watched.found else []
+    return Group(*parts)
+
+
+def _mean(summaries: list[RunSummary], alpha: str) -> str:
+    """The mean share over the cells that know it; of none where not all do."""
+    shares = [s["goodput"][alpha]["share"] for s in summaries if alpha in s["goodput"]]
+    known = [share for share in shares if share is not None]
+    average = mean(known) if len(known) == len(summaries) else None
+    return UNMEASURED if average is None else f"{average * 100:.1f} %"

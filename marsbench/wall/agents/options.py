@@ -1,0 +1,102 @@
+"""What a run of real agents is told beside what every run is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from marsbench.core.request import OwnOptions
+from marsbench.errors import UsageError
+
+EXAMPLE_URL = "for example --url http://127.0.0.1:8000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHandsOptions(OwnOptions):
+    """The options of `--engine openhands`.
+
+    url: of the server, gateway or replay, with or without /v1.
+    tasks: as `marsbench.tasks.files.load_tasks` reads it.
+    served_model: the model's name there; None takes the first that the server lists.
+    workers: agents that may be under way at once; one more waits, which is told and counted.
+    context_tokens: tokens of repository digest in every first prompt (rule: tasks.tokens).
+    time_limit_s: seconds after which an agent is killed and its session has failed.
+    max_rounds: model calls that an agent may make.
+    alone: a file with each task's time alone; measured first and written where it is not there.
+        None: no session has an ideal time, and there is no goodput.
+    kv_events: the server's ZMQ endpoint for KV events, as tcp://127.0.0.1:5557.
+    keep: a folder where workspaces and OpenHands' own records stay; None throws them away.
+    """
+
+    url: str
+    tasks: str = "shipped"
+    served_model: str | None = None
+    workers: int = 32
+    context_tokens: int = 0
+    time_limit_s: float = 1800.0
+    max_rounds: int = 100
+    alone: Path | None = None
+    kv_events: str | None = None
+    keep: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise UsageError(
+                f"--url must begin with http:// or https://, not '{self.url}'; {EXAMPLE_URL}."
+            )
+        for option, number, least in (
+            ("--workers", self.workers, 1),
+            ("--context-tokens", self.context_tokens, 0),
+            ("--timeout", self.time_limit_s, 1),
+            ("--max-rounds", self.max_rounds, 1),
+        ):
+            if not least <= number < math.inf:
+                raise UsageError(f"{option} must be {least} or more, not {number:g}.")
+
+    @property
+    def root(self) -> str:
+        """The server's address without /v1 and without a slash at its end."""
+        return self.url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+# As the command line names them, and as they are named here.
+GIVEN = {
+    "url": "url",
+    "tasks": "tasks",
+    "served_model": "served_model",
+    "workers": "workers",
+    "context_tokens": "context_tokens",
+    "timeout": "time_limit_s",
+    "isolated": "alone",
+    "kv_events": "kv_events",
+}
+OWN = ("tasks", "workers", "context_tokens")
+NOT_FOR_AGENTS = (
+    "endpoint", "prompts", "tools_as", "speed", "warm_up", "cool_down", "max_send_lag",
+)  # fmt: skip
+
+
+def openhands_options(given: Mapping[str, Any]) -> OpenHandsOptions | None:
+    """The options as typed (None where they were not); None for another engine.
+
+    Raises UsageError for one that the engine cannot use, or that is missing.
+    """
+    engine = given["engine"]
+    for name in OWN if engine != "openhands" else NOT_FOR_AGENTS:
+        if given[name] is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is not for --engine {engine}.")
+    if engine != "openhands":
+        return None
+    typed = {GIVEN[name]: given[name] for name in GIVEN if given[name] is not None}
+    if "url" not in typed:
+        raise UsageError(f"--engine openhands needs the --url of a server; {EXAMPLE_URL}.")
+    alone = typed.pop("alone", "none")
+    if alone == "profile" or alone.startswith("measure:"):
+        raise UsageError(
+            f"--isolated {alone} simulates or samples sessions that are known, and real agents "
+            "make their own: give a file, as --isolated alone.json, or none."
+        )
+    return OpenHandsOptions(**typed, alone=None if alone == "none" else Path(alone))

@@ -1,0 +1,1 @@
+"""Our own studies: commands of their own, outside the wheel."""

@@ -1,0 +1,1 @@
+"""Real agents under several backends, and the recordings that ship."""

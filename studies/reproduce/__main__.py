@@ -1,0 +1,50 @@
+"""`python -m studies.reproduce`: the documents that are committed under reports/."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from marsbench.errors import MarsbenchError
+from marsbench.outputs import save_text
+from studies.reproduce.agents import agents
+from studies.reproduce.documents import along, story
+
+KINDS: dict[str, Callable[[Sequence[Path]], tuple[str, str]]] = {
+    "story": story,
+    "along": along,
+    "agents": agents,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the document and, beside it, its figures as CSV."""
+    given = _options().parse_args(arguments)
+    try:
+        text, table = KINDS[given.kind](given.folders)
+    except MarsbenchError as error:
+        sys.stderr.write(f"marsbench: {error}\n")
+        return error.exit_code
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    save_text(given.output, text)
+    save_text(given.output.with_suffix(".csv"), table)
+    sys.stdout.write(f"{given.output}\n")
+    return 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m studies.reproduce", description=__doc__)
+    parser.add_argument(
+        "kind",
+        choices=KINDS,
+        help="the comparison, rankings along a dimension, or runs of real agents",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders of sweeps")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
