@@ -8,5 +8,5 @@ import pytest
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway's word is waited for however late a busy machine brings it."""
-    for module in ("gateway", "run"):
-        monkeypatch.setattr(f"marsbench.wall.live.{module}.PATIENCE_S", 3600.0)
+    for module in ("gateway", "live.run"):
+        monkeypatch.setattr(f"marsbench.wall.{module}.PATIENCE_S", 3600.0)

@@ -86,18 +86,19 @@ def test_a_checkout_is_dirty_when_its_code_changed_and_not_for_a_note(checkout):
     assert (len(commit), dirty) == (40, False)
     (checkout.parent / "note.txt").write_text("buy milk")
     assert module._checkout(checkout) == (commit, False)
-    for place, moves_a_number in (("report", False), ("engine/live", True)):
+    for place, moves_a_number in (("report", False), ("wall/live", True)):
         (checkout / place).mkdir(parents=True)
         (checkout / place / "extra.py").write_text("x = 1")
         assert module._checkout(checkout) == (commit, moves_a_number), place
 
 
 def test_a_checkout_is_dirty_when_code_is_gone(checkout):
-    (checkout / "session.py").write_text("x = 1")
+    (checkout / "core").mkdir()
+    (checkout / "core/session.py").write_text("x = 1")
     git(checkout.parent, "add", ".")
     git(checkout.parent, "commit", "-q", "-m", "second")
     assert module._checkout(checkout)[1] is False
-    (checkout / "session.py").unlink()
+    (checkout / "core/session.py").unlink()
     assert module._checkout(checkout)[1] is True
 
 
