@@ -1,4 +1,4 @@
-"""Admissions in the stream, and what a live run and a gateway tell each other for it.
+"""What a run and a gateway tell each other: admissions one way, tools and ends the other.
 
 Both classes stand between whoever learns of events and the recorder that orders them.
 """
@@ -6,33 +6,34 @@ Both classes stand between whoever learns of events and the recorder that orders
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+import httpx
 
 from marsbench.core.events import (
     Event,
-    GpuFirstToken,
-    GpuSubmit,
     RoundReady,
     SessionAdmitted,
     SessionArrived,
     ToolEnd,
     ToolStart,
+    from_json,
 )
-from marsbench.wall.feed import Feed
-from marsbench.wall.wire import Wire
+from marsbench.wall.wire import NO_ANSWER
 
 Record = Callable[[Event], None]
 POLL_S = 0.2
 ANSWER_S = 10.0
-# Events are kept back for so many wall seconds, in which an admission is read off the gateway.
-PATIENCE_S = 2.0
 
 
 class NoGateway:
-    """Nobody stands before the server: whoever has arrived is in."""
+    """Nobody stands before the server: whoever has arrived is in.
+
+    waits_s: how long the gateway held each session, as far as it has said so.
+    """
 
     def __init__(self, record: Record) -> None:
+        self.waits_s: dict[str, float] = {}
         self._record = record
 
     def __call__(self, event: Event) -> None:
@@ -41,53 +42,51 @@ class NoGateway:
         if isinstance(event, RoundReady) and event.round == 0:
             self._record(SessionAdmitted(event.at, event.session))
 
+    def post(self, what: str, body: Mapping[str, object]) -> None:
+        """Tell the gateway; there is none."""
 
-class Gateway(NoGateway):
+
+class GatewayLink(NoGateway):
     """A gateway that admits: its admissions are read off its own event stream.
 
     Its clock is not ours, but a wait is a difference of its own times: a request that it let
-    through after w seconds went to the server w after it was sent from here. Until its admission
-    is known, a session's first request is kept back from the stream. Sub-agents are let in with
-    their parents. The gateway is told of tool calls, as a framework would tell it, and when the
-    last of `to_arrive` sessions has come.
+    through after w seconds went to the server w after it was sent from here. It is told of tool
+    calls, as a framework would tell it. A dead gateway shows elsewhere: in its rounds.
+
+    root: of the gateway, without /v1.
     """
 
-    def __init__(self, record: Record, wire: Wire, root: str, to_arrive: int) -> None:
+    def __init__(self, record: Record, http: httpx.AsyncClient, root: str) -> None:
         super().__init__(record)
-        self._to_arrive = to_arrive
-        self._feed = Feed(wire.client, root, ANSWER_S)
-        self._inside: set[str] = set()  # sub-agents, and who is known to have been let in
-        self._submits: dict[str, GpuSubmit] = {}
-        self._answered: set[str] = set()  # although nobody knows when they were let in
-        self._there: dict[str, float] = {}
+        self._http = http
+        self._root = f"{root}/marsbench"
+        self._next = 0
+        self._posts: set[asyncio.Task[None]] = set()
+        self._arrived_at: dict[str, float] = {}  # there, on its clock
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, SessionArrived):
-            self._arrived(event)
-        if isinstance(event, GpuSubmit) and self._waits(event):
-            self._submits[event.session] = event
-            return
-        if isinstance(event, RoundReady) and event.session in self._inside:
-            super().__call__(event)
-            return
         self._record(event)
-        if isinstance(event, GpuFirstToken) and event.session in self._submits:
-            self._answered.add(event.session)
-            loop = asyncio.get_running_loop()
-            loop.call_later(PATIENCE_S / 2, self._give_up, event.session)
-        elif isinstance(event, ToolStart | ToolEnd):
+        if isinstance(event, ToolStart | ToolEnd):
             self._tell(event)
 
-    def _arrived(self, event: SessionArrived) -> None:
-        if event.parent is not None:
-            self._inside.add(event.session)
-            return
-        self._to_arrive -= 1
-        if not self._to_arrive:
-            self._feed.post("arrivals_over", {})
+    def _tell(self, event: ToolStart | ToolEnd) -> None:
+        body: dict[str, object] = {"session_id": event.session, "name": event.name}
+        body["call"] = str(event.call)
+        if isinstance(event, ToolStart) and event.burns_cpu is not None:
+            body["burns_cpu"] = event.burns_cpu
+        self.post(event.kind, body)
 
-    def _waits(self, event: GpuSubmit) -> bool:
-        return event.round == 0 and event.session not in self._inside
+    def post(self, what: str, body: Mapping[str, object]) -> None:
+        """Tell it, without waiting; untold, it infers a call from the gap between rounds."""
+        task = asyncio.create_task(self._send(f"{self._root}/{what}", body))
+        self._posts.add(task)
+        task.add_done_callback(self._posts.discard)
+
+    async def _send(self, url: str, body: Mapping[str, object]) -> None:
+        try:
+            await self._http.post(url, json=body, timeout=ANSWER_S)
+        except NO_ANSWER:
+            return
 
     async def follow(self) -> None:
         """Read admissions for ever."""
@@ -97,37 +96,29 @@ class Gateway(NoGateway):
 
     async def look(self) -> None:
         """Read what the gateway has said since the last look; before a run, what it said before."""
-        for event in await self._feed.news():
-            self._read(event)
+        url = f"{self._root}/events?since={self._next}"
+        try:
+            answer = await self._http.get(url, timeout=ANSWER_S)
+        except NO_ANSWER:
+            return
+        if answer.status_code != 200:
+            return
+        self._next = int(answer.headers.get("X-Next", self._next))
+        for line in answer.text.splitlines():
+            self._read(from_json(line))
 
     def _read(self, event: Event) -> None:
         if isinstance(event, SessionArrived):
-            self._there[event.session] = event.at
-        elif isinstance(event, SessionAdmitted) and event.session in self._submits:
-            waited = event.at - self._there.pop(event.session, event.at)
-            submit = self._submits.pop(event.session)
-            self._inside.add(event.session)
-            self._record(SessionAdmitted(submit.at + waited, event.session))
-            self._record(dataclasses.replace(submit, at=submit.at + waited))
+            self._arrived_at[event.session] = event.at
+        elif isinstance(event, SessionAdmitted):
+            wait_s = event.at - self._arrived_at.pop(event.session, event.at)
+            self._admitted(event.session, wait_s)
 
-    def _give_up(self, session: str) -> None:
-        """The server has answered, and the gateway not said when it let the session in."""
-        submit = self._submits.pop(session, None)
-        if submit is not None:
-            self._inside.add(session)
-            self._record(submit)
-
-    def _tell(self, event: ToolStart | ToolEnd) -> None:
-        body: dict[str, object] = {"session_id": event.session, "name": event.name}
-        body["call"] = str(event.call)
-        if isinstance(event, ToolStart) and event.burns_cpu is not None:
-            body["burns_cpu"] = event.burns_cpu
-        self._feed.post(event.kind, body)
+    def _admitted(self, session: str, wait_s: float) -> None:
+        """The gateway has let the session in, so long after its first request came."""
+        self.waits_s[session] = wait_s
 
     async def close(self) -> None:
-        """One last look; what is still under way is given up."""
-        self._feed.give_up()
-        await self._feed.settled()
+        """One last look; posts that are still under way are waited for."""
+        await asyncio.gather(*self._posts, return_exceptions=True)
         await self.look()
-        for session in self._answered:
-            self._give_up(session)

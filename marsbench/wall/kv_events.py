@@ -15,11 +15,11 @@ import msgspec
 import zmq
 import zmq.asyncio
 
+from marsbench.clock import WallClock
 from marsbench.core import events
 from marsbench.core.metrics.cache import OTHER_OWNER, PREFIX_OWNER
 from marsbench.core.session import Session
 from marsbench.errors import UsageError
-from marsbench.wall.clock import WallClock
 
 ON_GPU = (None, "GPU")
 _Hash = int | bytes
@@ -46,14 +46,14 @@ class AllBlocksCleared(msgspec.Struct, tag=True):
     """The cache was emptied on request."""
 
 
-class Batch(msgspec.Struct, array_like=True):
+class KvEventBatch(msgspec.Struct, array_like=True):
     """What one step of the server changed."""
 
     ts: float
     events: list[BlockStored | BlockRemoved | AllBlocksCleared]
 
 
-_decode = msgspec.msgpack.Decoder(Batch).decode
+_decode = msgspec.msgpack.Decoder(KvEventBatch).decode
 
 
 class Owners:

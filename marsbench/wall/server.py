@@ -38,6 +38,23 @@ class Server:
     scrape: ServerMetrics | None = None
 
     @property
+    def num_blocks(self) -> int | None:
+        """KV blocks that requests can have."""
+        return None if self.scrape is None else self.scrape.num_blocks
+
+    @property
+    def block_size(self) -> int | None:
+        """Tokens of a KV block."""
+        return None if self.scrape is None else self.scrape.block_size
+
+    @property
+    def kv_tokens(self) -> int | None:
+        """Tokens that the KV cache holds."""
+        if self.num_blocks is None or self.block_size is None:
+            return None
+        return self.num_blocks * self.block_size
+
+    @property
     def facts(self) -> dict[str, Any]:
         """For the run folder: what it is, not where."""
         gateway = self.gateway

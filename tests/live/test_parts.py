@@ -15,21 +15,20 @@ import msgspec
 import pytest
 
 from live.world import METRICS, Call, serving
-from marsbench.clock import monotonic
+from marsbench.clock import WallClock, monotonic
 from marsbench.core import events
 from marsbench.core.backends import choose
 from marsbench.core.events import Event, SessionArrived
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.errors import UsageError
 from marsbench.serve.metrics_page import ServerMetrics
-from marsbench.wall.clock import WallClock
 from marsbench.wall.kv_events import BlockRemoved, BlockStored, KvEvents
-from marsbench.wall.live.alone import apart, sample, with_rest
 from marsbench.wall.live.endpoint import COMPLETIONS
+from marsbench.wall.live.ideals import apart, sample, with_rest
 from marsbench.wall.live.options import GIVEN, LiveOptions, ToolsAs, live_options
 from marsbench.wall.live.stream import AnswerError, read_answer
-from marsbench.wall.live.tools import Tools
-from marsbench.wall.recorder import Recorder
+from marsbench.wall.live.tools import ToolRunner
+from marsbench.wall.recorder import EventRecorder
 from marsbench.wall.server import Server, check_backend, metrics_told
 from marsbench.wall.wire import Exchange, StampedConnection, Wire
 from metrics_pages import NO_PAGE, OF_TWO_ENGINES, TWO_ENGINES
@@ -162,7 +161,7 @@ def test_connections_are_used_again() -> None:
 def recorded(*batches: list[float]) -> list[float]:
     written: list[Event] = []
     clock = WallClock()
-    recorder = Recorder(written.append, clock)
+    recorder = EventRecorder(written.append, clock)
     for batch in batches:
         for at in batch:
             recorder(SessionArrived(at, f"s{at}"))
@@ -185,9 +184,9 @@ def test_time_never_goes_back_even_for_what_is_learnt_too_late() -> None:
 
 
 @asynccontextmanager
-async def tools(how: ToolsAs, speed: float = 1.0) -> AsyncIterator[Tools]:
+async def tools(how: ToolsAs, speed: float = 1.0) -> AsyncIterator[ToolRunner]:
     clock = WallClock(speed)
-    async with Tools(clock, how, 1, None) as found:
+    async with ToolRunner(clock, how, 1, None) as found:
         clock.start()
         yield found
 

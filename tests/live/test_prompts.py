@@ -14,7 +14,7 @@ from live.world import a_session
 from marsbench.core.session import Cut, Prompt, Round, Session
 from marsbench.core.sim.hashes import SessionHashes, Writers
 from marsbench.errors import UsageError
-from marsbench.wall.live.prompts import Context, TokenContext, Vocabulary
+from marsbench.wall.live.prompts import PromptContext, TokenContext, Vocabulary
 from marsbench.wall.live.text import Count, TextContext, Tokenizer, units
 
 BLOCK = 4
@@ -142,7 +142,7 @@ def test_a_tokenizer_without_either_is_refused() -> None:
         units(lambda text: 2 * len(text))
 
 
-def text_of(context: Context, prompt: Prompt) -> str:
+def text_of(context: PromptContext, prompt: Prompt) -> str:
     found: str = json.loads(context.prompt(prompt))
     return found
 

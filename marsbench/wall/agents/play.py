@@ -1,147 +1,134 @@
-"""Plays a plan: agents come when they are due, run in workers, and end or are ended."""
+"""One play of a plan: its workspaces, what each agent is told, and what came of them."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections import deque
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
+from marsbench.core.events import Event
+from marsbench.core.request import RunRequest
+from marsbench.core.session import Round, Session
+from marsbench.core.workload.streams import stream
+from marsbench.tasks.check import check_task
+from marsbench.tasks.digest import digest
+from marsbench.tasks.task import Task, first_message
+from marsbench.tasks.workspace import make_workspace
 from marsbench.wall.agents.agents import Agents
-from marsbench.wall.agents.gateway import NoGateway
+from marsbench.wall.agents.options import OpenHandsOptions
 from marsbench.wall.agents.plan import AgentPlan, AgentSession
-from marsbench.wall.agents.timeline import Timeline
-from marsbench.wall.clock import WallClock
+from marsbench.wall.agents.player import AgentPlayer
+from marsbench.wall.agents.results import TaskResult
+from marsbench.wall.agents.timeline import TimeShares
+from marsbench.wall.gateway import GatewayLink, NoGateway
+from marsbench.wall.server import KEY, Server
+from marsbench.wall.stage import Stage
 
-WRITE_S = 0.25
-# An agent that is killed must have said so by then; else its process is taken for gone.
-KILL_S = 10.0
-
-MakeJob = Callable[[AgentSession], dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """workers: agents at once. time_limit_s: seconds that one may take."""
-
-    workers: int
-    time_limit_s: float
+# What a message from another process takes to arrive, and more.
+PATIENCE_S = 1.0
+MAX_INPUT_TOKENS, MAX_OUTPUT_TOKENS = 1_000_000, 4096
 
 
-class Play:
-    """One play of a plan, in seconds of the clock, which begins with it.
+@dataclass(frozen=True)
+class AgentsJob:
+    """A request that can be played: what answers, the tasks, and where agents live."""
 
-    gateway: learns of tools as they start and end. told: called for every session that has ended.
-    raw: where every message is appended as it comes, so that a killed run has lost nothing.
+    request: RunRequest
+    options: OpenHandsOptions
+    server: Server
+    tasks: tuple[Task, ...]
+    plan: AgentPlan
+    python: Path
+    place: Path
+
+
+class AgentPlay:
+    """One play of a plan: what is made for it in `folder`, and what comes of it.
+
+    emit: takes its events, in order.
     """
 
     def __init__(
-        self, plan: AgentPlan, agents: Agents, make_job: MakeJob, rules: Rules,
-        clock: WallClock, timeline: Timeline, gateway: NoGateway, raw: IO[str],
-        told: Callable[[str, str | None], None],
-    ) -> None:  # fmt: skip
-        self._plan = plan
-        self._agents = agents
-        self._make_job = make_job
-        self._rules = rules
-        self._clock = clock
-        self._timeline = timeline
-        self._gateway = gateway
-        self._raw = raw
-        self._told = told
-        self._waiting: deque[AgentSession] = deque()
-        self._busy: dict[str, asyncio.TimerHandle] = {}
-        self._left = {session.id for session in plan.sessions}
-        self._done = asyncio.Event()
+        self, job: AgentsJob, plan: AgentPlan, folder: Path, emit: Callable[[Event], None]
+    ) -> None:
+        self.plan = plan
+        self.ended: dict[str, tuple[str | None, TimeShares]] = {}
+        self._job = job
+        self._folder = folder
+        self._emit = emit
 
-    async def run(self) -> None:
-        """Returns when every session has ended. Raises RunFailedError without the launcher."""
-        self._clock.start()
-        try:
-            async with asyncio.TaskGroup() as group:
-                others = [group.create_task(step()) for step in (self._listen, self._write)]
-                await self._arrive()
-                await self._done.wait()
-                for task in others:
-                    task.cancel()
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        finally:
-            for timer in self._busy.values():
-                timer.cancel()
-            self._timeline.close()
+    def workspace(self, session: AgentSession) -> Path:
+        """Where the session's repository is."""
+        return self._folder / f"{session.number:03d}-{session.task.id}"
 
-    async def _arrive(self) -> None:
-        """On a schedule, whatever the agents do; or one for every lane that is free."""
-        if self._plan.lanes is not None:
-            for session in self._plan.sessions:
-                self._waiting.append(session)
-            self._fill()
-            return
-        for session in self._plan.sessions:
-            self._come(session, await self._clock.until(session.arrival_s))
-            self._waiting.append(session)
-            self._fill()
+    def make_workspaces(self) -> None:
+        """All before the first agent: it costs nothing that is measured. Raises UsageError."""
+        for session in self.plan.sessions:
+            make_workspace(session.task, self.workspace(session))
 
-    def _fill(self) -> None:
-        lanes = self._plan.lanes
-        room = self._rules.workers if lanes is None else min(lanes, self._rules.workers)
-        while self._waiting and len(self._busy) < room:
-            session = self._waiting.popleft()
-            if lanes is not None:
-                self._come(session, self._clock.now)
-            self._agents.start(self._make_job(session))
-            self._set_limit(session.id, self._rules.time_limit_s, self._overdue)
+    def orders(self, session: AgentSession) -> dict[str, Any]:
+        """What the agent's process is told."""
+        options, workspace = self._job.options, self.workspace(session)
+        rng = stream(self.plan.seed, f"digest {self.plan.hash}", session.number)
+        text = digest(workspace, options.context_tokens, rng)
+        return {
+            "session": session.id,
+            "task": session.task.id,
+            "prompt": first_message(session.task, str(workspace), text),
+            "workspace": str(workspace),
+            "persistence": str(self._folder / "conversations"),
+            "model": self._job.server.model,
+            "url": f"{options.root}/v1",
+            "api_key": os.environ.get(KEY, "EMPTY"),
+            "time_limit_s": options.time_limit_s,
+            "max_rounds": options.max_rounds,
+            "max_input_tokens": MAX_INPUT_TOKENS,
+            "max_output_tokens": MAX_OUTPUT_TOKENS,
+        }
 
-    def _come(self, session: AgentSession, at: float) -> None:
-        self._timeline.arrived(session.id, at)
-        self._gateway.arrived(session.id, at)
+    async def play(self, agents: Agents, raw: Path, told: Callable[[int], None]) -> None:
+        """All agents to their ends. Raises RunFailedError without the launcher.
 
-    def _set_limit(self, session: str, seconds: float, action: Callable[[str], None]) -> None:
-        loop = asyncio.get_running_loop()
-        self._busy[session] = loop.call_later(seconds, action, session)
+        raw: where every message is appended as it comes, so that a killed run has lost nothing.
+        told: how many sessions have ended.
+        """
+        job = self._job
 
-    def _overdue(self, session: str) -> None:
-        limit = self._rules.time_limit_s
-        self._end(session, self._clock.now, f"killed at its time limit of {limit:g} s")
-        self._agents.kill(session)
-        self._set_limit(session, KILL_S, self._free)
+        def ended(session: str, reason: str | None, shares: TimeShares) -> None:
+            self.ended[session] = (reason, shares)
+            told(len(self.ended))
 
-    async def _listen(self) -> None:
-        async for message in self._agents.messages():
-            self._raw.write(json.dumps(message) + "\n")
-            self._take(message, self._clock.of(message["at"]))
+        with raw.open("w", encoding="utf-8", buffering=1) as file:
+            async with Stage(job.server, self._emit, patience_s=PATIENCE_S) as stage:
+                gateway = NoGateway(stage.recorder)
+                if job.server.gateway is not None:
+                    gateway = link = GatewayLink(stage.recorder, stage.wire.client, job.server.root)
+                    await stage.follow(link)
+                player = AgentPlayer(
+                    self.plan, job.options, self.orders, agents, stage, gateway, file, ended
+                )
+                await stage.watch(lambda: len(self.ended) == len(self.plan.sessions), lambda: None)
+                # Nothing of these sessions is shared that could be told apart by its position.
+                owners = {s.id: Session(s.id, (Round(1, 1),)) for s in self.plan.sessions}
+                await stage.listen(job.options.kv_events, owners)
+                stage.begin()
+                await player.run()
 
-    def _take(self, message: dict[str, Any], at: float) -> None:
-        session = message["session"]
-        if message["kind"] == "end":
-            self._end(session, at, message["reason"])
-        elif message["kind"] == "exit":
-            self._end(session, at, f"its process ended with {message['code']}, saying nothing")
-            self._free(session)
-        else:
-            self._timeline.told(at, message)
-            self._gateway.told(message)
+    def results(self, told: Callable[[int], None]) -> Iterator[TaskResult]:
+        """Checks every task, now that nobody is measured any more."""
+        for number, session in enumerate(self.plan.sessions, 1):
+            reason, shares = self.ended[session.id]
+            check = check_task(session.task, self.workspace(session))
+            yield TaskResult(session, reason, shares, check)
+            told(number)
 
-    def _end(self, session: str, at: float, reason: str | None) -> None:
-        if session in self._left:
-            self._left.remove(session)
-            self._timeline.ended(session, at, reason)
-            self._gateway.ended(session)
-            self._told(session, reason)
-
-    def _free(self, session: str) -> None:
-        timer = self._busy.pop(session, None)
-        if timer is not None:
-            timer.cancel()
-        self._fill()
-        if not self._left and not self._busy:
-            self._done.set()
-
-    async def _write(self) -> None:
-        while True:
-            await asyncio.sleep(WRITE_S)
-            self._timeline.write(self._clock.now)
-            self._raw.flush()
+    def seconds(self) -> dict[str, float]:
+        """Arrival to end of each task that was finished."""
+        found = {}
+        for session in self.plan.sessions:
+            reason, shares = self.ended[session.id]
+            if reason is None:
+                found[session.task.id] = shares.total_s
+        return found

@@ -10,29 +10,29 @@ from typing import Any
 
 from marsbench.tasks.check import CheckResult
 from marsbench.wall.agents.plan import AgentSession
-from marsbench.wall.agents.timeline import Shares
+from marsbench.wall.agents.timeline import TimeShares
 
 TASKS = "tasks.json"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """One agent's task. check: None when it was not made, for the agent never began."""
+    """One agent's task. reason: why the agent did not finish; None where it did."""
 
     session: AgentSession
     reason: str | None
-    shares: Shares | None
-    check: CheckResult | None
+    shares: TimeShares
+    check: CheckResult
 
     def record(self) -> dict[str, Any]:
         """For tasks.json."""
         return {
             "session": self.session.id,
             "task": self.session.task.id,
-            "finished": self.shares is not None and self.reason is None,
+            "finished": self.reason is None,
             "reason": self.reason,
-            "check": None if self.check is None else asdict(self.check),
-            "seconds": None if self.shares is None else asdict(self.shares),
+            "check": asdict(self.check),
+            "seconds": asdict(self.shares),
         }
 
 

@@ -15,13 +15,13 @@ import httpx
 from marsbench.clock import monotonic
 from marsbench.core import events
 from marsbench.core.session import Prompt
-from marsbench.wall.clock import WallClock
-from marsbench.wall.live.endpoint import COMPLETIONS, Endpoint
-from marsbench.wall.live.prompts import Context
-from marsbench.wall.live.stream import Answer, AnswerError, read_answer
-from marsbench.wall.recorder import TokenTimes
-from marsbench.wall.server import Server, headers
-from marsbench.wall.wire import NO_ANSWER, Exchange, Wire
+from marsbench.wall.live.endpoint import Endpoint
+from marsbench.wall.live.prompts import PromptContext
+from marsbench.wall.live.stream import AnswerError, StreamedAnswer, read_answer
+from marsbench.wall.live.token_times import TokenTimes
+from marsbench.wall.server import headers
+from marsbench.wall.stage import Stage
+from marsbench.wall.wire import NO_ANSWER, Exchange
 
 ALIVE_S = 60.0  # a server that is busy is not dead
 
@@ -48,7 +48,7 @@ class Ask:
 
     session: str
     prompt: Prompt
-    context: Context
+    context: PromptContext
     ready_at: float
     is_last: bool
     tools: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Ask:
 
 
 @dataclass(slots=True)
-class Tally:
+class ClientRecord:
     """What the client knows of itself. lags: wall seconds from ready to sent."""
 
     lags: array[float] = field(default_factory=lambda: array("d"))
@@ -66,6 +66,7 @@ class Tally:
     other_prompt_length: int = 0
     other_output_length: int = 0
     in_flight: int = 0
+    token_times: TokenTimes = field(default_factory=TokenTimes)
 
 
 class Rounds:
@@ -76,22 +77,20 @@ class Rounds:
 
     def __init__(
         self,
-        wire: Wire,
-        server: Server,
-        clock: WallClock,
+        stage: Stage,
         record: Callable[[events.Event], None],
+        endpoint: Endpoint,
         timeout_s: float,
-        endpoint: Endpoint = COMPLETIONS,
+        client: ClientRecord,
     ) -> None:
-        self.tally = Tally()
-        self.token_times = TokenTimes()
-        self._wire = wire
-        self._server = server
-        self._endpoint = endpoint
-        self._url = httpx.URL(server.root + endpoint.path)
-        self._clock = clock
+        self._wire = stage.wire
+        self._server = stage.server
+        self._clock = stage.clock
         self._record = record
+        self._endpoint = endpoint
+        self._url = httpx.URL(stage.server.root + endpoint.path)
         self._timeout_s = timeout_s
+        self._client = client
         self._silent: dict[Exchange, asyncio.Timeout] = {}
         self._alive: asyncio.Task[str | None] | None = None
 
@@ -110,11 +109,11 @@ class Rounds:
         """
         exchange = Exchange(self._sent(ask), self._first(ask), self._endpoint.holds_token)
         content = self._content(ask)
-        self.tally.in_flight += 1
+        self._client.in_flight += 1
         try:
             status, body = await self._post(ask, content, exchange)
         finally:
-            self.tally.in_flight -= 1
+            self._client.in_flight -= 1
         at = self._clock.of(exchange.last_at)
         if status != 200:
             raise await self._failed(f"HTTP {status}: {said(body)}", at, status >= 500)
@@ -177,7 +176,7 @@ class Rounds:
 
         def sent(wall: float) -> None:
             at = self._clock.of(wall)
-            self.tally.lags.append((at - ask.ready_at) / self._clock.speed)
+            self._client.lags.append((at - ask.ready_at) / self._clock.speed)
             self._record(
                 events.GpuSubmit(
                     at, ask.session, prompt.round, prompt.num_tokens, prompt.output_tokens
@@ -193,15 +192,15 @@ class Rounds:
 
         return first
 
-    def _answered(self, ask: Ask, answer: Answer, exchange: Exchange) -> None:
+    def _answered(self, ask: Ask, answer: StreamedAnswer, exchange: Exchange) -> None:
         session, prompt = ask.session, ask.prompt
         times = self._clock.of(exchange.at(answer.offsets))
         first, last = float(times[0]), float(times[-1])
-        self.token_times.add(session, prompt.round, times, answer.counts)
-        tally = self.tally
-        tally.rounds += 1
-        tally.other_output_length += answer.output_tokens != prompt.output_tokens
-        tally.other_prompt_length += answer.prompt_tokens not in (None, prompt.num_tokens)
+        self._client.token_times.add(session, prompt.round, times, answer.counts)
+        client = self._client
+        client.rounds += 1
+        client.other_output_length += answer.output_tokens != prompt.output_tokens
+        client.other_prompt_length += answer.prompt_tokens not in (None, prompt.num_tokens)
         if not exchange.answered:  # the first token's event was cut in two on its way
             self._record(events.GpuFirstToken(first, session, prompt.round))
         if answer.cached_tokens is not None:
@@ -212,7 +211,7 @@ class Rounds:
             )
         self._record(events.GpuEnd(last, session, prompt.round, answer.output_tokens))
 
-    async def _remember(self, ask: Ask, answer: Answer, at: float) -> None:
+    async def _remember(self, ask: Ask, answer: StreamedAnswer, at: float) -> None:
         """The answer is part of the next prompt; text may have to be counted by the server."""
         try:
             await ask.context.answered(answer.token_ids, "".join(answer.texts), ask.prompt)

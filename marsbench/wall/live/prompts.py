@@ -53,7 +53,7 @@ def stream(writer: str, begin: int, end: int) -> NDArray[np.uint64]:
     return found
 
 
-class Context(Protocol):
+class PromptContext(Protocol):
     """A session's context as it grows, and its prompts as JSON."""
 
     def prompt(self, prompt: Prompt) -> bytes:

@@ -7,68 +7,45 @@ the last tool call before it has ended, and a sub-agent is a session that a tool
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 from marsbench.core import events
 from marsbench.core.session import Generate, RunTools, Session, ToolCall, play
 from marsbench.core.sim.future import Futures
-from marsbench.wall.clock import WallClock
+from marsbench.wall.arrivals import play_all
 from marsbench.wall.live.client import Ask, RoundFailedError, Rounds
-from marsbench.wall.live.prompts import Context
-from marsbench.wall.live.tools import Tools
+from marsbench.wall.live.job import LiveJob
+from marsbench.wall.live.prompts import PromptContext
+from marsbench.wall.live.tools import ToolRunner
+from marsbench.wall.stage import Stage
 
 
 class Player:
-    """Plays sessions. Nothing it does waits for the server but the session concerned.
-
-    context: a fresh context of a session. block_size: tokens a block, if the server tells.
-    is_clairvoyant: the server's policy is told the rest of each session.
-    tail: as of `Reusable`.
-    """
+    """Plays sessions. Nothing it does waits for the server but the session concerned."""
 
     def __init__(
         self,
-        clock: WallClock,
+        job: LiveJob,
+        stage: Stage,
         rounds: Rounds,
-        tools: Tools,
+        tools: ToolRunner,
         record: Callable[[events.Event], None],
-        context: Callable[[Session], Context],
-        block_size: int | None = None,
-        is_clairvoyant: bool = False,
-        tail: int | None = None,
     ) -> None:
-        self._clock = clock
+        self._job = job
+        self._wire = stage.wire
+        self._clock = stage.clock
         self._rounds = rounds
         self._tools = tools
         self._record = record
-        self._context = context
-        self._block_size = block_size
-        self._is_clairvoyant = is_clairvoyant
-        self._tail = tail
 
     async def play(self, sessions: Sequence[Session], lanes: int | None) -> None:
         """All sessions to their ends. Raises ServerDiedError when there is no server left."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                if lanes is None:
-                    for session in sessions:
-                        group.create_task(self._arrive(session))
-                else:
-                    queue = deque(sessions)
-                    for _ in range(lanes):
-                        group.create_task(self._lane(queue))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None  # they all say the same: the server died
 
-    async def _arrive(self, session: Session) -> None:
-        await self._session(session, await self._clock.until(session.arrival_s))
+        async def one(session: Session, at: float) -> float:
+            return (await self._session(session, at))[0]
 
-    async def _lane(self, queue: deque[Session]) -> None:
-        at = self._clock.now
-        while queue:
-            at = (await self._session(queue.popleft(), at))[0]
+        await play_all(sessions, lanes, self._clock, one)
 
     async def _session(
         self, session: Session, at: float, parent: str | None = None
@@ -86,8 +63,10 @@ class Player:
         return at, None
 
     async def _steps(self, session: Session, at: float, parent: str | None) -> float:
-        context = self._context(session)
-        reusable = Reusable(self._block_size, self._tail)
+        job = self._job
+        context = job.context(session, self._wire)
+        tail = None if job.template is None else job.template.tail
+        reusable = Reusable(job.server.block_size, tail)
         futures = Futures(session)
         for step in play(session):
             if isinstance(step, RunTools):
@@ -97,14 +76,19 @@ class Player:
                 self._record(events.RoundReady(at, session.id, step.prompt.round))
             ask = self._ask(session, step, context, at, parent)
             ask.reusable_tokens = reusable.before(step)
-            if self._is_clairvoyant:
+            if job.is_clairvoyant:
                 ask.future = list(astuple(futures.of(step.prompt.round)))
             at = await self._rounds.ask(ask)
         return at
 
     def _ask(
-        self, session: Session, step: Generate, context: Context, at: float, parent: str | None
-    ) -> Ask:
+        self,
+        session: Session,
+        step: Generate,
+        context: PromptContext,
+        at: float,
+        parent: str | None,
+    ) -> Ask:  # fmt: skip
         calls = () if step.is_last else session.rounds[step.prompt.round].tools
         tools = tuple(call.name for call in calls)
         return Ask(session.id, step.prompt, context, at, step.is_last, tools, parent)

@@ -22,7 +22,7 @@ class _Details(msgspec.Struct):
     cached_tokens: int | None = None
 
 
-class Usage(msgspec.Struct):
+class TokenUsage(msgspec.Struct):
     """What one of the last events says of the whole answer."""
 
     prompt_tokens: int | None = None
@@ -30,7 +30,7 @@ class Usage(msgspec.Struct):
     prompt_tokens_details: _Details | None = None
 
 
-class Choice(Protocol):
+class StreamChoice(Protocol):
     """What an event holds of the answer."""
 
     @property
@@ -43,14 +43,14 @@ class Choice(Protocol):
         ...
 
 
-C = TypeVar("C", bound=Choice)
+C = TypeVar("C", bound=StreamChoice)
 
 
 class Chunk(msgspec.Struct, Generic[C]):
     """An event, whose choices are of an endpoint's own form."""
 
     choices: list[C] = []
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -58,7 +58,7 @@ Decode = Callable[[bytes], Chunk[Any]]
 
 
 @dataclass(slots=True)
-class Answer:
+class StreamedAnswer:
     """What an answer's stream held.
 
     offsets: where in the body each event with tokens begins. counts: tokens in each; None where
@@ -75,14 +75,14 @@ class Answer:
     cached_tokens: int | None = None
 
 
-def read_answer(body: bytes, decode: Decode) -> Answer:
+def read_answer(body: bytes, decode: Decode) -> StreamedAnswer:
     """The whole stream, its events read by `decode`.
 
     Raises AnswerError when it is malformed, an error, or was cut short.
     """
-    answer, done = Answer(), False
+    answer, done = StreamedAnswer(), False
     ids: list[int] = []
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     for line in _lines.finditer(body):
         text = line.group()
         if not text.startswith(b"data:"):
@@ -116,7 +116,7 @@ def _chunk(payload: bytes, decode: Decode) -> Chunk[Any]:
     return chunk
 
 
-def _add(answer: Answer, ids: list[int], choice: Choice, offset: int) -> None:
+def _add(answer: StreamedAnswer, ids: list[int], choice: StreamChoice, offset: int) -> None:
     assert answer.counts is not None
     if choice.token_ids is not None:
         ids += choice.token_ids
@@ -129,7 +129,7 @@ def _add(answer: Answer, ids: list[int], choice: Choice, offset: int) -> None:
         answer.texts.append(choice.text)
 
 
-def _settle(answer: Answer, ids: list[int], usage: Usage | None) -> None:
+def _settle(answer: StreamedAnswer, ids: list[int], usage: TokenUsage | None) -> None:
     assert answer.counts is not None
     seen = sum(answer.counts)
     if usage is not None:

@@ -6,9 +6,9 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
+from marsbench.clock import ROUNDING_S, WallClock
 from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import ToolCall
-from marsbench.wall.clock import ROUNDING_S, WallClock
 from marsbench.wall.live.options import ToolsAs
 
 # Burns CPU until it has had the seconds asked of it. It counts CPU time, not iterations, so that
@@ -25,7 +25,7 @@ for line in sys.stdin:
 Work = Callable[[float], Awaitable[None]]
 
 
-class Tools:
+class ToolRunner:
     """Runs calls; `in_flight` of them run now. An async context, which owns the processes.
 
     cores, workers: of the modelled host; workers also bounds the real processes.
@@ -40,7 +40,7 @@ class Tools:
         self._host = ModelledHost(clock, cores, workers)
         self._burners = Burners(workers)
 
-    async def __aenter__(self) -> Tools:
+    async def __aenter__(self) -> ToolRunner:
         return self
 
     async def __aexit__(self, *_: object) -> None:

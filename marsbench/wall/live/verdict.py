@@ -9,7 +9,7 @@ from typing import Any
 from marsbench.core.metrics.percentiles import describe
 from marsbench.core.runs import CautionNote
 from marsbench.wall.live.chat import Template
-from marsbench.wall.live.client import Tally
+from marsbench.wall.live.client import ClientRecord
 from marsbench.wall.live.options import LiveOptions
 from marsbench.wall.server import Server
 
@@ -18,7 +18,7 @@ from marsbench.wall.server import Server
 class Findings:
     """What the client did. isolated: how the times alone are known. template: of chats."""
 
-    tally: Tally
+    client: ClientRecord
     options: LiveOptions
     isolated: dict[str, Any] | None
     template: Template | None = None
@@ -26,11 +26,11 @@ class Findings:
     def record(self) -> dict[str, Any]:
         """For client.json."""
         return {
-            "send_lag_s": describe(self.tally.lags),
+            "send_lag_s": describe(self.client.lags),
             "lag_bound_s": self.options.lag_bound_s,
-            "rounds_answered": self.tally.rounds,
-            "rounds_with_another_prompt_length": self.tally.other_prompt_length,
-            "rounds_with_another_output_length": self.tally.other_output_length,
+            "rounds_answered": self.client.rounds,
+            "rounds_with_another_prompt_length": self.client.other_prompt_length,
+            "rounds_with_another_output_length": self.client.other_output_length,
             "chat_template": self.template and asdict(self.template),
             "isolated": self.isolated,
         }
@@ -40,13 +40,13 @@ class Findings:
         found = []
         if died is not None:
             found.append(f"the server died during the run ({died})")
-        lag, bound = describe(self.tally.lags)["p99"], self.options.lag_bound_s
+        lag, bound = describe(self.client.lags)["p99"], self.options.lag_bound_s
         if lag is not None and lag > bound:
             found.append(
                 f"the client was late: P99 of its send lag is {lag * 1000:.0f} ms, "
                 f"above {bound * 1000:.0f} ms"
             )
-        if self.tally.lags and not self.tally.rounds:
+        if self.client.lags and not self.client.rounds:
             found.append("no request was answered")
         return found
 
@@ -55,7 +55,7 @@ class Findings:
         return [CautionNote(code=code, text=text) for code, text in self._cautions()]
 
     def _cautions(self) -> Iterator[tuple[str, str]]:
-        tally = self.tally
+        tally = self.client
         if tally.other_prompt_length:
             yield (
                 "PROMPT_LENGTH",
