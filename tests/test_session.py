@@ -24,6 +24,7 @@ def test_a_cut_keeps_the_epochs_of_what_it_keeps() -> None:
     rounds = (Round(100, 10), *(Round(10, 10, cut=cut) for cut in cuts))
     edges = [p.edges for p in Session("s", rounds).prompts()]
     assert edges == [(), ((40, 0),), ((40, 0), (45, 1)), ((20, 0),)]
+    assert [p.kept_tokens for p in Session("s", rounds).prompts()] == [0, 40, 45, 20]
 
 
 def test_a_cut_keeps_the_shared_prefix_as_far_as_it_reaches() -> None:
@@ -42,7 +43,9 @@ def test_a_session_is_played_round_by_round_and_its_last_tools_are_left_out() ->
     session = Session("s", (Round(10, 1, tools), Round(10, 1), Round(10, 1, tools)))
     steps = list(play(session))
     assert [type(s) for s in steps] == [Generate, RunTools, Generate, Generate]
-    assert [s.is_last for s in steps if isinstance(s, Generate)] == [False, False, True]
+    rounds = [s for s in steps if isinstance(s, Generate)]
+    assert [s.is_last for s in rounds] == [False, False, True]
+    assert [s.calls for s in rounds] == [tools, (), ()]
 
 
 def test_the_peak_is_the_longest_prompt_with_its_output() -> None:

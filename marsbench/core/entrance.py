@@ -17,7 +17,8 @@ class Entrance:
     """Who waits, who is in flight, and when the controller is asked.
 
     state: what the controller sees, given the sessions in flight.
-    let_in: called for every session that is admitted, which is in flight by then.
+    let_in: called for every session that is admitted, which is in flight by then, and for every
+        sub-agent.
     later: do something in so many seconds of the engine's clock.
     """
 
@@ -47,8 +48,11 @@ class Entrance:
         """Sessions that were let in and have not left."""
         return self._in_flight.keys()
 
-    def arrive(self, candidate: Candidate) -> None:
-        """A session wants to enter."""
+    def arrive(self, candidate: Candidate, parent: str | None = None) -> None:
+        """A session wants to enter. A sub-agent goes in with its `parent`, and takes no place."""
+        if parent is not None:
+            self._let_in(candidate.session_id)
+            return
         self._waiting[candidate.session_id] = candidate
         self.entries.came()
         self.ask()

@@ -9,7 +9,7 @@ where a round says that it was cut (compacted or reset) first.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 ToolKind = Literal["cpu", "wait", "agent"]
@@ -22,7 +22,6 @@ class ToolCall:
     kind: "cpu" burns `cpu_s` seconds of one core on the tool host, "wait" only lets time pass
         (network, a human), "agent" is a sub-agent: the parent waits for the session `child`.
     floor_s: wall seconds that the call takes however idle the host is.
-    Alone, a call takes max(floor_s, cpu_s) seconds, and a sub-agent at least floor_s.
     """
 
     name: str
@@ -43,6 +42,11 @@ class ToolCall:
     def burns_cpu(self) -> bool:
         """Whether the tool host has work with it; a person, the network, a sub-agent are none."""
         return self.cpu_s > 0
+
+    @property
+    def alone_s(self) -> float:
+        """Seconds that it takes on an idle host; of a sub-agent, those that it takes at least."""
+        return max(self.floor_s, self.cpu_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +168,22 @@ class Prompt:
     epoch: int = 0
     edges: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def kept_tokens(self) -> int:
+        """The leading tokens that were written before the context was last cut."""
+        return self.edges[-1][0] if self.edges else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """A step of a session: generate `prompt.output_tokens` tokens from this prompt."""
+    """A step of a session: generate `prompt.output_tokens` tokens from this prompt.
+
+    calls: the tool calls that the round ends in; none where nothing waits for them.
+    """
 
     prompt: Prompt
     is_last: bool
+    calls: tuple[ToolCall, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +191,7 @@ class RunTools:
     """A step of a session: run these tool calls at the same time, go on when all have ended."""
 
     round: int
-    calls: tuple[ToolCall, ...] = field(default=())
+    calls: tuple[ToolCall, ...]
 
 
 Step = Generate | RunTools
@@ -191,7 +204,8 @@ def play(session: Session) -> Generator[Step, None, None]:
     """
     last = len(session.rounds) - 1
     for prompt in session.prompts():
-        yield Generate(prompt, is_last=prompt.round == last)
-        tools = session.rounds[prompt.round].tools
-        if tools and prompt.round < last:
-            yield RunTools(prompt.round, tools)
+        is_last = prompt.round == last
+        calls = () if is_last else session.rounds[prompt.round].tools
+        yield Generate(prompt, is_last, calls)
+        if calls:
+            yield RunTools(prompt.round, calls)

@@ -15,7 +15,7 @@ import pytest
 
 from marsbench.core.backends import choose
 from marsbench.core.hardware.host import ToolHost
-from marsbench.core.session import Generate, Prompt, Round, RunTools, Session, Step, ToolCall, play
+from marsbench.core.session import Generate, Round, RunTools, Session, Step, ToolCall, play
 from marsbench.core.sim.clock import Clock, Due
 from marsbench.core.sim.sessions import LiveSession
 from marsbench.core.sim.sessions import Sessions as SimulatedSessions
@@ -96,9 +96,9 @@ class ForSimulator:
     engine: SteadyEngine
     sessions: SimulatedSessions | None = None
 
-    def submit(self, live: LiveSession, prompt: Prompt, is_last: bool) -> None:
+    def submit(self, live: LiveSession, step: Generate) -> None:
         assert self.sessions is not None
-        ended = self.sessions.round_ended
+        ended, prompt = self.sessions.round_ended, step.prompt
         self.engine.start(lambda: ended(live, prompt.output_tokens, prompt.round))
 
     def tell(self, signal: Signal) -> None: ...
@@ -175,7 +175,7 @@ class Client:
             go_on()
 
         held = Go(lambda: self.engine.start(end))
-        calls = session.rounds[step.prompt.round].tools if self.tells == "rounds" else ()
+        calls = step.calls if self.tells == "rounds" else ()
         names = tuple(call.name for call in calls)
         told = Asked(session.id, step.prompt.num_tokens, step.is_last, parent, names)
         asked = self.gateway.ask(session.id, told, held)

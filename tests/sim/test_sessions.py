@@ -7,7 +7,7 @@ from typing import Any
 
 from marsbench.core import events
 from marsbench.core.hardware.host import ToolHost
-from marsbench.core.session import Prompt, Round, Session, ToolCall
+from marsbench.core.session import Generate, Round, Session, ToolCall
 from marsbench.core.sim.clock import Clock, Due
 from marsbench.core.sim.sessions import LiveSession, Sessions
 from marsbench.core.sim.tools import Tools
@@ -23,7 +23,9 @@ class SteadyEngine:
     sessions: Sessions | None = None
     told: list[Any] = field(default_factory=list)
 
-    def submit(self, live: LiveSession, prompt: Prompt, is_last: bool) -> None:
+    def submit(self, live: LiveSession, step: Generate) -> None:
+        prompt = step.prompt
+
         def done() -> None:
             assert self.sessions is not None
             self.sessions.round_ended(live, prompt.output_tokens, prompt.round)

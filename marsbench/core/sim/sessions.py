@@ -13,9 +13,9 @@ from typing import Protocol
 
 from marsbench.core import events
 from marsbench.core.entrance import Entrance
-from marsbench.core.session import Generate, Prompt, RunTools, Session, Step, ToolCall, play
+from marsbench.core.rounds import ComputedTokens, Futures
+from marsbench.core.session import Generate, RunTools, Session, Step, ToolCall, play
 from marsbench.core.sim.clock import Clock, Due
-from marsbench.core.sim.future import Futures
 from marsbench.core.sim.tools import Ended, Tools
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
@@ -27,7 +27,7 @@ Emit = Callable[[events.Event], None]
 class Engine(Protocol):
     """What sessions ask of the engine."""
 
-    def submit(self, live: LiveSession, prompt: Prompt, is_last: bool) -> None: ...
+    def submit(self, live: LiveSession, step: Generate) -> None: ...
     def tell(self, signal: signals.Signal) -> None: ...
     def forget(self, session: Session) -> None: ...
     def kv_blocks(self) -> tuple[int, int, int]:
@@ -40,15 +40,12 @@ class LiveSession:
     """A session that has arrived and not ended."""
 
     session: Session
-    parent: LiveSession | None
+    parent: str | None
     ended: Callable[[], None]
     steps: Generator[Step, None, None]
-    candidate: Candidate
     futures: Futures
-    pending_calls: int = 0
-    computed_tokens: int = 0
-    computed_epoch: int = 0
-    first_step: Generate | None = field(default=None)
+    computed: ComputedTokens = field(default_factory=ComputedTokens)
+    num_open_calls: int = 0
 
 
 class Sessions:
@@ -62,7 +59,7 @@ class Sessions:
         self._admission = admission
         self._engine = engine
         self._emit = emit
-        self._entrance = Entrance(admission, self._state, self._admitted, self._next_tick)
+        self._entrance = Entrance(admission, self._state, self._let_in, self._next_tick)
         self._waiting: dict[str, LiveSession] = {}
         self._lane_queue: deque[Session] = deque()
         self._to_arrive = 0
@@ -99,34 +96,20 @@ class Sessions:
 
     def _arrive(self, session: Session) -> None:
         self._to_arrive -= 1
-        live = self._begin(session, None, self._next_in_lane)
-        self._waiting[session.id] = live
-        self._entrance.arrive(live.candidate)
+        self._begin(session, None, self._next_in_lane)
 
-    def _begin(
-        self, session: Session, parent: LiveSession | None, ended: Callable[[], None]
-    ) -> LiveSession:
-        now = self._clock.now
-        steps = play(session)
-        first = next(steps)
-        assert isinstance(first, Generate)
-        futures = Futures(session)
-        future = futures.of(0) if self._admission.clairvoyant else None
-        candidate = Candidate(session.id, now, first.prompt.num_tokens, future)
-        live = LiveSession(session, parent, ended, steps, candidate, futures, first_step=first)
-        parent_id = None if parent is None else parent.session.id
-        self._emit(events.SessionArrived(now, session.id, session.tenant, parent_id))
+    def _begin(self, session: Session, parent: str | None, ended: Callable[[], None]) -> None:
+        now, futures = self._clock.now, Futures(session)
+        self._waiting[session.id] = LiveSession(session, parent, ended, play(session), futures)
+        self._emit(events.SessionArrived(now, session.id, session.tenant, parent))
         self._emit(events.RoundReady(now, session.id, 0))
-        return live
+        future = futures.of(0) if self._admission.clairvoyant else None
+        candidate = Candidate(session.id, now, session.rounds[0].append_tokens, future)
+        self._entrance.arrive(candidate, parent)
 
-    def _admitted(self, session_id: str) -> None:
-        self._let_in(self._waiting.pop(session_id))
-
-    def _let_in(self, live: LiveSession) -> None:
-        self._emit(events.SessionAdmitted(self._clock.now, live.session.id))
-        first, live.first_step = live.first_step, None
-        assert first is not None
-        self._generate(live, first)
+    def _let_in(self, session_id: str) -> None:
+        self._emit(events.SessionAdmitted(self._clock.now, session_id))
+        self._advance(self._waiting.pop(session_id))
 
     def _state(self, in_flight: Sequence[Candidate]) -> EngineState:
         total, free, block_size = self._engine.kv_blocks()
@@ -155,7 +138,8 @@ class Sessions:
         if step is None:
             self._end(live)
         elif isinstance(step, Generate):
-            self._emit(events.RoundReady(self._clock.now, live.session.id, step.prompt.round))
+            if step.prompt.round:
+                self._emit(events.RoundReady(self._clock.now, live.session.id, step.prompt.round))
             self._generate(live, step)
         else:
             self._run_tools(live, step)
@@ -167,11 +151,12 @@ class Sessions:
                 now, live.session.id, prompt.round, prompt.num_tokens, prompt.output_tokens
             )
         )
-        parent = None if live.parent is None else live.parent.session.id
         self._admission.observe(
-            signals.RoundSubmitted(now, live.session.id, prompt.round, prompt.num_tokens, parent)
+            signals.RoundSubmitted(
+                now, live.session.id, prompt.round, prompt.num_tokens, live.parent
+            )
         )
-        self._engine.submit(live, prompt, step.is_last)
+        self._engine.submit(live, step)
 
     def round_ended(self, live: LiveSession, output_tokens: int, number: int) -> None:
         """The engine generated the last token of the session's round."""
@@ -179,7 +164,7 @@ class Sessions:
         self._advance(live)
 
     def _run_tools(self, live: LiveSession, step: RunTools) -> None:
-        live.pending_calls = len(step.calls)
+        live.num_open_calls = len(step.calls)
         for number, call in enumerate(step.calls):
             self._run_tool(live, step.round, number, call)
 
@@ -209,13 +194,13 @@ class Sessions:
             self._clock.at(floor_at, Due.TOOL_END, lambda: ended(None))
 
         def begin() -> None:
-            self._let_in(self._begin(child, live, child_ended))
+            self._begin(child, live.session.id, child_ended)
 
         self._clock.at(self._clock.now + child.arrival_s, Due.ARRIVAL, begin)
 
     def _call_ended(self, live: LiveSession) -> None:
-        live.pending_calls -= 1
-        if live.pending_calls == 0:
+        live.num_open_calls -= 1
+        if live.num_open_calls == 0:
             self._advance(live)
 
     def _end(self, live: LiveSession) -> None:

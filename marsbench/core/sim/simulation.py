@@ -20,7 +20,7 @@ from marsbench.core.hardware.batch import batch_seconds
 from marsbench.core.hardware.cost import HardwareCost
 from marsbench.core.hardware.host import ToolHost
 from marsbench.core.hardware.profile import Hardware
-from marsbench.core.session import Prompt, Session
+from marsbench.core.session import Generate, Prompt, Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.clock import Clock
 from marsbench.core.sim.evictions import by_step
@@ -150,21 +150,18 @@ class Simulation:
 
     # --- what sessions ask of the engine
 
-    def submit(self, live: LiveSession, prompt: Prompt, is_last: bool) -> None:
+    def submit(self, live: LiveSession, step: Generate) -> None:
         """Hand a round to the scheduler."""
-        session, now = live.session, self._clock.now
+        session, prompt, now = live.session, step.prompt, self._clock.now
         hashes = self._hashes.get(session.id)
         if hashes is None:
             hashes = SessionHashes(session, self._writers, self.config.settings.block_size)
             self._hashes[session.id] = hashes
         hashes.start_round(prompt)
-        if prompt.epoch != live.computed_epoch:
-            kept = prompt.edges[-1][0] if prompt.edges else 0
-            live.computed_tokens = min(live.computed_tokens, kept)
-            live.computed_epoch = prompt.epoch
+        live.computed.begin(prompt)
         request_id = f"{session.id}#{prompt.round}"
         self._requests[request_id] = (live, prompt)
-        info = self._info(live, prompt, is_last)
+        info = self._info(live, step)
         tokens = (prompt.num_tokens, prompt.output_tokens)
         block_hashes, extra = hashes.upto(sum(tokens)), info.to_extra_args()
         self.scheduler.add_request(
@@ -172,24 +169,21 @@ class Simulation:
         )
         self._no_token_yet[request_id] = None
 
-    def _info(self, live: LiveSession, prompt: Prompt, is_last: bool) -> RoundInfo:
-        session = live.session
-        tools = () if is_last else tuple(t.name for t in session.rounds[prompt.round].tools)
-        parent = None if live.parent is None else live.parent.session.id
+    def _info(self, live: LiveSession, step: Generate) -> RoundInfo:
+        prompt = step.prompt
+        tools = tuple(call.name for call in step.calls)
         clairvoyant = self._clairvoyant
         future = live.futures.of(prompt.round) if clairvoyant else None
-        reusable = self._reusable(live, prompt)
-        return RoundInfo(session.id, prompt.round, tools, is_last, parent, reusable, future)
+        reusable = live.computed.reusable(prompt.num_tokens, self.config.settings.block_size)
+        session_id = live.session.id
+        return RoundInfo(
+            session_id, prompt.round, tools, step.is_last, live.parent, reusable, future
+        )
 
     @property
     def _clairvoyant(self) -> bool:
         policy = getattr(self.scheduler, "marsbench_policy", None)
         return policy is not None and policy.clairvoyant
-
-    def _reusable(self, live: LiveSession, prompt: Prompt) -> int:
-        """Tokens in whole blocks that were computed before; vLLM always computes the last one."""
-        size = self.config.settings.block_size
-        return min(live.computed_tokens, prompt.num_tokens - 1) // size * size
 
     def tell(self, signal: Signal) -> None:
         """Pass on what the scheduler cannot see."""
@@ -361,7 +355,7 @@ class Simulation:
         for request_id in sorted(output.preempted_req_ids or ()):
             live, prompt = self._requests[request_id]
             lost = self.scheduler.lost_tokens.pop(request_id)
-            live.computed_tokens = max(live.computed_tokens, lost)
+            live.computed.preempted(lost)
             self._merger.forget_head()
             self._emit(events.Preempted(now, live.session.id, prompt.round, lost))
         resumed = output.scheduled_cached_reqs.resumed_req_ids
@@ -375,8 +369,7 @@ class Simulation:
         request = self.scheduler.requests[request_id]
         found = request.num_computed_tokens - output.num_scheduled_tokens[request_id]
         loaded = self._loaded(request_id, found)
-        size = self.config.settings.block_size
-        reusable = min(live.computed_tokens, request.num_tokens - 1) // size * size
+        reusable = live.computed.reusable(request.num_tokens, self.config.settings.block_size)
         resumed = request.num_preemptions > 0
         facts = (found - loaded, reusable, resumed, loaded)
         self._emit(events.GpuStart(self._clock.now, live.session.id, prompt.round, *facts))
@@ -431,8 +424,7 @@ class Simulation:
 
     def _round_ended(self, request_id: str) -> None:
         live, prompt = self._requests.pop(request_id)
-        # The last output token is sampled but never computed.
-        live.computed_tokens = prompt.num_tokens + prompt.output_tokens - 1
+        live.computed.end(prompt)
         self._merger.forget_head()
         self.sessions.round_ended(live, prompt.output_tokens, prompt.round)
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 from marsbench.core import events
+from marsbench.core.rounds import Futures
 from marsbench.core.session import Generate, RunTools, Session, ToolCall, play
-from marsbench.core.sim.future import Futures
 from marsbench.wall.arrivals import play_all
 from marsbench.wall.live.client import Ask, RoundFailedError, Rounds
 from marsbench.wall.live.job import LiveJob
