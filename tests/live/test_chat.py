@@ -53,7 +53,7 @@ def test_every_event_with_something_written_is_a_token() -> None:
         b'"prompt_tokens_details":{"cached_tokens":8}}}\n\n'
     )
     body = ROLE + b"".join(tokens) + last + usage + END
-    answer = read_answer(body, CHAT.decode)
+    answer = read_answer(body)
     begins = [len(ROLE) + len(b"".join(tokens[:n])) for n in range(4)]
     assert (answer.offsets, answer.counts, answer.output_tokens) == (begins, [1] * 4, 4)
     assert (answer.prompt_tokens, answer.cached_tokens) == (9, 8)
@@ -62,7 +62,7 @@ def test_every_event_with_something_written_is_a_token() -> None:
 
 def test_vllms_token_ids_count_a_token_that_is_no_text_yet() -> None:
     empty = event('{"content":""}', ',"token_ids":[7,8]')
-    assert read_answer(ROLE + empty + END, CHAT.decode).counts == [2]
+    assert read_answer(ROLE + empty + END).counts == [2]
     assert CHAT.holds_token(empty)
 
 

@@ -44,7 +44,7 @@ def test_an_answer_says_which_events_hold_tokens_and_how_many() -> None:
         b'data:{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,'
         b'"prompt_tokens_details":{"cached_tokens":8}}}\n\ndata: [DONE]\n\n'
     )
-    answer = read_answer(body, COMPLETIONS.decode)
+    answer = read_answer(body)
     assert [body[offset : offset + 7] for offset in answer.offsets] == [b"data: {"] * 2
     assert (answer.counts, answer.token_ids, answer.output_tokens) == ([1, 2], [5, 6, 7], 3)
     assert (answer.prompt_tokens, answer.cached_tokens, answer.texts) == (9, 8, ["a", "bc"])
@@ -53,9 +53,9 @@ def test_an_answer_says_which_events_hold_tokens_and_how_many() -> None:
 def test_without_ids_one_token_an_event_is_believed_only_if_it_adds_up() -> None:
     event = b'data: {"choices":[{"text":"a","finish_reason":null}]}\n\n'
     end = b'data: {"choices":[{"text":"","finish_reason":"stop"}],"usage":{"completion_tokens":%d}}'
-    right = read_answer(event * 2 + end % 2 + b"\n\ndata: [DONE]\n\n", COMPLETIONS.decode)
+    right = read_answer(event * 2 + end % 2 + b"\n\ndata: [DONE]\n\n")
     assert (right.counts, right.output_tokens, right.cached_tokens) == ([1, 1], 2, None)
-    wrong = read_answer(event * 2 + end % 5 + b"\n\ndata: [DONE]\n\n", COMPLETIONS.decode)
+    wrong = read_answer(event * 2 + end % 5 + b"\n\ndata: [DONE]\n\n")
     assert (wrong.counts, wrong.output_tokens, len(wrong.offsets)) == (None, 5, 2)
 
 
@@ -72,7 +72,7 @@ def test_without_ids_one_token_an_event_is_believed_only_if_it_adds_up() -> None
 )
 def test_what_is_no_answer_is_named(body: bytes, why: str) -> None:
     with pytest.raises(AnswerError, match=why):
-        read_answer(body, COMPLETIONS.decode)
+        read_answer(body)
 
 
 def test_a_servers_metrics_are_what_its_page_says_or_none() -> None:
@@ -131,7 +131,7 @@ def test_bytes_are_stamped_as_they_arrive_though_they_are_read_at_the_end() -> N
 
     with serving(script) as server:  # type: ignore[arg-type]
         exchange, body = asyncio.run(main(server.url))
-    times = exchange.at(read_answer(body, COMPLETIONS.decode).offsets)
+    times = exchange.at(read_answer(body).offsets)
     assert sent == [exchange.sent_at]
     assert first == [times[0]]
     for at, (before, after) in zip(times, pairwise(written), strict=True):

@@ -11,11 +11,8 @@ import dataclasses
 import re
 from dataclasses import dataclass
 
-import msgspec
-
 from marsbench.core.session import Prompt, Session
 from marsbench.wall.live.endpoint import Endpoint
-from marsbench.wall.live.stream import Chunk
 from marsbench.wall.live.text import TextContext, Tokenizer
 
 
@@ -58,28 +55,6 @@ class ChatContext(TextContext):
         """Not kept: behind the template's tail it was computed at other positions."""
 
 
-class _Delta(msgspec.Struct):
-    content: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: list[msgspec.Raw] | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta = msgspec.field(default_factory=_Delta)
-    token_ids: list[int] | None = None
-
-    @property
-    def text(self) -> str:
-        return self.delta.content or ""
-
-    @property
-    def has_token(self) -> bool:
-        """The first event often holds nothing but the role, the last nothing but the reason."""
-        delta = self.delta
-        return bool(delta.content or delta.reasoning or delta.reasoning_content or delta.tool_calls)
-
-
 # What `has_token` says, of bytes that may end anywhere.
 _TOKEN = re.compile(
     rb'"(?:content|reasoning|reasoning_content)"\s*:\s*"[^"]'
@@ -94,6 +69,5 @@ def _holds_token(data: bytes) -> bool:
 CHAT = Endpoint(
     "/v1/chat/completions",
     b'"messages":[{"role":"user","content":%s}]',
-    msgspec.json.Decoder(Chunk[_Choice]).decode,
     _holds_token,
 )

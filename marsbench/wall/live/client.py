@@ -14,7 +14,7 @@ import httpx
 
 from marsbench.clock import monotonic
 from marsbench.core import events
-from marsbench.core.session import Prompt
+from marsbench.core.session import Generate, Prompt
 from marsbench.wall.live.endpoint import Endpoint
 from marsbench.wall.live.prompts import PromptContext
 from marsbench.wall.live.stream import AnswerError, StreamedAnswer, read_answer
@@ -47,14 +47,16 @@ class Ask:
     """
 
     session: str
-    prompt: Prompt
+    step: Generate
     context: PromptContext
     ready_at: float
-    is_last: bool
-    tools: tuple[str, ...] = ()
     parent: str | None = None
     reusable_tokens: int | None = None
     future: list[float] | None = None
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.step.prompt
 
 
 @dataclass(slots=True)
@@ -118,7 +120,7 @@ class Rounds:
         if status != 200:
             raise await self._failed(f"HTTP {status}: {said(body)}", at, status >= 500)
         try:
-            answer = read_answer(body, self._endpoint.decode)
+            answer = read_answer(body)
         except AnswerError as error:
             raise RoundFailedError(str(error), at) from error
         self._answered(ask, answer, exchange)
@@ -259,8 +261,8 @@ def _xargs(ask: Ask) -> dict[str, Any]:
     facts = {
         "session_id": ask.session,
         "marsbench_round": ask.prompt.round,
-        "marsbench_last": int(ask.is_last),
-        "marsbench_tools": list(ask.tools),
+        "marsbench_last": int(ask.step.is_last),
+        "marsbench_tools": [call.name for call in ask.step.calls],
         "marsbench_parent": ask.parent,
         "marsbench_reusable": ask.reusable_tokens,
         "marsbench_future": ask.future,

@@ -95,7 +95,7 @@ class TokenContext:
 
     def prompt(self, prompt: Prompt) -> bytes:
         if prompt.epoch != self._epoch:
-            self._cut(prompt.edges[-1][0] if prompt.edges else 0)
+            self._cut(prompt.kept_tokens)
             self._epoch = prompt.epoch
         for writer, begin, end in self._writers.parts(
             self._length, prompt.num_tokens, prompt.epoch

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 from marsbench.core import events
-from marsbench.core.rounds import Futures
-from marsbench.core.session import Generate, RunTools, Session, ToolCall, play
+from marsbench.core.rounds import ComputedTokens, Futures
+from marsbench.core.session import Prompt, RunTools, Session, ToolCall, play
 from marsbench.wall.arrivals import play_all
 from marsbench.wall.live.client import Ask, RoundFailedError, Rounds
 from marsbench.wall.live.job import LiveJob
-from marsbench.wall.live.prompts import PromptContext
 from marsbench.wall.live.tools import ToolRunner
 from marsbench.wall.stage import Stage
 
@@ -63,35 +62,31 @@ class Player:
         return at, None
 
     async def _steps(self, session: Session, at: float, parent: str | None) -> float:
-        job = self._job
-        context = job.context(session, self._wire)
-        tail = None if job.template is None else job.template.tail
-        reusable = Reusable(job.server.block_size, tail)
-        futures = Futures(session)
+        context = self._job.context(session, self._wire)
+        computed, futures = ComputedTokens(), Futures(session)
         for step in play(session):
             if isinstance(step, RunTools):
                 at = await self._run_tools(session, step, at)
                 continue
-            if step.prompt.round:
-                self._record(events.RoundReady(at, session.id, step.prompt.round))
-            ask = self._ask(session, step, context, at, parent)
-            ask.reusable_tokens = reusable.before(step)
-            if job.is_clairvoyant:
-                ask.future = list(astuple(futures.of(step.prompt.round)))
+            prompt = step.prompt
+            if prompt.round:
+                self._record(events.RoundReady(at, session.id, prompt.round))
+            ask = Ask(session.id, step, context, at, parent, self._reusable(computed, prompt))
+            if self._job.is_clairvoyant:
+                ask.future = list(astuple(futures.of(prompt.round)))
             at = await self._rounds.ask(ask)
         return at
 
-    def _ask(
-        self,
-        session: Session,
-        step: Generate,
-        context: PromptContext,
-        at: float,
-        parent: str | None,
-    ) -> Ask:  # fmt: skip
-        calls = () if step.is_last else session.rounds[step.prompt.round].tools
-        tools = tuple(call.name for call in calls)
-        return Ask(session.id, step.prompt, context, at, step.is_last, tools, parent)
+    def _reusable(self, computed: ComputedTokens, prompt: Prompt) -> int | None:
+        """Tokens in whole blocks that were computed before; None where blocks are not known.
+
+        The prompt counts as computed from now on.
+        """
+        size, template = self._job.server.block_size, self._job.template
+        computed.begin(prompt)
+        found = None if size is None else computed.reusable(prompt.num_tokens, size)
+        computed.end(prompt, None if template is None else template.tail)
+        return found
 
     # --- tools
 
@@ -129,28 +124,3 @@ class Player:
         end, failed = await self._session(child, begin, session.id)
         end = max(end, await self._clock.until(at + call.floor_s))
         return end, None if failed is None else f"sub-agent {child.id}: {failed}"
-
-
-class Reusable:
-    """Tokens of a session's next prompt, in whole blocks, that it has had computed before.
-
-    tail: tokens at a prompt's end behind which nothing is part of the next one; None without one.
-    """
-
-    def __init__(self, block_size: int | None, tail: int | None = None) -> None:
-        self._block_size = block_size
-        self._tail = tail
-        self._computed = 0
-        self._epoch = 0
-
-    def before(self, step: Generate) -> int | None:
-        """Of this round's prompt, which counts as computed from now on; None without blocks."""
-        prompt, size = step.prompt, self._block_size
-        if prompt.epoch != self._epoch:
-            self._computed = min(self._computed, prompt.edges[-1][0] if prompt.edges else 0)
-            self._epoch = prompt.epoch
-        found = max(0, min(self._computed, prompt.num_tokens - 1))
-        # The last output token is sampled but never computed.
-        kept = prompt.output_tokens - 1 if self._tail is None else -self._tail
-        self._computed = prompt.num_tokens + kept
-        return None if size is None else found // size * size

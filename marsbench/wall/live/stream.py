@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -30,31 +28,49 @@ class TokenUsage(msgspec.Struct):
     prompt_tokens_details: _Details | None = None
 
 
-class StreamChoice(Protocol):
-    """What an event holds of the answer."""
+class Delta(msgspec.Struct):
+    """What an event of a chat adds to its message."""
+
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[msgspec.Raw] | None = None
+
+
+class StreamChoice(msgspec.Struct):
+    """What an event holds of the answer: a text of its own, or in a chat a delta."""
+
+    text: str = ""
+    delta: Delta | None = None
+    finish_reason: str | None = None
+    token_ids: list[int] | None = None
 
     @property
-    def token_ids(self) -> list[int] | None: ...
-    @property
-    def text(self) -> str: ...
+    def written(self) -> str:
+        """The part of the answer's text."""
+        return self.text if self.delta is None else self.delta.content or ""
+
     @property
     def has_token(self) -> bool:
-        """Whether there is a token in it, as far as can be seen without token ids."""
-        ...
+        """Whether there is a token in it, as far as can be seen without token ids.
+
+        The last event often holds nothing but the reason of the end, a chat's first the role.
+        """
+        new = self.delta
+        if new is None:
+            return bool(self.text) or self.finish_reason is None
+        return bool(new.content or new.reasoning or new.reasoning_content or new.tool_calls)
 
 
-C = TypeVar("C", bound=StreamChoice)
+class Chunk(msgspec.Struct):
+    """An event."""
 
-
-class Chunk(msgspec.Struct, Generic[C]):
-    """An event, whose choices are of an endpoint's own form."""
-
-    choices: list[C] = []
+    choices: list[StreamChoice] = []
     usage: TokenUsage | None = None
     error: msgspec.Raw = msgspec.Raw()
 
 
-Decode = Callable[[bytes], Chunk[Any]]
+_decode = msgspec.json.Decoder(Chunk).decode
 
 
 @dataclass(slots=True)
@@ -75,11 +91,8 @@ class StreamedAnswer:
     cached_tokens: int | None = None
 
 
-def read_answer(body: bytes, decode: Decode) -> StreamedAnswer:
-    """The whole stream, its events read by `decode`.
-
-    Raises AnswerError when it is malformed, an error, or was cut short.
-    """
+def read_answer(body: bytes) -> StreamedAnswer:
+    """The whole stream. Raises AnswerError when it is malformed, an error, or was cut short."""
     answer, done = StreamedAnswer(), False
     ids: list[int] = []
     usage: TokenUsage | None = None
@@ -90,7 +103,7 @@ def read_answer(body: bytes, decode: Decode) -> StreamedAnswer:
         elif (payload := text[5:].strip()) == DONE:
             done = True
         else:
-            chunk = _chunk(payload, decode)
+            chunk = _chunk(payload)
             if chunk.usage is not None:
                 usage = chunk.usage
             for choice in chunk.choices:
@@ -106,9 +119,9 @@ def _check(line: bytes) -> None:
         raise AnswerError(f"a line of the stream is no event: {_shown(line)}")
 
 
-def _chunk(payload: bytes, decode: Decode) -> Chunk[Any]:
+def _chunk(payload: bytes) -> Chunk:
     try:
-        chunk = decode(payload)
+        chunk = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AnswerError(f"an event of the stream is malformed: {_shown(payload)}") from error
     if b'"error"' in payload and bytes(chunk.error) not in (b"", b"null"):
@@ -126,7 +139,7 @@ def _add(answer: StreamedAnswer, ids: list[int], choice: StreamChoice, offset: i
     if number:
         answer.offsets.append(offset)
         answer.counts.append(number)
-        answer.texts.append(choice.text)
+        answer.texts.append(choice.written)
 
 
 def _settle(answer: StreamedAnswer, ids: list[int], usage: TokenUsage | None) -> None:

@@ -145,7 +145,7 @@ class TextContext:
 
     def prompt(self, prompt: Prompt) -> bytes:
         if prompt.epoch != self._epoch:
-            self._cut(prompt.edges[-1][0] if prompt.edges else 0)
+            self._cut(prompt.kept_tokens)
             self._epoch = prompt.epoch
         self._cut(prompt.num_tokens)  # an answer may be longer as text than it was as tokens
         last = max(prompt.num_tokens, self._begin + 1)  # no server takes an empty text
