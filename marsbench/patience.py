@@ -8,9 +8,11 @@ much as a hundredth of a core. A server that idles uses less (0.2 % of one, vLLM
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ LOOK_S = 1.0
 """Between two readings of all processes: one takes some milliseconds."""
 MOST_S = 600.0
 """An end is waited for, of what spins and would never be silent."""
+KILL_S = 10.0
+"""In which a group that was killed is gone."""
 PROC = Path("/proc")
 
 
@@ -126,6 +130,22 @@ def await_end(process: subprocess.Popen[Any], seconds: float, most_s: float = MO
             return False
         time.sleep(POLL_S)
     return True
+
+
+def end_group(process: subprocess.Popen[Any], seconds: float) -> None:
+    """End the leader of a process group and all that it started, so that nobody is left.
+
+    It is asked to first, and waited for until it is silent for so long.
+    """
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    # A second Ctrl-C does not wait.
+    with suppress(KeyboardInterrupt):
+        await_end(process, seconds)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    await_nobody(process.pid, KILL_S)
 
 
 def await_nobody(group: int, seconds: float) -> None:

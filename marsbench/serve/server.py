@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import shutil
 import signal
 import socket
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from marsbench.errors import RunFailedError, UsageError
 from marsbench.extras import require
-from marsbench.patience import Patience, await_end, await_nobody
+from marsbench.http_server import url_of
+from marsbench.patience import Patience, end_group
 from marsbench.serve.log import reason, tail
 from marsbench.serve.model_folder import write_model
 from marsbench.serve.plan import ServeRequest, command, environment, max_model_len
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 SILENCE_S = 600.0
 GRACE_S = 10.0
-KILL_S = 10.0
 POLL_S = 0.2
 ANSWER_S = 5.0
 
@@ -56,7 +55,7 @@ class Server:
         host = self.request.host
         if host in ("0.0.0.0", "::", ""):  # noqa: S104 (compared, not bound)
             host = "127.0.0.1"
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return url_of(host, self.port)
 
     def check_alive(self) -> None:
         """Raises RunFailedError with the log's last word when it has ended."""
@@ -76,15 +75,7 @@ class Server:
 
         grace_s: of silence; an engine that writes its record has as long as that takes.
         """
-        with suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGTERM)
-        # A second Ctrl-C does not wait.
-        with suppress(KeyboardInterrupt):
-            await_end(self.process, grace_s)
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        await_nobody(self.process.pid, KILL_S)
+        end_group(self.process, grace_s)
 
 
 @contextmanager

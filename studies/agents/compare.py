@@ -27,7 +27,7 @@ from marsbench.errors import MarsbenchError
 from marsbench.serve.plan import ServeRequest
 from marsbench.serve.server import serving
 from marsbench.wall.agents.options import OpenHandsOptions
-from marsbench.wall.children import serving_verb
+from studies.agents.children import serving_verb
 
 GPU, MODEL = "h200", "qwen3-coder-30b"
 

@@ -17,7 +17,7 @@ from marsbench.engines import run
 from marsbench.errors import MarsbenchError, RunFailedError
 from marsbench.wall.agents.options import OpenHandsOptions
 from marsbench.wall.agents.results import read_results
-from marsbench.wall.children import serving_verb
+from studies.agents.children import serving_verb
 
 RECORDINGS = Path(__file__).parents[2] / "marsbench" / "model" / "recordings"
 

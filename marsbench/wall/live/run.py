@@ -66,7 +66,7 @@ class LiveRun:
             died = str(error)
         finally:
             found = self._keep()
-        return self._writer.finish(reasons=found.reasons(died), cautions=found.cautions())
+        return self._writer.finish(reasons=found.reasons(died), cautions=[*found.cautions()])
 
     async def _play(self) -> None:
         job = self._job

@@ -50,30 +50,28 @@ class Findings:
             found.append("no request was answered")
         return found
 
-    def cautions(self) -> list[CautionNote]:
+    def cautions(self) -> Iterator[CautionNote]:
         """What to know before believing the figures."""
-        return [CautionNote(code=code, text=text) for code, text in self._cautions()]
-
-    def _cautions(self) -> Iterator[tuple[str, str]]:
-        tally = self.client
-        if tally.other_prompt_length:
-            yield (
-                "PROMPT_LENGTH",
-                f"{tally.other_prompt_length} of {tally.rounds} prompts had another length at the "
-                "server than the workload says; use --prompts ids (and no chat) where the server "
-                "takes them.",
+        client = self.client
+        if client.other_prompt_length:
+            yield CautionNote(
+                code="PROMPT_LENGTH",
+                text=f"{client.other_prompt_length} of {client.rounds} prompts had another length "
+                "at the server than the workload says; use --prompts ids (and no chat) where the "
+                "server takes them.",
             )
-        if tally.other_output_length:
-            yield (
-                "OUTPUT_LENGTH",
-                f"{tally.other_output_length} of {tally.rounds} answers had another length than "
-                "the workload says; serve with vLLM, which can be told to ignore the end of text.",
+        if client.other_output_length:
+            yield CautionNote(
+                code="OUTPUT_LENGTH",
+                text=f"{client.other_output_length} of {client.rounds} answers had another length "
+                "than the workload says; serve with vLLM, which can be told to ignore the end of "
+                "text.",
             )
         if self.isolated is not None and self.isolated["how"] == "simulated":
-            yield (
-                "IDEAL_SIMULATED",
-                "Times alone come from the simulator's hardware profile, not from this server; "
-                "measure some of them with --isolated measure:N.",
+            yield CautionNote(
+                code="IDEAL_SIMULATED",
+                text="Times alone come from the simulator's hardware profile, not from this "
+                "server; measure some of them with --isolated measure:N.",
             )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from marsbench.errors import RunFailedError
-from marsbench.patience import await_end
+from marsbench.patience import end_group
 
 STOP_S = 15.0
 
@@ -33,8 +32,5 @@ def serving_verb(*verb: str) -> Iterator[str]:
             raise RunFailedError(f"`marsbench {verb[0]}` did not start; its error stands above.")
         yield words[0]
     finally:
-        process.send_signal(signal.SIGTERM)
-        if not await_end(process, STOP_S):
-            process.kill()
-            process.wait()
+        end_group(process, STOP_S)
         process.stdout.close()
