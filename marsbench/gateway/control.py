@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from marsbench.gateway.proxy import read_body, refusal
-from marsbench.gateway.sessions import Sessions
+from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
 
@@ -37,7 +37,7 @@ class Control:
 
     def __init__(
         self,
-        sessions: Sessions,
+        sessions: OpenSessions,
         telemetry: Telemetry,
         upstream: Upstream,
         about: dict[str, Any],

@@ -5,10 +5,18 @@ A server that does not tell leaves it unmeasured, and the controller decides wit
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from marsbench.gateway.sessions import Pressure
 from marsbench.serve.metrics_page import read_server_metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """The engine's KV cache; None is not measured."""
+
+    num_blocks: int | None = None
+    free_blocks: int | None = None
+    block_size: int = 16
 
 
 def read(page: str, num_blocks: int | None = None) -> Pressure:

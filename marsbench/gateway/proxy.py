@@ -16,8 +16,9 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from marsbench import clock
-from marsbench.gateway import asked
-from marsbench.gateway.sessions import Outcome, Sessions
+from marsbench.gateway.request import read
+from marsbench.gateway.session import Outcome
+from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError, chunks, drop, end_to_end
 
@@ -27,7 +28,7 @@ BODY_S = 60.0
 """Seconds in which a request's body must have come."""
 
 
-class Held:
+class HeldRequest:
     """A request that waits for its session's admission."""
 
     def __init__(self) -> None:
@@ -39,21 +40,21 @@ class Held:
 
     def refuse(self, why: str) -> None:
         if not self._passed.done():
-            self._passed.set_exception(RefusedError(why))
+            self._passed.set_exception(NotAdmittedError(why))
 
     async def passed(self) -> None:
-        """Returns when the request may go on. Raises RefusedError when it never will."""
+        """Returns when the request may go on. Raises NotAdmittedError when it never will."""
         await self._passed
 
 
-class RefusedError(Exception):
+class NotAdmittedError(Exception):
     """A request that was held and is not going to be let in."""
 
 
 class Proxy:
     """The handlers of the routes that lead to the server."""
 
-    def __init__(self, upstream: Upstream, sessions: Sessions, telemetry: Telemetry) -> None:
+    def __init__(self, upstream: Upstream, sessions: OpenSessions, telemetry: Telemetry) -> None:
         self._upstream = upstream
         self._sessions = sessions
         self._telemetry = telemetry
@@ -66,19 +67,19 @@ class Proxy:
         """A completion: one round of the session that it names."""
         content = await read_body(request)
         try:
-            told = asked.read(request.headers, content)
+            asked = read(request.headers, content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return refusal(400, f"The body is no request that can be read: {error}.")
-        if told.session_id is None:
+        if asked.session_id is None:
             return await self._uncontrolled(request, content)
-        held = Held()
-        round_ = self._sessions.ask(told.session_id, told, held)
+        held = HeldRequest()
+        round_ = self._sessions.ask(asked.session_id, asked, held)
         outcome: Outcome = "left"
         try:
             await held.passed()
             response, outcome = await self._relay(request, content)
             return response
-        except RefusedError as why:
+        except NotAdmittedError as why:
             outcome = "refused"
             return refusal(503, f"The request was held and is not let in: {why}.")
         except UpstreamError as error:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
-from marsbench import __version__, clock
+from marsbench import __version__
+from marsbench.clock import WallClock
 from marsbench.core.backends import Choice
-from marsbench.errors import UsageError
 from marsbench.gateway import pressure
 from marsbench.gateway.control import Control, UnreadableError
 from marsbench.gateway.load import LoadRules
+from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.proxy import Proxy, refusal
-from marsbench.gateway.sessions import Pressure, Sessions
+from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
+from marsbench.http_server import listen, loop_factory, stop_signals, url_of
 from marsbench_backends.answers.admission import watched
 from marsbench_backends.answers.wrong import WarnOnce
 
@@ -62,21 +63,6 @@ class Config:
     rules: LoadRules = field(default_factory=LoadRules)
 
 
-class WallClock:
-    """Seconds since the start, `speed` times as fast as the wall's."""
-
-    def __init__(self, speed: float) -> None:
-        self._speed = speed
-        self._started_at = clock.monotonic()
-
-    @property
-    def now(self) -> float:
-        return (clock.monotonic() - self._started_at) * self._speed
-
-    def later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
-        return asyncio.get_running_loop().call_later(seconds / self._speed, action).cancel
-
-
 class Gateway:
     """One gateway: its state, and the application that serves it. Made in a running loop."""
 
@@ -87,7 +73,7 @@ class Gateway:
         self._admission = watched(config.choice.admission(), config.choice.name, warn)
         self._upstream = Upstream(config.upstream, config.timeout_s, config.connect_s)
         self.telemetry = Telemetry()
-        self.sessions = Sessions(
+        self.sessions = OpenSessions(
             WallClock(config.speed),
             self._admission,
             lambda: self.pressure,
@@ -187,27 +173,20 @@ async def start(gateway: Gateway) -> tuple[web.AppRunner, str]:
     config = gateway.config
     logger = logging.getLogger("marsbench.gateway.http")
     logger.addFilter(_without_content)
-    runner = web.AppRunner(
+    runner = await listen(
         gateway.application(),
-        handler_cancellation=True,
+        config.host,
+        config.port,
+        f"Port {config.port} of {config.host} cannot be had ({{}}); choose another with --port, "
+        "or 0 for any free one.",
+        backlog=4096,
         shutdown_timeout=config.grace_s,
-        access_log=None,
         logger=logger,
         auto_decompress=False,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=2 * MAX_HEADER_BYTES,
     )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, config.host, config.port, backlog=4096).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise UsageError(
-            f"Port {config.port} of {config.host} cannot be had ({error.strerror}); choose "
-            "another with --port, or 0 for any free one."
-        ) from error
-    host, port = runner.addresses[0][:2]
-    return runner, f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return runner, url_of(*runner.addresses[0][:2])
 
 
 def run(config: Config, ready: Callable[[str], None]) -> None:
@@ -223,20 +202,9 @@ def run(config: Config, ready: Callable[[str], None]) -> None:
         runner.run(serve(config, ready))
 
 
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """uvloop takes a fifth of CPU time less; it comes with vLLM."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
-
-
 async def serve(config: Config, ready: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM; `ready` is told the URL. A second signal cuts what runs."""
-    loop, signals = asyncio.get_running_loop(), asyncio.Queue[int]()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signals.put_nowait, number)
+    signals = stop_signals()
     runner, url = await start(Gateway(config))
     ready(url)
     await signals.get()

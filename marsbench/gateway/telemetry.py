@@ -9,7 +9,8 @@ from itertools import islice
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from marsbench.core import events
-from marsbench.gateway.sessions import Pressure, Sessions
+from marsbench.gateway.pressure import Pressure
+from marsbench.gateway.sessions import OpenSessions
 
 PREFIX = "marsbench_gateway_"
 KEPT = 100_000
@@ -38,7 +39,7 @@ class Telemetry:
         self._num_events = 0
         self._arrived: dict[str, float] = {}
 
-    def follow(self, sessions: Sessions, pressure: Callable[[], Pressure]) -> None:
+    def follow(self, sessions: OpenSessions, pressure: Callable[[], Pressure]) -> None:
         """Show these as they are at the moment they are asked for."""
         self._gauge("sessions_waiting", "Sessions that wait to be let in", sessions, "num_waiting")
         self._gauge("sessions_in_flight", "Sessions let in", sessions, "num_in_flight")
@@ -52,7 +53,7 @@ class Telemetry:
         )
         free.set_function(lambda: _or_nan(pressure().free_blocks))
 
-    def _gauge(self, name: str, about: str, source: Sessions, attribute: str) -> None:
+    def _gauge(self, name: str, about: str, source: OpenSessions, attribute: str) -> None:
         gauge = Gauge(f"{PREFIX}{name}", about, registry=self._registry)
         gauge.set_function(lambda: float(getattr(source, attribute)))
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
 from aiohttp import web
 
-from marsbench.errors import UsageError
+from marsbench.http_server import listen, stop_signals, url_of
 from marsbench.model.chat import Completion, RefusedError, read_request
 from marsbench.model.models import Model
 
@@ -97,20 +95,10 @@ def _error(error: RefusedError) -> web.Response:
 @asynccontextmanager
 async def serving(server: ChatServer, host: str, port: int) -> AsyncIterator[str]:
     """The server's URL while the block runs. Raises UsageError when it cannot listen there."""
-    # A client that goes ends the work that was done for it, at the server behind too.
-    runner = web.AppRunner(
-        server.application(), handler_cancellation=True, access_log=None, shutdown_timeout=1
-    )
-    await runner.setup()
+    refusal = f"Cannot listen on {host}:{port}: {{}}; --port 0 takes any free one."
+    runner = await listen(server.application(), host, port, refusal, shutdown_timeout=1)
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        bound = runner.addresses[0][1]
-        yield f"http://{host}:{bound}"
-    except OSError as error:
-        raise UsageError(
-            f"Cannot listen on {host}:{port}: {error.strerror}; --port 0 takes any free one."
-        ) from error
+        yield url_of(host, runner.addresses[0][1])
     finally:
         await runner.cleanup()
 
@@ -128,10 +116,7 @@ async def serve_until_stopped(
     server: ChatServer, host: str, port: int, say: Callable[[str], None]
 ) -> None:
     """Serves until Ctrl-C or SIGTERM; says its URL when it listens."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stopped.set)
+    stopped = stop_signals()
     async with serving(server, host, port) as url:
         say(url)
-        await stopped.wait()
+        await stopped.get()

@@ -20,9 +20,10 @@ from marsbench.core.sim.clock import Clock, Due
 from marsbench.core.sim.sessions import LiveSession
 from marsbench.core.sim.sessions import Sessions as SimulatedSessions
 from marsbench.core.sim.tools import Tools
-from marsbench.gateway.asked import Asked
 from marsbench.gateway.load import LoadRules
-from marsbench.gateway.sessions import Pressure, Sessions
+from marsbench.gateway.pressure import Pressure
+from marsbench.gateway.request import RoundRequest
+from marsbench.gateway.sessions import OpenSessions
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.signals import Signal, ToolEnded, ToolStarted
 
@@ -140,7 +141,7 @@ class Client:
     clock: Clock
     engine: SteadyEngine
     tools: Tools
-    gateway: Sessions
+    gateway: OpenSessions
     tells: Tells
     open_calls: dict[str, int] = field(default_factory=dict)
 
@@ -177,7 +178,7 @@ class Client:
         held = Go(lambda: self.engine.start(end))
         calls = step.calls if self.tells == "rounds" else ()
         names = tuple(call.name for call in calls)
-        told = Asked(session.id, step.prompt.num_tokens, step.is_last, parent, names)
+        told = RoundRequest(session.id, step.prompt.num_tokens, step.is_last, parent, names)
         asked = self.gateway.ask(session.id, told, held)
 
     def _run(self, session: Session, key: str, call: ToolCall, go_on: Callable[[], None]) -> None:
@@ -223,7 +224,7 @@ def through_the_gateway(
     clock = Clock()
     engine = SteadyEngine(clock)
     tools = Tools(clock, ToolHost(CORES))
-    sessions = Sessions(
+    sessions = OpenSessions(
         Virtual(clock),
         admission,
         lambda: Pressure(BLOCKS, engine.free),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.gateway.pressure import read
-from marsbench.gateway.sessions import Pressure
+from marsbench.gateway.pressure import Pressure, read
 from metrics_pages import NO_PAGE, TWO_ENGINES
 
 CONFIG = 'vllm:cache_config_info{block_size="32",engine="0",num_gpu_blocks="1001"} 1.0\n'

@@ -14,7 +14,8 @@ import aiohttp
 from aiohttp import web
 
 from marsbench.core.backends import choose
-from marsbench.gateway.server import Config, Gateway, loop_factory, start
+from marsbench.gateway.server import Config, Gateway, start
+from marsbench.http_server import loop_factory
 from waits import bounded, turns
 
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -13,7 +13,10 @@ VLLM = ("vllm", "torch")
 OURS = ("marsbench", "marsbench_backends")
 GROUND = tuple(
     f"marsbench.{name}"
-    for name in ("errors", "clock", "extras", "outputs", "patience", "problems", "__version__")
+    for name in (
+        *("errors", "clock", "extras", "http_server", "outputs", "patience", "problems"),
+        "__version__",
+    )
 )
 ENGINES = (
     *(f"marsbench.core.{room}" for room in ("sim", "hardware")),

@@ -19,7 +19,7 @@ SESSION_HEADERS = ("X-Session-ID", "x-litellm-session-id")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RoundRequest:
     """One round as a client asks for it.
 
     session_id: None when the request names no session.
@@ -49,14 +49,14 @@ class Body(msgspec.Struct):
 _decoder = msgspec.json.Decoder(Body)
 
 
-def read(headers: Mapping[str, str], content: bytes) -> Asked:
+def read(headers: Mapping[str, str], content: bytes) -> RoundRequest:
     """What the request says. Raises ValueError when its body is no JSON object of a round."""
     body = _decoder.decode(content)
     xargs = body.vllm_xargs or {}
     named = (body.session_id, *map(headers.get, SESSION_HEADERS), body.prompt_cache_key)
     named += (xargs.get("session_id"), xargs.get("marsbench_session"))
     session_id = next((str(name) for name in named if name), None)
-    return Asked(
+    return RoundRequest(
         session_id,
         num_tokens(body),
         xargs.get("marsbench_last") in (1, "1"),
