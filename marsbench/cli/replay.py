@@ -55,14 +55,14 @@ async def _serve_replay(
 ) -> None:
     from marsbench.model.models import Replay
     from marsbench.model.server import MODEL_NAME, ChatServer, http_client
-    from marsbench.model.upstream import Upstream
+    from marsbench.model.upstream import BackingServer
 
     async with http_client() as http:
         if url is None:
             await _serve(ChatServer(Replay(recordings, None)), host, port)
             return
         name = model or await _first_model(http, url)
-        upstream = Upstream(http, url, name)
+        upstream = BackingServer(http, url, name)
         server = ChatServer(Replay(recordings, upstream), MODEL_NAME, upstream.url, http)
         await _serve(server, host, port)
 
@@ -102,7 +102,7 @@ def record(
 
 
 async def _record(output: Path, url: str | None, tasks: str, host: str, port: int) -> None:
-    from marsbench.model.models import ChatEndpoint, Model, Recorder
+    from marsbench.model.models import ChatEndpoint, Model, RecordingModel
     from marsbench.model.player import RulePlayer
     from marsbench.model.server import ChatServer, http_client
     from marsbench.tasks.files import load_tasks
@@ -115,7 +115,7 @@ async def _record(output: Path, url: str | None, tasks: str, host: str, port: in
             # From the environment, so that it shows in no list of processes and in no file.
             model = ChatEndpoint(http, url, os.environ.get(KEY_VARIABLE))
             source = await _first_model(http, url)
-        await _serve(ChatServer(Recorder(model, source, output), source), host, port)
+        await _serve(ChatServer(RecordingModel(model, source, output), source), host, port)
 
 
 async def _serve(server: ChatServer, host: str, port: int) -> None:

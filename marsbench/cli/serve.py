@@ -11,7 +11,7 @@ from marsbench.cli import options as opt
 # What the command needs is imported when it is called, so that --help answers at once.
 if TYPE_CHECKING:
     from marsbench.serve.plan import ServeRequest
-    from marsbench.serve.server import Server
+    from marsbench.serve.server import VllmServer
 
 
 def serve(
@@ -69,7 +69,7 @@ def _request(given: dict[str, Any]) -> ServeRequest:
     )
 
 
-def _announce(server: Server, as_json: bool) -> None:
+def _announce(server: VllmServer, as_json: bool) -> None:
     import json
 
     from marsbench_backends.admission import Admission

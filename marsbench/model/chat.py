@@ -26,7 +26,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ChatRequest:
     """A chat request. The round is the number of answers that its history holds."""
 
     session: str
@@ -45,7 +45,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """A tool call of an answer."""
 
     name: str
@@ -57,7 +57,7 @@ class Answer:
     """What a model says in one round; tokens None where nobody counted them."""
 
     content: str
-    calls: tuple[Call, ...]
+    calls: tuple[FunctionCall, ...]
     output_tokens: int
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
@@ -68,7 +68,7 @@ class Answer:
         return not self.calls or any(call.name == FINISH for call in self.calls)
 
 
-def read_request(headers: Mapping[str, str], body: Any) -> Asked:
+def read_request(headers: Mapping[str, str], body: Any) -> ChatRequest:
     """The request as sent. Raises RefusedError when it is no chat request or names no task."""
     if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
         raise RefusedError(400, "bad_request", "a chat request has a list of messages")
@@ -77,7 +77,7 @@ def read_request(headers: Mapping[str, str], body: Any) -> Asked:
     if not session or not task:
         missing = TASK_HEADER if session else f"{SESSION_HEADER}, nor a session_id"
         raise RefusedError(400, "no_task", f"the request has no {missing}")
-    return Asked(str(session), task, body["messages"], body)
+    return ChatRequest(str(session), task, body["messages"], body)
 
 
 def text_of(message: Message) -> str:
@@ -154,7 +154,9 @@ def answer_of(completion: Mapping[str, Any]) -> Answer:
         calls = [call["function"] for call in message.get("tool_calls") or []]
         return Answer(
             content=text_of(message),
-            calls=tuple(Call(call["name"], json.loads(call["arguments"])) for call in calls),
+            calls=tuple(
+                FunctionCall(call["name"], json.loads(call["arguments"])) for call in calls
+            ),
             output_tokens=int(usage["completion_tokens"]),
             prompt_tokens=usage.get("prompt_tokens"),
         )

@@ -12,28 +12,28 @@ from marsbench.model.chat import (
     SESSION_HEADER,
     TASK_HEADER,
     Answer,
-    Asked,
+    ChatRequest,
     RefusedError,
     answer_of,
 )
 from marsbench.model.recording import Recording
-from marsbench.model.upstream import SHOWN, Upstream
+from marsbench.model.upstream import BackingServer, post
 
 
 class Model(Protocol):
     """Answers a chat request, or raises RefusedError."""
 
-    async def answer(self, asked: Asked) -> Answer: ...
+    async def answer(self, asked: ChatRequest) -> Answer: ...
 
 
 class Replay:
     """Answers as recorded, after the server behind it, if there is one, has done the work."""
 
-    def __init__(self, recordings: Mapping[str, Recording], upstream: Upstream | None) -> None:
+    def __init__(self, recordings: Mapping[str, Recording], upstream: BackingServer | None) -> None:
         self._recordings = recordings
         self._upstream = upstream
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: ChatRequest) -> Answer:
         """The recorded answer. Raises RefusedError when this was never asked."""
         recording = self._recordings.get(asked.task)
         if recording is None:
@@ -46,7 +46,7 @@ class Replay:
         return await self._upstream.work(asked, answer)
 
 
-class Recorder:
+class RecordingModel:
     """Passes every request on to a model and writes down what it answers, a file a task."""
 
     def __init__(self, model: Model, source: str, folder: Path) -> None:
@@ -55,7 +55,7 @@ class Recorder:
         self._folder = folder
         self._recordings: dict[str, Recording] = {}
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: ChatRequest) -> Answer:
         """The model's answer, recorded. The last session of a task is the one that stays."""
         answer = await self._model.answer(asked)
         new = Recording(asked.task, self._source)
@@ -76,19 +76,11 @@ class ChatEndpoint:
         self._url = url.removesuffix("/").removesuffix("/v1") + "/v1/chat/completions"
         self._key = key
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: ChatRequest) -> Answer:
         """The endpoint's answer. Raises RefusedError with its words when it refuses."""
         body: dict[str, Any] = {**asked.body, "stream": False}
         body.pop("stream_options", None)
         headers = {SESSION_HEADER: asked.session, TASK_HEADER: asked.task}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        try:
-            async with self._http.post(self._url, json=body, headers=headers) as response:
-                if response.status != 200:
-                    words = (await response.text())[:SHOWN]
-                    raise RefusedError(502, "upstream_error", f"{response.status}: {words}")
-                return answer_of(await response.json())
-        except (aiohttp.ClientError, ValueError) as error:
-            what = f"the endpoint does not answer: {type(error).__name__} {error}"
-            raise RefusedError(502, "upstream_gone", what) from error
+        return answer_of(await post(self._http, self._url, body, headers, "the endpoint"))

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from marsbench.model.chat import FINISH, Answer, Asked, Call, RefusedError, text_of
+from marsbench.model.chat import FINISH, Answer, ChatRequest, FunctionCall, RefusedError, text_of
 from marsbench.model.normal import workspace_of
-from marsbench.tasks.task import Player, Step, Task
+from marsbench.tasks.task import PlayerRules, PlayerStep, Task
 from marsbench.tasks.tokens import count_tokens
 
 TERMINAL, EDITOR = "terminal", "file_editor"
@@ -29,7 +29,7 @@ class RulePlayer:
 
     tasks: Mapping[str, Task]
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: ChatRequest) -> Answer:
         """The next thing to do. Raises RefusedError for a task without rules."""
         task = self.tasks.get(asked.task)
         if task is None or task.player is None:
@@ -41,7 +41,7 @@ class RulePlayer:
         return Answer(content, (call,), _num_tokens(content, call), prompt_tokens=None)
 
 
-def _decide(player: Player, workspace: str, asked: Asked) -> tuple[str, Call]:
+def _decide(player: PlayerRules, workspace: str, asked: ChatRequest) -> tuple[str, FunctionCall]:
     plan = list(_plan(player, workspace))
     if asked.round < len(plan):
         content, call = plan[asked.round]
@@ -54,12 +54,12 @@ def _decide(player: Player, workspace: str, asked: Asked) -> tuple[str, Call]:
     return message, _call(FINISH, message=message)
 
 
-def _outlook(left: Sequence[tuple[str, Call]]) -> str:
+def _outlook(left: Sequence[tuple[str, FunctionCall]]) -> str:
     """What is still to do, as models like to say before every call."""
     return "".join(f"\n- then: {content}" for content, _ in left[:OUTLOOK])
 
 
-def _plan(player: Player, workspace: str) -> Iterator[tuple[str, Call]]:
+def _plan(player: PlayerRules, workspace: str) -> Iterator[tuple[str, FunctionCall]]:
     """Everything before the end, in order: one answer a round."""
     yield (
         "I begin with what is in the repository and what was done to it last.",
@@ -85,7 +85,7 @@ def _plan(player: Player, workspace: str) -> Iterator[tuple[str, Call]]:
     )
 
 
-def _step(step: Step, workspace: str) -> Call:
+def _step(step: PlayerStep, workspace: str) -> FunctionCall:
     if step.run is not None:
         return _run(step.run)
     path = f"{workspace}/{step.path}"
@@ -94,25 +94,25 @@ def _step(step: Step, workspace: str) -> Call:
     return _edit("create", path=path, file_text=step.text or "")
 
 
-def _run(command: str) -> Call:
+def _run(command: str) -> FunctionCall:
     return _call(TERMINAL, command=command)
 
 
-def _edit(command: str, **arguments: str) -> Call:
+def _edit(command: str, **arguments: str) -> FunctionCall:
     return _call(EDITOR, command=command, **arguments)
 
 
-def _call(name: str, **arguments: str) -> Call:
+def _call(name: str, **arguments: str) -> FunctionCall:
     """OpenHands asks every call for a summary and a guess of its risk."""
-    return Call(name, {**arguments, "summary": f"{name} call", "security_risk": "LOW"})
+    return FunctionCall(name, {**arguments, "summary": f"{name} call", "security_risk": "LOW"})
 
 
-def _last_exit_code(asked: Asked) -> int | None:
+def _last_exit_code(asked: ChatRequest) -> int | None:
     results = [m for m in asked.messages if m["role"] == "tool"]
     found = _EXIT_CODE.findall(text_of(results[-1])) if results else []
     return int(found[-1]) if found else None
 
 
-def _num_tokens(content: str, call: Call) -> int:
+def _num_tokens(content: str, call: FunctionCall) -> int:
     texts = (content, *map(str, call.arguments.values()))
     return CALL_TOKENS + sum(count_tokens(text) for text in texts)

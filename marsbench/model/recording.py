@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.errors import UsageError
-from marsbench.model.chat import Answer, Asked, Call, RefusedError
+from marsbench.model.chat import Answer, ChatRequest, FunctionCall, RefusedError
 from marsbench.model.normal import WORKSPACE, heard, workspace_of
 
 FORMAT = 1
@@ -34,7 +34,7 @@ class Recording:
     source: str
     rounds: list[RecordedRound] = field(default_factory=list)
 
-    def find(self, asked: Asked) -> Answer:
+    def find(self, asked: ChatRequest) -> Answer:
         """The answer to this request, with the workspace's path put in.
 
         Raises RefusedError naming the first difference when it was not recorded.
@@ -47,7 +47,7 @@ class Recording:
                 raise _diverged(self.task, number, _difference(self.rounds[number].heard, new))
         return _placed(self.rounds[asked.round].answer, WORKSPACE, workspace_of(asked.messages))
 
-    def add(self, asked: Asked, answer: Answer) -> None:
+    def add(self, asked: ChatRequest, answer: Answer) -> None:
         """Records an answer. A first round begins the recording anew."""
         told = heard(asked.messages)
         kept = self.rounds[: asked.round]
@@ -86,7 +86,7 @@ class Recording:
 
 
 def _round(record: Mapping[str, Any]) -> RecordedRound:
-    calls = tuple(Call(call["name"], call["arguments"]) for call in record["calls"])
+    calls = tuple(FunctionCall(call["name"], call["arguments"]) for call in record["calls"])
     answer = Answer(record["content"], calls, record["output_tokens"])
     return RecordedRound(tuple(record["heard"]), answer)
 
@@ -96,7 +96,7 @@ def _placed(answer: Answer, old: str | None, new: str | None) -> Answer:
     if not old or not new:
         return answer
     calls = tuple(
-        Call(call.name, {n: _replaced(v, old, new) for n, v in call.arguments.items()})
+        FunctionCall(call.name, {n: _replaced(v, old, new) for n, v in call.arguments.items()})
         for call in answer.calls
     )
     return Answer(answer.content.replace(old, new), calls, answer.output_tokens)

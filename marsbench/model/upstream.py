@@ -14,14 +14,16 @@ from typing import Any
 
 import aiohttp
 
-from marsbench.model.chat import SESSION_HEADER, Answer, Asked, Message, RefusedError, text_of
+from marsbench.model.chat import SESSION_HEADER, Answer, ChatRequest, Message, RefusedError, text_of
 from marsbench.tasks.tokens import token_ids
 
 SHOWN = 300  # characters of a server's error that are passed on
+BEHIND = "the server behind the replay"
+WORDS = f"{BEHIND} answered "
 
 
 @dataclass(slots=True)
-class Context:
+class SessionTokens:
     """A session's tokens so far, and how many messages of its chat they stand for.
 
     head: the tool definitions, which stand before the chat as in every model's template.
@@ -51,21 +53,21 @@ def _rendered(message: Message) -> str:
     return f"<{message['role']}>{text_of(message)}{json.dumps(calls) if calls else ''}"
 
 
-class Upstream:
+class BackingServer:
     """Lets a server do the work of recorded answers, through completions of exact length."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, model: str) -> None:
         self._http = http
         self.url = url.removesuffix("/").removesuffix("/v1")
         self._model = model
-        self._contexts: dict[str, Context] = {}
+        self._contexts: dict[str, SessionTokens] = {}
 
-    async def work(self, asked: Asked, answer: Answer) -> Answer:
+    async def work(self, asked: ChatRequest, answer: Answer) -> Answer:
         """Waits until the server has computed a round of this size; returns what it counted.
 
         Raises RefusedError with the server's own words when it does not.
         """
-        context = self._contexts.setdefault(asked.session, Context(_tools(asked)))
+        context = self._contexts.setdefault(asked.session, SessionTokens(_tools(asked)))
         context.grow(asked.messages)
         reply = await self._complete(asked, context.ids, answer)
         if answer.is_last:
@@ -82,7 +84,7 @@ class Upstream:
             details.get("cached_tokens"),
         )
 
-    async def _complete(self, asked: Asked, ids: list[int], answer: Answer) -> dict[str, Any]:
+    async def _complete(self, asked: ChatRequest, ids: list[int], answer: Answer) -> dict[str, Any]:
         body = {
             "model": self._model,
             "prompt": ids,
@@ -95,26 +97,40 @@ class Upstream:
             "vllm_xargs": _facts(asked, answer),
         }
         headers = {SESSION_HEADER: asked.session}
-        try:
-            async with self._http.post(
-                f"{self.url}/v1/completions", json=body, headers=headers
-            ) as response:
-                text = await response.text()
-                if response.status != 200:
-                    what = f"the server behind the replay answered {response.status}: "
-                    raise RefusedError(502, "upstream_error", what + text[:SHOWN])
-                found: dict[str, Any] = json.loads(text)
-                return found
-        except (aiohttp.ClientError, ValueError) as error:
-            what = f"the server behind the replay does not answer: {type(error).__name__} {error}"
-            raise RefusedError(502, "upstream_gone", what) from error
+        url = f"{self.url}/v1/completions"
+        reply: dict[str, Any] = await post(self._http, url, body, headers, BEHIND, WORDS)
+        return reply
 
 
-def _tools(asked: Asked) -> list[int]:
+async def post(
+    http: aiohttp.ClientSession,
+    url: str,
+    body: Mapping[str, Any],
+    headers: Mapping[str, str],
+    who: str,
+    refused: str = "",
+) -> Any:
+    """The JSON that a server answers. Raises RefusedError when it does not, or with its words.
+
+    who: answers, for the error. refused: stands before the status that it refused with.
+    """
+    try:
+        async with http.post(url, json=body, headers=headers) as response:
+            text = await response.text()
+            if response.status != 200:
+                what = f"{refused}{response.status}: {text[:SHOWN]}"
+                raise RefusedError(502, "upstream_error", what)
+            return json.loads(text)
+    except (aiohttp.ClientError, ValueError) as error:
+        what = f"{who} does not answer: {type(error).__name__} {error}"
+        raise RefusedError(502, "upstream_gone", what) from error
+
+
+def _tools(asked: ChatRequest) -> list[int]:
     return token_ids(json.dumps(asked.body.get("tools") or [], sort_keys=True))
 
 
-def _facts(asked: Asked, answer: Answer) -> Mapping[str, Any]:
+def _facts(asked: ChatRequest, answer: Answer) -> Mapping[str, Any]:
     """What a server that parses the model's tool calls knows of a session after each round."""
     facts: dict[str, Any] = {"session_id": asked.session, "marsbench_round": asked.round}
     if answer.is_last:

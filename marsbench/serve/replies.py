@@ -19,7 +19,7 @@ UNASKED_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ScriptedRequest:
     """A request as a script sees it.
 
     facts: what the client sent as `vllm_xargs`. The session's id is among them only if the client
@@ -35,7 +35,7 @@ class Asked:
 class Script(Protocol):
     """Replies from elsewhere, named by `additional_config["marsbench"]["responses"]`."""
 
-    def tokens(self, asked: Asked) -> Sequence[int] | None:
+    def tokens(self, asked: ScriptedRequest) -> Sequence[int] | None:
         """The whole reply, its end-of-turn token included; None leaves it to the emulation."""
         ...
 
@@ -52,7 +52,7 @@ def load_script(target: str | None) -> Script | None:
 class Reply:
     """The tokens of one request's reply, by position."""
 
-    def __init__(self, asked: Asked, given: Sequence[int] | None, limited: bool) -> None:
+    def __init__(self, asked: ScriptedRequest, given: Sequence[int] | None, limited: bool) -> None:
         tail = asked.prompt[-64:]
         self._seed = zlib.crc32(repr(list(tail)).encode(), len(asked.prompt))
         self._given = given

@@ -36,7 +36,7 @@ ANSWER_S = 5.0
 
 
 @dataclass
-class Server:
+class VllmServer:
     """A server that answers.
 
     url: without the /v1 that OpenAI clients add.
@@ -98,7 +98,7 @@ def ended_by_signals() -> Iterator[None]:
 @contextmanager
 def serving(
     request: ServeRequest, silence_s: float = SILENCE_S, show_progress: bool = False
-) -> Iterator[Server]:
+) -> Iterator[VllmServer]:
     """A server that is healthy, until the block ends; then none of its processes is left.
 
     silence_s: how long its start may be without a line in its log and without work.
@@ -123,7 +123,7 @@ def serving(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(request: ServeRequest, folder: Path) -> Server:
+def _start(request: ServeRequest, folder: Path) -> VllmServer:
     port = _free_port(request)
     model = str(request.model)
     if request.hardware is not None:
@@ -141,7 +141,7 @@ def _start(request: ServeRequest, folder: Path) -> Server:
             start_new_session=True,  # a group of its own: Ctrl-C reaches us, and we end all of it
             preexec_fn=end_with_parent,
         )
-    return Server(request, process, port, log)
+    return VllmServer(request, process, port, log)
 
 
 def end_with_parent() -> None:
@@ -165,7 +165,7 @@ def _free_port(request: ServeRequest) -> int:
         return int(probe.getsockname()[1])
 
 
-def await_health(server: Server, silence_s: float) -> None:
+def await_health(server: VllmServer, silence_s: float) -> None:
     """Until it answers. Raises RunFailedError when it dies first, or is silent for so long."""
     import httpx
 
@@ -178,7 +178,7 @@ def await_health(server: Server, silence_s: float) -> None:
             time.sleep(POLL_S)
 
 
-def _answers(server: Server, client: httpx.Client) -> bool:
+def _answers(server: VllmServer, client: httpx.Client) -> bool:
     """Whether it is healthy; where its KV events come from is known then."""
     import httpx
 
@@ -190,7 +190,7 @@ def _answers(server: Server, client: httpx.Client) -> bool:
     return False
 
 
-def _silence(server: Server, silence_s: float) -> str:
+def _silence(server: VllmServer, silence_s: float) -> str:
     return (
         f"The server does not answer, and for {silence_s:g} s it neither wrote to its log nor "
         f"worked; --timeout gives it longer. The end of its log, {server.log}:\n{tail(server.log)}"

@@ -68,7 +68,7 @@ SHAPES = {
 
 
 @dataclass(frozen=True)
-class Batch:
+class TimedBatch:
     """A step: decodes at a context each, and a chunk of prefill on its prefix."""
 
     decodes: int = 0
@@ -84,9 +84,9 @@ class Batch:
     def num_tokens(self) -> int:
         return self.decodes + self.chunk
 
-    def shrunk(self, factor: int) -> Batch:
+    def shrunk(self, factor: int) -> TimedBatch:
         """The same batch with every length divided, for machines without a GPU."""
-        return Batch(
+        return TimedBatch(
             self.decodes,
             -(-self.context // factor),
             -(-self.chunk // factor),
@@ -97,14 +97,18 @@ class Batch:
 PREFIXES = (0, 16_384, 65_536, 131_072, 250_000)
 CONTEXTS = (1_024, 16_384, 65_536, 131_072, 250_000)
 BATCHES = [
-    *(Batch(chunk=chunk, prefix=prefix) for chunk in (512, 2_048, 8_192) for prefix in PREFIXES),
-    *(Batch(n, context) for n in (1, 4, 16, 64) for context in CONTEXTS),
-    Batch(8, 131_072, 8_192, 131_072),
-    Batch(8, 131_072, 512, 131_072),
-    Batch(16, 65_536, 2_048, 65_536),
-    Batch(32, 16_384, 8_192, 16_384),
-    Batch(4, 250_000, 2_048, 0),
-    Batch(64, 1_024, 2_048, 0),
+    *(
+        TimedBatch(chunk=chunk, prefix=prefix)
+        for chunk in (512, 2_048, 8_192)
+        for prefix in PREFIXES
+    ),
+    *(TimedBatch(n, context) for n in (1, 4, 16, 64) for context in CONTEXTS),
+    TimedBatch(8, 131_072, 8_192, 131_072),
+    TimedBatch(8, 131_072, 512, 131_072),
+    TimedBatch(16, 65_536, 2_048, 65_536),
+    TimedBatch(32, 16_384, 8_192, 16_384),
+    TimedBatch(4, 250_000, 2_048, 0),
+    TimedBatch(64, 1_024, 2_048, 0),
 ]
 TINY_FACTOR = 256
 
@@ -133,7 +137,7 @@ class Layer:
         options = {"generator": self._generator, "device": self.device, "dtype": self.dtype}
         return self.torch.randn(*size, **options).mul_(0.02)
 
-    def prepare(self, batch: Batch) -> Callable[[int], Any]:
+    def prepare(self, batch: TimedBatch) -> Callable[[int], Any]:
         """The layer for a batch, as a function of which copy of the weights to use."""
         x = self._random(batch.num_tokens, self.shape.hidden)
         experts = self._routing(batch.num_tokens)
@@ -252,7 +256,7 @@ class Layer:
         return self.torch.cat([part @ w.T for part, w in zip(parts, weights, strict=True)])
 
 
-class Clock:
+class KernelTimer:
     """Times a function of the weights' copy, on the device."""
 
     def __init__(self, torch: Any, device: str) -> None:
@@ -289,15 +293,15 @@ class Clock:
 
 
 def measure(
-    torch: Any, shape: Shape, device: str, batches: Sequence[Batch], deadline_s: float
-) -> list[tuple[Batch, float]]:
+    torch: Any, shape: Shape, device: str, batches: Sequence[TimedBatch], deadline_s: float
+) -> list[tuple[TimedBatch, float]]:
     """Seconds of each batch's step, leaving out what memory or the deadline does not allow."""
     started = time.perf_counter()
     room = kv_room(torch, shape, device)
     fitting = [batch for batch in batches if max(batch.kv, batch.prefix) <= room]
     layer = Layer(torch, shape, device, max(max(b.kv, b.prefix) for b in fitting))
-    clock = Clock(torch, device)
-    points: list[tuple[Batch, float]] = []
+    clock = KernelTimer(torch, device)
+    points: list[tuple[TimedBatch, float]] = []
     clock.seconds(layer.prepare(fitting[0]))  # the first kernels of a process are slow
     for batch in fitting:
         if time.perf_counter() - started > deadline_s:
@@ -321,7 +325,7 @@ def kv_room(torch: Any, shape: Shape, device: str) -> int:
     return int((free - weights) * MEMORY_SHARE / per_token)
 
 
-def features(shape: Shape, batch: Batch) -> list[float]:
+def features(shape: Shape, batch: TimedBatch) -> list[float]:
     """What each coefficient of the fit is multiplied by."""
     missed = 1 - shape.experts_per_token / shape.experts
     return [
@@ -339,7 +343,7 @@ SMALLEST_S = 1e-18
 """Instead of zero where a profile needs a positive number."""
 
 
-def fit(shape: Shape, points: Sequence[tuple[Batch, float]]) -> dict[str, float]:
+def fit(shape: Shape, points: Sequence[tuple[TimedBatch, float]]) -> dict[str, float]:
     """Coefficients, none negative, that minimize the squares of relative errors."""
     import numpy as np
     from scipy.optimize import nnls
@@ -354,7 +358,9 @@ def fit(shape: Shape, points: Sequence[tuple[Batch, float]]) -> dict[str, float]
     return dict(zip(COEFFICIENTS, (float(c) for c in solution / size), strict=True))
 
 
-def residual(shape: Shape, coefficients: dict[str, float], batch: Batch, seconds: float) -> float:
+def residual(
+    shape: Shape, coefficients: dict[str, float], batch: TimedBatch, seconds: float
+) -> float:
     """Fit over measured, minus 1."""
     values = zip(coefficients.values(), features(shape, batch), strict=True)
     return sum(c * f for c, f in values) / seconds - 1
@@ -365,7 +371,7 @@ def profile_toml(
     shape: Shape,
     gpu: dict[str, str],
     coefficients: dict[str, float],
-    points: Sequence[tuple[Batch, float]],
+    points: Sequence[tuple[TimedBatch, float]],
 ) -> str:
     """A profile that `marsbench hardware show --hardware` reads."""
     lines = [f'precision = "bf16"\nnote = "{gpu["note"]}"']

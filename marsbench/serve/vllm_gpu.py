@@ -21,7 +21,7 @@ from vllm.v1.worker.worker_base import CompilationTimes
 from marsbench.clock import monotonic
 from marsbench.core.hardware.batch import Work, batch_seconds
 from marsbench.serve.emulated import emulated_hardware
-from marsbench.serve.replies import Asked, Reply, load_script
+from marsbench.serve.replies import Reply, ScriptedRequest, load_script
 
 LAYOUT = "LBHNC"  # of KV blocks that nobody lays out
 MEMORY_BYTES = 2**50  # never asked for: the number of blocks is given
@@ -95,7 +95,7 @@ class Gpu(Executor):
 
     def _reply(self, new: Any) -> Reply:
         params, prompt = new.sampling_params, new.prompt_token_ids
-        asked = Asked(new.req_id, prompt, params.max_tokens, params.extra_args or {})
+        asked = ScriptedRequest(new.req_id, prompt, params.max_tokens, params.extra_args or {})
         given = None if self._script is None else self._script.tokens(asked)
         room = self.model_config.max_model_len - len(prompt)
         return Reply(asked, given, limited=params.max_tokens < room or params.ignore_eos)

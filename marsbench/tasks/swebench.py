@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.errors import UsageError
-from marsbench.tasks.task import Check, Task
+from marsbench.tasks.task import Task, TaskCheck
 
 NEEDED = ("instance_id", "repo", "base_commit", "problem_statement")
 SPLIT = "test"
@@ -56,7 +56,7 @@ def task_of_row(row: Mapping[str, Any]) -> Task:
         prompt=row["problem_statement"],
         repository=_address(row["repo"]),
         commit=row["base_commit"],
-        check=Check(
+        check=TaskCheck(
             command=row.get("test_command") or _pytest(row),
             patch=row.get("test_patch") or "",
             time_s=TIME_S,

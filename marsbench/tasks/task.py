@@ -32,7 +32,7 @@ class Setup(_Strict):
     command: str
 
 
-class Check(_Strict):
+class TaskCheck(_Strict):
     """How to see whether the task was done: the command exits with 0.
 
     It runs in a copy of the workspace with `files` written over it, which the agent never sees.
@@ -47,7 +47,7 @@ class Check(_Strict):
     memory_mb: Annotated[int, Field(ge=16)] = 1024
 
 
-class Step(_Strict):
+class PlayerStep(_Strict):
     """One thing that the rule-based player does to solve a task.
 
     Either a command (`run`), or a new file (`path`) with its `text`, or a change of one from `old`
@@ -70,12 +70,12 @@ class Step(_Strict):
         return self
 
 
-class Player(_Strict):
+class PlayerRules(_Strict):
     """The rules of the player for one task: what to read, what to try, the steps, the test."""
 
     look: tuple[InnerPath, ...] = ()
     try_: Annotated[str, Field(alias="try")] = ""
-    steps: tuple[Step, ...]
+    steps: tuple[PlayerStep, ...]
     test: str
 
 
@@ -88,13 +88,13 @@ class Task(_Strict):
 
     id: Name
     prompt: Annotated[str, Field(min_length=1)]
-    check: Check
+    check: TaskCheck
     kind: str = "task"
     files: Mapping[InnerPath, str] = Field(default_factory=dict)
     setup: Setup | None = None
     repository: str | None = None
     commit: str | None = None
-    player: Player | None = None
+    player: PlayerRules | None = None
 
     @model_validator(mode="after")
     def _has_one_repository(self) -> Self:

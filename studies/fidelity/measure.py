@@ -20,7 +20,7 @@ from marsbench.errors import RunFailedError
 from marsbench.patience import await_end
 from marsbench.serve.emulated import emulated_hardware
 from marsbench.serve.plan import ServeRequest
-from marsbench.serve.server import Server, serving
+from marsbench.serve.server import VllmServer, serving
 from marsbench.wall.live.options import LiveOptions
 from marsbench_backends.admission import Admission
 
@@ -127,7 +127,7 @@ def served(choice: Choice, case: Case, folder: Path, record: Path) -> tuple[Path
 
 
 @contextmanager
-def _gateway(choice: Choice, case: Case, server: Server) -> Iterator[str]:
+def _gateway(choice: Choice, case: Case, server: VllmServer) -> Iterator[str]:
     """The backend's admission controller in front of the server, as a process of its own."""
     told = {"backend": choice.name, "upstream": server.url, "port": 0, "speed": case.speed}
     options = [part for name, value in told.items() for part in (f"--{name}", str(value))]

@@ -16,7 +16,7 @@ from agents.world import play, replayed
 from marsbench.core.events import GpuEnd, GpuSubmit, RoundReady, SessionEnded, ToolEnd, ToolStart
 from marsbench.core.workload.make import Knobs
 from marsbench.errors import UsageError
-from marsbench.model.chat import Answer, Asked, Call
+from marsbench.model.chat import Answer, ChatRequest, FunctionCall
 from marsbench.model.recording import load_recordings
 from marsbench.tasks.tokens import count_tokens
 from marsbench.wall.agents.agents import WORKER
@@ -110,10 +110,10 @@ class Trouble:
     def __init__(self) -> None:
         self._replay = replayed()
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: ChatRequest) -> Answer:
         if asked.task == "sleepy":
             command = {"command": "sleep 987.25", "summary": "s", "security_risk": "LOW"}
-            return Answer("", (Call("terminal", command),), 5)
+            return Answer("", (FunctionCall("terminal", command),), 5)
         return await self._replay.answer(asked)
 
 

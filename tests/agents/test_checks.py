@@ -9,13 +9,13 @@ import pytest
 from marsbench.patience import processes
 from marsbench.tasks.check import check_task
 from marsbench.tasks.commands import run_limited
-from marsbench.tasks.task import Check, Task
+from marsbench.tasks.task import Task, TaskCheck
 from marsbench.tasks.workspace import make_workspace
 from waits import until
 
 
 def task(command: str, **check: object) -> Task:
-    limits = Check.model_validate({"command": command, "time_s": 3600, **check})
+    limits = TaskCheck.model_validate({"command": command, "time_s": 3600, **check})
     return Task(id="t", prompt="x", files={"a.txt": "a\n"}, check=limits)
 
 

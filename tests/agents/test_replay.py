@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 
 from marsbench.errors import UsageError
-from marsbench.model.chat import Answer, Asked, Call, RefusedError
-from marsbench.model.models import ChatEndpoint, Recorder, Replay
+from marsbench.model.chat import Answer, ChatRequest, FunctionCall, RefusedError
+from marsbench.model.models import ChatEndpoint, RecordingModel, Replay
 from marsbench.model.normal import heard, normal, workspace_of
 from marsbench.model.player import RulePlayer
 from marsbench.model.recording import Recording, load_recordings
@@ -33,8 +33,8 @@ def first(workspace: str = "/w/1", digest: str = "") -> list[dict[str, Any]]:
     ]
 
 
-def asked(messages: list[dict[str, Any]], task: str = TASK.id) -> Asked:
-    return Asked("s", task, messages, {"messages": messages})
+def asked(messages: list[dict[str, Any]], task: str = TASK.id) -> ChatRequest:
+    return ChatRequest("s", task, messages, {"messages": messages})
 
 
 def then(messages: list[dict[str, Any]], output: str) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def then(messages: list[dict[str, Any]], output: str) -> list[dict[str, Any]]:
 
 
 def answered(text: str, path: str = "/w/1/pages.py") -> Answer:
-    return Answer(text, (Call("file_editor", {"command": "view", "path": path}),), 33)
+    return Answer(text, (FunctionCall("file_editor", {"command": "view", "path": path}),), 33)
 
 
 def recording() -> Recording:
@@ -154,7 +154,7 @@ def test_what_a_model_answered_is_recorded_and_replayed(tmp_path: Path) -> None:
             http_client() as http,
             serving(ChatServer(RulePlayer(TASKS)), "127.0.0.1", 0) as m,
         ):
-            recorder = Recorder(ChatEndpoint(http, m), "rules", tmp_path)
+            recorder = RecordingModel(ChatEndpoint(http, m), "rules", tmp_path)
             async with serving(ChatServer(recorder), "127.0.0.1", 0) as url:
                 status, first_text = await ask(url, first())
                 assert status == 200

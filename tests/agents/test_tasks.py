@@ -9,7 +9,7 @@ import pytest
 from marsbench.tasks.check import check_task
 from marsbench.tasks.commands import run_limited
 from marsbench.tasks.files import shipped_tasks
-from marsbench.tasks.task import Step, Task
+from marsbench.tasks.task import PlayerStep, Task
 from marsbench.tasks.workspace import git, make_workspace
 
 TASKS = {task.id: task for task in shipped_tasks()}
@@ -22,7 +22,7 @@ def solve(task: Task, workspace: Path) -> None:
         take(step, workspace)
 
 
-def take(step: Step, workspace: Path) -> None:
+def take(step: PlayerStep, workspace: Path) -> None:
     if step.run is not None:
         assert run_limited(step.run, workspace, 30, 1024).code == 0
         return

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from marsbench.model.chat import Answer, Asked, Call, RefusedError
+from marsbench.model.chat import Answer, ChatRequest, FunctionCall, RefusedError
 from marsbench.model.server import http_client
-from marsbench.model.upstream import Upstream
+from marsbench.model.upstream import BackingServer
 from marsbench.tasks.tokens import token_ids
 
 GENERATED = [200, 201, 202]
 SYSTEM, USER = {"role": "system", "content": "s" * 40}, {"role": "user", "content": "hello you"}
-CALL = (Call("terminal", {"command": "ls"}),)
+CALL = (FunctionCall("terminal", {"command": "ls"}),)
 
 
 class Server:
@@ -38,11 +38,11 @@ class Server:
         return web.json_response(body, status=self.status)
 
 
-def chat(*messages: dict[str, Any]) -> Asked:
-    return Asked("s-1", "t", messages, {"tools": [{"name": "terminal"}]})
+def chat(*messages: dict[str, Any]) -> ChatRequest:
+    return ChatRequest("s-1", "t", messages, {"tools": [{"name": "terminal"}]})
 
 
-def worked(server: Server, *asked: tuple[Asked, Answer]) -> list[Answer]:
+def worked(server: Server, *asked: tuple[ChatRequest, Answer]) -> list[Answer]:
     async def story() -> list[Answer]:
         app = web.Application()
         app.router.add_post("/v1/completions", server.complete)
@@ -52,7 +52,7 @@ def worked(server: Server, *asked: tuple[Asked, Answer]) -> list[Answer]:
         port = runner.addresses[0][1]
         try:
             async with http_client() as http:
-                upstream = Upstream(http, f"http://127.0.0.1:{port}/v1", "m")
+                upstream = BackingServer(http, f"http://127.0.0.1:{port}/v1", "m")
                 return [await upstream.work(*one) for one in asked]
         finally:
             await runner.cleanup()
@@ -63,7 +63,7 @@ def worked(server: Server, *asked: tuple[Asked, Answer]) -> list[Answer]:
 FIRST = chat(SYSTEM, USER)
 SECOND = chat(SYSTEM, USER, {"role": "assistant", "content": "words"},
               {"role": "tool", "content": "files"})  # fmt: skip
-ROUND, LAST = Answer("words", CALL, 3), Answer("bye", (Call("finish", {}),), 3)
+ROUND, LAST = Answer("words", CALL, 3), Answer("bye", (FunctionCall("finish", {}),), 3)
 
 
 def test_the_server_is_asked_for_exactly_the_recorded_length_in_the_same_session() -> None:

@@ -15,7 +15,7 @@ from marsbench.core.request import RunRequest
 from marsbench.core.runs import RunFolder, RunSummary
 from marsbench.core.workload.make import Knobs
 from marsbench.engines import run
-from marsbench.model.chat import Answer, Asked
+from marsbench.model.chat import Answer, ChatRequest
 from marsbench.model.models import Model, Replay
 from marsbench.model.recording import Recording, load_recordings
 from marsbench.model.server import ChatServer, serving
@@ -31,7 +31,7 @@ class Watched:
         self.sessions: list[str] = []
         self.bodies: list[Mapping[str, Any]] = []
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: ChatRequest) -> Answer:
         self.sessions.append(asked.session)
         self.bodies.append(asked.body)
         return await self._model.answer(asked)

@@ -20,7 +20,7 @@ from marsbench.core.backends import choose
 from marsbench.core.settings import EngineSettings
 from marsbench.gateway.server import Config, Gateway, start
 from marsbench.serve.plan import ServeRequest
-from marsbench.serve.server import Server, serving
+from marsbench.serve.server import VllmServer, serving
 from waits import turns
 
 pytestmark = [pytest.mark.live, pytest.mark.vllm]
@@ -29,7 +29,7 @@ COMPLETIONS = "/v1/completions"
 
 
 @pytest.fixture(scope="module")
-def vllm() -> Iterator[Server]:
+def vllm() -> Iterator[VllmServer]:
     settings = EngineSettings(kv_blocks=BLOCKS)
     request = ServeRequest(
         choose("fcfs"), emulate="h200:qwen3-coder-30b", speed=SPEED, settings=settings
@@ -39,7 +39,7 @@ def vllm() -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def before(vllm: Server, backend: str, *assignments: str) -> AsyncIterator[World]:
+async def before(vllm: VllmServer, backend: str, *assignments: str) -> AsyncIterator[World]:
     config = Config(choose(backend, assignments), vllm.url, port=0, speed=SPEED, grace_s=0.1)
     gateway = Gateway(config)
     runner, url = await start(gateway)
@@ -50,7 +50,7 @@ async def before(vllm: Server, backend: str, *assignments: str) -> AsyncIterator
         await runner.cleanup()
 
 
-def body(vllm: Server, session: str, prompt: str, tokens: int = 8) -> dict[str, object]:
+def body(vllm: VllmServer, session: str, prompt: str, tokens: int = 8) -> dict[str, object]:
     name = vllm.request.served_name
     asked = {"model": name, "prompt": prompt, "max_tokens": tokens, "stream": True}
     return {**asked, "session_id": session}
@@ -72,7 +72,7 @@ async def running(w: World) -> float:
         return float(found[1])
 
 
-def test_sessions_take_turns_and_get_what_the_server_says(vllm: Server) -> None:
+def test_sessions_take_turns_and_get_what_the_server_says(vllm: VllmServer) -> None:
     async def agent(w: World, name: str) -> list[str]:
         first = await text(w, w.url, body(vllm, name, f"{name} begins"))
         again = body(vllm, name, f"{name} begins {first} and goes on")
@@ -99,7 +99,7 @@ def test_sessions_take_turns_and_get_what_the_server_says(vllm: Server) -> None:
     play(story(), vllm.process)
 
 
-def test_pressure_is_what_the_server_says(vllm: Server) -> None:
+def test_pressure_is_what_the_server_says(vllm: VllmServer) -> None:
     async def story() -> None:
         async with before(vllm, "mars") as w:
             async with w.client.post(
@@ -119,7 +119,7 @@ def test_pressure_is_what_the_server_says(vllm: Server) -> None:
     play(story(), vllm.process)
 
 
-def test_when_the_server_dies_the_count_is_zero(vllm: Server) -> None:
+def test_when_the_server_dies_the_count_is_zero(vllm: VllmServer) -> None:
     async def story() -> None:
         async with before(vllm, "fcfs-cap", "cap=2") as w:
             long = body(vllm, "a", "x", tokens=20_000)

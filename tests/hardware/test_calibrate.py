@@ -15,7 +15,7 @@ from marsbench.serve.vllm_calibrate import (
     COEFFICIENTS,
     SHAPES,
     TINY_FACTOR,
-    Batch,
+    TimedBatch,
     features,
     fit,
     profile_toml,
@@ -84,8 +84,8 @@ def test_the_script_has_the_shapes_of_the_models_that_ship():
 
 
 def test_shrunk_batches_keep_what_they_have():
-    assert Batch(4, 1_024, 512, 0).shrunk(256) == Batch(4, 4, 2, 0)
-    assert Batch(chunk=10, prefix=1).shrunk(256) == Batch(chunk=1, prefix=1)
+    assert TimedBatch(4, 1_024, 512, 0).shrunk(256) == TimedBatch(4, 4, 2, 0)
+    assert TimedBatch(chunk=10, prefix=1).shrunk(256) == TimedBatch(chunk=1, prefix=1)
 
 
 @pytest.mark.vllm

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 
 from marsbench.core.session import Cut, Generate, Round, Session, ToolCall, play
-from marsbench.serve.server import Server
+from marsbench.serve.server import VllmServer
 from waits import bounded
 
 PREFIX_TOKENS = 512
@@ -37,7 +37,7 @@ def _session(name: str, number: int, rng: np.random.Generator) -> Session:
     return Session(name, tuple(rounds), arrival, prefix_group="g", prefix_tokens=PREFIX_TOKENS)
 
 
-def drive(server: Server, workload: list[Session]) -> list[dict[str, Any]]:
+def drive(server: VllmServer, workload: list[Session]) -> list[dict[str, Any]]:
     """Play them all; the usage that the server reports of each round."""
     request = server.request
     played = _drive(server.url, request.served_name, workload, request.speed)

@@ -9,7 +9,7 @@ import pytest
 
 from marsbench.clock import monotonic
 from marsbench.serve.emulated import emulated_hardware
-from marsbench.serve.replies import Asked
+from marsbench.serve.replies import ScriptedRequest
 
 pytestmark = pytest.mark.vllm
 
@@ -19,7 +19,7 @@ EMULATE = "h200:qwen3-coder-30b"
 class Script:
     """Replies with the session's name and round."""
 
-    def tokens(self, asked: Asked) -> list[int] | None:
+    def tokens(self, asked: ScriptedRequest) -> list[int] | None:
         return asked.facts.get("say")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from marsbench.serve.model_folder import END_OF_TURN, FIRST_BYTE, VOCABULARY, write_model
-from marsbench.serve.replies import UNASKED_TOKENS, Asked, Reply
+from marsbench.serve.replies import UNASKED_TOKENS, Reply, ScriptedRequest
 
 PROMPT = list(range(100, 300))
 CALL = {"id": "1", "type": "function", "function": {"name": "look", "arguments": {"at": 1}}}
@@ -54,7 +54,7 @@ def test_vllm_reads_the_end_of_turn_from_the_folder(tmp_path: Path) -> None:
 
 
 def reply(prompt: list[int] = PROMPT, given: Any = None, limited: bool = True) -> list[int]:
-    asked = Asked("r", prompt, 10, {})
+    asked = ScriptedRequest("r", prompt, 10, {})
     made = Reply(asked, given, limited)
     return [made.token(i) for i in range(UNASKED_TOKENS + 1)]
 

@@ -22,7 +22,7 @@ from marsbench.patience import Patience
 from marsbench.serve import server as module
 from marsbench.serve.log import reason
 from marsbench.serve.plan import ServeRequest
-from marsbench.serve.server import Server, await_health, ended_by_signals
+from marsbench.serve.server import VllmServer, await_health, ended_by_signals
 from waits import until
 
 psutil = pytest.importorskip("psutil")
@@ -49,7 +49,7 @@ def has_ended(process: Any) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def playing(code: str, folder: Path) -> Server:
+def playing(code: str, folder: Path) -> VllmServer:
     log, port = folder / "server.log", free_port()
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -59,7 +59,7 @@ def playing(code: str, folder: Path) -> Server:
             stderr=out,
             start_new_session=True,
         )
-    return Server(ServeRequest(choose("fcfs"), model="m"), process, port, log)
+    return VllmServer(ServeRequest(choose("fcfs"), model="m"), process, port, log)
 
 
 def free_port() -> int:

@@ -78,7 +78,7 @@ class NoNetwork:
         raise PermissionError(f"no network before the first agent: {event} {target}")
 
 
-class Recorder:
+class CallTimer:
     """Says when each round and tool call of one agent began and ended."""
 
     def __init__(self, channel: Channel, session: str) -> None:
@@ -135,7 +135,7 @@ def prepare_environment() -> None:
         os.environ["TIKTOKEN_CACHE_DIR"] = str(tokenizers)
 
 
-def measured_llm(recorder: Recorder, **options: Any) -> Any:
+def measured_llm(recorder: CallTimer, **options: Any) -> Any:
     """An OpenHands LLM whose calls are timed."""
     from openhands.sdk import LLM
 
@@ -176,14 +176,14 @@ def llm_options(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def time_tools(agent: Any, recorder: Recorder) -> None:
+def time_tools(agent: Any, recorder: CallTimer) -> None:
     """Wraps every tool's executor, so that a call's start and end are exact."""
     for name, tool in agent.tools_map.items():
         if tool.executor is not None:
             _time_executor(name, tool.executor, recorder)
 
 
-def _time_executor(name: str, executor: Any, recorder: Recorder) -> None:
+def _time_executor(name: str, executor: Any, recorder: CallTimer) -> None:
     plain = type(executor)
 
     def timed(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -192,7 +192,7 @@ def _time_executor(name: str, executor: Any, recorder: Recorder) -> None:
     executor.__class__ = type(plain.__name__, (plain,), {"__call__": timed})
 
 
-def converse(job: dict[str, Any], recorder: Recorder) -> str | None:
+def converse(job: dict[str, Any], recorder: CallTimer) -> str | None:
     """Runs one agent to its end; returns why it did not finish, or None when it did."""
     from openhands.sdk import Agent, Conversation, LocalWorkspace, Tool
     from openhands.sdk.conversation.exceptions import ConversationRunError
@@ -237,7 +237,7 @@ def play(job: dict[str, Any], channel: Channel) -> None:
     session = job["session"]
     channel.say("begin", session=session)
     try:
-        reason = converse(job, Recorder(channel, session))
+        reason = converse(job, CallTimer(channel, session))
     except Exception as error:  # whatever it is, this session failed by it and no other
         reason = f"{type(error).__name__}: {error}"
     channel.say("end", session=session, reason=None if reason is None else reason[:REASON_LIMIT])
@@ -315,7 +315,7 @@ def warm_up(network: NoNetwork) -> str | None:
                 "api_key": "x", "time_limit_s": 60, "max_rounds": 4, "max_input_tokens": 100_000,
                 "max_output_tokens": 100,
             }  # fmt: skip
-            return converse(job, Recorder(silent, session))
+            return converse(job, CallTimer(silent, session))
     finally:
         server.shutdown()
         server.server_close()
