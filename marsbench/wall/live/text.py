@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -22,7 +23,6 @@ CountLater = Callable[[str], Awaitable[int]]
 WORDS = (Path(__file__).parent / "words.txt").read_text(encoding="utf-8").split()
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FEWEST_UNITS = 16
-JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def server_units(server: Server) -> Units:
     """Units of the server's tokenizer, by its /tokenize. Raises UsageError when it has none."""
     try:
         with httpx.Client(timeout=ANSWER_S, headers=headers(), trust_env=False) as client:
-            return units(lambda text: _counted(_post(client, server, text)))
+            return units(lambda text: _counted(client.post(**_question(server, text))))
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise UsageError(
             f"{server.root} cannot count tokens (no /tokenize), so text of an exact length cannot "
@@ -60,20 +60,15 @@ def server_count(server: Server, client: httpx.AsyncClient) -> CountLater:
     """Counts by asking the server."""
 
     async def count(text: str) -> int:
-        url, body = _asked(server, text)
-        return _counted(await client.post(url, content=body, headers=headers()))
+        return _counted(await client.post(**_question(server, text), headers=headers()))
 
     return count
 
 
-def _post(client: httpx.Client, server: Server, text: str) -> httpx.Response:
-    url, body = _asked(server, text)
-    return client.post(url, content=body, headers=JSON)
-
-
-def _asked(server: Server, text: str) -> tuple[str, bytes]:
+def _question(server: Server, text: str) -> dict[str, Any]:
+    """What is posted to learn how many tokens the text is."""
     body = {"model": server.model, "prompt": text, "add_special_tokens": False}
-    return f"{server.root}/tokenize", json.dumps(body).encode()
+    return {"url": f"{server.root}/tokenize", "json": body}
 
 
 def _counted(answer: httpx.Response) -> int:
