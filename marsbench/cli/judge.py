@@ -33,20 +33,20 @@ def compare(
     as_json: opt.AsJson = False,
 ) -> None:
     """Hold runs against each other, paired by seed and session, with intervals."""
+    from marsbench.judge.compare import Figure
     from marsbench.judge.compare import compare as assembled
-    from marsbench.judge.compare import figure_of
-    from marsbench.judge.compare.show import as_json as one_line
+    from marsbench.judge.compare.documents import as_json as one_line
     from marsbench.judge.compare.show import render
     from marsbench.text.console import console
 
-    names = [figure_of(name).name for name in metric or ()]
+    figures = [Figure.parse(name) for name in metric or ()]
     found = assembled(
         runs, baseline=baseline, alphas=alpha, across=across or (), confidence=confidence
     )
     if as_json:
         typer.echo(one_line(found), nl=False)
     else:
-        render(found, names, console())
+        render(found, figures, console())
 
 
 def gate(
@@ -68,11 +68,11 @@ def gate(
     markdown: Annotated[Path | None, _option("FILE", "Write a summary")] = None,
 ) -> None:
     """Pass (0), fail (1) or inconclusive (2): is CANDIDATE as good as BASELINE? 3 is an error."""
-    from marsbench.judge.gate.command import Asked, decide, no_verdict_by_accident, show
+    from marsbench.judge.gate.command import GateOptions, decide, no_verdict_by_accident, show
 
-    asked = Asked(tuple(metric or ()), alpha, margin, confidence, rules, exact)
+    options = GateOptions(tuple(metric or ()), alpha, margin, confidence, rules, exact)
     with no_verdict_by_accident():
-        report = decide(baseline, candidate, asked, junit, markdown)
+        report = decide(baseline, candidate, options, junit, markdown)
         show(report, as_json)
     raise typer.Exit(report.exit_code)
 
@@ -110,8 +110,9 @@ def capacity(
 ) -> None:
     """The highest rate, or the fewest GPUs, at which a share of the sessions stays within α."""
     given = locals()
-    from marsbench.judge.sweep.asked import search_of, told
+    from marsbench.judge.sweep.answer import told
     from marsbench.judge.sweep.capacity import capacity as searched
+    from marsbench.judge.sweep.search import search_of
 
     path, answer = searched(search_of(given), output)
     typer.echo(told(answer, as_json))

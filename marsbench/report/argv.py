@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marsbench.core.runs.summary import CAP_SEARCH
-from marsbench.judge.compare.values import Source
+from marsbench.judge.compare.values import RunSource
 
 Words = tuple[str, ...]
 
@@ -22,7 +22,7 @@ HARDWARE = ("gpu", "model", "precision", "kv_dtype")
 WORKLOAD = ("arrivals", "tools", "prefixes")
 
 
-def options_of(source: Source) -> tuple[Words, ...]:
+def options_of(source: RunSource) -> tuple[Words, ...]:
     """The options, each with its value: as typed, else as the run's own settings tell them.
 
     A run that a sweep made, or an earlier marsbench, did not keep what was typed: a hardware
@@ -44,7 +44,7 @@ def _paired(words: Words) -> Iterator[Words]:
     yield pair
 
 
-def _told(source: Source) -> Iterator[Words]:
+def _told(source: RunSource) -> Iterator[Words]:
     meta = source.workload_meta
     yield from _given({"--backend": source.name, "--workload": source.place.workload})
     yield from _given({"--sessions": source.sessions, "--seed": source.seed})

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from marsbench.judge.compare.values import Source
+from marsbench.judge.compare.values import RunSource
 from marsbench.report.argv import options_of
 from marsbench.report.material import Material
 
@@ -21,14 +21,14 @@ def run_commands(material: Material) -> tuple[str, ...]:
     return (*sweeps, *(line for source in _single(material) for line in run_command(source)))
 
 
-def _single(material: Material) -> list[Source]:
+def _single(material: Material) -> list[RunSource]:
     """The runs that are of none of the sweeps."""
     folders = {sweep.path.resolve() for sweep in material.sweeps}
     sources = material.comparison.sources
     return [s for s in sources if Path(s.path).resolve().parent not in folders]
 
 
-def run_command(source: Source) -> tuple[str, ...]:
+def run_command(source: RunSource) -> tuple[str, ...]:
     """The command of one run, on lines that end between options."""
     options = (*options_of(source), ("-o", shown(Path(source.path))))
     return tuple(_folded("marsbench run", [shlex.join(words) for words in options]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from marsbench.judge.compare.caps import sentences
-from marsbench.judge.compare.figures import goodput_name
+from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.values import Difference
 from marsbench.judge.paper.claims import CLAIMS, OURS
@@ -17,7 +17,6 @@ from marsbench.report.material import Material
 from marsbench.report.spans import bracket_words, with_interval
 from marsbench.text.words import UNMEASURED, listed, percent, short
 
-LATENCY = "latency_mean_s"
 MISSED = ("partly", "not reached", "not exercised")
 """Verdicts that want a reason."""
 
@@ -107,7 +106,7 @@ def overview(material: Material) -> Table:
 def _overview(
     material: Material, place: Place, ratios: Mapping[tuple[Place, str], Difference]
 ) -> tuple[str, ...]:
-    matrix, goodput = material.matrix, goodput_name(material.alpha)
+    matrix, goodput = material.matrix, Figure("goodput", material.alpha)
     best = matrix.best(place, BASELINES, LATENCY)
     name = best.names[0] if best else UNMEASURED
     return (
@@ -120,7 +119,7 @@ def _overview(
     )
 
 
-def _differences(material: Material, figure: str) -> Iterator[Difference]:
+def _differences(material: Material, figure: Figure) -> Iterator[Difference]:
     return (row for row in material.against(MARS).differences if row.figure == figure)
 
 

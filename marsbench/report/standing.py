@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from marsbench.core.runs.summary import CAP_SEARCH
-from marsbench.judge.compare.figures import goodput_name
+from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
-from marsbench.judge.compare.ranking import LATENCY, Standing, is_ahead, ranking, standings
+from marsbench.judge.compare.ranking import Score, is_ahead, ranking, standings
 from marsbench.judge.compare.values import Difference
 from marsbench.judge.paper.systems import BOUND
 from marsbench.report.material import Material
@@ -19,7 +19,7 @@ class Field:
     """The backends of a place that one could choose, best first, and where each stands."""
 
     place: Place
-    standing: Mapping[str, Standing]
+    standing: Mapping[str, Score]
 
     @property
     def order(self) -> list[str]:
@@ -57,7 +57,7 @@ def choices(material: Material) -> list[str]:
 def fields(material: Material) -> list[Field]:
     """Every place at which backends can be ranked, as a choice between those that are choices."""
     able = set(choices(material))
-    good = goodput_name(material.alpha)
+    good = Figure("goodput", material.alpha)
     whole = {place: standings(material.matrix, place, good) for place in material.matrix.places}
     own = {p: {n: s for n, s in all_.items() if n in able} for p, all_ in whole.items()}
     return [Field(place, standing) for place, standing in own.items() if standing]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from marsbench.judge.compare.figures import goodput_name
+from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.values import Difference
 from marsbench.judge.intervals import fewest
@@ -16,7 +16,6 @@ from marsbench.report.standing import Field, against, bounds, choices, fields, l
 from marsbench.report.world import terms, world
 from marsbench.text.words import count, few, listed, percent, quoted, short, span, times
 
-LATENCY = "latency_mean_s"
 FEW = 3
 """So many places at which another is ahead are named."""
 
@@ -61,13 +60,13 @@ def _without_choice(material: Material, names: Sequence[str]) -> Iterator[str]:
 def _own(material: Material, name: str) -> str:
     """A backend's mean latency and goodput over all places."""
     means = _values(material, name, LATENCY)
-    goods = _values(material, name, goodput_name(material.alpha))
+    goods = _values(material, name, Figure("goodput", material.alpha))
     return (
         f"mean latency {span(means, short)} s, goodput({material.alpha:g}) {span(goods, percent)}"
     )
 
 
-def _values(material: Material, name: str, figure: str) -> list[float]:
+def _values(material: Material, name: str, figure: Figure) -> list[float]:
     values = (material.matrix.value(place, name, figure) for place in material.matrix.places)
     return [value for value in values if value is not None]
 
@@ -114,7 +113,7 @@ def _by_how_much(material: Material, best: str) -> str:
         return f"By how much: `{best}` and `{base}` were not run at one place."
     low, high = (pick(own, key=lambda r: r.ratio or 0.0) for pick in (min, max))
     told = _at(material, low) if len(own) == 1 else f"{_at(material, low)} to {_at(material, high)}"
-    good = goodput_name(material.alpha)
+    good = Figure("goodput", material.alpha)
     return (
         f"By how much: mean latency is {told} that of `{base}`; "
         f"goodput({material.alpha:g}) is {span(_values(material, best, good), percent)}, that of "

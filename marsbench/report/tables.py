@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from marsbench.judge.compare.caps import by_backend, in_words
-from marsbench.judge.compare.figures import goodput_name
+from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.tally import Carrier, tally
-from marsbench.judge.compare.values import Estimate, Fairness, Source
+from marsbench.judge.compare.values import Estimate, Fairness, RunSource
 from marsbench.judge.paper.part_tables import decision_rows
 from marsbench.report.document import Table
 from marsbench.report.material import Material, Regime, sheets
@@ -60,7 +60,7 @@ def _each_of(values: Iterable[object]) -> str:
     return listed(each([str(value) for value in values if value is not None]), most=4)
 
 
-def _gpu(source: Source) -> str | None:
+def _gpu(source: RunSource) -> str | None:
     hardware = source.hardware
     if not hardware:
         return None
@@ -69,14 +69,14 @@ def _gpu(source: Source) -> str | None:
     return f"{hardware.get('gpu')} ({stored})"
 
 
-def _cache(source: Source) -> str | None:
+def _cache(source: RunSource) -> str | None:
     size, blocks = source.settings.get("block_size"), source.settings.get("kv_blocks")
     if size is None or blocks is None:
         return None
     return f"{size * blocks:,} tokens in blocks of {size}"
 
 
-def _engine(source: Source) -> str | None:
+def _engine(source: RunSource) -> str | None:
     settings = source.settings
     budget, most = settings.get("max_num_batched_tokens"), settings.get("max_num_seqs")
     if budget is None:
@@ -84,14 +84,14 @@ def _engine(source: Source) -> str | None:
     return f"{source.place.engine}: {budget:,} tokens a step, {most} sequences"
 
 
-def _host(source: Source) -> str | None:
+def _host(source: RunSource) -> str | None:
     cores = source.settings.get("tool_cores")
     return None if cores is None else f"{cores} cores"
 
 
 def backends(material: Material) -> Table:
     """Who was compared: each label with what it is and what was set."""
-    runs: dict[str, list[Source]] = {}
+    runs: dict[str, list[RunSource]] = {}
     for source in material.comparison.sources:
         runs.setdefault(source.backend, []).append(source)
     plain = {label: own[0].params for label, own in runs.items() if label == own[0].name}
@@ -108,7 +108,7 @@ def backends(material: Material) -> Table:
     return Table(caption, ("label", "backend", "parameters"), rows, right=3)
 
 
-def _set(sources: Sequence[Source], plain: Mapping[str, Mapping[str, Any]]) -> str:
+def _set(sources: Sequence[RunSource], plain: Mapping[str, Mapping[str, Any]]) -> str:
     first = sources[0]
     own = plain.get(first.name)
     if first.backend != first.name and own is not None:
@@ -117,7 +117,7 @@ def _set(sources: Sequence[Source], plain: Mapping[str, Mapping[str, Any]]) -> s
     return listed([_told(name, sources) for name in first.params], most=3) or "none"
 
 
-def _told(name: str, sources: Sequence[Source]) -> str:
+def _told(name: str, sources: Sequence[RunSource]) -> str:
     """A parameter, with all its values where the runs of one backend differ in it."""
     values = each([_value(source.params.get(name)) for source in sources])
     return f"{name}={values[0]}" if len(values) == 1 else f"{name}={'|'.join(values)} by run"
@@ -194,21 +194,21 @@ def capacities(material: Material) -> Table:
 
 
 COLUMNS = {
-    "latency_mean_s": "mean s",
-    "latency_p95_s": "P95 s",
-    "latency_p99_s": "P99 s",
-    "slowdown_max": "worst ×",
-    "ttft_ready_first_p99_s": "ready 1st",
-    "ttft_ready_continuation_p99_s": "later",
-    "ttft_submit_first_p99_s": "submit 1st",
-    "ttft_submit_continuation_p99_s": "later",
-    "evicted_per_s": "evict/s",
-    "evicted_live_per_s": "of open",
-    "preemptions": "pre-empt",
-    "hit_rate": "hit rate",
-    "host_hit_rate": "of host",
-    "output_tokens_per_s": "output tok/s",
-    "computed_tokens_per_s": "comp. tok/s",
+    LATENCY: "mean s",
+    Figure("latency_p95_s"): "P95 s",
+    Figure("latency_p99_s"): "P99 s",
+    Figure("slowdown_max"): "worst ×",
+    Figure("ttft_ready_first_p99_s"): "ready 1st",
+    Figure("ttft_ready_continuation_p99_s"): "later",
+    Figure("ttft_submit_first_p99_s"): "submit 1st",
+    Figure("ttft_submit_continuation_p99_s"): "later",
+    Figure("evicted_per_s"): "evict/s",
+    Figure("evicted_live_per_s"): "of open",
+    Figure("preemptions"): "pre-empt",
+    Figure("hit_rate"): "hit rate",
+    Figure("host_hit_rate"): "of host",
+    Figure("output_tokens_per_s"): "output tok/s",
+    Figure("computed_tokens_per_s"): "comp. tok/s",
 }
 """The figures of the appendix, after the goodputs."""
 
@@ -220,7 +220,7 @@ MOST = 21
 def every_figure(material: Material, regime: Regime) -> Iterator[Table]:
     """All backends at all loads of a regime; goodput at many α is a table of its own."""
     alphas = sorted(material.comparison.alphas)
-    goods = {goodput_name(alpha): f"good ({alpha:g})" for alpha in alphas}
+    goods = {Figure("goodput", alpha): f"good ({alpha:g})" for alpha in alphas}
     if len(goods) + len(COLUMNS) + 2 > MOST:
         yield _figures(material, regime, goods)
         yield _figures(material, regime, COLUMNS)
@@ -228,10 +228,10 @@ def every_figure(material: Material, regime: Regime) -> Iterator[Table]:
         yield _figures(material, regime, {**goods, **COLUMNS})
 
 
-def _figures(material: Material, regime: Regime, columns: Mapping[str, str]) -> Table:
+def _figures(material: Material, regime: Regime, columns: Mapping[Figure, str]) -> Table:
     found = _estimates(material, regime.places, list(columns))
     rows = tuple(
-        (_at(place), backend, *(_cell(found.get((place, backend, name)), name) for name in columns))
+        (_at(place), backend, *(_cell(found.get((place, backend, name))) for name in columns))
         for place in regime.places
         for backend in material.looks
         if material.matrix.at(place, backend) is not None
@@ -246,8 +246,8 @@ def _figures(material: Material, regime: Regime, columns: Mapping[str, str]) -> 
 
 
 def _estimates(
-    material: Material, places: Sequence[Place], names: Sequence[str]
-) -> dict[tuple[Place, str, str], Estimate]:
+    material: Material, places: Sequence[Place], names: Sequence[Figure]
+) -> dict[tuple[Place, str, Figure], Estimate]:
     return {
         (row.place, row.backend, row.figure): row
         for row in material.comparison.estimates
@@ -261,11 +261,10 @@ def _at(place: Place) -> str:
     return UNMEASURED if place.rate is None else f"{place.rate:.4g}/s"
 
 
-def _cell(row: Estimate | None, name: str) -> str:
+def _cell(row: Estimate | None) -> str:
     if row is None:
         return UNMEASURED
-    is_share = name.startswith("goodput") or name.endswith("hit_rate")
-    return percent(row.mean) if is_share else short(row.mean)
+    return percent(row.mean) if row.figure.is_share else short(row.mean)
 
 
 def cautions(material: Material) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from marsbench.errors import MarsbenchError
 from marsbench.outputs import save_text
-from studies.calibration.document import FIGURES, document
+from studies.calibration.document import document
+from studies.calibration.effects import FIGURES
 from studies.calibration.pool import read_pool
 
 
@@ -17,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the document and, beside it, its rows as CSV."""
     given = _options().parse_args(arguments)
     try:
-        text, table = document(read_pool(given.folder, FIGURES))
+        text, table = document(read_pool(given.folder, tuple(FIGURES)))
     except MarsbenchError as error:
         sys.stderr.write(f"marsbench: {error}\n")
         return error.exit_code

@@ -6,11 +6,12 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from marsbench.judge.compare.figures import figure_of
-from marsbench.judge.gate.paired import two_sided
+from marsbench.judge.compare.figures import LATENCY, Figure
+from marsbench.judge.gate.change import two_sided
 from marsbench.judge.gate.rules import rule_of
 from marsbench.judge.gate.values import CONFIDENCE
 from marsbench.judge.intervals import FEWEST_SEEDS, dissent
+from studies.calibration.effects import FIGURES
 from studies.calibration.pool import HARMLESS, Pool
 from studies.calibration.rates import (
     DRAWS,
@@ -24,7 +25,6 @@ from studies.calibration.rates import (
     unpaired,
 )
 
-FIGURES = ("latency_mean_s", "latency_p95_s", "slowdown_mean", "goodput_2")
 MARGINS = ("5%", "2%")
 SEEDS = (5, 6, 8, 9, 10)
 TENTH = "+10 %"
@@ -111,7 +111,7 @@ def document(pool: Pool) -> tuple[str, str]:
         confidence=CONFIDENCE,
         tenth=f"`{TENTH}`",
         pairs=pool.pairs,
-        measured=pool.measured["latency_mean_s"],
+        measured=pool.measured[LATENCY],
         changes=_changes(pool),
         enough=_enough(pool, null, caught, sizes),
         null=_null_table(null),
@@ -152,11 +152,11 @@ def _changes(pool: Pool) -> str:
         cells = [f"{pool.change(v, figure):+.1%} (typical {pool.typical(v, figure):+.1%}, per seed "
                  f"{_scatter(pool, v, figure):.1%})" for v in pool.variations]  # fmt: skip
         spread = float(base.std(ddof=1) / base.mean())
-        lines.append((_label(figure), f"{base.mean():.4g}", f"{spread:.1%}", *cells))
+        lines.append((figure.label, f"{base.mean():.4g}", f"{spread:.1%}", *cells))
     return _markdown(lines)
 
 
-def _scatter(pool: Pool, variation: str, figure: str) -> float:
+def _scatter(pool: Pool, variation: str, figure: Figure) -> float:
     base, other = pool.base(figure), pool.figures[variation][figure]
     residuals = other - (1 + pool.change(variation, figure)) * base
     return float(residuals.std(ddof=1) / base.mean())
@@ -171,18 +171,18 @@ def _enough(pool: Pool, null: Sequence[Row], caught: Sequence[Row], sizes: Seque
         n = recommended(null, caught, figure, sizes)
         if n is None:
             change = pool.change(TENTH, figure)
-            lines.append((_label(figure), _estimated(pool, figure), "–", f"{change:+.1%}", "–"))
+            lines.append((figure.label, _estimated(pool, figure), "–", f"{change:+.1%}", "–"))
             continue
         (tenth,) = [r for r in caught if _is(r, figure, n) and r.case == TENTH]
         worst = max(r.failed for r in null if _is(r, figure, n) and r.case != OTHERS)
         assert tenth.change is not None
         lines.append(
-            (_label(figure), f"**{n}**", _rate(worst), f"{tenth.change:+.1%}", _rate(tenth.failed))
+            (figure.label, f"**{n}**", _rate(worst), f"{tenth.change:+.1%}", _rate(tenth.failed))
         )
     return _markdown(lines)
 
 
-def _estimated(pool: Pool, figure: str) -> str:
+def _estimated(pool: Pool, figure: Figure) -> str:
     """How many seeds it would take; the pool is too small to try.
 
     Seeds are counted, so the share of the pool's that changed by more than the margin says it all:
@@ -201,7 +201,7 @@ def _estimated(pool: Pool, figure: str) -> str:
 
 
 def recommended(
-    null: Sequence[Row], caught: Sequence[Row], figure: str, sizes: Sequence[int]
+    null: Sequence[Row], caught: Sequence[Row], figure: Figure, sizes: Sequence[int]
 ) -> int | None:
     """The fewest seeds from which on a figure's verdicts are as good as promised."""
     good = [
@@ -213,7 +213,7 @@ def recommended(
     return next((n for n in good if all(m in good for m in sizes if m >= n)), None)
 
 
-def _is(one: Row, figure: str, seeds: int) -> bool:
+def _is(one: Row, figure: Figure, seeds: int) -> bool:
     return (one.figure, one.seeds, one.margin) == (figure, seeds, MARGINS[0])
 
 
@@ -225,7 +225,7 @@ def _null_table(rows: Sequence[Row]) -> str:
     for i in range(0, len(rows), 3):
         first = rows[i]
         rates = [_rate(one.failed) for one in rows[i : i + 3]]
-        lines.append((_label(first.figure), first.margin, str(first.seeds), *rates))
+        lines.append((first.figure.label, first.margin, str(first.seeds), *rates))
     return _markdown(lines)
 
 
@@ -238,7 +238,7 @@ def _caught_table(rows: Sequence[Row]) -> str:
         assert one.change is not None
         cells = (_rate(one.failed), f"{one.inconclusive.share:.1%}", f"{one.passed.share:.1%}")
         change = f"{one.change:+.1%} (`{one.case}`)"
-        lines.append((_label(one.figure), change, one.margin, str(one.seeds), *cells))
+        lines.append((one.figure.label, change, one.margin, str(one.seeds), *cells))
     return _markdown(lines)
 
 
@@ -248,7 +248,7 @@ def _coverage_table(rows: Sequence[Coverage]) -> str:
     for r in rows:
         gate = "none" if r.gate is None else _rate(r.gate)
         cells = (gate, _rate(r.student), _rate(r.bootstrap))
-        lines.append((_label(r.figure), str(r.seeds), *cells))
+        lines.append((r.figure.label, str(r.seeds), *cells))
     return _markdown(lines)
 
 
@@ -263,10 +263,6 @@ def _csv(rows: Sequence[Row]) -> str:
         rates = [f"{x:.6g}" for v in verdicts for x in getattr(one, v)]
         writer.writerow([one.case, one.figure, one.margin, one.seeds, change, *rates])
     return text.getvalue()
-
-
-def _label(figure: str) -> str:
-    return figure_of(figure).label
 
 
 def _rate(one: Rate) -> str:

@@ -9,10 +9,14 @@ and how it differs between seeds and sessions is as it was found.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from marsbench.judge.compare.sessions import Sessions, statistics
+from marsbench.core.metrics.goodput import goodput
+from marsbench.core.metrics.percentiles import describe
+from marsbench.core.metrics.sessions import SessionRecord
+from marsbench.judge.compare.figures import LATENCY, Figure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,18 +27,22 @@ if TYPE_CHECKING:
 ALPHA = 2.0
 """Where goodput is taken: on this workload it moves at 2, and hardly at 3."""
 
-Columns = Mapping[str, "Floats"]
+Sessions = Sequence[SessionRecord]
+
+FIGURES: Mapping[Figure, Callable[[Sessions], float | None]] = {
+    LATENCY: lambda sessions: describe(s.completion_s for s in sessions)["mean"],
+    Figure("latency_p95_s"): lambda sessions: describe(s.completion_s for s in sessions)["p95"],
+    Figure("slowdown_mean"): lambda sessions: describe(s.slowdown for s in sessions)["mean"],
+    Figure("goodput", ALPHA): lambda sessions: goodput(sessions, ALPHA, None)["share"],
+}
+"""The figures that are of sessions alone, and so can be taken of sessions that nobody played."""
 
 
-def figures(runs: Sequence[Sessions], names: Sequence[str]) -> dict[str, Floats]:
-    """Figures that are of sessions, a number a run each."""
+def figures(runs: Sequence[Sessions], names: Sequence[Figure]) -> dict[Figure, Floats]:
+    """Figures of sessions, a number a run each; NaN where one has none."""
     import numpy as np
 
-    known = statistics((ALPHA,))
-    return {
-        name: np.array([float(known[name](run.latency_s, run.slowdown)) for run in runs])
-        for name in names
-    }
+    return {name: np.array([FIGURES[name](run) for run in runs], dtype=float) for name in names}
 
 
 def slowed(
@@ -44,10 +52,11 @@ def slowed(
     rng: np.random.Generator,
 ) -> list[Sessions]:
     """The runs with each session's latency changed so that their mean changes by `size`."""
-    drawn = [_excess(pairs, len(run.names), rng) for run in runs]
-    weight = math.fsum(float(run.latency_s.mean()) for run in runs)
-    parts = zip(runs, drawn, strict=True)
-    moved = math.fsum(float((run.latency_s * part).mean()) for run, part in parts)
+    latency = [_latency_s(run) for run in runs]
+    drawn = [_excess(pairs, len(run), rng) for run in runs]
+    weight = math.fsum(float(own.mean()) for own in latency)
+    parts = zip(latency, drawn, strict=True)
+    moved = math.fsum(float((own * part).mean()) for own, part in parts)
     stretch = size * weight / moved
     return [_times(run, 1 + stretch * part) for run, part in zip(runs, drawn, strict=True)]
 
@@ -57,11 +66,21 @@ def _excess(
 ) -> Floats:
     """By how much more than 1 the sessions of one real pair were slowed, in any order."""
     base, slower = pairs[int(rng.integers(len(pairs)))]
-    excess = slower.latency_s / base.latency_s - 1
+    excess = _latency_s(slower) / _latency_s(base) - 1
     return excess[rng.permutation(len(excess))[:number]]
 
 
-def _times(run: Sessions, factor: Floats) -> Sessions:
-    return Sessions(
-        run.names, run.tenants, run.latency_s * factor, run.slowdown * factor, run.tokens
-    )
+def _latency_s(sessions: Sessions) -> Floats:
+    import numpy as np
+
+    return np.array([s.completion_s for s in sessions], dtype=float)
+
+
+def _times(sessions: Sessions, factors: Floats) -> Sessions:
+    return [_slower(s, float(factor)) for s, factor in zip(sessions, factors, strict=True)]
+
+
+def _slower(session: SessionRecord, factor: float) -> SessionRecord:
+    times = session.completion_s, session.slowdown
+    completion_s, slowdown = (None if value is None else value * factor for value in times)
+    return replace(session, completion_s=completion_s, slowdown=slowdown)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marsbench.errors import UsageError
-from marsbench.judge.compare.read import Run, read
-from marsbench.judge.compare.sessions import Sessions
+from marsbench.judge.compare.figures import Figure
+from marsbench.judge.compare.read import ReadRun, read
 from studies.calibration.dice import dice
-from studies.calibration.effects import figures, slowed
+from studies.calibration.effects import Sessions, figures, slowed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,42 +39,42 @@ class Pool:
     code: tuple[str, ...]
     sessions: int
     seeds: tuple[int, ...]
-    figures: Mapping[str, Mapping[str, Floats]]
+    figures: Mapping[str, Mapping[Figure, Floats]]
     pairs: int
-    measured: Mapping[str, float]
+    measured: Mapping[Figure, float]
 
     @property
     def variations(self) -> list[str]:
         """All but the one that the others are held against."""
         return [name for name in self.figures if name != BASE]
 
-    def change(self, variation: str, figure: str) -> float:
+    def change(self, variation: str, figure: Figure) -> float:
         """The true change of the pool: its ratio of means, less 1."""
         return float(self.figures[variation][figure].mean() / self.base(figure).mean() - 1)
 
-    def typical(self, variation: str, figure: str) -> float:
+    def typical(self, variation: str, figure: Figure) -> float:
         """The median of the pool's paired changes."""
         import numpy as np
 
         return float(np.median(self.figures[variation][figure] / self.base(figure))) - 1
 
-    def beyond(self, variation: str, figure: str, margin: float) -> float:
+    def beyond(self, variation: str, figure: Figure, margin: float) -> float:
         """The share of seeds that changed by more than a margin, the way that all did."""
         way = 1 if self.change(variation, figure) > 0 else -1
         each = way * (self.figures[variation][figure] / self.base(figure) - 1)
         return float((each > margin).mean())
 
-    def base(self, figure: str) -> Floats:
+    def base(self, figure: Figure) -> Floats:
         """A figure of every seed on the GPU as it is."""
         return self.figures[BASE][figure]
 
 
-def read_pool(folder: Path, names: Sequence[str]) -> Pool:
+def read_pool(folder: Path, names: Sequence[Figure]) -> Pool:
     """The runs of a sweep at one place as a pool. Raises UsageError for one without enough runs."""
     runs = read([folder], ()).runs
     by: defaultdict[str, dict[int, Sessions]] = defaultdict(dict)
     for run in runs:
-        by[run.place.variation][run.source.seed or 0] = run.sessions
+        by[run.place.variation][run.source.seed or 0] = run.result.sessions
     seeds = sorted(by[BASE].keys() & by[HARMLESS].keys())
     paired = sorted(by[BASE].keys() & by[SLOWER].keys())
     if len(seeds) < FEWEST or len(paired) < FEWEST_PAIRS:
@@ -87,11 +87,11 @@ def read_pool(folder: Path, names: Sequence[str]) -> Pool:
 
 
 def _pool(
-    runs: Sequence[Run],
+    runs: Sequence[ReadRun],
     by: Mapping[str, Mapping[int, Sessions]],
     seeds: Sequence[int],
     paired: Sequence[int],
-    names: Sequence[str],
+    names: Sequence[Figure],
 ) -> Pool:
     base = [by[BASE][seed] for seed in seeds]
     pairs = [(by[BASE][seed], by[SLOWER][seed]) for seed in paired]
@@ -114,7 +114,10 @@ def _pool(
 
 
 def _sized(
-    base: Sequence[Sessions], pairs: Sequence[tuple[Sessions, Sessions]], figure: str, size: float
+    base: Sequence[Sessions],
+    pairs: Sequence[tuple[Sessions, Sessions]],
+    figure: Figure,
+    size: float,
 ) -> Floats:
     """The figure of all seeds when sessions are slowed until just it has got worse by `size`."""
 

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from marsbench.judge.compare.figures import Figure
+from marsbench.judge.gate.change import two_sided
 from marsbench.judge.gate.judge import verdict_of
-from marsbench.judge.gate.paired import two_sided
 from marsbench.judge.gate.values import CONFIDENCE, Rule, Verdict
 from studies.calibration.dice import dice
 from studies.calibration.pool import Pool
@@ -38,7 +39,7 @@ class Row(NamedTuple):
     draws in which there is none."""
 
     case: str
-    figure: str
+    figure: Figure
     margin: str
     seeds: int
     change: float | None
@@ -55,19 +56,19 @@ class Coverage(NamedTuple):
     """
 
     case: str
-    figure: str
+    figure: Figure
     seeds: int
     gate: Rate | None
     student: Rate
     bootstrap: Rate
 
 
-def slower(pool: Pool, variation: str, figure: str, seeds: int) -> Draw:
+def slower(pool: Pool, variation: str, figure: Figure, seeds: int) -> Draw:
     """Some seeds of the base beside the same seeds of a variation."""
     return _drawn(pool.base(figure), pool.figures[variation][figure], seeds)
 
 
-def swapped(pool: Pool, variation: str, figure: str, seeds: int) -> Draw:
+def swapped(pool: Pool, variation: str, figure: Figure, seeds: int) -> Draw:
     """The same, each pair turned round by a coin: noisy, and on average no change at all."""
     pick = slower(pool, variation, figure, seeds)
 
@@ -81,7 +82,7 @@ def swapped(pool: Pool, variation: str, figure: str, seeds: int) -> Draw:
     return draw
 
 
-def unpaired(pool: Pool, figure: str, seeds: int) -> Draw:
+def unpaired(pool: Pool, figure: Figure, seeds: int) -> Draw:
     """Some seeds of the base beside other seeds of the base: no change, and no pairing."""
     column = pool.base(figure)
 
@@ -111,7 +112,7 @@ def row(case: str, rule: Rule, seeds: int, draw: Draw, change: float | None) -> 
     return Row(case, rule.figure, str(rule.margin), seeds, change, *rates)
 
 
-def coverage(pool: Pool, variation: str, figure: str, seeds: int) -> Coverage:
+def coverage(pool: Pool, variation: str, figure: Figure, seeds: int) -> Coverage:
     """The gate's interval, Student's t and a percentile bootstrap against the truth of each.
 
     Seeds are drawn with replacement: the pool stands for all seeds that there are.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from marsbench.errors import UsageError
+from marsbench.judge.compare.figures import figures_of
 from marsbench.judge.compare.points import Matrix, place_of, points_of
 from marsbench.judge.compare.ranking import held, varied
 from marsbench.judge.compare.tally import Carrier, tally
@@ -100,7 +101,7 @@ held* when some did, but none that involves the first.
 def story(folders: Sequence[Path]) -> tuple[str, str]:
     """The comparison as Markdown and as CSV. Raises UsageError when nothing is there to compare."""
     results, facts = _read(folders)
-    matrix = Matrix(points_of(results))
+    matrix = matrix_of(results)
     text = STORY.format(
         **facts,
         reported=tables.reported(matrix),
@@ -124,7 +125,7 @@ def along(folders: Sequence[Path]) -> tuple[str, str]:
     Raises UsageError when it varies nothing but workloads, loads, backends and seeds.
     """
     results, facts = _read(folders)
-    matrix = Matrix(points_of(results))
+    matrix = matrix_of(results)
     dimensions = varied(matrix)
     if not dimensions:
         raise UsageError(
@@ -140,6 +141,16 @@ def along(folders: Sequence[Path]) -> tuple[str, str]:
         details=tables.details(matrix),
     )
     return text, tables.as_csv(matrix)
+
+
+def matrix_of(results: Sequence[Result]) -> Matrix:
+    """The runs of sweeps as points, by what their summaries say."""
+    return Matrix(
+        points_of(
+            ((place_of(run), str(run.place["backend"])), run.place["seed"], figures_of(run))
+            for run in results
+        )
+    )
 
 
 def _read(folders: Sequence[Path]) -> tuple[list[Result], dict[str, str]]:
@@ -160,7 +171,7 @@ def _read(folders: Sequence[Path]) -> tuple[list[Result], dict[str, str]]:
 
 
 def _carriers(results: Sequence[Result]) -> Iterator[Carrier]:
-    matrix = Matrix(points_of(results))
+    matrix = matrix_of(results)
     for result in results:
         where = matrix.title(place_of(result))
         yield Carrier(str(result.place["backend"]), where, result.summary["cautions"])

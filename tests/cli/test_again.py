@@ -21,7 +21,7 @@ from marsbench.core.request import RunRequest
 from marsbench.core.runs import RunConfig, RunFolder
 from marsbench.core.session import Round, Session
 from marsbench.core.workload.files import Workload, write_workload
-from marsbench.judge.compare.values import Source
+from marsbench.judge.compare.values import RunSource
 from marsbench.report.commands import WIDTH, run_command
 from marsbench.report.material import Material
 
@@ -97,13 +97,13 @@ def asked(marsbench: Marsbench, monkeypatch: pytest.MonkeyPatch, *words: str) ->
     return seen[0]
 
 
-def source_of(config: RunConfig, path: str = "run") -> Source:
+def source_of(config: RunConfig, path: str = "run") -> RunSource:
     """The run as a report has it; what a command does not need is left empty."""
     fields = ("params", "engine", "workload_hash", "workload_meta", "hardware", "settings")
     kept: dict[str, Any] = {name: getattr(config, name) for name in (*fields, "alphas", "asked")}
     rest: Any = {"place": None, "seed": None, "code": "", "sessions": 0}
     names = {"path": path, "backend": config.backend, "name": config.backend}
-    return Source(**kept, **rest, **names, valid=True, reasons=(), cautions=())
+    return RunSource(**kept, **rest, **names, valid=True, reasons=(), cautions=())
 
 
 def resolved(request: RunRequest) -> tuple[object, ...]:

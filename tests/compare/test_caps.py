@@ -11,7 +11,8 @@ from compare.builders import write_run
 from marsbench.judge.compare import compare
 from marsbench.judge.compare.caps import caps_in, sentences
 from marsbench.judge.compare.documents import record
-from marsbench.judge.compare.points import Matrix, Place, Point, Spread
+from marsbench.judge.compare.figures import CAP, CAP_SEARCHED
+from marsbench.judge.compare.points import Matrix, MatrixPoint, Place
 from marsbench.judge.compare.show import render
 from marsbench.judge.sweep.spec import find_sweep, read_sweep_file, sweep_names
 from marsbench.report.material import Material
@@ -71,7 +72,7 @@ def test_a_backend_of_ones_own_with_another_cap_is_none(tmp_path):
 def test_a_cap_is_searched_anew_where_the_world_is_varied():
     places = [Place("ilr-1", 1.2, None, "h200", "paper", name, "m") for name in ("base", "slow")]
     points = [
-        Point(place, "fcfs-cap", 1, {"cap": Spread(cap, cap, cap), "cap_searched": Spread(1, 1, 1)})
+        MatrixPoint(place, "fcfs-cap", (1,), ({CAP: cap, CAP_SEARCHED: 1.0},))
         for place, cap in zip(places, (5.0, 6.0), strict=True)
     ]
     assert list(sentences(caps_in(Matrix(points)))) == [

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from compare.builders import HARDWARE, seeds, write_run, write_sweep
 from marsbench.errors import UsageError
-from marsbench.judge.compare import compare, frame, traces
+from marsbench.judge.compare import Figure, compare, frame, traces
 from marsbench.judge.compare.documents import record
+from marsbench.judge.compare.figures import LATENCY
 from marsbench.judge.compare.show import render
-from marsbench.judge.gate import Rules, gate, rule_of
+from marsbench.judge.gate import GateRules, gate, rule_of
 from marsbench.judge.sweep.folder import write_json
 
 FAST, SLOW = {"a": 10.0, "b": 20.0}, {"a": 20.0, "b": 40.0}
@@ -21,7 +22,8 @@ TWO = {"fcfs": seeds(SLOW, {"a": 40.0, "b": 60.0}), "mars": seeds(FAST, {"a": 10
 
 
 def row(rows, backend, figure=None):
-    (found,) = [r for r in rows if r.backend == backend and getattr(r, "figure", None) == figure]
+    own = [r for r in rows if r.backend == backend]
+    (found,) = [r for r in own if figure is None or str(r.figure) == figure]
     return found
 
 
@@ -83,8 +85,8 @@ def test_compare_and_the_gate_say_better_by_the_same_seeds(tmp_path):
     for number in (5, 6):
         base = write_sweep(tmp_path / f"b{number}", {"fcfs": seeds(*[FAST] * number)})
         slow = write_sweep(tmp_path / f"s{number}", {"mars": seeds(*[SLOW] * number)})
-        (latency,) = [d for d in compare([base, slow]).differences if d.figure == "latency_mean_s"]
-        verdict = gate(base, slow, Rules((rule_of("latency", "0%"),))).verdict
+        (latency,) = [d for d in compare([base, slow]).differences if d.figure == LATENCY]
+        verdict = gate(base, slow, GateRules((rule_of("latency", "0%"),))).verdict
         expected = {5: ("unclear", "inconclusive"), 6: ("worse", "fail")}
         assert (latency.standing, verdict) == expected[number]
 
@@ -292,7 +294,7 @@ def test_the_tables_fit_a_narrow_screen(tmp_path):
 
 def test_named_metrics_are_shown_instead(found):
     console = Console(width=80, file=io.StringIO())
-    render(found, ["slowdown_max"], console)
+    render(found, [Figure("slowdown_max")], console)
     text = console.file.getvalue()
     assert "worst slowdown" in text
     assert "mean latency" not in text

@@ -8,9 +8,13 @@ import pytest
 
 from marsbench.core.events import Evicted, SwappedIn, SwappedOut
 from marsbench.core.runs import RunConfig, RunFolder
-from marsbench.judge.compare.figures import computed_tokens_per_s, figures_of
+from marsbench.errors import UsageError
+from marsbench.judge.compare.figures import Figure, figures_of
+from marsbench.judge.compare.kinds import KINDS, Kind
 from marsbench.judge.sweep.folder import Result
 from metrics.story import a_round, a_session, told
+
+COMPUTED = Figure("computed_tokens_per_s")
 
 
 def result(folder, *events, block_size=64):
@@ -26,19 +30,23 @@ def result(folder, *events, block_size=64):
 def test_evictions_are_in_the_papers_blocks(tmp_path):
     lost = [Evicted(1.0, "a", 5), Evicted(90.0, "a", 10)]
     figures = figures_of(result(tmp_path, a_session("a", 0.0, 100.0), lost))
-    assert figures["evicted_per_s"] == pytest.approx(15 * 4 / 100)
-    assert figures["evicted_peak_per_s"] == 40
-    assert figures["evicted_live_quarter_1_per_s"] == pytest.approx(5 * 4 / 25)
-    assert figures["evicted_live_quarter_2_per_s"] == 0
+    assert figures[Figure("evicted_per_s")] == pytest.approx(15 * 4 / 100)
+    assert figures[Figure("evicted_peak_per_s")] == 40
+    assert figures[Figure("evicted_live_quarter_1_per_s")] == pytest.approx(5 * 4 / 25)
+    assert figures[Figure("evicted_live_quarter_2_per_s")] == 0
 
 
 def test_what_is_swapped_is_in_no_eviction_figure(tmp_path):
     moved = [SwappedOut(1.0, "a", 100), Evicted(1.0, "a", 5), SwappedIn(2.0, "a", 0, 100)]
     figures = figures_of(result(tmp_path, a_session("a", 0.0, 100.0), moved))
-    assert figures["evicted_per_s"] == figures["evicted_live_per_s"] == pytest.approx(0.2)
-    assert figures["evicted_peak_per_s"] == 20
-    assert figures["evicted_live_quarter_1_per_s"] == pytest.approx(0.8)
-    assert figures["swapped_out_per_s"] == pytest.approx(100 * 4 / 100)
+    assert (
+        figures[Figure("evicted_per_s")]
+        == figures[Figure("evicted_live_per_s")]
+        == pytest.approx(0.2)
+    )
+    assert figures[Figure("evicted_peak_per_s")] == 20
+    assert figures[Figure("evicted_live_quarter_1_per_s")] == pytest.approx(0.8)
+    assert figures[Figure("swapped_out_per_s")] == pytest.approx(100 * 4 / 100)
 
 
 def test_tokens_from_host_memory_are_neither_computed_nor_hits_on_the_gpu(tmp_path):
@@ -49,10 +57,10 @@ def test_tokens_from_host_memory_are_neither_computed_nor_hits_on_the_gpu(tmp_pa
     )
     recomputed = result(tmp_path / "one", a_session("a", 0.0, 10.0, rounds=[*one, *two]))
     loaded = result(tmp_path / "two", a_session("a", 0.0, 10.0, rounds=[*one, *again]))
-    assert computed_tokens_per_s(recomputed.summary) == pytest.approx((160 + 180 + 80) / 10)
-    assert computed_tokens_per_s(loaded.summary) == pytest.approx((160 + 80 + 80) / 10)
+    assert figures_of(recomputed)[COMPUTED] == pytest.approx((160 + 180 + 80) / 10)
+    assert figures_of(loaded)[COMPUTED] == pytest.approx((160 + 80 + 80) / 10)
     figures = figures_of(loaded)
-    assert (figures["hit_rate"], figures["host_hit_rate"]) == (0.1, 0.5)
+    assert (figures[Figure("hit_rate")], figures[Figure("host_hit_rate")]) == (0.1, 0.5)
 
 
 def test_a_run_of_before_swaps_were_told_apart_has_its_figures(tmp_path):
@@ -65,12 +73,66 @@ def test_a_run_of_before_swaps_were_told_apart_has_its_figures(tmp_path):
     path.write_text(json.dumps(old))
     (path.parent / "files.json").unlink()
     figures = figures_of(Result({}, found.run, found.run.summary()))
-    assert figures["computed_tokens_per_s"] == pytest.approx((100 + 40) / 10)
-    assert figures["host_hit_rate"] is None
-    assert "swapped_out_per_s" not in figures
+    assert figures[COMPUTED] == pytest.approx((100 + 40) / 10)
+    assert figures[Figure("host_hit_rate")] is None
+    assert Figure("swapped_out_per_s") not in figures
 
 
 def test_cached_prompt_tokens_are_not_computed(tmp_path):
     one = a_round("a", 0, first=5.0, end=10.0, prompt=160, output=40, cached=60)
-    summary = result(tmp_path, a_session("a", 0.0, 10.0, rounds=one)).summary
-    assert computed_tokens_per_s(summary) == pytest.approx((100 + 40) / 10)
+    figures = figures_of(result(tmp_path, a_session("a", 0.0, 10.0, rounds=one)))
+    assert figures[COMPUTED] == pytest.approx((100 + 40) / 10)
+
+
+@pytest.mark.parametrize(
+    ("typed", "figure", "label"),
+    [
+        ("latency_mean_s", Figure("latency_mean_s"), "mean latency"),
+        ("goodput_3", Figure("goodput", 3.0), "goodput(3)"),
+        ("goodput_1.5", Figure("goodput", 1.5), "goodput(1.5)"),
+        ("goodput_rate_2", Figure("goodput_rate", 2.0), "goodput(2) a second"),
+        ("goodput_area", Figure("goodput_area"), "goodput over α, area"),
+    ],
+)
+def test_a_figure_is_typed_as_it_is_printed(typed, figure, label):
+    assert (Figure.parse(typed), str(figure), figure.label) == (figure, typed, label)
+
+
+@pytest.mark.parametrize("typed", ["goodput_3.0", "goodput_03", "goodput_3."])
+def test_one_alpha_is_one_figure_however_it_is_typed(typed):
+    assert Figure.parse(typed) == Figure("goodput", 3.0)
+
+
+@pytest.mark.parametrize("typed", ["goodput", "goodput_", "goodput_x", "goodput_.", "latency_3"])
+def test_what_is_no_figure_is_refused_with_those_that_are(typed):
+    with pytest.raises(UsageError, match=r"Unknown metric .* Known: admission_wait_mean_s, cap"):
+        Figure.parse(typed)
+
+
+def test_goodput_at_any_alpha_is_that_of_a_run_that_took_it(tmp_path):
+    """However many sessions there are: a share times their number is not always a whole number."""
+    events = [a_session(f"s{n:02}", 0.0, 10.0 + n) for n in range(49)]
+    ideal = dict.fromkeys((f"s{n:02}" for n in range(49)), 10.0)
+    config = RunConfig(backend="fcfs", workload="w", workload_hash="1", alphas=(1.0, 3.0))
+    with RunFolder.create(tmp_path / "run", config) as run:
+        for event in told(*events):
+            run.emit(event)
+        run.save_ideal(ideal)
+        summary = run.finish()
+    found = figures_of(Result({}, RunFolder.open(run.path), summary), (1.0, 3.0, 4.0))
+    for alpha in (1.0, 3.0):
+        good = summary["goodput"][f"{alpha:g}"]
+        assert found[Figure("goodput", alpha)] == good["share"]
+        assert found[Figure("goodput_rate", alpha)] == good["rate"]
+    assert found[Figure("goodput", 4.0)] == 31 / 49
+
+
+def test_a_figure_is_one_entry(monkeypatch, tmp_path):
+    """Of a kind that is only in the table everything is known: name, label, side, value."""
+    double = Kind("twice P50", "s", "lower", lambda run: 2 * run.summary["latency"]["p50"])
+    monkeypatch.setitem(KINDS, "latency_twice_s", double)
+    figure = Figure.parse("latency_twice_s")
+    assert (figure.label, figure.unit, figure.better, figure.is_share) == (
+        "twice P50", "s", "lower", False,
+    )  # fmt: skip
+    assert figures_of(result(tmp_path, a_session("a", 0.0, 30.0)))[figure] == 60.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.judge.compare.ranking import Standing, held, is_ahead, ranking, told, turned
+from marsbench.judge.compare.figures import LATENCY
+from marsbench.judge.compare.ranking import Score, held, is_ahead, ranking, told, turned
 from reproduce.builders import matrix, place, point
 
 
@@ -17,22 +18,22 @@ def at(variation, **standings):
 
 
 def test_goodput_ranks_and_latency_breaks_ties():
-    standing = {"a": Standing(0.5, 10), "b": Standing(0.9, 99), "c": Standing(0.5, 9)}
+    standing = {"a": Score(0.5, 10), "b": Score(0.9, 99), "c": Score(0.5, 9)}
     assert ranking(standing) == (("b",), ("c",), ("a",))
 
 
 def test_equals_are_level_whatever_their_names_or_last_bits():
-    standing = {"z": Standing(0.3, 10), "a": Standing(0.1 + 0.2, 10), "b": Standing(0.3, 11)}
+    standing = {"z": Score(0.3, 10), "a": Score(0.1 + 0.2, 10), "b": Score(0.3, 11)}
     assert 0.1 + 0.2 != 0.3
     assert told(ranking(standing)) == "a = z > b"
 
 
 def test_the_best_are_all_that_are_equal():
     here = [point(name, latency_mean_s=s) for name, s in {"a": 5.0, "b": 4.0, "c": 4.0}.items()]
-    found = matrix(here).best(place(), ("a", "b", "c"), "latency_mean_s")
+    found = matrix(here).best(place(), ("a", "b", "c"), LATENCY)
     assert (found.names, found.value, found.told) == (("b", "c"), 4.0, "b = c")
-    assert matrix(here).best(place(), ("a", "d"), "latency_mean_s").told == "a"
-    assert matrix(here).best(place(), ("d",), "latency_mean_s") is None
+    assert matrix(here).best(place(), ("a", "d"), LATENCY).told == "a"
+    assert matrix(here).best(place(), ("d",), LATENCY) is None
 
 
 def test_one_of_two_equal_winners_that_falls_back_turns_the_ranking():
@@ -53,13 +54,13 @@ def test_one_of_two_equal_winners_that_falls_back_turns_the_ranking():
     ],
 )
 def test_a_clear_lead_is_more_than_five_per_cent(a, b, ahead):
-    assert is_ahead(Standing(*a), Standing(*b)) is ahead
+    assert is_ahead(Score(*a), Score(*b)) is ahead
 
 
 def test_a_pair_has_turned_when_a_clear_lead_became_its_opposite():
-    base = {"a": Standing(0.9, 10), "b": Standing(0.5, 20)}
-    level = {"a": Standing(0.5, 20), "b": Standing(0.5, 20)}
-    other = {"a": Standing(0.5, 20), "b": Standing(0.9, 10)}
+    base = {"a": Score(0.9, 10), "b": Score(0.5, 20)}
+    level = {"a": Score(0.5, 20), "b": Score(0.5, 20)}
+    other = {"a": Score(0.5, 20), "b": Score(0.9, 10)}
     assert turned(base, level) == []
     assert turned(base, other) == [("a", "b")]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from compare.builders import HARDWARE, seeds, write_run, write_sweep
-from marsbench.judge.gate import GateError, Rules, gate, rule_of
+from marsbench.judge.gate import GateError, GateRules, gate, rule_of
 from marsbench.judge.gate.judge import holm, verdict_of, worst
 
 BASE = [{"a": 20.0, "b": 40.0 + n} for n in range(6)]
-LATENCY = Rules((rule_of("latency", "5%"),))
+LATENCY = GateRules((rule_of("latency", "5%"),))
 
 
 def times(factor, jitter=0.0):
@@ -56,25 +56,25 @@ def test_identical_runs_have_changed_by_exactly_nothing(sides):
 
 
 def test_identical_runs_pass_without_a_margin(sides):
-    rules = Rules((rule_of("latency", "0%"), rule_of("goodput", "0"), rule_of("makespan_s", 0)))
+    rules = GateRules((rule_of("latency", "0%"), rule_of("goodput", "0"), rule_of("makespan_s", 0)))
     assert gate(*sides(BASE), rules).verdict == "pass"
 
 
 def test_goodput_is_better_when_higher(sides):
     # Good are those within 3 × 10 s: one of two, then none.
     folders = sides(times(2.0))
-    (check,) = gate(*folders, Rules((rule_of("goodput", "5%", 3.0),))).checks
+    (check,) = gate(*folders, GateRules((rule_of("goodput", "5%", 3.0),))).checks
     assert (check.baseline, check.candidate, check.verdict) == (0.5, 0.0, "fail")
     assert check.change.value == -1.0
-    assert gate(*reversed(folders), Rules((rule_of("goodput", "0.1"),))).verdict == "pass"
+    assert gate(*reversed(folders), GateRules((rule_of("goodput", "0.1"),))).verdict == "pass"
 
 
 def test_an_absolute_margin_is_in_the_figures_unit(sides):
     folders = sides(times(1.2))
-    (check,) = gate(*folders, Rules((rule_of("latency", "7"),))).checks
+    (check,) = gate(*folders, GateRules((rule_of("latency", "7"),))).checks
     assert check.change.value == pytest.approx(0.2 * 31.25)
     assert check.verdict == "pass"
-    assert gate(*folders, Rules((rule_of("latency", "5.9"),))).verdict == "fail"
+    assert gate(*folders, GateRules((rule_of("latency", "5.9"),))).verdict == "fail"
 
 
 def test_another_backend_is_matched_by_place(sides):
@@ -95,7 +95,7 @@ def test_of_several_backends_each_meets_its_like(tmp_path):
 
 def test_a_share_of_nothing_is_no_margin(sides):
     folders = sides(BASE)
-    same = gate(*folders, Rules((rule_of("evicted_per_s"),)))
+    same = gate(*folders, GateRules((rule_of("evicted_per_s"),)))
     assert same.verdict == "pass"
     nothing, something = [0.0] * 6, [1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
     assert verdict_of(nothing, something, rule_of("evicted_per_s"), 0.95) == "inconclusive"
@@ -147,7 +147,7 @@ def test_many_checks_need_a_surer_fail(sides):
     folders = sides(times(1.2))
     assert gate(*folders, LATENCY).verdict == "fail"
     calm = tuple(rule_of("unfinished", margin) for margin in ("1", "2", "3", "4"))
-    report = gate(*folders, Rules((*LATENCY.rules, *calm)))
+    report = gate(*folders, GateRules((*LATENCY.rules, *calm)))
     assert report.checks[0].verdict == "inconclusive"
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from marsbench.errors import UsageError
-from marsbench.judge.gate import Margin, Rule, Rules, parse_margin, read_rules, rule_of
+from marsbench.judge.compare.figures import GOODPUT, LATENCY, Figure
+from marsbench.judge.gate import GateRules, Margin, Rule, parse_margin, read_rules, rule_of
 
 FILE = """
 alpha = 2
@@ -45,9 +46,9 @@ def test_what_is_no_margin_is_refused(text):
 
 
 def test_short_names_stand_for_figures():
-    assert rule_of("goodput", alpha=1.5).figure == "goodput_1.5"
-    assert rule_of("goodput_rate").figure == "goodput_rate_3"
-    assert rule_of("latency") == Rule("latency_mean_s", "lower", Margin(0.05, relative=True))
+    assert rule_of("goodput", alpha=1.5).figure == Figure("goodput", 1.5)
+    assert rule_of("goodput_rate").figure == Figure("goodput_rate", 3.0)
+    assert rule_of("latency") == Rule(LATENCY, "lower", Margin(0.05, relative=True))
 
 
 @pytest.mark.parametrize(
@@ -59,12 +60,18 @@ def test_what_is_no_figure_is_refused(metric, told):
         rule_of(metric)
 
 
+@pytest.mark.parametrize("metric", ["goodput_0.5", "goodput_rate_0.5"])
+def test_an_alpha_that_nobody_can_meet_is_refused_in_a_name_too(metric):
+    with pytest.raises(UsageError, match=r"alpha=0\.5"):
+        rule_of(metric)
+
+
 def test_a_file_of_rules(tmp_path):
-    assert read_rules(write(tmp_path, FILE)) == Rules(
+    assert read_rules(write(tmp_path, FILE)) == GateRules(
         (
-            Rule("goodput_2", "higher", Margin(0.05, relative=True)),
-            Rule("goodput_3", "higher", Margin(0.1, relative=True)),
-            Rule("preemptions", "lower", Margin(4.0, relative=False)),
+            Rule(Figure("goodput", 2.0), "higher", Margin(0.05, relative=True)),
+            Rule(GOODPUT, "higher", Margin(0.1, relative=True)),
+            Rule(Figure("preemptions"), "lower", Margin(4.0, relative=False)),
         ),
         0.9,
     )

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from marsbench.judge.compare.figures import LATENCY
 from marsbench.judge.compare.points import Matrix
 from marsbench.judge.compare.values import CdfPoint
 from marsbench.report.axes import log_scale
@@ -68,7 +69,7 @@ def test_what_is_drawn_is_what_was_compared(drawn, material):
     panel = drawn["latency"].figure.axes[0]
     marks = {line.get_color(): line for line in panel.lines if line.get_marker() == "*"}
     line = marks[material.looks["mars"].color]
-    assert line.get_ydata()[-1] == material.matrix.value(heaviest, "mars", "latency_mean_s")
+    assert line.get_ydata()[-1] == material.matrix.value(heaviest, "mars", LATENCY)
 
 
 @pytest.mark.parametrize("name", ["latency", "collapse"])

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from marsbench.errors import UsageError
-from marsbench.judge.compare.points import Matrix, Place, Point, Spread
+from marsbench.judge.compare.figures import GOODPUT, LATENCY
+from marsbench.judge.compare.points import Matrix, MatrixPoint, Place
 from marsbench.report.material import Asked, Material
 from marsbench.report.sections import document
 from marsbench.report.standing import Field, bounds, choices, fields, led, recommended
@@ -20,8 +21,7 @@ FAR = HERE._replace(load=2.0)
 
 
 def point(backend, place, goodput, latency_s):
-    figures = {"goodput_3": goodput, "latency_mean_s": latency_s}
-    return Point(place, backend, 1, {name: Spread(v, v, v) for name, v in figures.items()})
+    return MatrixPoint(place, backend, (1,), ({GOODPUT: goodput, LATENCY: latency_s},))
 
 
 def of(material, *points):

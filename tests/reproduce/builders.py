@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from marsbench.judge.compare.decided import LABELS
-from marsbench.judge.compare.points import Matrix, Place, Point, Spread
+from marsbench.core.runs.decisions import DECIDED
+from marsbench.judge.compare.figures import Figure, num_asked, num_differed
+from marsbench.judge.compare.points import Matrix, MatrixPoint, Place
 
 HERE = Place("ilr-1", 0.9, None, "h200", "paper", "base", "qwen3-coder-30b")
 
@@ -13,8 +14,8 @@ def place(workload="ilr-1", load=0.9, **fields):
 
 
 def point(backend, where=HERE, **figures):
-    spreads = {name: Spread(value, value, value) for name, value in figures.items()}
-    return Point(where, backend, 1, spreads)
+    """One seed; a figure is named as it is typed."""
+    return MatrixPoint(where, backend, (1,), ({Figure.parse(n): v for n, v in figures.items()},))
 
 
 def race(where=HERE, **latencies):
@@ -36,8 +37,11 @@ def matrix(*points):
 
 def at_work(points, times=7):
     """The same, where MARS decided each thing so often, of 40 times."""
-    counts = {name: times if name.endswith("differed") else 40 for name in LABELS}
+    counts = {
+        **{num_differed(name): float(times) for name in DECIDED},
+        **{num_asked(name): 40.0 for name in DECIDED},
+    }
     for one in points:
         if one.backend == "mars":
-            one.figures.update({name: Spread(n, n, n) for name, n in counts.items()})
+            one.runs[0].update(counts)
     return points

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from marsbench.judge.compare.decided import LABELS
-from marsbench.judge.compare.figures import FIGURES
-from marsbench.judge.compare.points import Spread
-from marsbench.judge.compare.ranking import GOODPUT
+from marsbench.core.runs.decisions import DECIDED, REASONS
+from marsbench.judge.compare.figures import (
+    CAP,
+    CAP_SEARCHED,
+    GOODPUT,
+    QUARTERS,
+    Figure,
+    num_asked,
+    num_differed,
+    num_held_back,
+)
+from marsbench.judge.compare.kinds import KINDS
 from marsbench.judge.paper.claims import CLAIMS
 from marsbench.judge.paper.part_tables import ablations, decided
 from marsbench.judge.paper.parts import PARTS
@@ -27,20 +37,26 @@ def judged(id_, *parts):
 
 
 SYSTEMS = (*BASELINES, CONTROL, MARS, BOUND, *PARTS)
-ALL = tuple(dict.fromkeys([*FIGURES, *(name for claim in CLAIMS for name in claim.figures)]))
-FACTS = {GOODPUT, *LABELS}
+ALL = (GOODPUT, *(Figure(name) for name, kind in KINDS.items() if not kind.at_alpha))
+COUNTS = (CAP, CAP_SEARCHED, *map(num_differed, DECIDED), *map(num_asked, DECIDED),
+          *map(num_held_back, REASONS))  # fmt: skip
+FACTS = {GOODPUT, *COUNTS}
 
 
 def everything(turned=()):
     """Every system with every figure, at two loads of two models; those of `turned` are others."""
     return matrix(
         *(
-            point(name, place(load=load, model=model), **figures_of(number, load, turned))
+            point(name, place(load=load, model=model), **named(figures_of(number, load, turned)))
             for number, name in enumerate(SYSTEMS)
             for load in (0.3, 0.9)
             for model in ("qwen3-coder-30b", "gpt-oss-120b")
         )
     )
+
+
+def named(figures):
+    return {str(figure): value for figure, value in figures.items()}
 
 
 def figures_of(number, load, turned):
@@ -51,10 +67,10 @@ def figures_of(number, load, turned):
         for rank, figure in enumerate(ALL)
     }
     falls = load == 0.9 and SYSTEMS[number] in BASELINES
-    own = {"cap_searched": 1.0, GOODPUT: 0.2 if falls else 0.9 + 0.01 * number}
+    own = {CAP_SEARCHED: 1.0, GOODPUT: 0.2 if falls else 0.9 + 0.01 * number}
     if GOODPUT in turned and not falls:
         own[GOODPUT] -= 0.02 * number * load
-    return {**found, **dict.fromkeys(LABELS, 5.0), **own}
+    return {**found, **dict.fromkeys(COUNTS, 5.0), **own}
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -73,9 +89,7 @@ def test_a_verdict_depends_on_its_figure(claim):
 def test_a_claim_is_about_one_figure():
     """Several are one figure by quarter of the run."""
     for claim in CLAIMS:
-        bare = {name.replace("quarter_", "")[:-8] if "quarter" in name else name
-                for name in claim.figures}  # fmt: skip
-        assert len(bare) == 1, claim.id
+        assert len(claim.figures) == 1 or claim.figures == QUARTERS, claim.id
 
 
 @pytest.mark.parametrize("since", ["ready", "submit"])
@@ -84,7 +98,9 @@ def test_first_tokens_are_judged_by_one_figure_on_both_sides(since, which):
     figure = f"ttft_{since}_{which}_p99_s"
 
     def there(**seconds):
-        points = [point(name, **{figure: value, GOODPUT: 0.5}) for name, value in seconds.items()]
+        points = [
+            point(name, **{figure: value, "goodput_3": 0.5}) for name, value in seconds.items()
+        ]
         return judged(f"ttft-{since}-{which}", *points)
 
     assert there(fcfs=1200, mars=300).verdict == "reached"
@@ -276,16 +292,15 @@ def test_the_inversion_is_looked_for_at_the_lightest_point():
 # --- the control
 
 
-def capped(mars, cap, searched):
-    points = race(fcfs=9, mars=1, fcfs_cap=mars)
-    for one in points:
-        if one.backend == "fcfs-cap":
-            one.figures.update(cap=cap, cap_searched=Spread(searched, searched, searched))
-    return points
+def capped(fcfs_cap, caps, searched):
+    """The control at one place under these caps, a seed each."""
+    *others, control = race(fcfs=9, mars=1, fcfs_cap=fcfs_cap)
+    runs = tuple({**control.runs[0], CAP: float(cap), CAP_SEARCHED: searched} for cap in caps)
+    return [*others, replace(control, seeds=tuple(range(len(caps))), runs=runs)]
 
 
 def test_a_cap_that_is_as_good_is_said_so():
-    caps = Spread(4.0, 3.0, 5.0)
+    caps = (3, 4, 5)
     assert judged("control", capped(1, caps, 1.0)).verdict == "not reached"
     best = judged("control", capped(2, caps, 1.0))
     assert best.verdict == "reached"
@@ -293,7 +308,7 @@ def test_a_cap_that_is_as_good_is_said_so():
 
 
 def test_a_cap_that_somebody_gave_is_no_control():
-    found = judged("control", capped(2, Spread(2.0, 2.0, 2.0), 0.0))
+    found = judged("control", capped(2, (2,), 0.0))
     assert found.verdict == "not measured"
     assert "(cap fixed at 2, not searched: no best control)" in found.ours
     assert "leave `cap` out of the sweep" in found.why

@@ -8,11 +8,13 @@ import json
 
 import pytest
 
-from marsbench.judge.compare.points import Spread, points_of, spread
+from marsbench.judge.compare.figures import LATENCY
+from marsbench.judge.compare.points import MatrixPoint, Spread
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.run import sweep
+from reproduce.builders import HERE
 from studies.reproduce.__main__ import main
-from studies.reproduce.documents import along, story
+from studies.reproduce.documents import along, matrix_of, story
 from sweep.fakes import in_process, sweep_file
 
 VARIED = """
@@ -36,16 +38,20 @@ def folder(tmp_path):
 
 
 def test_seeds_become_one_point(folder):
-    points = points_of(SweepFolder.open(folder).results())
+    points = matrix_of(list(SweepFolder.open(folder).results())).points
     assert len(points) == 8
-    assert points[0].seeds == 2
-    assert points[0].figures["latency_mean_s"] == Spread(20.0, 20.0, 20.0)
+    assert points[0].seeds == (1, 2)
+    assert points[0].spread(LATENCY) == Spread(20.0, 20.0, 20.0)
 
 
 def test_a_missing_seed_makes_no_mean():
-    assert spread([1.0, 3.0]) == (2.0, 1.0, 3.0)
-    assert spread([1.0, None]) == (None, None, None)
-    assert spread([]) == (None, None, None)
+    def spread(*values):
+        runs = tuple({LATENCY: value} for value in values)
+        return MatrixPoint(HERE, "fcfs", tuple(range(len(values))), runs).spread(LATENCY)
+
+    assert spread(1.0, 3.0) == (2.0, 1.0, 3.0)
+    assert spread(1.0, None) == (None, None, None)
+    assert spread() == (None, None, None)
 
 
 def test_the_story_has_every_point_in_its_table(folder):

@@ -13,10 +13,11 @@ from marsbench.errors import RunFailedError, UsageError
 from marsbench.judge.compare import compare
 from marsbench.judge.sweep import capacity as room
 from marsbench.judge.sweep import probes as probing
-from marsbench.judge.sweep.asked import search_of, told
+from marsbench.judge.sweep.answer import told
 from marsbench.judge.sweep.bisect import FURTHEST, Bracket, fewest, highest_rate, rounded
 from marsbench.judge.sweep.capacity import capacity
 from marsbench.judge.sweep.folder import SweepFolder
+from marsbench.judge.sweep.search import search_of
 
 OPTIONS = {
     "backend": "mars", "workload": "ilr-1", "alpha": 3.0, "share": 0.9, "seeds": 2,
@@ -102,11 +103,11 @@ def test_few_seeds_make_nothing_sure_and_six_do(played, tmp_path):
 
 
 def test_one_seed_of_six_that_misses_leaves_it_open():
-    assert probing.Shares(0.95, (1.0,) * 6).surely(0.9) == "reached"
-    assert probing.Shares(0.95, (*(1.0,) * 5, 0.7)).surely(0.9) is None
-    assert probing.Shares(0.5, (0.5,) * 6).surely(0.9) == "missed"
-    assert probing.Shares(0.9, (0.9,) * 6).surely(0.9) == "reached"
-    assert probing.Shares(0.5, (0.5,) * 5).surely(0.9) is None
+    assert probing.ProbeShares(0.95, (1.0,) * 6).surely(0.9) == "reached"
+    assert probing.ProbeShares(0.95, (*(1.0,) * 5, 0.7)).surely(0.9) is None
+    assert probing.ProbeShares(0.5, (0.5,) * 6).surely(0.9) == "missed"
+    assert probing.ProbeShares(0.9, (0.9,) * 6).surely(0.9) == "reached"
+    assert probing.ProbeShares(0.5, (0.5,) * 5).surely(0.9) is None
 
 
 def test_compare_shows_it(played, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.errors import UsageError, unknown_name
-from marsbench.judge.compare.read import Run
+from marsbench.judge.compare.read import ReadRun
 
 BLOCKS_OF = "kv_blocks_of"
 ACROSS = ("workload", "hardware", "engine")
@@ -24,7 +24,7 @@ def check_dimensions(given: Collection[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def check_alike(runs: Sequence[Run], across: Collection[str]) -> None:
+def check_alike(runs: Sequence[ReadRun], across: Collection[str]) -> None:
     """Raises UsageError, naming the first difference, when runs that stand together are not alike.
 
     At one place all runs with one seed have played the same sessions on the same hardware with
@@ -37,9 +37,9 @@ def check_alike(runs: Sequence[Run], across: Collection[str]) -> None:
     _check_seeds(runs)
 
 
-def check_places(runs: Sequence[Run], across: Collection[str] = ()) -> None:
+def check_places(runs: Sequence[ReadRun], across: Collection[str] = ()) -> None:
     """The first part of it: those that stand together are alike."""
-    groups: defaultdict[tuple[Any, ...], list[Run]] = defaultdict(list)
+    groups: defaultdict[tuple[Any, ...], list[ReadRun]] = defaultdict(list)
     for run in runs:
         groups[run.place, run.source.seed].append(run)
     for together in groups.values():
@@ -49,9 +49,9 @@ def check_places(runs: Sequence[Run], across: Collection[str] = ()) -> None:
                     raise _unlike(together[0], other, dimension, difference)
 
 
-def _alone(runs: Sequence[Run]) -> Iterator[Run]:
+def _alone(runs: Sequence[ReadRun]) -> Iterator[ReadRun]:
     """The first run of each folder that meets no other folder and holds one backend only."""
-    by_argument: defaultdict[Any, list[Run]] = defaultdict(list)
+    by_argument: defaultdict[Any, list[ReadRun]] = defaultdict(list)
     for run in runs:
         by_argument[run.argument].append(run)
     if len(by_argument) < 2:
@@ -63,7 +63,7 @@ def _alone(runs: Sequence[Run]) -> Iterator[Run]:
             yield own[0]
 
 
-def _refuse(run: Run, other: Run) -> None:
+def _refuse(run: ReadRun, other: ReadRun) -> None:
     for dimension, difference in differences(run, other):
         raise _unlike(run, other, dimension, difference)
     own, theirs = run.place, other.place
@@ -78,7 +78,7 @@ def _dimension_of(field: str) -> str:
     return "engine" if field == "engine" else "workload"
 
 
-def _unlike(a: Run, b: Run, dimension: str, difference: str) -> UsageError:
+def _unlike(a: ReadRun, b: ReadRun, dimension: str, difference: str) -> UsageError:
     what = {"workload": "workloads", "hardware": "hardware", "engine": "engines"}[dimension]
     return UsageError(
         f"{a.source.path} and {b.source.path} used different {what} ({difference}); rerun one, "
@@ -86,7 +86,7 @@ def _unlike(a: Run, b: Run, dimension: str, difference: str) -> UsageError:
     )
 
 
-def _check_seeds(runs: Sequence[Run]) -> None:
+def _check_seeds(runs: Sequence[ReadRun]) -> None:
     """Raises UsageError when two backends at one place have no seed in common."""
     seeds: defaultdict[Any, defaultdict[str, set[int | None]]] = defaultdict(
         lambda: defaultdict(set)
@@ -108,7 +108,7 @@ def _list(seeds: Collection[int | None]) -> str:
     return "seed " + ", ".join(str(seed) for seed in sorted(seeds, key=str))
 
 
-def differences(a: Run, b: Run) -> Iterator[tuple[str, str]]:
+def differences(a: ReadRun, b: ReadRun) -> Iterator[tuple[str, str]]:
     """What keeps two runs with one seed apart: (dimension, both values in a few words)."""
     one, other = a.source, b.source
     same_seed = one.seed == other.seed
@@ -124,7 +124,7 @@ def differences(a: Run, b: Run) -> Iterator[tuple[str, str]]:
     )  # fmt: skip
 
 
-def _workloads(a: Run, b: Run) -> str:
+def _workloads(a: ReadRun, b: ReadRun) -> str:
     titles = [f"{run.place.title} {run.source.workload_hash[:8]}" for run in (a, b)]
     meta = dict(_pairs(a.source.workload_meta, b.source.workload_meta))
     turned = [

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from marsbench.core.metrics.goodput import check_alpha
 from marsbench.errors import UsageError, unknown_name
 from marsbench.judge.compare.alike import check_alike, check_dimensions
 from marsbench.judge.compare.caps import caps_in, given_caps
 from marsbench.judge.compare.cautions import cautions_on
-from marsbench.judge.compare.curves import area_of, cdf_of, curve_of, rounds_at
-from marsbench.judge.compare.fairness import fairness, size_rows, sizes, tenant_rows
-from marsbench.judge.compare.figures import goodput_name
-from marsbench.judge.compare.groups import groups_of
-from marsbench.judge.compare.points import Matrix, gathered
+from marsbench.judge.compare.curves import cdf_of, curve_of, rounds_at
+from marsbench.judge.compare.fairness import fairness, size_rows, tenant_rows
+from marsbench.judge.compare.figures import GOODPUT, Figure
+from marsbench.judge.compare.points import Matrix, MatrixPoint, Where, by_seed, points_of
 from marsbench.judge.compare.ranking import held, ranking, standings, varied
-from marsbench.judge.compare.read import Given, Run, across, read
+from marsbench.judge.compare.read import Folders, ReadRun, across, common_alphas, read
 from marsbench.judge.compare.rows import Rows
 from marsbench.judge.compare.values import Comparison, Ranking
 from marsbench.judge.intervals import CONFIDENCE, check_confidence
+from marsbench.judge.sweep.folder import Result
 
 DEFAULT_BASELINE = "fcfs"
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a comparison was asked for."""
-
-    baseline: str
-    alphas: tuple[float, ...]
-    confidence: float
 
 
 def compare(
@@ -55,10 +47,11 @@ def compare(
     looked_across = check_dimensions(across)
     given = read(runs, wanted)
     own = _alike(given, looked_across)
-    return _assembled(given, own, _terms(own, baseline, wanted, confidence))
+    base, chosen = _baseline(own, baseline), wanted or _common(own)
+    return _comparison(given, own, base, chosen, confidence)
 
 
-def _alike(given: Given, dimensions: Collection[str]) -> tuple[Run, ...]:
+def _alike(given: Folders, dimensions: Collection[str]) -> tuple[ReadRun, ...]:
     if not given.runs and not given.capacities:
         raise UsageError(
             "None of the folders given holds a complete run; go on with `marsbench sweep`, or give "
@@ -69,79 +62,69 @@ def _alike(given: Given, dimensions: Collection[str]) -> tuple[Run, ...]:
     return own
 
 
-def _terms(
-    runs: Sequence[Run],
-    baseline: str | None,
-    alphas: tuple[float, ...],
-    confidence: float,
-) -> Terms:
+def _baseline(runs: Sequence[ReadRun], asked: str | None) -> str:
     labels = list(dict.fromkeys(run.backend for run in runs))
-    if baseline is not None and baseline not in labels:
-        raise unknown_name("baseline", baseline, labels)
+    if asked is not None and asked not in labels:
+        raise unknown_name("baseline", asked, labels)
     default = DEFAULT_BASELINE if DEFAULT_BASELINE in labels else next(iter(labels), "")
-    return Terms(baseline or default, alphas or _alphas_of(runs), confidence)
+    return asked or default
 
 
-def _alphas_of(runs: Sequence[Run]) -> tuple[float, ...]:
-    """Those that every run took, in the order of the first. Raises UsageError when none is."""
-    taken = [tuple(run.folder.config.alphas) for run in runs]
-    if not taken:
-        return ()
-    common = tuple(a for a in taken[0] if all(a in others for others in taken))
-    if not common:
+def _common(runs: Sequence[ReadRun]) -> tuple[float, ...]:
+    """The α that all runs took. Raises UsageError when there is none."""
+    common = common_alphas(run.result for run in runs)
+    if runs and not common:
         raise UsageError("The runs have no α in common; say at which with --alpha, as --alpha 3.")
     return common
 
 
-def _assembled(given: Given, runs: Sequence[Run], terms: Terms) -> Comparison:
-    points = gathered((run.place, run.backend, run.figures) for run in runs)
-    matrix = Matrix(points)
-    groups = groups_of(runs)
-    ordered = [
-        groups[place, name]
-        for place in matrix.places
-        for name in matrix.backends
-        if (place, name) in groups
-    ]
-    rows = Rows(ordered, terms.baseline, terms.confidence)
-    first = terms.alphas[0] if terms.alphas else 3.0
-    pooled = [(group, group.sessions) for group in ordered]
-    marked = {(g.place, g.backend): sizes(s) for g, s in pooled}
+def _comparison(
+    given: Folders,
+    runs: Sequence[ReadRun],
+    baseline: str,
+    alphas: tuple[float, ...],
+    confidence: float,
+) -> Comparison:
+    matrix = Matrix(points_of((run.where, run.source.seed, run.figures) for run in runs))
+    points = matrix.ordered
+    rows = Rows(points, baseline, confidence)
+    good = Figure("goodput", alphas[0]) if alphas else GOODPUT
+    caps = caps_in(matrix)
     return Comparison(
         sources=tuple(run.source for run in runs),
         places=tuple(matrix.places),
         backends=tuple(matrix.backends),
-        baseline=terms.baseline,
-        alphas=terms.alphas,
-        confidence=terms.confidence,
+        baseline=baseline,
+        alphas=alphas,
+        confidence=confidence,
         matrix=matrix,
         estimates=tuple(rows.estimates()),
         differences=tuple(rows.differences()),
-        rankings=tuple(_rankings(matrix, first)),
-        held={name: held(matrix, name, goodput_name(first)) for name in varied(matrix)},
-        curves=tuple(p for g in ordered for p in curve_of(g, terms.confidence)),
-        areas=tuple(area_of(g, terms.confidence) for g in ordered),
-        cdf=tuple(p for g, s in pooled for p in cdf_of(g, s)),
-        sizes=tuple(
-            row
-            for g, s in pooled
-            for row in size_rows(g.place, g.backend, s, marked[g.place, g.backend], first)
-        ),
-        tenants=tuple(row for g, s in pooled for row in tenant_rows(g.place, g.backend, s, first)),
-        fairness=tuple(
-            fairness(g.place, g.backend, s, marked[g.place, g.backend]) for g, s in pooled
-        ),
-        ttft_by_round=tuple(row for g in ordered for row in rounds_at(g)),
-        of_oracle=tuple(rows.of_oracle(goodput_name(first))),
-        caps=caps_in(matrix),
+        rankings=tuple(Ranking(p, ranking(standings(matrix, p, good))) for p in matrix.places),
+        held={name: held(matrix, name, good) for name in varied(matrix)},
+        areas=tuple(rows.areas()),
+        of_oracle=tuple(rows.of_oracle(good)),
+        caps=caps,
         capacities=given.capacities,
-        cautions=(
-            *cautions_on(given, ordered, terms.baseline, terms.confidence),
-            *given_caps(caps_in(matrix)),
-        ),
+        cautions=(*cautions_on(given, points, baseline, confidence), *given_caps(caps)),
+        **_of_sessions(points, runs, alphas[0] if alphas else 3.0, confidence),
     )
 
 
-def _rankings(matrix: Matrix, alpha: float) -> Iterator[Ranking]:
-    for place in matrix.places:
-        yield Ranking(place, ranking(standings(matrix, place, goodput_name(alpha))))
+def _of_sessions(
+    points: Sequence[MatrixPoint], runs: Sequence[ReadRun], alpha: float, confidence: float
+) -> dict[str, Any]:
+    """The rows that are of sessions and rounds, those of all seeds of a point pooled."""
+    results: defaultdict[Where, list[Result]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: by_seed(run.source.seed)):
+        results[run.where].append(run.result)
+    pooled = {at: [s for run in own for s in run.sessions] for at, own in results.items()}
+    order = [point.where for point in points]
+    return {
+        "curves": tuple(p for at in order for p in curve_of(at, results[at], confidence)),
+        "cdf": tuple(p for at in order for p in cdf_of(at, pooled[at])),
+        "sizes": tuple(row for at in order for row in size_rows(at, pooled[at], alpha)),
+        "tenants": tuple(row for at in order for row in tenant_rows(at, pooled[at], alpha)),
+        "fairness": tuple(fairness(at, pooled[at]) for at in order),
+        "ttft_by_round": tuple(row for at in order for row in rounds_at(at, results[at])),
+    }

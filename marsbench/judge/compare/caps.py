@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from marsbench.judge.compare.figures import CAP, CAP_SEARCHED
 from marsbench.judge.compare.points import Matrix, Place
 
 
@@ -24,16 +25,11 @@ class Cap(NamedTuple):
 
 def caps_in(matrix: Matrix) -> tuple[Cap, ...]:
     """Of every backend that ran under a cap, place by place."""
-    return tuple(_caps_in(matrix))
-
-
-def _caps_in(matrix: Matrix) -> Iterator[Cap]:
-    for place in matrix.places:
-        for point in matrix.here(place):
-            cap, searched = (point.figures.get(name) for name in ("cap", "cap_searched"))
-            if cap is None or searched is None or cap.low is None or cap.high is None:
-                continue
-            yield Cap(place, point.backend, int(cap.low), int(cap.high), searched.low == 1)
+    return tuple(
+        Cap(*point.where, int(cap.low), int(cap.high), point.spread(CAP_SEARCHED).low == 1)
+        for point in matrix.ordered
+        if (cap := point.spread(CAP)).low is not None and cap.high is not None
+    )
 
 
 def span(caps: Iterable[Cap]) -> str:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from marsbench.judge.compare.groups import Group
-from marsbench.judge.compare.read import Given
+from marsbench.judge.compare.points import MatrixPoint
+from marsbench.judge.compare.read import Folders
 from marsbench.judge.intervals import fewest
 
 
 def cautions_on(
-    given: Given, groups: Sequence[Group], baseline: str, confidence: float
+    given: Folders, points: Sequence[MatrixPoint], baseline: str, confidence: float
 ) -> Iterator[str]:
     """One sentence each, the gravest first."""
     yield from _invalid(given)
     for folder, number in given.missing.items():
         yield f"{number} planned runs of {folder} are missing; `marsbench sweep` plays them."
-    yield from _unpaired(groups, baseline)
-    yield from _few(groups, confidence)
+    yield from _unpaired(points, baseline)
+    yield from _few(points, confidence)
     codes = sorted({run.source.code for run in given.runs})
     if len(codes) > 1:
         yield f"The runs were made by different code ({', '.join(codes)}); rerun them with one."
 
 
-def _invalid(given: Given) -> Iterator[str]:
+def _invalid(given: Folders) -> Iterator[str]:
     wrong = [run.source for run in given.runs if not run.source.valid]
     if wrong:
         yield (
@@ -32,10 +32,10 @@ def _invalid(given: Given) -> Iterator[str]:
         )
 
 
-def _unpaired(groups: Sequence[Group], baseline: str) -> Iterator[str]:
-    bases = {group.place: set(group.seeds) for group in groups if group.backend == baseline}
+def _unpaired(points: Sequence[MatrixPoint], baseline: str) -> Iterator[str]:
+    bases = {point.place: set(point.seeds) for point in points if point.backend == baseline}
     lonely = [
-        group for group in groups if group.place in bases and set(group.seeds) != bases[group.place]
+        point for point in points if point.place in bases and set(point.seeds) != bases[point.place]
     ]
     if lonely:
         yield (
@@ -44,10 +44,10 @@ def _unpaired(groups: Sequence[Group], baseline: str) -> Iterator[str]:
         )
 
 
-def _few(groups: Sequence[Group], confidence: float) -> Iterator[str]:
+def _few(points: Sequence[MatrixPoint], confidence: float) -> Iterator[str]:
     """Nothing is better or worse on few seeds; said once, with the fewest that there are."""
     needed = fewest(confidence)
-    few = min((len(group.runs) for group in groups), default=needed)
+    few = min((len(point.seeds) for point in points), default=needed)
     if few < needed:
         have = "1 seed" if few == 1 else f"{few} seeds"
         yield (

@@ -1,12 +1,21 @@
-"""A comparison as plain values, for JSON."""
+"""A comparison as plain values: for JSON, and as tables of one kind of row each."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from marsbench.judge.compare.values import Comparison, flat
+from marsbench.judge.compare.figures import Figure
+from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.ranking import told
+from marsbench.judge.compare.values import Comparison
+from marsbench.judge.intervals import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TABLES = (
     "estimates",
@@ -25,6 +34,11 @@ TABLES = (
 )
 
 
+def as_json(found: Comparison) -> str:
+    """One JSON object on one line."""
+    return json.dumps(record(found), ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def record(found: Comparison) -> dict[str, Any]:
     """Every table as a list of flat rows, with what they are of."""
     return {
@@ -34,7 +48,10 @@ def record(found: Comparison) -> dict[str, Any]:
         "confidence": found.confidence,
         "backends": list(found.backends),
         "places": [{"title": found.matrix.title(p), **p._asdict()} for p in found.places],
-        "sources": [_source(source) for source in found.sources],
+        "sources": [
+            _plain({f.name: getattr(source, f.name) for f in dataclasses.fields(source)})
+            for source in found.sources
+        ],
         **{name: [_plain(flat(row)) for row in getattr(found, name)] for name in TABLES},
         "held": {
             dimension: [{**row._asdict(), "verdict": row.verdict} for row in rows]
@@ -42,10 +59,6 @@ def record(found: Comparison) -> dict[str, Any]:
         },
         "cautions": list(found.cautions),
     }
-
-
-def _source(source: Any) -> dict[str, Any]:
-    return {f.name: _value(getattr(source, f.name)) for f in dataclasses.fields(source)}
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -57,3 +70,30 @@ def _value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value._asdict() if hasattr(value, "_asdict") else value
+
+
+def frame(rows: Sequence[Any]) -> pd.DataFrame:
+    """Rows as a table: place and intervals spread into columns ("difference_low"), NaN for None.
+
+    Besides the fields of its place each row has `title`, as "ilr-1 at load 0.9".
+    """
+    import pandas as pd
+
+    return pd.DataFrame([flat(row) for row in rows])
+
+
+def flat(row: Any) -> dict[str, Any]:
+    """One row as plain fields."""
+    fields: dict[str, Any] = {}
+    for name, value in row._asdict().items():
+        if isinstance(value, Place):
+            fields |= {"title": value.title, **value._asdict()}
+        elif name == "order":
+            fields |= {"order": [n for level in value for n in level], "told": told(value)}
+        elif isinstance(value, Figure):
+            fields |= {name: str(value)}
+        elif isinstance(value, Interval):
+            fields |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        else:
+            fields[name] = value
+    return fields

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from marsbench.core.metrics.goodput import goodput
 from marsbench.core.metrics.percentiles import describe
-from marsbench.judge.compare.points import Place
-from marsbench.judge.compare.sessions import Sessions, share_within
+from marsbench.core.metrics.sessions import SessionRecord
+from marsbench.judge.compare.points import Where
 from marsbench.judge.compare.values import Fairness, SizeRow, TenantRow
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Mask = NDArray[np.bool_]
-    Floats = NDArray[np.float64]
 
 SMALL, MIDDLE, LONG, OVER = "small", "middle", "long", "over 50k"
 LONG_TOKENS = 50_000
@@ -24,81 +17,74 @@ LONG_TOKENS = 50_000
 STARVED = 10.0
 """Times as long as alone: past this a session that did finish counts as starved."""
 
+Sessions = Sequence[SessionRecord]
+Groups = Mapping[str, Sessions]
 
-def sizes(sessions: Sessions) -> dict[str, Mask]:
-    """Which sessions are of which size, by their longest context.
+
+def sizes(sessions: Sessions) -> Groups:
+    """The sessions of each size, by their longest context.
 
     small, middle and long are thirds of the workload's own sessions, so that they say something of
     every workload; ties go by name. Over 50k are those whose context passed 50,000 tokens,
     whichever third they are in.
     """
-    import numpy as np
-
-    order = np.lexsort((np.array(sessions.names), sessions.tokens))
-    place = np.empty(len(order), dtype=int)
-    place[order] = np.arange(len(order))
-    third = place * 3 // max(1, len(order))
-    named = {name: third == i for i, name in enumerate((SMALL, MIDDLE, LONG))}
-    return {**named, OVER: sessions.tokens > LONG_TOKENS}
+    order = sorted(sessions, key=lambda s: (s.peak_tokens is None, s.peak_tokens or 0, s.session))
+    thirds: dict[str, list[SessionRecord]] = {SMALL: [], MIDDLE: [], LONG: []}
+    for rank, session in enumerate(order):
+        thirds[(SMALL, MIDDLE, LONG)[rank * 3 // len(order)]].append(session)
+    return {**thirds, OVER: [s for s in sessions if (s.peak_tokens or 0) > LONG_TOKENS]}
 
 
-def size_rows(
-    place: Place, backend: str, sessions: Sessions, marked: dict[str, Mask], alpha: float
-) -> Iterator[SizeRow]:
+def tenants(sessions: Sessions) -> Groups:
+    """The sessions of each tenant; empty with one tenant."""
+    names = sorted({s.tenant for s in sessions})
+    if len(names) < 2:
+        return {}
+    return {name: [s for s in sessions if s.tenant == name] for name in names}
+
+
+def size_rows(where: Where, sessions: Sessions, alpha: float) -> Iterator[SizeRow]:
     """A row for every size; one that nobody has says 0 sessions."""
-    for name, mask in marked.items():
-        slowdown, tokens = sessions.slowdown[mask], sessions.tokens[mask]
-        told = describe(_finished(slowdown))
+    known = _share(sessions, alpha) is not None
+    for size, own in sizes(sessions).items():
+        slowdown = describe(s.slowdown for s in own)
+        tokens = [int(s.peak_tokens) for s in own if s.peak_tokens is not None]
         yield SizeRow(
-            place,
-            backend,
-            name,
-            int(mask.sum()),
-            _whole(tokens, "min"),
-            _whole(tokens, "max"),
-            float(share_within(slowdown, alpha)) if len(slowdown) and sessions.known else None,
-            told["mean"],
-            told["p50"],
-            told["p99"],
-            told["max"],
+            *where,
+            size,
+            len(own),
+            min(tokens, default=None),
+            max(tokens, default=None),
+            _share(own, alpha) if known else None,
+            slowdown["mean"],
+            slowdown["p50"],
+            slowdown["p99"],
+            slowdown["max"],
         )
 
 
-def tenant_rows(
-    place: Place, backend: str, sessions: Sessions, alpha: float
-) -> Iterator[TenantRow]:
+def tenant_rows(where: Where, sessions: Sessions, alpha: float) -> Iterator[TenantRow]:
     """A row for every tenant; none where there is only one."""
-    for name, mask in tenants(sessions).items():
-        told = describe(_finished(sessions.slowdown[mask]))
-        good = float(share_within(sessions.slowdown[mask], alpha)) if sessions.known else None
-        yield TenantRow(place, backend, name, int(mask.sum()), good, told["mean"], told["max"])
+    known = _share(sessions, alpha) is not None
+    for tenant, own in tenants(sessions).items():
+        slowdown = describe(s.slowdown for s in own)
+        good = _share(own, alpha) if known else None
+        yield TenantRow(*where, tenant, len(own), good, slowdown["mean"], slowdown["max"])
 
 
-def tenants(sessions: Sessions) -> dict[str, Mask]:
-    """Which sessions are whose; empty with one tenant."""
-    import numpy as np
-
-    names = sorted(set(sessions.tenants))
-    own = np.array(sessions.tenants)
-    return {name: own == name for name in names} if len(names) > 1 else {}
-
-
-def fairness(place: Place, backend: str, sessions: Sessions, marked: dict[str, Mask]) -> Fairness:
+def fairness(where: Where, sessions: Sessions) -> Fairness:
     """How evenly the sessions of a point fared."""
-    import numpy as np
-
-    slowdown = sessions.slowdown
-    thirds = [mask for name, mask in marked.items() if name != OVER]
-    unfinished = int(np.isinf(slowdown).sum())
+    slowdowns = _slowdowns(sessions)
+    thirds = [own for size, own in sizes(sessions).items() if size != OVER]
+    unfinished = sum(s.outcome != "finished" for s in sessions)
     return Fairness(
-        place,
-        backend,
-        len(sessions.names),
-        jain(_finished(slowdown)),
-        jain(_means(slowdown, list(tenants(sessions).values()))),
-        jain(_means(slowdown, thirds)),
-        max(_finished(slowdown), default=None),
-        int((slowdown > STARVED).sum()),
+        *where,
+        len(sessions),
+        jain(slowdowns),
+        jain(_means(tenants(sessions).values())),
+        jain(_means(thirds)),
+        max(slowdowns, default=None),
+        unfinished + sum(slowdown > STARVED for slowdown in slowdowns),
         unfinished,
     )
 
@@ -112,19 +98,15 @@ def jain(values: Sequence[float]) -> float | None:
     return total * total / (len(values) * squares) if squares else None
 
 
-def _means(slowdown: Floats, masks: Sequence[Mask]) -> list[float]:
-    groups = [_finished(slowdown[mask]) for mask in masks]
-    return [math.fsum(group) / len(group) for group in groups if group]
+def _share(sessions: Sessions, alpha: float) -> float | None:
+    return goodput(sessions, alpha, None)["share"]
 
 
-def _finished(slowdown: Floats) -> list[float]:
-    import numpy as np
+def _slowdowns(sessions: Sessions) -> list[float]:
+    """Of those that finished, where the time of each alone is known."""
+    return [s.slowdown for s in sessions if s.slowdown is not None]
 
-    return [float(x) for x in slowdown[np.isfinite(slowdown)]]
 
-
-def _whole(tokens: Floats, which: str) -> int | None:
-    import numpy as np
-
-    known = tokens[~np.isnan(tokens)]
-    return int(getattr(known, which)()) if len(known) else None
+def _means(groups: Iterable[Sessions]) -> list[float]:
+    columns = [_slowdowns(own) for own in groups]
+    return [math.fsum(column) / len(column) for column in columns if column]

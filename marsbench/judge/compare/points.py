@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from marsbench.judge.compare.figures import Figures, figures_of
+from marsbench.judge.compare.figures import Figure, Figures
 from marsbench.judge.intervals import digits, mean
 from marsbench.judge.sweep.folder import Result
+
+Seed = int | None
 
 
 class Place(NamedTuple):
@@ -31,6 +33,17 @@ class Place(NamedTuple):
         return self.workload if self.rate is None else f"{self.workload} at {self.rate:g}/s"
 
 
+Where = tuple[Place, str]
+"""A place and a backend: the first two fields of every row of a comparison."""
+
+
+def place_of(result: Result) -> Place:
+    """Where a run stands, its backend and seed apart."""
+    model = str(result.summary["hardware"].get("model", ""))
+    own = {name: result.place[name] for name in Place._fields if name != "model"}
+    return Place(**own, model=model)
+
+
 class Spread(NamedTuple):
     """The mean over seeds, the lowest and the highest; None where a seed has no number."""
 
@@ -40,60 +53,63 @@ class Spread(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """A backend at a place; `seeds` runs stand behind its figures."""
+class MatrixPoint:
+    """A backend at a place: the figures of its runs, in ascending order of their seeds."""
 
     place: Place
     backend: str
-    seeds: int
-    figures: dict[str, Spread]
+    seeds: tuple[Seed, ...]
+    runs: tuple[Figures, ...]
 
-    def mean(self, figure: str) -> float | None:
+    @property
+    def where(self) -> Where:
+        return self.place, self.backend
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Every figure that one of the runs has."""
+        return list(dict.fromkeys(figure for run in self.runs for figure in run))
+
+    def values(self, figure: Figure) -> list[float] | None:
+        """A figure of every seed; None when one has none, for the others are then no sample."""
+        found = [run.get(figure) for run in self.runs]
+        return None if None in found or not found else cast("list[float]", found)
+
+    def spread(self, figure: Figure) -> Spread:
+        """Mean, lowest, highest over the seeds."""
+        values = self.values(figure)
+        if values is None:
+            return Spread(None, None, None)
+        return Spread(mean(values), min(values), max(values))
+
+    def mean(self, figure: Figure) -> float | None:
         """The mean of a figure over the seeds."""
-        spread = self.figures.get(figure)
-        return None if spread is None else spread.mean
+        return self.spread(figure).mean
+
+    def only(self, seeds: Collection[Seed]) -> MatrixPoint:
+        """The same with these seeds alone."""
+        pairs = zip(self.seeds, self.runs, strict=True)
+        kept = tuple((seed, run) for seed, run in pairs if seed in seeds)
+        return MatrixPoint(
+            self.place, self.backend, tuple(s for s, _ in kept), tuple(run for _, run in kept)
+        )
 
 
-def points_of(results: Iterable[Result]) -> list[Point]:
-    """One point for each backend at each place, in the order of the sweep."""
-    return gathered((place_of(r), str(r.place["backend"]), figures_of(r)) for r in results)
+def points_of(runs: Iterable[tuple[Where, Seed, Figures]]) -> list[MatrixPoint]:
+    """One point for each backend at each place, in the order in which they first come."""
+    groups: defaultdict[Where, list[tuple[Seed, Figures]]] = defaultdict(list)
+    for where, seed, figures in runs:
+        groups[where].append((seed, figures))
+    points = []
+    for where, own in groups.items():
+        seeds, figures_ = zip(*sorted(own, key=lambda run: by_seed(run[0])), strict=True)
+        points.append(MatrixPoint(*where, seeds, figures_))
+    return points
 
 
-def gathered(runs: Iterable[tuple[Place, str, Figures]]) -> list[Point]:
-    """The runs of each place and backend as one point, in the order in which they first come."""
-    groups: defaultdict[tuple[Place, str], list[Figures]] = defaultdict(list)
-    for place, backend, figures in runs:
-        groups[place, backend].append(figures)
-    return [
-        Point(place, backend, len(runs), _together(runs))
-        for (place, backend), runs in groups.items()
-    ]
-
-
-def place_of(result: Result) -> Place:
-    """Where a run stands, its backend and seed apart."""
-    own = result.place
-    return Place(
-        workload=own["workload"],
-        load=own["load"],
-        rate=own["rate"],
-        hardware=own["hardware"],
-        engine=own["engine"],
-        variation=own["variation"],
-        model=str(result.summary["hardware"].get("model", "")),
-    )
-
-
-def _together(runs: Sequence[Figures]) -> dict[str, Spread]:
-    return {name: spread([run.get(name) for run in runs]) for name in runs[0]}
-
-
-def spread(values: Sequence[float | None]) -> Spread:
-    """Mean, lowest, highest; nothing when one is missing, for the others are then no sample."""
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return Spread(None, None, None)
-    return Spread(mean(known), min(known), max(known))
+def by_seed(seed: Seed) -> tuple[bool, int]:
+    """The key of their ascending order; a run without a seed comes first."""
+    return seed is not None, seed or 0
 
 
 class Best(NamedTuple):
@@ -111,18 +127,23 @@ class Best(NamedTuple):
 class Matrix:
     """Points by place and backend; regimes by name, each from its lightest load on."""
 
-    def __init__(self, points: Sequence[Point]) -> None:
+    def __init__(self, points: Sequence[MatrixPoint]) -> None:
         self.points = points
         places = dict.fromkeys(point.place for point in points)
         self.places = sorted(places, key=lambda p: (p.workload, p.load or 0.0, p.rate or 0.0))
         self.backends = list(dict.fromkeys(point.backend for point in points))
-        self._by_key = {(point.place, point.backend): point for point in points}
+        self._by_key = {point.where: point for point in points}
 
-    def at(self, place: Place, backend: str) -> Point | None:
+    @property
+    def ordered(self) -> list[MatrixPoint]:
+        """The points place by place, backends in the order of the sweep."""
+        return [point for place in self.places for point in self.here(place)]
+
+    def at(self, place: Place, backend: str) -> MatrixPoint | None:
         """The point, if it was measured."""
         return self._by_key.get((place, backend))
 
-    def value(self, place: Place, backend: str, figure: str) -> float | None:
+    def value(self, place: Place, backend: str, figure: Figure) -> float | None:
         """The mean of a figure there; None when it was not measured."""
         point = self.at(place, backend)
         return None if point is None else point.mean(figure)
@@ -133,11 +154,11 @@ class Matrix:
         many = [name for name in dimensions if len({getattr(p, name) for p in self.places}) > 1]
         return ", ".join([place.title, *(getattr(place, name) for name in many)])
 
-    def here(self, place: Place) -> list[Point]:
+    def here(self, place: Place) -> list[MatrixPoint]:
         """All backends at a place, in the order of the sweep."""
         return [point for name in self.backends if (point := self.at(place, name)) is not None]
 
-    def best(self, place: Place, among: Iterable[str], figure: str) -> Best | None:
+    def best(self, place: Place, among: Iterable[str], figure: Figure) -> Best | None:
         """The backends with the lowest mean of a figure, and that mean; None when none has one."""
         values = {name: self.value(place, name, figure) for name in among}
         known = {name: value for name, value in values.items() if value is not None}
@@ -147,7 +168,7 @@ class Matrix:
         names = (name for name, value in known.items() if digits(value) == digits(lowest))
         return Best(tuple(names), lowest)
 
-    def ratio(self, place: Place, figure: str, of: str, to: str) -> float | None:
+    def ratio(self, place: Place, figure: Figure, of: str, to: str) -> float | None:
         """How many times as large a figure is under one backend as under another."""
         above, below = self.value(place, of, figure), self.value(place, to, figure)
         return None if above is None or not below else above / below

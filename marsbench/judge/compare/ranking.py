@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations, groupby
 from typing import Any, NamedTuple
 
-from marsbench.judge.compare.figures import goodput_name
+from marsbench.judge.compare.figures import GOODPUT, LATENCY, Figure
 from marsbench.judge.compare.points import Matrix, Place
 from marsbench.judge.intervals import digits
 
-GOODPUT = goodput_name(3)
-LATENCY = "latency_mean_s"
 # Closer than this in both, two backends are level, and which is named first means nothing.
 LEVEL_GOODPUT, LEVEL_LATENCY = 0.05, 0.05
 
@@ -20,24 +18,24 @@ Order = tuple[tuple[str, ...], ...]
 """Backends, best first; those of one group are equal."""
 
 
-class Standing(NamedTuple):
+class Score(NamedTuple):
     """What a backend is ranked by: the share of sessions within 3 times alone, mean latency."""
 
     goodput: float
     latency_s: float
 
 
-def standings(matrix: Matrix, place: Place, good: str = GOODPUT) -> dict[str, Standing]:
+def standings(matrix: Matrix, place: Place, good: Figure = GOODPUT) -> dict[str, Score]:
     """Every backend of a place that has both figures; `good` names the goodput that ranks."""
     found = {}
     for point in matrix.here(place):
         goodput, latency = point.mean(good), point.mean(LATENCY)
         if goodput is not None and latency is not None:
-            found[point.backend] = Standing(goodput, latency)
+            found[point.backend] = Score(goodput, latency)
     return found
 
 
-def ranking(standing: Mapping[str, Standing]) -> Order:
+def ranking(standing: Mapping[str, Score]) -> Order:
     """Best first: by goodput(3); the lower mean latency between equal ones. Who is equal in both
     stands in one group, by name."""
     ordered = sorted(standing, key=lambda name: (_key(standing[name]), name))
@@ -46,7 +44,7 @@ def ranking(standing: Mapping[str, Standing]) -> Order:
     )
 
 
-def _key(one: Standing) -> tuple[float, float]:
+def _key(one: Score) -> tuple[float, float]:
     return -digits(one.goodput), digits(one.latency_s)
 
 
@@ -55,14 +53,14 @@ def told(order: Order) -> str:
     return " > ".join(" = ".join(names) for names in order)
 
 
-def is_ahead(a: Standing, b: Standing) -> bool:
+def is_ahead(a: Score, b: Score) -> bool:
     """Clearly so: by goodput; by latency where goodput is level."""
     if abs(a.goodput - b.goodput) > LEVEL_GOODPUT:
         return a.goodput > b.goodput
     return a.latency_s * (1 + LEVEL_LATENCY) < b.latency_s
 
 
-def turned(base: Mapping[str, Standing], other: Mapping[str, Standing]) -> list[tuple[str, str]]:
+def turned(base: Mapping[str, Score], other: Mapping[str, Score]) -> list[tuple[str, str]]:
     """Pairs (a, b): a clearly ahead in `base`, and b clearly ahead in `other`."""
     names = [name for level in ranking(base) for name in level if name in other]
     return [
@@ -73,7 +71,7 @@ def turned(base: Mapping[str, Standing], other: Mapping[str, Standing]) -> list[
     ]
 
 
-class Held(NamedTuple):
+class HeldRanking(NamedTuple):
     """A place next to the one that it is held against: both rankings, and the pairs that turned."""
 
     base: Place
@@ -91,7 +89,7 @@ class Held(NamedTuple):
         return "turned" if any(winners & set(pair) for pair in self.turned) else "winner held"
 
 
-def held(matrix: Matrix, dimension: str, good: str = GOODPUT) -> list[Held]:
+def held(matrix: Matrix, dimension: str, good: Figure = GOODPUT) -> list[HeldRanking]:
     """Each place against the one that has the dimension's first value and is else the same."""
     first: Any = _values(matrix.places, dimension)[0]
     rows = []
@@ -100,7 +98,7 @@ def held(matrix: Matrix, dimension: str, good: str = GOODPUT) -> list[Held]:
         if place != base and base in matrix.places:
             own, others = standings(matrix, base, good), standings(matrix, place, good)
             pairs = turned(own, others)
-            rows.append(Held(base, place, ranking(own), ranking(others), pairs))
+            rows.append(HeldRanking(base, place, ranking(own), ranking(others), pairs))
     return rows
 
 

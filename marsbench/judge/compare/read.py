@@ -1,4 +1,4 @@
-"""Run folders, sweep folders and capacity searches as runs at places."""
+"""ReadRun folders, sweep folders and capacity searches as runs at places."""
 
 from __future__ import annotations
 
@@ -9,28 +9,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from marsbench.core.runs import RunFolder, RunSummary
+from marsbench.core.runs import RunFolder
 from marsbench.core.runs.folder import CONFIG
 from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.errors import UsageError
-from marsbench.judge.compare.figures import Figures, figures_of, goodput_name, goodput_rate_name
-from marsbench.judge.compare.points import Place, place_of
-from marsbench.judge.compare.sessions import Sessions, area, sessions_in, share_within
-from marsbench.judge.compare.values import Capacity, Source
+from marsbench.judge.compare.figures import Figures, figures_of
+from marsbench.judge.compare.points import Place, Seed, Where, place_of
+from marsbench.judge.compare.values import RunSource
+from marsbench.judge.sweep.answer import ANSWER, Capacity, capacity_in
 from marsbench.judge.sweep.folder import CELL, PLAN, Result, SweepFolder
-
-CAPACITY = "capacity.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ReadRun:
     """A run that was read. `argument`: which of the folders given it came with."""
 
     argument: Path
-    source: Source
-    folder: RunFolder
+    source: RunSource
+    result: Result
     figures: Figures
-    sessions: Sessions
 
     @property
     def place(self) -> Place:
@@ -40,17 +37,21 @@ class Run:
     def backend(self) -> str:
         return self.source.backend
 
+    @property
+    def where(self) -> Where:
+        return self.source.place, self.source.backend
+
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Folders:
     """What lay in the folders given, and how many planned runs of sweeps are missing."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[ReadRun, ...]
     capacities: tuple[Capacity, ...]
     missing: Mapping[str, int]
 
 
-def read(folders: Sequence[Path], alphas: Sequence[float]) -> Given:
+def read(folders: Sequence[Path], alphas: Sequence[float]) -> Folders:
     """Everything in these folders. Raises UsageError for one that is none of the three kinds.
 
     alphas: where goodput is taken; without any, where all runs took it.
@@ -63,10 +64,13 @@ def read(folders: Sequence[Path], alphas: Sequence[float]) -> Given:
         left = _planned(folder) - len(found)
         if left > 0:
             missing[str(folder)] = left
-    chosen = tuple(alphas) or _common_alphas(result for _, result in runs)
-    capacities = [capacity_in(f) for f in folders if (f / CAPACITY).is_file()]
-    read_runs = [_run(folder, result, chosen) for folder, result in runs]
-    return Given(_labelled(read_runs), tuple(capacities), missing)
+    chosen = tuple(alphas) or common_alphas(result for _, result in runs)
+    capacities = [capacity_in(f) for f in folders if (f / ANSWER).is_file()]
+    read_runs = [
+        ReadRun(folder, _source(result), result, figures_of(result, chosen))
+        for folder, result in runs
+    ]
+    return Folders(_labelled(read_runs), tuple(capacities), missing)
 
 
 def _results(folder: Path) -> Iterator[Result]:
@@ -74,7 +78,7 @@ def _results(folder: Path) -> Iterator[Result]:
 
     A folder of run folders stands for all of them.
     """
-    if (folder / CAPACITY).is_file():
+    if (folder / ANSWER).is_file():
         return
     if (folder / PLAN).is_file():
         yield from SweepFolder.open(folder).results()
@@ -97,7 +101,7 @@ def _result(folder: Path) -> Result:
 
 
 def _planned(folder: Path) -> int:
-    if (folder / CAPACITY).is_file() or not (folder / PLAN).is_file():
+    if (folder / ANSWER).is_file() or not (folder / PLAN).is_file():
         return 0
     return len(SweepFolder.open(folder).plan()["cells"])
 
@@ -118,36 +122,15 @@ def place_of_config(run: RunFolder) -> dict[str, Any]:
     }
 
 
-def _common_alphas(results: Iterable[Result]) -> tuple[float, ...]:
+def common_alphas(results: Iterable[Result]) -> tuple[float, ...]:
+    """Those that every run took, in the order of the first."""
     taken = [tuple(result.run.config.alphas) for result in results]
     return tuple(a for a in (taken[0] if taken else ()) if all(a in others for others in taken))
 
 
-def _run(argument: Path, result: Result, alphas: Sequence[float]) -> Run:
-    sessions = sessions_in(result.run)
-    figures = {**figures_of(result), **_of_sessions(sessions, result.summary, alphas)}
-    return Run(argument, _source(result), result.run, figures, sessions)
-
-
-def _of_sessions(
-    sessions: Sessions, summary: RunSummary, alphas: Sequence[float]
-) -> dict[str, float | None]:
-    """Goodput at each α, as a share and a second, and the area under it."""
-    names = [name(a) for a in alphas for name in (goodput_name, goodput_rate_name)]
-    if not sessions.known:
-        return dict.fromkeys([*names, "goodput_area"])
-    span, number = summary["makespan_s"], len(sessions.names)
-    found: dict[str, float | None] = {"goodput_area": float(area(sessions.slowdown))}
-    for alpha in alphas:
-        share = float(share_within(sessions.slowdown, alpha))
-        found[goodput_name(alpha)] = share
-        found[goodput_rate_name(alpha)] = share * number / span if span else None
-    return found
-
-
-def _source(result: Result) -> Source:
+def _source(result: Result) -> RunSource:
     config, summary = result.run.config, result.summary
-    return Source(
+    return RunSource(
         path=str(result.run.path),
         place=place_of(result),
         backend=str(result.place["backend"]),
@@ -169,22 +152,22 @@ def _source(result: Result) -> Source:
     )
 
 
-def _labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
+def _labelled(runs: Sequence[ReadRun]) -> tuple[ReadRun, ...]:
     """The runs, those of one backend told apart by what they have different.
 
     By parameters, where one backend comes with several; by the folder given, where one run would
     stand twice at one place. Raises UsageError when a run was given twice.
     """
     found = [_named(run, label) for run, label in zip(runs, _by_params(runs), strict=True)]
-    keys = Counter((run.place, run.backend, run.source.seed) for run in found)
-    twice = {backend for (_, backend, _), count in keys.items() if count > 1}
+    keys = Counter((run.where, run.source.seed) for run in found)
+    twice = {backend for ((_, backend), _), count in keys.items() if count > 1}
     found = [
         _named(run, f"{run.backend} in {run.argument.name}") if run.backend in twice else run
         for run in found
     ]
-    seen: set[tuple[Place, str, int | None]] = set()
+    seen: set[tuple[Where, Seed]] = set()
     for run in found:
-        key = (run.place, run.backend, run.source.seed)
+        key = (run.where, run.source.seed)
         if key in seen:
             raise UsageError(
                 f"{run.source.path} is given twice, or beside another run of {run.source.name} "
@@ -194,11 +177,11 @@ def _labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
     return tuple(found)
 
 
-def _named(run: Run, backend: str) -> Run:
+def _named(run: ReadRun, backend: str) -> ReadRun:
     return replace(run, source=replace(run.source, backend=backend))
 
 
-def _by_params(runs: Sequence[Run]) -> list[str]:
+def _by_params(runs: Sequence[ReadRun]) -> list[str]:
     """Labels by parameters: "mars", "mars (opportunistic=False)"; a sweep's labels stay."""
     kinds: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in runs:
@@ -208,7 +191,7 @@ def _by_params(runs: Sequence[Run]) -> list[str]:
     return [_label(run, kinds[run.backend]) for run in runs]
 
 
-def _label(run: Run, kinds: Sequence[Mapping[str, Any]]) -> str:
+def _label(run: ReadRun, kinds: Sequence[Mapping[str, Any]]) -> str:
     own = _chosen(run.source)
     turned = [name for name in own if any(kind.get(name) != own[name] for kind in kinds)]
     if not turned:
@@ -216,7 +199,7 @@ def _label(run: Run, kinds: Sequence[Mapping[str, Any]]) -> str:
     return f"{run.backend} ({', '.join(f'{name}={own[name]}' for name in turned)})"
 
 
-def _chosen(source: Source) -> dict[str, Any]:
+def _chosen(source: RunSource) -> dict[str, Any]:
     """The parameters that somebody chose: a cap that the run searched for itself is none."""
     return {
         name: value
@@ -225,20 +208,7 @@ def _chosen(source: Source) -> dict[str, Any]:
     }
 
 
-def capacity_in(folder: Path) -> Capacity:
-    """The result of a capacity search. Raises UsageError for a file that is none."""
-    try:
-        record = json.loads((folder / CAPACITY).read_text("utf-8"))
-        fields = {name: record[name] for name in Capacity._fields if name in record}
-        return Capacity(**{**fields, "path": str(folder)})
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UsageError(
-            f"{folder / CAPACITY} is not the result of a capacity search: {error}; "
-            "run `marsbench capacity` again with the same -o."
-        ) from error
-
-
-def across(runs: Sequence[Run], dimensions: Collection[str]) -> tuple[Run, ...]:
+def across(runs: Sequence[ReadRun], dimensions: Collection[str]) -> tuple[ReadRun, ...]:
     """The runs at places that do not tell these dimensions apart: their backends do instead."""
     found = tuple(runs)
     for name, fields in (("workload", ("workload", "load", "rate")), ("engine", ("engine",)),
@@ -248,7 +218,7 @@ def across(runs: Sequence[Run], dimensions: Collection[str]) -> tuple[Run, ...]:
     return found
 
 
-def _merged(runs: Sequence[Run], fields: Sequence[str]) -> tuple[Run, ...]:
+def _merged(runs: Sequence[ReadRun], fields: Sequence[str]) -> tuple[ReadRun, ...]:
     kinds = {tuple(getattr(run.place, field) for field in fields) for run in runs}
     if len(kinds) < 2:
         return tuple(runs)
@@ -256,7 +226,7 @@ def _merged(runs: Sequence[Run], fields: Sequence[str]) -> tuple[Run, ...]:
     return tuple(_moved(run, fields, many) for run in runs)
 
 
-def _moved(run: Run, fields: Sequence[str], many: Sequence[str]) -> Run:
+def _moved(run: ReadRun, fields: Sequence[str], many: Sequence[str]) -> ReadRun:
     """The run with these fields of its place in its label."""
     whole = run.place
     told = [whole.title if "workload" in fields else "", *(

@@ -1,8 +1,7 @@
-"""A comparison on a screen, and as one JSON object."""
+"""A comparison on a screen."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -11,37 +10,30 @@ from rich.markup import escape
 from rich.table import Table
 
 from marsbench.judge.compare.caps import by_backend, in_words
-from marsbench.judge.compare.documents import record
-from marsbench.judge.compare.figures import figure_of, goodput_name
+from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.ranking import told
 from marsbench.judge.compare.values import Comparison, Difference, Estimate, Fairness
 
 UNMEASURED = "–"
 DEFAULT = (
-    "latency_mean_s",
-    "latency_p95_s",
-    "ttft_ready_first_p99_s",
-    "ttft_ready_continuation_p99_s",
-    "recomputed_tokens",
+    LATENCY,
+    Figure("latency_p95_s"),
+    Figure("ttft_ready_first_p99_s"),
+    Figure("ttft_ready_continuation_p99_s"),
+    Figure("recomputed_tokens"),
 )
 """Shown unless metrics are named, after goodput at every α."""
-PERCENT = ("goodput_", "hit_rate", "host_hit_rate", "kv_")
 COLOURS = {"better": "green", "worse": "red"}
 
 
-def as_json(found: Comparison) -> str:
-    """One JSON object on one line."""
-    return json.dumps(record(found), ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def render(found: Comparison, metrics: Sequence[str], console: Console) -> None:
+def render(found: Comparison, metrics: Sequence[Figure], console: Console) -> None:
     """Every place: the figures against the baseline, who pays; then what holds for all."""
-    names = list(metrics) or [*map(goodput_name, found.alphas[:2]), *DEFAULT]
+    figures = list(metrics) or [*(Figure("goodput", alpha) for alpha in found.alphas[:2]), *DEFAULT]
     for place in found.places:
         console.print(f"[bold]{escape(found.matrix.title(place))}[/bold]", highlight=False)
-        for name in names:
-            table = _figure(found, place, name)
+        for figure in figures:
+            table = _figure(found, place, figure)
             if table is not None:
                 console.print(table)
         console.print(_sizes(found, place))
@@ -57,14 +49,13 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _figure(found: Comparison, place: Place, name: str) -> Table | None:
+def _figure(found: Comparison, place: Place, figure: Figure) -> Table | None:
     """One figure of every backend there, best first, beside the baseline."""
-    rows = [e for e in found.estimates if (e.place, e.figure) == (place, name)]
+    rows = [e for e in found.estimates if (e.place, e.figure) == (place, figure)]
     if all(row.mean is None for row in rows):
         return None
-    against = {d.backend: d for d in found.differences if (d.place, d.figure) == (place, name)}
-    unit = figure_of(name).unit
-    label = figure_of(name).label + (f", {unit}" if unit else "")
+    against = {d.backend: d for d in found.differences if (d.place, d.figure) == (place, figure)}
+    label = figure.label + (f", {figure.unit}" if figure.unit else "")
     table = _table(label, "mean", "seeds", f"to {found.baseline}", "typical seed", "ahead")
     for row in sorted(rows, key=lambda r: (r.rank or 0, r.backend)):
         table.add_row(*_cells(row, against.get(row.backend)))
@@ -81,7 +72,7 @@ def _cells(row: Estimate, against: Difference | None) -> tuple[str, ...]:
 
 def _by_difference(against: Difference) -> bool:
     """Shares, and what has no ratio in some seed, are told in their unit."""
-    return against.typical_ratio.value is None or _is_share(against.figure)
+    return against.typical_ratio.value is None or against.figure.is_share
 
 
 def _differences(against: Difference) -> tuple[str, str]:
@@ -121,19 +112,15 @@ def _span(row: Estimate) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-def _is_share(figure: str) -> bool:
-    return figure.startswith(PERCENT) and not figure.startswith(("goodput_rate", "goodput_area"))
-
-
-def _value(figure: str, value: float | None) -> str:
+def _value(figure: Figure, value: float | None) -> str:
     if value is None:
         return UNMEASURED
-    if _is_share(figure):
+    if figure.is_share:
         return f"{value:.1%}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _signed(figure: str, value: float | None) -> str:
+def _signed(figure: Figure, value: float | None) -> str:
     """A difference; of shares it is in percentage points."""
     text = _value(figure, value).replace("%", " pts")
     return f"+{text}" if value is not None and value > 0 else text

@@ -19,12 +19,12 @@ from marsbench.core.events import (
 from marsbench.core.metrics.stream import Stream
 from marsbench.core.runs import RunFolder
 from marsbench.core.runs.folder import EVENTS
-from marsbench.judge.compare.figures import PAPER_BLOCK
+from marsbench.judge.compare.kinds import PAPER_BLOCK
 from marsbench.judge.compare.values import (
     Comparison,
     EvictionPoint,
     KvPoint,
-    Source,
+    RunSource,
     ToolsPoint,
     Traces,
 )
@@ -46,7 +46,7 @@ def traces(found: Comparison) -> Traces:
 
     A run that was kept without its events has none.
     """
-    firsts: dict[tuple[object, str], Source] = {}
+    firsts: dict[tuple[object, str], RunSource] = {}
     for source in found.sources:
         firsts.setdefault((source.place, source.backend), source)
     evictions: list[EvictionPoint] = []
@@ -71,7 +71,7 @@ def _told(run: RunFolder) -> Iterator[Event]:
                 yield from_json(line)
 
 
-def _evictions(source: Source, run: RunFolder) -> Iterator[EvictionPoint]:
+def _evictions(source: RunSource, run: RunFolder) -> Iterator[EvictionPoint]:
     """Blocks a second, from the run's table of seconds."""
     size = run.config.block_size
     table = run.table("evictions")
@@ -85,7 +85,7 @@ def _evictions(source: Source, run: RunFolder) -> Iterator[EvictionPoint]:
         yield EvictionPoint(*where, blocks * scale, live * scale)
 
 
-def _kv(source: Source, stream: Stream, total: int | None) -> Iterator[KvPoint]:
+def _kv(source: RunSource, stream: Stream, total: int | None) -> Iterator[KvPoint]:
     import numpy as np
 
     samples = [s for s in stream.of(KvUsage) if s.used_blocks is not None]
@@ -110,7 +110,7 @@ def _averaged(at: Floats, columns: Sequence[Floats]) -> Iterator[tuple[float, ..
         yield (float(at[part].mean()), *(float(column[part].mean()) for column in columns))
 
 
-def _tools(source: Source, stream: Stream) -> Iterator[ToolsPoint]:
+def _tools(source: RunSource, stream: Stream) -> Iterator[ToolsPoint]:
     """Calls in flight in equal spans of the run; sub-agents, which use no tool host, not."""
     import numpy as np
 

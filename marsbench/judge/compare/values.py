@@ -1,29 +1,28 @@
 """What a comparison says: one value, made of rows that tables and figures show as they are.
 
-Every row names its place and backend. Rows of one kind are a long table: `frame(rows)`.
+Every row names its place and backend. Rows of one kind are a long table (documents.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from marsbench.core.runs import CautionNote
 from marsbench.judge.compare.caps import Cap
+from marsbench.judge.compare.figures import Figure
 from marsbench.judge.compare.points import Matrix, Place
-from marsbench.judge.compare.ranking import Held, Order, told
+from marsbench.judge.compare.ranking import HeldRanking, Order
 from marsbench.judge.intervals import Interval
-
-if TYPE_CHECKING:
-    import pandas as pd
+from marsbench.judge.sweep.answer import Capacity
 
 Standing = Literal["better", "worse", "unclear"]
 """Against the baseline, by `marsbench.judge.intervals.side`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class RunSource:
     """A run that was read: where it lies, where it stands, and what it is of.
 
     backend: the label used throughout the comparison. name, params: the backend itself.
@@ -59,7 +58,7 @@ class Estimate(NamedTuple):
 
     place: Place
     backend: str
-    figure: str
+    figure: Figure
     mean: float | None
     typical: Interval
     lowest: float | None
@@ -80,7 +79,7 @@ class Difference(NamedTuple):
     place: Place
     backend: str
     baseline: str
-    figure: str
+    figure: Figure
     difference: float | None
     ratio: float | None
     typical_difference: Interval
@@ -208,45 +207,6 @@ class OfOracle(NamedTuple):
     typical: Interval
 
 
-def gpus_in_words(gpus: int | None) -> str:
-    """ "1 GPU", "17 GPUs", or that no number was enough."""
-    return "1 GPU" if gpus == 1 else f"{gpus or 'no number of'} GPUs"
-
-
-class Capacity(NamedTuple):
-    """The highest rate at which the share of sessions within α was reached.
-
-    rate: sessions a second, None when not even the lowest rate tried reached it. above: the
-    lowest rate tried that did not, None when every one did. share: what was asked for.
-    sessions: of each run. settled: whether twice as many gave the same; None where it was not
-    tried. agents, gpus: of a search of GPUs, which has no rate.
-    """
-
-    path: str
-    backend: str
-    workload: str
-    hardware: str
-    alpha: float
-    share: float
-    seeds: int
-    rate: float | None
-    above: float | None
-    probes: int
-    sessions: int | None = None
-    settled: bool | None = None
-    agents: int | None = None
-    gpus: int | None = None
-
-    @property
-    def answer(self) -> str:
-        """The number in a few words."""
-        if self.agents is not None:
-            return f"{gpus_in_words(self.gpus)} for {self.agents} agents"
-        rate = "under all rates tried" if self.rate is None else f"{self.rate:.4g}/s"
-        moving = " (not settled: more sessions a run may give less)"
-        return rate + (moving if self.settled is False else "")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Everything that `compare` finds. Rows come place by place, backends in their order.
@@ -260,7 +220,7 @@ class Comparison:
     cautions: one sentence each, on the comparison; those of single runs are in their sources.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[RunSource, ...]
     places: tuple[Place, ...]
     backends: tuple[str, ...]
     baseline: str
@@ -270,7 +230,7 @@ class Comparison:
     estimates: tuple[Estimate, ...]
     differences: tuple[Difference, ...]
     rankings: tuple[Ranking, ...]
-    held: Mapping[str, Sequence[Held]]
+    held: Mapping[str, Sequence[HeldRanking]]
     curves: tuple[CurvePoint, ...]
     areas: tuple[Area, ...]
     cdf: tuple[CdfPoint, ...]
@@ -283,7 +243,7 @@ class Comparison:
     capacities: tuple[Capacity, ...]
     cautions: tuple[str, ...]
 
-    def estimate(self, place: Place, backend: str, figure: str) -> Estimate | None:
+    def estimate(self, place: Place, backend: str, figure: Figure) -> Estimate | None:
         """The estimate of one figure there; None when it was not measured."""
         for row in self.estimates:
             if (row.place, row.backend, row.figure) == (place, backend, figure):
@@ -330,28 +290,3 @@ class Traces:
     evictions: tuple[EvictionPoint, ...]
     kv: tuple[KvPoint, ...]
     tools: tuple[ToolsPoint, ...]
-
-
-def frame(rows: Sequence[Any]) -> pd.DataFrame:
-    """Rows as a table: place and intervals spread into columns ("difference_low"), NaN for None.
-
-    Besides the fields of its place each row has `title`, as "ilr-1 at load 0.9".
-    """
-    import pandas as pd
-
-    return pd.DataFrame([flat(row) for row in rows])
-
-
-def flat(row: Any) -> dict[str, Any]:
-    """One row as plain fields."""
-    fields: dict[str, Any] = {}
-    for name, value in row._asdict().items():
-        if isinstance(value, Place):
-            fields |= {"title": value.title, **value._asdict()}
-        elif name == "order":
-            fields |= {"order": [n for level in value for n in level], "told": told(value)}
-        elif isinstance(value, Interval):
-            fields |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-        else:
-            fields[name] = value
-    return fields

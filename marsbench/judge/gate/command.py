@@ -17,15 +17,15 @@ from marsbench.errors import MarsbenchError
 from marsbench.judge.gate.documents import as_json, as_junit, as_markdown, junit_of_error
 from marsbench.judge.gate.exact import gate_exact
 from marsbench.judge.gate.judge import gate
-from marsbench.judge.gate.rules import checked, read_rules, rule_of
+from marsbench.judge.gate.rules import read_rules, rule_of
 from marsbench.judge.gate.show import render
-from marsbench.judge.gate.values import GateError, GateReport, Rules
+from marsbench.judge.gate.values import GateError, GateReport, GateRules
 from marsbench.outputs import save_text
 from marsbench.text.console import Uncut, console
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GateOptions:
     """The options of a gate that say what is judged."""
 
     metrics: tuple[str, ...]
@@ -37,14 +37,14 @@ class Asked:
 
 
 def decide(
-    baseline: Path, candidate: Path, asked: Asked, junit: Path | None, markdown: Path | None
+    baseline: Path, candidate: Path, options: GateOptions, junit: Path | None, markdown: Path | None
 ) -> GateReport:
     """The report, written where it is wanted; of an error too, which CI is to see as one.
 
     Raises GateError for everything that keeps it from a verdict.
     """
     try:
-        report = judge(baseline, candidate, asked)
+        report = judge(baseline, candidate, options)
     except MarsbenchError as error:
         _write(junit, junit_of_error(str(error)))
         raise GateError(str(error)) from error
@@ -53,23 +53,23 @@ def decide(
     return report
 
 
-def judge(baseline: Path, candidate: Path, asked: Asked) -> GateReport:
+def judge(baseline: Path, candidate: Path, options: GateOptions) -> GateReport:
     """The verdict that was asked for. Raises MarsbenchError."""
-    if not asked.exact:
-        return gate(baseline, candidate, _rules(asked))
-    if asked.metrics or asked.file:
+    if not options.exact:
+        return gate(baseline, candidate, _rules(options))
+    if options.metrics or options.file:
         raise GateError("--exact compares everything; leave out --metric and --rules.")
     return gate_exact(baseline, candidate)
 
 
-def _rules(asked: Asked) -> Rules:
-    if asked.file is not None:
-        if asked.metrics:
+def _rules(options: GateOptions) -> GateRules:
+    if options.file is not None:
+        if options.metrics:
             raise GateError("Give --metric or --rules, not both: a rules file names its metrics.")
-        return read_rules(asked.file)
-    names = asked.metrics or ("goodput",)
-    rules = tuple(rule_of(name, asked.margin, asked.alpha) for name in names)
-    return checked(Rules(rules, asked.confidence))
+        return read_rules(options.file)
+    names = options.metrics or ("goodput",)
+    rules = tuple(rule_of(name, options.margin, options.alpha) for name in names)
+    return GateRules(rules, options.confidence)
 
 
 def _write(path: Path | None, text: str) -> None:

@@ -8,8 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from typing import Any
 
-from marsbench.judge.compare.figures import figure_of
-from marsbench.judge.gate.values import UNMEASURED, Check, GateReport, Rule, as_change
+from marsbench.judge.gate.values import EXACTLY, UNMEASURED, GateCheck, GateReport, Rule, as_change
 
 SUITE = "marsbench gate"
 
@@ -33,11 +32,11 @@ def record(report: GateReport) -> dict[str, Any]:
     }
 
 
-def _check(check: Check) -> dict[str, Any]:
+def _check(check: GateCheck) -> dict[str, Any]:
     return {
         "place": check.place,
         "backend": check.backend,
-        "figure": check.rule.figure,
+        "figure": str(check.rule.figure),
         "better": check.rule.better,
         "margin": str(check.rule.margin),
         "baseline": check.baseline,
@@ -133,7 +132,7 @@ def table(report: GateReport) -> list[str]:
     return [*(_line(row) for row in (head, rule, *map(cells, report.checks))), ""]
 
 
-def cells(check: Check) -> tuple[str, ...]:
+def cells(check: GateCheck) -> tuple[str, ...]:
     """A check as the cells of a table."""
     return (
         _where(check),
@@ -147,7 +146,7 @@ def cells(check: Check) -> tuple[str, ...]:
     )
 
 
-def change(check: Check) -> str:
+def change(check: GateCheck) -> str:
     """ "−4.1% (−7.2% to −0.9%)"."""
     value, low, high = (as_change(bound, check.rule) for bound in check.change)
     return value if check.change.low is None else f"{value} ({low} to {high})"
@@ -155,7 +154,7 @@ def change(check: Check) -> str:
 
 def name_of(rule: Rule) -> str:
     """The figure's label; "exact" for the exact gate, which has no figure."""
-    return rule.figure if rule.figure == "exact" else figure_of(rule.figure).label
+    return str(rule.figure) if rule is EXACTLY else rule.figure.label
 
 
 def number(value: float | None) -> str:
@@ -163,7 +162,7 @@ def number(value: float | None) -> str:
     return UNMEASURED if value is None else f"{value:,.4g}"
 
 
-def _where(check: Check) -> str:
+def _where(check: GateCheck) -> str:
     return f"{check.backend} on {check.place}" if check.backend else check.place
 
 

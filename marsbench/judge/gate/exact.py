@@ -17,13 +17,12 @@ from marsbench.core.runs.folder import EVENTS, IDEAL, SUMMARY, TABLES
 from marsbench.core.runs.parquet import read_table
 from marsbench.errors import UsageError
 from marsbench.judge.gate.judge import worst
-from marsbench.judge.gate.values import Check, GateError, GateReport, Margin, Rule
+from marsbench.judge.gate.values import EXACTLY, GateCheck, GateError, GateReport
 from marsbench.judge.intervals import UNKNOWN
 from marsbench.judge.sweep.folder import PLAN
 
 OF_THE_CODE = ("code", "cautions")
 """Fields of a summary that another commit changes without any figure changing."""
-EXACTLY = Rule("exact", "lower", Margin(0.0, relative=False))
 SHOWN = 160
 
 
@@ -69,7 +68,7 @@ def _runs(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in names}
 
 
-def _check(name: str, base: Path, other: Path | None) -> Check:
+def _check(name: str, base: Path, other: Path | None) -> GateCheck:
     if other is None:
         return _made(name, f"the candidate has no run {name}")
     for folder in (base, other):
@@ -78,12 +77,12 @@ def _check(name: str, base: Path, other: Path | None) -> Check:
     return _made(name, next(differences(base, other), ""))
 
 
-def _surplus(name: str, base_name: str) -> Check:
+def _surplus(name: str, base_name: str) -> GateCheck:
     return _made(name, f"{base_name} has no run {name}")
 
 
-def _made(name: str, difference: str) -> Check:
-    return Check(
+def _made(name: str, difference: str) -> GateCheck:
+    return GateCheck(
         place=name,
         backend="",
         rule=EXACTLY,

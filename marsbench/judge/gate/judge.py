@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from marsbench.judge.compare.figures import figure_of
-from marsbench.judge.gate.paired import (
+from marsbench.judge.gate.change import (
     Change,
     absolute,
     doubt_above,
@@ -18,14 +17,14 @@ from marsbench.judge.gate.paired import (
     stays_within,
     two_sided,
 )
-from marsbench.judge.gate.pairs import Pair, pairs_of, samples
+from marsbench.judge.gate.pairs import Pair, pairs_of
 from marsbench.judge.gate.values import (
     EXIT,
-    Check,
+    GateCheck,
     GateError,
     GateReport,
+    GateRules,
     Rule,
-    Rules,
     Verdict,
     as_change,
 )
@@ -33,7 +32,7 @@ from marsbench.judge.intervals import UNKNOWN, Interval, fewest, mean
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Evidence:
     """A rule at a pair before its verdict.
 
     means: None where the figure was not measured in every run. change: None there, and where it
@@ -49,18 +48,18 @@ class Found:
 
     @property
     def num_seeds(self) -> int:
-        return len(self.pair.base.runs)
+        return len(self.pair.base.seeds)
 
 
-def gate(baseline: Path, candidate: Path, rules: Rules) -> GateReport:
+def gate(baseline: Path, candidate: Path, rules: GateRules) -> GateReport:
     """Every rule at every point that the baseline has.
 
     Raises GateError when nothing can be judged: a folder that is none, a run that is missing or
     not valid, other sessions, hardware or engine settings than the baseline's.
     """
-    alphas = sorted({alpha for rule in rules.rules for alpha in _alphas(rule.figure)})
+    alphas = sorted({r.figure.alpha for r in rules.rules if r.figure.alpha is not None})
     pairs = pairs_of(baseline, candidate, alphas)
-    found = [_found(pair, rule, rules.confidence) for pair in pairs for rule in rules.rules]
+    found = [_evidence(pair, rule, rules.confidence) for pair in pairs for rule in rules.rules]
     verdicts = judged(found, rules.confidence)
     checks = tuple(_check(one, v, rules.confidence) for one, v in zip(found, verdicts, strict=True))
     return GateReport(
@@ -73,20 +72,14 @@ def gate(baseline: Path, candidate: Path, rules: Rules) -> GateReport:
     )
 
 
-def _alphas(figure: str) -> Iterator[float]:
-    alpha = figure.removeprefix("goodput_rate_").removeprefix("goodput_")
-    if alpha != figure and alpha.replace(".", "", 1).isdigit():
-        yield float(alpha)
-
-
-def _found(pair: Pair, rule: Rule, confidence: float) -> Found:
-    sides = samples(pair, rule.figure)
+def _evidence(pair: Pair, rule: Rule, confidence: float) -> Evidence:
+    sides = pair.sides(rule.figure)
     if sides is None:
-        return Found(pair, rule, None, None, 1.0)
+        return Evidence(pair, rule, None, None, 1.0)
     base, other = sides
     change = change_of(base, other, rule)
     doubt = doubt_of(change, rule, confidence)
-    return Found(pair, rule, (mean(base), mean(other)), change, doubt)
+    return Evidence(pair, rule, (mean(base), mean(other)), change, doubt)
 
 
 def change_of(base: Sequence[float], other: Sequence[float], rule: Rule) -> Change | None:
@@ -106,7 +99,7 @@ def worse(change: Change, rule: Rule) -> Change:
     return change if rule.better == "lower" else reversed_(change)
 
 
-def judged(found: Sequence[Found], confidence: float) -> list[Verdict]:
+def judged(found: Sequence[Evidence], confidence: float) -> list[Verdict]:
     """A verdict for each.
 
     One fail among many checks fails them all, so their doubts are Holm-corrected: whatever the
@@ -156,11 +149,11 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=lambda verdict: order[verdict])
 
 
-def _check(one: Found, verdict: Verdict, confidence: float) -> Check:
+def _check(one: Evidence, verdict: Verdict, confidence: float) -> GateCheck:
     bounds = UNKNOWN if one.change is None else interval(one.change, confidence)
     baseline, candidate = one.means or (None, None)
     group = one.pair.other
-    return Check(
+    return GateCheck(
         place=group.place.title,
         backend=group.backend,
         rule=one.rule,
@@ -174,10 +167,10 @@ def _check(one: Found, verdict: Verdict, confidence: float) -> Check:
     )
 
 
-def _why(one: Found, verdict: Verdict, bounds: Interval, confidence: float) -> str:
+def _why(one: Evidence, verdict: Verdict, bounds: Interval, confidence: float) -> str:
     if one.change is None:
         return _lack(one)
-    label = figure_of(one.rule.figure).label
+    label = one.rule.figure.label
     side = "higher" if one.rule.better == "lower" else "lower"
     told = f"{label} of the typical seed changed by {_spoken(one, bounds)}"
     if verdict == "pass":
@@ -187,7 +180,7 @@ def _why(one: Found, verdict: Verdict, bounds: Interval, confidence: float) -> s
     return f"{told}: {_open(one, side, confidence)}"
 
 
-def _lack(one: Found) -> str:
+def _lack(one: Evidence) -> str:
     """Why there is no change at all."""
     if one.means is None:
         return f"{one.rule.figure} was not measured in every run"
@@ -197,7 +190,7 @@ def _lack(one: Found) -> str:
     )
 
 
-def _spoken(one: Found, bounds: Interval) -> str:
+def _spoken(one: Evidence, bounds: Interval) -> str:
     """ "+3.1% (+1.0% to +5.2%, 8 seeds)"."""
     value, low, high = (as_change(bound, one.rule) for bound in bounds)
     seeds = "1 seed" if one.num_seeds == 1 else f"{one.num_seeds} seeds"
@@ -205,7 +198,7 @@ def _spoken(one: Found, bounds: Interval) -> str:
     return f"{value} ({between}{seeds})"
 
 
-def _open(one: Found, side: str, confidence: float) -> str:
+def _open(one: Evidence, side: str, confidence: float) -> str:
     """Why nothing is sure, and what would make it so."""
     needed = fewest(two_sided(confidence))
     if one.num_seeds < needed:
@@ -218,7 +211,7 @@ def _open(one: Found, side: str, confidence: float) -> str:
     return f"{one.rule.margin} {side} is neither ruled out nor certain; run more seeds"
 
 
-def stays_typical(one: Found, confidence: float) -> bool:
+def stays_typical(one: Evidence, confidence: float) -> bool:
     """Whether the typical seed alone would pass."""
     assert one.change is not None
     high = interval(worse(one.change, one.rule), confidence).high

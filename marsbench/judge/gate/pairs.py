@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from marsbench.errors import UsageError
 from marsbench.judge.compare.alike import check_places
-from marsbench.judge.compare.groups import Group, groups_of
-from marsbench.judge.compare.points import Place
-from marsbench.judge.compare.read import Given, Run, read
+from marsbench.judge.compare.figures import Figure
+from marsbench.judge.compare.points import MatrixPoint, Place, by_seed, points_of
+from marsbench.judge.compare.read import Folders, ReadRun, read
 from marsbench.judge.gate.values import GateError
 
 
@@ -19,8 +18,13 @@ from marsbench.judge.gate.values import GateError
 class Pair:
     """A point of the baseline and the same of the candidate, with the seeds that both have."""
 
-    base: Group
-    other: Group
+    base: MatrixPoint
+    other: MatrixPoint
+
+    def sides(self, figure: Figure) -> tuple[list[float], list[float]] | None:
+        """A figure of both, a number a seed each; None where a seed has none."""
+        base, other = self.base.values(figure), self.other.values(figure)
+        return None if base is None or other is None else (base, other)
 
 
 def pairs_of(baseline: Path, candidate: Path, alphas: Sequence[float]) -> list[Pair]:
@@ -30,22 +34,32 @@ def pairs_of(baseline: Path, candidate: Path, alphas: Sequence[float]) -> list[P
     """
     try:
         sides = [read([folder], alphas) for folder in (baseline, candidate)]
-        for folder, given in zip((baseline, candidate), sides, strict=True):
-            _check_whole(folder, given)
-        pairs = list(_matched(baseline, candidate, *(groups_of(g.runs) for g in sides)))
+        for folder, side in zip((baseline, candidate), sides, strict=True):
+            _check_whole(folder, side)
+        base, other = (_points(side) for side in sides)
+        pairs = list(_matched(baseline, candidate, base, other))
         for pair in pairs:
-            check_places(_each_seed(pair))
+            check_places([*_runs(sides[0], pair.base), *_runs(sides[1], pair.other)])
         return pairs
     except UsageError as error:
         raise GateError(str(error)) from error
 
 
-def _check_whole(folder: Path, given: Given) -> None:
-    if not given.runs:
+def _points(side: Folders) -> list[MatrixPoint]:
+    return points_of((run.where, run.source.seed, run.figures) for run in side.runs)
+
+
+def _runs(side: Folders, point: MatrixPoint) -> Iterator[ReadRun]:
+    own = sorted(side.runs, key=lambda run: by_seed(run.source.seed))
+    return (run for run in own if run.where == point.where and run.source.seed in point.seeds)
+
+
+def _check_whole(folder: Path, side: Folders) -> None:
+    if not side.runs:
         raise GateError(f"{folder} holds no complete run, so there is nothing to judge; run it.")
-    for name, number in given.missing.items():
+    for name, number in side.missing.items():
         raise GateError(f"{number} planned runs of {name} are missing; `marsbench sweep` them.")
-    for run in given.runs:
+    for run in side.runs:
         if not run.source.valid:
             raise GateError(
                 f"{run.source.path} is not valid ({run.source.reasons[0]}), so it decides "
@@ -53,48 +67,28 @@ def _check_whole(folder: Path, given: Given) -> None:
             )
 
 
-Groups = Mapping[tuple[Place, str], Group]
-
-
-def _matched(baseline: Path, candidate: Path, base: Groups, other: Groups) -> Iterator[Pair]:
+def _matched(
+    baseline: Path, candidate: Path, base: Sequence[MatrixPoint], other: Sequence[MatrixPoint]
+) -> Iterator[Pair]:
     """By place; by backend too where a side has several at a place."""
-    several = _several(base) or _several(other)
-    theirs = {(place, name if several else ""): group for (place, name), group in other.items()}
-    for (place, name), group in base.items():
-        like = theirs.get((place, name if several else ""))
+    several = any(len({point.place for point in side}) < len(side) for side in (base, other))
+    theirs = {(point.place, point.backend if several else ""): point for point in other}
+    for point in base:
+        like = theirs.get((point.place, point.backend if several else ""))
         if like is None:
             raise GateError(
-                f"{candidate} has no run of {name} on {_where(place)}, which {baseline} has; "
-                "play the same sweep for both."
+                f"{candidate} has no run of {point.backend} on {_in_words(point.place)}, which "
+                f"{baseline} has; play the same sweep for both."
             )
-        seeds = set(group.seeds) & set(like.seeds)
+        seeds = set(point.seeds) & set(like.seeds)
         if not seeds:
             raise GateError(
-                f"{baseline} and {candidate} have no seed in common on {_where(place)}; "
+                f"{baseline} and {candidate} have no seed in common on {_in_words(point.place)}; "
                 "play the same seeds for both."
             )
-        yield Pair(group.only(seeds), like.only(seeds))
+        yield Pair(point.only(seeds), like.only(seeds))
 
 
-def _several(groups: Groups) -> bool:
-    names: defaultdict[Place, set[str]] = defaultdict(set)
-    for place, name in groups:
-        names[place].add(name)
-    return any(len(own) > 1 for own in names.values())
-
-
-def _where(place: Place) -> str:
-    told = (place.hardware, place.engine, place.variation, place.model)
-    return ", ".join([place.title, *filter(None, told)])
-
-
-def _each_seed(pair: Pair) -> list[Run]:
-    return [run for group in (pair.base, pair.other) for run in group.runs.values()]
-
-
-def samples(pair: Pair, figure: str) -> tuple[list[float], list[float]] | None:
-    """A figure of both sides, a number a seed each; None where a seed has none."""
-    base, other = pair.base.values(figure), pair.other.values(figure)
-    if base is None or other is None:
-        return None
-    return base, other
+def _in_words(place: Place) -> str:
+    parts = (place.hardware, place.engine, place.variation, place.model)
+    return ", ".join([place.title, *filter(None, parts)])

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marsbench.core.metrics.goodput import check_alpha
 from marsbench.errors import UsageError
-from marsbench.judge.compare.figures import Better, figure_of, goodput_name, goodput_rate_name
-from marsbench.judge.gate.values import CONFIDENCE, Margin, Rule, Rules
-from marsbench.judge.intervals import check_confidence
+from marsbench.judge.compare.figures import LATENCY, Figure
+from marsbench.judge.compare.kinds import KINDS, Better
+from marsbench.judge.gate.values import CONFIDENCE, GateRules, Margin, Rule
 
 DEFAULT_ALPHA = 3.0
 DEFAULT_MARGIN = "5%"
-SHORT = {"latency": "latency_mean_s", "slowdown": "slowdown_mean"}
+SHORT = {"latency": LATENCY, "slowdown": Figure("slowdown_mean")}
 """What may be said for short; "goodput" and "goodput_rate" are taken at the rule's α."""
 
 
@@ -57,7 +57,7 @@ def parse_margin(text: str | float) -> Margin:
 
 
 def rule_of(
-    metric: str,
+    metric: str | Figure,
     margin: str | float = DEFAULT_MARGIN,
     alpha: float = DEFAULT_ALPHA,
     better: Better | None = None,
@@ -66,21 +66,28 @@ def rule_of(
 
     Raises UsageError for a name that is no figure, one without a better side, or a bad margin.
     """
-    name = {
-        "goodput": goodput_name(check_alpha(alpha)),
-        "goodput_rate": goodput_rate_name(alpha),
-        **SHORT,
-    }.get(metric, metric)
-    side = better or figure_of(name).better
+    figure = _figure(metric, alpha)
+    side = better or figure.better
     if side is None:
         raise UsageError(
-            f"{name} has no better side of its own; say which in a --rules file, with "
+            f"{figure} has no better side of its own; say which in a --rules file, with "
             'better = "lower" or better = "higher".'
         )
-    return Rule(name, side, parse_margin(margin))
+    return Rule(figure, side, parse_margin(margin))
 
 
-def read_rules(path: Path) -> Rules:
+def _figure(metric: str | Figure, alpha: float) -> Figure:
+    if isinstance(metric, Figure):
+        return metric
+    if metric in KINDS and KINDS[metric].at_alpha:
+        return Figure(metric, check_alpha(alpha))
+    figure = SHORT.get(metric) or Figure.parse(metric)
+    if figure.alpha is not None:
+        check_alpha(figure.alpha)
+    return figure
+
+
+def read_rules(path: Path) -> GateRules:
     """The rules in a file. Raises UsageError naming the file and what is wrong in it."""
     try:
         fields: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -89,7 +96,7 @@ def read_rules(path: Path) -> Rules:
             rule_of(e.metric, e.margin, file.alpha if e.alpha is None else e.alpha, e.better)
             for e in file.rules
         )
-        return checked(Rules(rules, file.confidence))
+        return GateRules(rules, file.confidence)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise UsageError(f"Cannot read the rules {path} ({why}); give a TOML file.") from error
@@ -101,9 +108,3 @@ def read_rules(path: Path) -> Rules:
         raise UsageError(f"{path}: {where}: {first['msg']}") from error
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
-
-
-def checked(rules: Rules) -> Rules:
-    """The rules, if they can be judged. Raises UsageError for a confidence that is none."""
-    check_confidence(rules.confidence)
-    return rules

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from marsbench.errors import MarsbenchError
-from marsbench.judge.compare.figures import Better
-from marsbench.judge.intervals import Interval
+from marsbench.judge.compare.figures import Figure
+from marsbench.judge.compare.kinds import Better
+from marsbench.judge.intervals import Interval, check_confidence
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -38,9 +39,13 @@ class Margin(NamedTuple):
 class Rule:
     """One figure that may not get worse by more than a margin."""
 
-    figure: str
+    figure: Figure
     better: Better
     margin: Margin
+
+
+EXACTLY = Rule(Figure("exact"), "lower", Margin(0.0, relative=False))
+"""The rule of the exact gate: it is on no figure of a run."""
 
 
 def as_change(value: float | None, rule: Rule) -> str:
@@ -53,15 +58,21 @@ def as_change(value: float | None, rule: Rule) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """Everything that a gate checks. confidence: of each verdict, one-sided."""
+class GateRules:
+    """Everything that a gate checks. confidence: of each verdict, one-sided.
+
+    Raises UsageError for a confidence that is none.
+    """
 
     rules: tuple[Rule, ...]
     confidence: float = CONFIDENCE
 
+    def __post_init__(self) -> None:
+        check_confidence(self.confidence)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class GateCheck:
     """A rule at one place: what was found and what it comes to.
 
     place, backend: where; backend is the candidate's label. baseline, candidate: means.
@@ -90,7 +101,7 @@ class GateReport:
     candidate: str
     verdict: Verdict
     confidence: float
-    checks: tuple[Check, ...]
+    checks: tuple[GateCheck, ...]
     cautions: tuple[str, ...]
     exact: bool = False
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from marsbench.judge.compare.figures import GOODPUT, LATENCY, QUARTERS, Figure
 from marsbench.judge.compare.points import Matrix
-from marsbench.judge.compare.ranking import GOODPUT, LATENCY
 from marsbench.judge.paper import courses, judges
 from marsbench.judge.paper.parts import PARTS, ablation, inversion
 from marsbench.judge.paper.systems import MARS
 from marsbench.judge.paper.verdicts import AHEAD, COLLAPSED, KEPT, NEAR, SUSTAINED, Finding
-from marsbench.judge.paper.view import View
+from marsbench.judge.paper.view import MatrixView
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Claim:
     what: str
     paper: str
     rule: str
-    figures: tuple[str, ...]
-    judge: Callable[[View], Finding]
+    figures: tuple[Figure, ...]
+    judge: Callable[[MatrixView], Finding]
     decisions: tuple[str, ...] = ()
 
     def found(self, matrix: Matrix) -> Finding:
         """Our number and the verdict, of whatever was measured."""
-        return self.judge(View(matrix, self.figures, self.decisions))
+        return self.judge(MatrixView(matrix, self.figures, self.decisions))
 
 
 def ttft(since: str, which: str, rounds: str) -> Claim:
@@ -44,7 +44,7 @@ def ttft(since: str, which: str, rounds: str) -> Claim:
     return Claim(f"ttft-{since}-{which}", f"P99 TTFT of {rounds} rounds, from {since}", paper,
                  "reached when the baselines' worst passes 1,000 s and is "
                  f"{AHEAD}× MARS's or more, partly when only one of the two",
-                 (f"ttft_{since}_{which}_p99_s",), courses.slow_first_tokens)  # fmt: skip
+                 (Figure(f"ttft_{since}_{which}_p99_s"),), courses.slow_first_tokens)  # fmt: skip
 
 
 def part(id_: str, what: str, paper: str, rule: str, low: float, high: float | None) -> Claim:
@@ -56,7 +56,6 @@ def part(id_: str, what: str, paper: str, rule: str, low: float, high: float | N
 
 OURS = "–"
 """Where the paper has no number."""
-QUARTERS = tuple(f"evicted_live_quarter_{quarter}_per_s" for quarter in range(1, 5))
 COMMON = f"reached from {NEAR:.0%} of it, partly from {AHEAD}×"
 RANGE = "reached when every contended point is near the lowest and one near the highest"
 NUMBER = "a number of ours"
@@ -69,9 +68,9 @@ CLAIMS = (
     Claim("fcfs", "the same against FCFS alone", "in figures only",
           NUMBER, (LATENCY,), judges.against_fcfs),
     Claim("tails-p90", "P90 latency against the strongest baseline", "1.29–3.37× with P95",
-          RANGE, ("latency_p90_s",), judges.between(1.29, 3.37)),
+          RANGE, (Figure("latency_p90_s"),), judges.between(1.29, 3.37)),
     Claim("tails-p95", "P95 latency against the strongest baseline", "1.29–3.37× with P90",
-          RANGE, ("latency_p95_s",), judges.between(1.29, 3.37)),
+          RANGE, (Figure("latency_p95_s"),), judges.between(1.29, 3.37)),
     Claim("gpt-oss", "mean latency, gpt-oss-120b with shortened inputs", "up to 7.56×",
           COMMON, (LATENCY,), judges.second_model),
     Claim("openhands", "mean completion of real OpenHands agents", "1.20–1.87×",
@@ -82,10 +81,10 @@ CLAIMS = (
     ttft("ready", "continuation", "later"),
     Claim("evictions", "evictions of the baselines, means of runs", "from ~10 blocks/s",
           "reached when no contended run is under 10, partly when some are over",
-          ("evicted_per_s",), courses.eviction_rates),
+          (Figure("evicted_per_s"),), courses.eviction_rates),
     Claim("evictions-peak", "evictions of the baselines, in the worst second",
           "to over 1,000 blocks/s", "reached when some second is over 1,000, partly from 10",
-          ("evicted_peak_per_s",), courses.eviction_peak),
+          (Figure("evicted_peak_per_s"),), courses.eviction_peak),
     Claim("burst", "evictions under MARS", "a burst at the onset of load, then ≈ 0",
           "reached when after the first quarter at most 1 block/s of a live session goes, "
           "at most a tenth of the baselines' rate in the same quarters, and the first quarter "
@@ -94,9 +93,9 @@ CLAIMS = (
           f"reached when half of the curves keep {COLLAPSED:.0%} or less and MARS {SUSTAINED:.0%}",
           (GOODPUT,), courses.collapse),
     Claim("output", "output tokens/s of the baselines meanwhile", "stays high",
-          CONSTANT, ("output_tokens_per_s",), courses.constant("output tokens/s")),
+          CONSTANT, (Figure("output_tokens_per_s"),), courses.constant("output tokens/s")),
     Claim("computed", "tokens/s that the baselines compute meanwhile", "stays high",
-          CONSTANT, ("computed_tokens_per_s",), courses.constant("computed tokens/s")),
+          CONSTANT, (Figure("computed_tokens_per_s"),), courses.constant("computed tokens/s")),
     part("coordinator", "MARS without the priority coordinator", "2–5× worse", COMMON, 2.0, 5.0),
     part("admission", "MARS without the external control plane", "1.5–3× worse", COMMON, 1.5, 3.0),
     part("opportunistic", "MARS without the opportunistic co-scheduler: no shrinking, no pins",

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from marsbench.judge.compare.points import Place
 from marsbench.judge.paper.systems import BASELINES, MARS
 from marsbench.judge.paper.verdicts import AHEAD, COLLAPSED, KEPT, NEAR, NOTHING, SUSTAINED, Finding
-from marsbench.judge.paper.view import View
+from marsbench.judge.paper.view import MatrixView
 
 # --- TTFT and evictions
 
 
-def slow_first_tokens(view: View) -> Finding:
+def slow_first_tokens(view: MatrixView) -> Finding:
     """The worst of the baselines' and the worst of MARS's, by the same P99."""
     worst, own = _most(view, BASELINES), _most(view, (MARS,))
     if worst is None or own is None:
@@ -27,7 +27,7 @@ def slow_first_tokens(view: View) -> Finding:
     return Finding(text, "partly" if slow or lower else "not reached")
 
 
-def eviction_rates(view: View) -> Finding:
+def eviction_rates(view: MatrixView) -> Finding:
     """Of the baselines alone: the lowest mean of a run against the lowest published rate."""
     rates = _baselines(view)
     if not rates:
@@ -38,7 +38,7 @@ def eviction_rates(view: View) -> Finding:
     return Finding(text, "partly" if max(rates) >= 10 else "not reached")
 
 
-def eviction_peak(view: View) -> Finding:
+def eviction_peak(view: MatrixView) -> Finding:
     """Of the baselines alone: the worst second against the highest published rate."""
     rates = _baselines(view)
     if not rates:
@@ -49,7 +49,7 @@ def eviction_peak(view: View) -> Finding:
     return Finding(text, "partly" if max(rates) >= 10 else "not reached")
 
 
-def _baselines(view: View) -> list[float]:
+def _baselines(view: MatrixView) -> list[float]:
     """Every baseline's value at every contended place."""
     return [
         value
@@ -59,7 +59,7 @@ def _baselines(view: View) -> list[float]:
     ]
 
 
-def eviction_burst(view: View) -> Finding:
+def eviction_burst(view: MatrixView) -> Finding:
     """Blocks of sessions under way, by quarter of the run; the later three on both sides."""
     own, others = _quarters(view, (MARS,)), _quarters(view, BASELINES)
     if own is None or others is None:
@@ -74,7 +74,7 @@ def eviction_burst(view: View) -> Finding:
     return Finding(text, "partly" if max(own) <= 0.1 * max(others) else "not reached")
 
 
-def _quarters(view: View, names: Sequence[str]) -> list[float] | None:
+def _quarters(view: MatrixView, names: Sequence[str]) -> list[float] | None:
     """Mean over contended places and backends, for each quarter."""
     means = []
     for quarter in range(4):
@@ -94,7 +94,7 @@ def _per_quarter(rates: Sequence[float]) -> str:
     return " → ".join(f"{rate:,.1f}" for rate in rates)
 
 
-def _most(view: View, names: Sequence[str]) -> tuple[float, str, Place] | None:
+def _most(view: MatrixView, names: Sequence[str]) -> tuple[float, str, Place] | None:
     """The largest value at a contended place, whose it is and where."""
     found = [
         (value, name, place)
@@ -108,7 +108,7 @@ def _most(view: View, names: Sequence[str]) -> tuple[float, str, Place] | None:
 # --- goodput against load
 
 
-def collapse(view: View) -> Finding:
+def collapse(view: MatrixView) -> Finding:
     baselines, own = view.curves(BASELINES), view.curves((MARS,))
     if not baselines or not own:
         return NOTHING
@@ -125,10 +125,10 @@ def collapse(view: View) -> Finding:
     return Finding(text, "partly" if fallen else "not reached")
 
 
-def constant(what: str) -> Callable[[View], Finding]:
+def constant(what: str) -> Callable[[MatrixView], Finding]:
     """Of the baselines whose goodput collapses: what is left of this throughput."""
 
-    def judge(view: View) -> Finding:
+    def judge(view: MatrixView) -> Finding:
         shares = [
             share
             for curve in view.curves(BASELINES)

@@ -10,7 +10,7 @@ from marsbench.judge.compare.points import Place
 from marsbench.judge.intervals import is_level
 from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.judge.paper.verdicts import AHEAD, NEAR, NOTHING, Finding, against
-from marsbench.judge.paper.view import View
+from marsbench.judge.paper.view import MatrixView
 
 FIRST_MODEL, SECOND_MODEL = "qwen3-coder-30b", "gpt-oss-120b"
 """The paper's models: its numbers are not judged by runs of another."""
@@ -24,7 +24,7 @@ class Gain(NamedTuple):
     ratio: float
 
 
-def gains(view: View, places: Sequence[Place]) -> list[Gain]:
+def gains(view: MatrixView, places: Sequence[Place]) -> list[Gain]:
     """MARS against the strongest of the paper's baselines at each place."""
     found = []
     for place in places:
@@ -39,15 +39,15 @@ def of_model(places: Sequence[Place], name: str) -> list[Place]:
     return [place for place in places if place.model.startswith(name)]
 
 
-def headline(view: View) -> Finding:
+def headline(view: MatrixView) -> Finding:
     return _largest(view, gains(view, of_model(view.places, FIRST_MODEL)), 5.94)
 
 
-def second_model(view: View) -> Finding:
+def second_model(view: MatrixView) -> Finding:
     return _largest(view, gains(view, of_model(view.places, SECOND_MODEL)), 7.56)
 
 
-def against_fcfs(view: View) -> Finding:
+def against_fcfs(view: MatrixView) -> Finding:
     """The paper shows it in figures only."""
     ratios = [
         (ratio, place)
@@ -61,7 +61,7 @@ def against_fcfs(view: View) -> Finding:
     return Finding(text, "ours alone")
 
 
-def _largest(view: View, found: Sequence[Gain], published: float) -> Finding:
+def _largest(view: MatrixView, found: Sequence[Gain], published: float) -> Finding:
     if not found:
         return NOTHING
     top = max(found, key=lambda gain: gain.ratio)
@@ -69,10 +69,10 @@ def _largest(view: View, found: Sequence[Gain], published: float) -> Finding:
     return Finding(text, against(top.ratio, published))
 
 
-def between(low: float, high: float) -> Callable[[View], Finding]:
+def between(low: float, high: float) -> Callable[[MatrixView], Finding]:
     """Reached when all points are near the lowest and one near the highest published ratio."""
 
-    def judge(view: View) -> Finding:
+    def judge(view: MatrixView) -> Finding:
         found = gains(view, of_model(view.contended, FIRST_MODEL))
         if not found:
             return NOTHING
@@ -92,7 +92,7 @@ def between(low: float, high: float) -> Callable[[View], Finding]:
 # --- controls
 
 
-def control(view: View) -> Finding:
+def control(view: MatrixView) -> Finding:
     """MARS against FCFS with the best fixed cap: what scheduling adds to admission.
 
     A cap that somebody gave is not the best one, and gives no verdict.
@@ -122,7 +122,7 @@ GIVEN_CAP = (
 )
 
 
-def share_of_bound(view: View) -> Finding:
+def share_of_bound(view: MatrixView) -> Finding:
     """MARS's goodput over the oracle's."""
     shares = [
         ratio for place in view.contended if (ratio := view.ratio(place, MARS, BOUND)) is not None
@@ -133,5 +133,5 @@ def share_of_bound(view: View) -> Finding:
     return Finding(text, "ours alone")
 
 
-def unmeasured(view: View) -> Finding:
+def unmeasured(view: MatrixView) -> Finding:
     return NOTHING

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from marsbench.core.runs.decisions import DECIDED, REASONS
-from marsbench.judge.compare.decided import asked, differed
+from marsbench.judge.compare.figures import LATENCY, num_asked, num_differed, num_held_back
 from marsbench.judge.compare.points import Matrix, Place
-from marsbench.judge.compare.ranking import LATENCY
 from marsbench.judge.paper.cells import counted, markdown, times
 from marsbench.judge.paper.parts import PARTS, exercised_at
 from marsbench.judge.paper.systems import MARS
@@ -50,11 +49,11 @@ def decision_rows(matrix: Matrix) -> list[tuple[str, ...]]:
     return [head, *rows]
 
 
-_HELD_BACK = {f"num_held_back_{why}": f"by {why.replace('_', ' ')}" for why in REASONS}
+_HELD_BACK = {num_held_back(why): f"by {why.replace('_', ' ')}" for why in REASONS}
 
 
 def _of(matrix: Matrix, place: Place, name: str) -> str:
     """ "3 of 120"."""
-    of = matrix.value(place, MARS, asked(name))
-    count = counted(matrix.value(place, MARS, differed(name)))
+    of = matrix.value(place, MARS, num_asked(name))
+    count = counted(matrix.value(place, MARS, num_differed(name)))
     return count if of is None else f"{count} of {counted(of)}"

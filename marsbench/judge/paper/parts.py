@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from marsbench.core.runs.decisions import DECIDED
+from marsbench.judge.compare.figures import LATENCY
 from marsbench.judge.compare.points import Matrix, Place
-from marsbench.judge.compare.ranking import LATENCY
 from marsbench.judge.paper.cells import counted
 from marsbench.judge.paper.systems import MARS
 from marsbench.judge.paper.verdicts import NOTHING, Finding, against
-from marsbench.judge.paper.view import Ran, View
+from marsbench.judge.paper.view import MatrixView, Ran
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "mars-no-coordinator": ("waiting_order", "running_order", "victim", "reclaim"),
@@ -37,15 +37,15 @@ def exercised(ran: Ran | None, ratio: float) -> bool:
 
 def exercised_at(matrix: Matrix, place: Place, label: str) -> bool:
     """Whether the part that this label lacks did anything there; of another label, yes."""
-    view = View(matrix, (LATENCY,), PARTS.get(label, ()))
+    view = MatrixView(matrix, (LATENCY,), PARTS.get(label, ()))
     ratio = view.ratio(place, label, MARS)
     return ratio is None or exercised(view.ran(place), ratio)
 
 
-def ablation(label: str, low: float, high: float | None) -> Callable[[View], Finding]:
+def ablation(label: str, low: float, high: float | None) -> Callable[[MatrixView], Finding]:
     """A judge of MARS without a part; low is the smallest ratio that the paper reports."""
 
-    def judge(view: View) -> Finding:
+    def judge(view: MatrixView) -> Finding:
         ratios = {
             place: ratio
             for place in view.contended
@@ -68,7 +68,7 @@ def ablation(label: str, low: float, high: float | None) -> Callable[[View], Fin
     return judge
 
 
-def how_often(view: View, places: Sequence[Place]) -> str:
+def how_often(view: MatrixView, places: Sequence[Place]) -> str:
     """ "0–1 of 40–57 fronts of the queue, 0 of 0 victims": what the part decided in a run."""
     runs = [ran for place in places if (ran := view.ran(place)) is not None]
     if len(runs) < len(places):
@@ -86,7 +86,7 @@ def _span(counts: Sequence[float]) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-def inversion(view: View) -> Finding:
+def inversion(view: MatrixView) -> Finding:
     """The lightest regime at its lowest load, without the opportunistic part."""
     ratios = {
         place: ratio

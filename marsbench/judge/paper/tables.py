@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from marsbench.judge.compare.caps import caps_in, sentences
-from marsbench.judge.compare.figures import goodput_name
-from marsbench.judge.compare.points import Matrix, Place, Point, Spread
+from marsbench.judge.compare.figures import LATENCY, QUARTERS, Figure
+from marsbench.judge.compare.points import Matrix, MatrixPoint, Place
 from marsbench.judge.compare.ranking import (
-    LATENCY,
     LEVEL_GOODPUT,
     LEVEL_LATENCY,
-    Held,
+    HeldRanking,
     ranking,
     standings,
     told,
@@ -25,31 +24,29 @@ from marsbench.judge.paper.cells import UNMEASURED, markdown, percent, short, ti
 from marsbench.judge.paper.claims import CLAIMS, Claim
 from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.judge.paper.verdicts import NEAR
-from marsbench.judge.paper.view import Curve, View, contended
+from marsbench.judge.paper.view import Curve, MatrixView, contended
 
 ALPHAS = (1.5, 2.0, 3.0, 5.0)
-GOODPUTS = tuple(goodput_name(alpha) for alpha in ALPHAS)
-LATENCIES = ("latency_mean_s", "latency_p90_s", "latency_p95_s", "latency_p99_s")
+GOODPUTS = tuple(Figure("goodput", alpha) for alpha in ALPHAS)
 
 HEADINGS = {
-    **{name: f"goodput({alpha:g})" for name, alpha in zip(GOODPUTS, ALPHAS, strict=True)},
-    "latency_mean_s": "mean s",
-    "latency_p90_s": "P90 s",
-    "latency_p95_s": "P95 s",
-    "latency_p99_s": "P99 s",
-    "ttft_ready_first_p99_s": "TTFT P99 s, ready, first rounds",
-    "ttft_ready_continuation_p99_s": "later",
-    "ttft_submit_first_p99_s": "submit, first",
-    "ttft_submit_continuation_p99_s": "later",
-    "evicted_per_s": "evicted /s",
-    "evicted_live_per_s": "of live",
-    "preemptions": "preempted",
-    "hit_rate": "hit rate",
-    "host_hit_rate": "from host",
-    "output_tokens_per_s": "output tok/s",
-    "computed_tokens_per_s": "computed tok/s",
+    **{good: good.label for good in GOODPUTS},
+    LATENCY: "mean s",
+    Figure("latency_p90_s"): "P90 s",
+    Figure("latency_p95_s"): "P95 s",
+    Figure("latency_p99_s"): "P99 s",
+    Figure("ttft_ready_first_p99_s"): "TTFT P99 s, ready, first rounds",
+    Figure("ttft_ready_continuation_p99_s"): "later",
+    Figure("ttft_submit_first_p99_s"): "submit, first",
+    Figure("ttft_submit_continuation_p99_s"): "later",
+    Figure("evicted_per_s"): "evicted /s",
+    Figure("evicted_live_per_s"): "of live",
+    Figure("preemptions"): "preempted",
+    Figure("hit_rate"): "hit rate",
+    Figure("host_hit_rate"): "from host",
+    Figure("output_tokens_per_s"): "output tok/s",
+    Figure("computed_tokens_per_s"): "computed tok/s",
 }
-SHARES = {*GOODPUTS, "hit_rate", "host_hit_rate"}
 
 
 def reported(matrix: Matrix) -> str:
@@ -123,22 +120,23 @@ def _detail(matrix: Matrix, place: Place) -> str:
     return markdown([head, *(_row(matrix, point) for point in points)])
 
 
-def _row(matrix: Matrix, point: Point) -> tuple[str, ...]:
+def _row(matrix: Matrix, point: MatrixPoint) -> tuple[str, ...]:
     best = matrix.best(point.place, BASELINES, LATENCY)
     own = point.mean(LATENCY)
     return (
         point.backend,
-        *(_cell(point.figures.get(name), name) for name in HEADINGS),
+        *(_cell(point, figure) for figure in HEADINGS),
         times(matrix.ratio(point.place, LATENCY, point.backend, MARS)),
         times(None if best is None or own is None else own / best.value),
     )
 
 
-def _cell(spread: Spread | None, name: str) -> str:
+def _cell(point: MatrixPoint, figure: Figure) -> str:
     """ "192 (180–210)"; the mean alone where the seeds agree."""
-    if spread is None or spread.mean is None:
+    spread = point.spread(figure)
+    if spread.mean is None:
         return UNMEASURED
-    form = percent if name in SHARES else short
+    form = percent if figure.is_share else short
     mean, low, high = (form(value) for value in spread)
     return mean if low == high else f"{mean} ({low}–{high})"
 
@@ -146,7 +144,9 @@ def _cell(spread: Spread | None, name: str) -> str:
 def loads(matrix: Matrix) -> str:
     """Goodput and throughput along the loads of a regime: does one fall and the other not?"""
     head = ("regime", "backend", "goodput(3)", "output tok/s", "computed tok/s", "goodput kept")
-    outputs, computed = (_curves(matrix, f"{of}_tokens_per_s") for of in ("output", "computed"))
+    outputs, computed = (
+        _curves(matrix, Figure(f"{of}_tokens_per_s")) for of in ("output", "computed")
+    )
     rows = [
         (
             curve.regime.workload,
@@ -160,18 +160,21 @@ def loads(matrix: Matrix) -> str:
     return markdown([head, *rows], right=5)
 
 
-def _curves(matrix: Matrix, figure: str) -> dict[tuple[Place, str], Curve]:
+def _curves(matrix: Matrix, figure: Figure) -> dict[tuple[Place, str], Curve]:
     """A figure of every system along the loads of every regime."""
-    found = View(matrix, (figure,)).curves((*BASELINES, CONTROL, MARS, BOUND))
+    found = MatrixView(matrix, (figure,)).curves((*BASELINES, CONTROL, MARS, BOUND))
     return {(curve.regime, curve.backend): curve for curve in found}
 
 
 def eviction_quarters(matrix: Matrix) -> str:
     """Live blocks evicted a second by quarter of the run, at contended places."""
-    names = [f"evicted_live_quarter_{quarter}_per_s" for quarter in range(1, 5)]
     head = ("place", "backend", "1st quarter", "2nd", "3rd", "4th")
     rows = [
-        (matrix.title(place), who, *(short(matrix.value(place, who, name)) for name in names))
+        (
+            matrix.title(place),
+            who,
+            *(short(matrix.value(place, who, quarter)) for quarter in QUARTERS),
+        )
         for place in contended(matrix)
         for who in ("fcfs", "infercept", "continuum", CONTROL, MARS)
         if matrix.at(place, who) is not None
@@ -179,13 +182,13 @@ def eviction_quarters(matrix: Matrix) -> str:
     return markdown([head, *rows], right=2)
 
 
-def rankings(rows: Sequence[Held], dimension: str) -> str:
+def rankings(rows: Sequence[HeldRanking], dimension: str) -> str:
     """Whether the ranking held, place by place."""
     head = ("place", dimension, "ranking by goodput(3), then mean latency", "verdict", "turned")
     return markdown([head, *(line for row in rows for line in _held(row, dimension))], right=5)
 
 
-def _held(row: Held, dimension: str) -> Iterator[tuple[str, ...]]:
+def _held(row: HeldRanking, dimension: str) -> Iterator[tuple[str, ...]]:
     pairs = ", ".join(f"{b} over {a}" for a, b in row.turned)
     for place, order, verdict, which in (
         (row.base, row.base_ranking, "", ""),
@@ -196,15 +199,14 @@ def _held(row: Held, dimension: str) -> Iterator[tuple[str, ...]]:
 
 def as_csv(matrix: Matrix) -> str:
     """Every figure of every point, one row a point: mean, lowest and highest over the seeds."""
-    names = list(dict.fromkeys(name for point in matrix.points for name in point.figures))
+    figures = list(dict.fromkeys(figure for point in matrix.points for figure in point.figures))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    spreads = [f"{name}{suffix}" for name in names for suffix in ("", "_low", "_high")]
+    spreads = [f"{figure}{suffix}" for figure in figures for suffix in ("", "_low", "_high")]
     writer.writerow([*Place._fields, "backend", "seeds", *spreads])
     for point in matrix.points:
-        missing = Spread(None, None, None)
-        values = [v for name in names for v in point.figures.get(name, missing)]
-        writer.writerow([*point.place, point.backend, point.seeds, *map(_exact, values)])
+        values = [value for figure in figures for value in point.spread(figure)]
+        writer.writerow([*point.place, point.backend, len(point.seeds), *map(_exact, values)])
     return text.getvalue()
 
 

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from marsbench.judge.compare.caps import Cap, caps_in
-from marsbench.judge.compare.decided import asked, differed
+from marsbench.judge.compare.figures import GOODPUT, Figure, num_asked, num_differed
 from marsbench.judge.compare.points import Best, Matrix, Place
-from marsbench.judge.compare.ranking import GOODPUT
 from marsbench.judge.paper.systems import CONTROL, MARS
 from marsbench.judge.paper.verdicts import COLLAPSED, CONTENDED
 
@@ -58,7 +57,7 @@ Ran = dict[str, tuple[float, float]]
 """By decision: times that it was other than vLLM's, of how many; means over seeds."""
 
 
-class View:
+class MatrixView:
     """A matrix as the judge of one claim sees it.
 
     figures: the one figure that the claim is about; several where it is told by quarter of the
@@ -66,7 +65,7 @@ class View:
     """
 
     def __init__(
-        self, matrix: Matrix, figures: Sequence[str], decisions: Sequence[str] = ()
+        self, matrix: Matrix, figures: Sequence[Figure], decisions: Sequence[str] = ()
     ) -> None:
         def value(place: Place, backend: str, quarter: int = 0) -> float | None:
             return matrix.value(place, backend, figures[quarter])
@@ -122,7 +121,7 @@ def _ran(matrix: Matrix, place: Place, decisions: Sequence[str]) -> Ran | None:
     known = {
         name: (times, of)
         for name in decisions
-        if (times := matrix.value(place, MARS, differed(name))) is not None
-        and (of := matrix.value(place, MARS, asked(name))) is not None
+        if (times := matrix.value(place, MARS, num_differed(name))) is not None
+        and (of := matrix.value(place, MARS, num_asked(name))) is not None
     }
     return known if decisions and len(known) == len(decisions) else None

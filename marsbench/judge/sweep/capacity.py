@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 from marsbench.core.metrics.goodput import alpha_key
 from marsbench.core.simulated import prepare
 from marsbench.errors import RunFailedError, UsageError
+from marsbench.judge.sweep.answer import ANSWER
 from marsbench.judge.sweep.bisect import Bracket, fewest, highest_rate
 from marsbench.judge.sweep.folder import PLAN, SweepFolder, write_json
 from marsbench.judge.sweep.inputs import request_of
-from marsbench.judge.sweep.probes import Probe, Probes, Search
+from marsbench.judge.sweep.probes import Probes
 from marsbench.judge.sweep.run import RESULTS
+from marsbench.judge.sweep.search import Probe, Search
 
-ANSWER = "capacity.json"
 FORMAT = 1
 FIRST_SESSIONS, MOST_SESSIONS = 30, 240
 """Where a search begins that may choose its number of sessions, and where it gives up."""

@@ -16,10 +16,12 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from marsbench.core.metrics.sessions import SessionRecord, roots
 from marsbench.core.runs import RunFolder, RunSummary
 from marsbench.errors import UsageError
 
@@ -28,13 +30,34 @@ SUMMARY = "summary.json"
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Result:
-    """A complete cell: where it stands in the sweep, its run folder and its summary."""
+    """A complete cell: where it stands in the sweep, its run folder and its summary.
+
+    Its tables are read when they are first asked for, and once.
+    """
 
     place: Mapping[str, Any]
     run: RunFolder
     summary: RunSummary
+
+    @cached_property
+    def sessions(self) -> tuple[SessionRecord, ...]:
+        """Those that users wait for, in order of their names. Raises UsageError without a table."""
+        table = self.run.table("sessions")
+        rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        cells: list[dict[str, Any]] = [{name: row.get(name) for name in _FIELDS} for row in rows]
+        own = roots([SessionRecord(**row) for row in cells])
+        return tuple(sorted(own, key=lambda session: session.session))
+
+    @cached_property
+    def live_evictions(self) -> list[int]:
+        """Blocks that open sessions lost in each second. Raises UsageError without a table."""
+        cells: list[int] = self.run.table("evictions")["live_blocks"].tolist()
+        return cells
+
+
+_FIELDS = tuple(field.name for field in fields(SessionRecord))
 
 
 class SweepFolder:

@@ -1,88 +1,25 @@
-"""The probes of a capacity search: what is asked, what a probe plays, and what came of it."""
+"""The probes of a capacity search: played as cells of a sweep, and what came of each."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from marsbench.core.metrics.goodput import alpha_key
 from marsbench.errors import MarsbenchError, RunFailedError
 from marsbench.judge.intervals import typical
-from marsbench.judge.sweep.cells import Cell, cells_of
+from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.inputs import inputs_hash
 from marsbench.judge.sweep.play import Order, play
 from marsbench.judge.sweep.run import local
-from marsbench.judge.sweep.spec import SweepFile
+from marsbench.judge.sweep.search import Probe, Search
 from marsbench.judge.sweep.workers import Outcome
 from marsbench.text.progress import progress_bar
 
 
-class Probe(NamedTuple):
-    """So many sessions at a rate, or on lanes that are kept busy."""
-
-    sessions: int
-    rate: float | None = None
-    lanes: int | None = None
-
-    def __str__(self) -> str:
-        at = f"{self.lanes} lanes" if self.rate is None else f"{self.rate:g} sessions/s"
-        return f"{self.sessions} sessions, {at}"
-
-    @property
-    def mark(self) -> str:
-        """What the names of its cells say of it beside a rate."""
-        lanes = "" if self.lanes is None else f"lanes{self.lanes}-"
-        return f"{lanes}sessions{self.sessions}"
-
-    def told(self) -> dict[str, Any]:
-        """Its fields that say something, as JSON."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What is searched: everything of a sweep but the rate. `file` holds one backend, one
-    workload without rates or loads, and the seeds.
-
-    sessions: of every probe; None is as many as it takes. agents: how many are to be served at
-    once, for a search of GPUs instead of a rate.
-    """
-
-    file: SweepFile
-    share: float
-    tolerance: float
-    sessions: int | None = None
-    agents: int | None = None
-    jobs: int | None = None
-    folder: Path
-
-    @property
-    def alpha(self) -> float:
-        return self.file.alphas[0]
-
-    def text(self) -> str:
-        """What makes two searches the same."""
-        asked = {"share": self.share, "tolerance": self.tolerance}
-        more = {"sessions": self.sessions, "agents": self.agents}
-        return json.dumps({**asked, **more, "sweep": self.file.model_dump(mode="json")}, indent=2)
-
-    def cells(self, probe: Probe) -> list[Cell]:
-        """The runs of all seeds of a probe."""
-        (workload,) = self.file.workloads
-        if probe.rate is None:
-            turned: dict[str, Any] = {"arrivals": f"closed:{probe.lanes}"}
-        else:
-            turned = {"rates": (probe.rate,)}
-        at = workload.model_copy(update={**turned, "sessions": probe.sessions})
-        file = self.file.model_copy(update={"workloads": (at,)})
-        return [replace(cell, mark=probe.mark) for cell in cells_of(file, self.folder)]
-
-
-class Shares(NamedTuple):
+class ProbeShares(NamedTuple):
     """What came of a probe: the share of sessions that were good, of all seeds together and of
     each."""
 
@@ -103,7 +40,7 @@ class Probes:
     def __init__(self, root: Path, search: Search) -> None:
         self.root = root
         self.search = search
-        self.shares: dict[Probe, Shares] = {}
+        self.shares: dict[Probe, ProbeShares] = {}
         self._cells: list[str] = []
 
     def reaches(self, probe: Probe) -> bool:
@@ -120,7 +57,7 @@ class Probes:
             for probe, found in rows
         ]
 
-    def _shares(self, probe: Probe) -> Shares:
+    def _shares(self, probe: Probe) -> ProbeShares:
         """Of all seeds. Raises RunFailedError."""
         cells = self.search.cells(probe)
         self._cells += [cell.name for cell in cells]
@@ -158,11 +95,11 @@ def here(orders: Sequence[Order]) -> Iterator[Outcome[Order]]:
             yield Outcome(order)
 
 
-def _good_shares(folder: SweepFolder, names: set[str], alpha: float) -> Shares:
+def _good_shares(folder: SweepFolder, names: set[str], alpha: float) -> ProbeShares:
     """Good sessions of these cells ÷ their sessions that arrived."""
     results = (result for result in folder.results() if result.run.path.name in names)
     found = [result.summary["goodput"][alpha_key(alpha)] for result in results]
     good = [figure["good"] or 0 for figure in found]
     arrived = [figure["arrived"] for figure in found]
     each = tuple(own / all_ for own, all_ in zip(good, arrived, strict=True) if all_)
-    return Shares(sum(good) / sum(arrived), each)
+    return ProbeShares(sum(good) / sum(arrived), each)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from marsbench.judge.compare.figures import Figure as RunFigure
 from marsbench.judge.compare.points import Place
 from marsbench.report.canvas import GREY, finished, legend
 from marsbench.report.figures.dots import at_one, dot, dots, rows_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 SIZES = {"small": "o", "middle": "s", "long": "^", "over 50k": "x"}
 """Markers; the names are those of `marsbench.judge.compare.fairness`."""
-MEAN = Measure("slowdown_mean", "mean slowdown")
+MEAN = Measure(RunFigure("slowdown_mean"), "mean slowdown")
 Sized = Mapping[tuple[Place, str], Mapping[str, float]]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from marsbench.judge.compare.figures import goodput_name, goodput_rate_name
+from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.report.canvas import (
     finished,
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LATENCIES = (
-    Measure("latency_mean_s", "mean latency (s)"),
-    Measure("latency_p95_s", "P95 latency (s)"),
-    Measure("latency_p99_s", "P99 latency (s)"),
+    Measure(LATENCY, "mean latency (s)"),
+    Measure(Figure("latency_p95_s"), "P95 latency (s)"),
+    Measure(Figure("latency_p99_s"), "P99 latency (s)"),
 )
 HOUR_S = 3600.0
 ACROSS = 3
@@ -45,7 +45,7 @@ SEEDS = "mean over seeds, with the lowest and the highest"
 def latency(material: Material) -> Iterator[Drawing]:
     """Mean, P95 and P99 latency and goodput for every backend."""
     alpha = f"{material.alpha:g}"
-    rows = (*LATENCIES, Measure(goodput_name(material.alpha), f"goodput({alpha})", "percent"))
+    rows = (*LATENCIES, Measure(Figure("goodput", material.alpha), f"goodput({alpha})", "percent"))
     caption = (
         "Latency is from a session's arrival to its end, admission and tools included; "
         f"goodput({alpha}) is the share of arrived sessions that took at most {alpha} times as "
@@ -58,10 +58,10 @@ def collapse(material: Material) -> Iterator[Drawing]:
     """Goodput as a rate under the tokens that the GPU computes and puts out meanwhile."""
     alpha = f"{material.alpha:g}"
     rows = (
-        Measure("computed_tokens_per_s", "computed\n(ktokens/s)", "linear", 1000.0),
-        Measure("output_tokens_per_s", "output\n(tokens/s)", "linear"),
+        Measure(Figure("computed_tokens_per_s"), "computed\n(ktokens/s)", "linear", 1000.0),
+        Measure(Figure("output_tokens_per_s"), "output\n(tokens/s)", "linear"),
         Measure(
-            goodput_rate_name(material.alpha),
+            Figure("goodput_rate", material.alpha),
             f"goodput({alpha})\n(sessions/h)",
             "linear",
             1 / HOUR_S,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from marsbench.judge.compare.figures import Figure
 from marsbench.judge.compare.points import Place
 from marsbench.report.axes import Which, log_scale, percent_scale, thousands
 from marsbench.report.figures.fence import Fence, fence
@@ -22,9 +23,9 @@ SHARE = 0.03
 
 
 class Measure(NamedTuple):
-    """A figure that a row of panels shows: its name, its axis, and what one unit of it is."""
+    """A figure that a row of panels shows, its name, its axis, and what one unit of it is."""
 
-    figure: str
+    figure: Figure
     label: str
     scale: Literal["log", "percent", "linear"] = "log"
     unit: float = 1.0
@@ -41,7 +42,7 @@ class Told(NamedTuple):
 def told(material: Material, place: Place, backend: str, measure: Measure) -> Told:
     """A backend's measure at a place; all None where it was not measured."""
     point = material.matrix.at(place, backend)
-    spread = None if point is None else point.figures.get(measure.figure)
+    spread = None if point is None else point.spread(measure.figure)
     if spread is None:
         return Told(None, None, None)
     values = (spread.low, spread.mean, spread.high)

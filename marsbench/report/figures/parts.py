@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from marsbench.judge.compare.figures import LATENCY
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.values import Comparison, Difference
 from marsbench.judge.paper.parts import exercised_at
@@ -21,7 +22,6 @@ from marsbench.text.words import listed
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LATENCY = "latency_mean_s"
 WIDE = 1.5
 """From this ratio between largest and smallest on, a scale is logarithmic."""
 FAR = 3.0

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from marsbench.judge.compare.figures import Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.values import RoundRow
 from marsbench.report.canvas import finished, handles, height, legend, lines, panels, titled
@@ -21,7 +22,11 @@ Rows = Mapping[tuple[Place, str], Sequence[RoundRow]]
 
 FEWEST = 10
 """Rounds behind a P99 that is drawn: below it the figure would be of single sessions."""
-WAYS = (Measure("ready_p99_s", "from ready (s)"), Measure("submit_p99_s", "from submit (s)"))
+WAYS = {
+    "ready_p99_s": Measure(Figure("ttft_ready_p99_s"), "from ready (s)"),
+    "submit_p99_s": Measure(Figure("ttft_submit_p99_s"), "from submit (s)"),
+}
+"""By the column of a row."""
 
 
 def ttft_by_round(material: Material) -> Iterator[Drawing]:
@@ -65,14 +70,14 @@ def _figure(
         axes[-1, column].locator_params(axis="x", nbins=5, integer=True)
         for own, way in zip(axes[:, column], WAYS, strict=True):
             lines(own, _courses(material, place, rows, way), material.contenders)
-    for own, way in zip(axes[:, 0], WAYS, strict=True):
-        own.set_ylabel(f"P99 TTFT\n{way.label}")
+    for own, measure in zip(axes[:, 0], WAYS.values(), strict=True):
+        own.set_ylabel(f"P99 TTFT\n{measure.label}")
     values: defaultdict[str, list[float]] = defaultdict(list)
     for place in places:
         for way in WAYS:
             for name, course in _courses(material, place, rows, way).items():
                 values[name] += [seconds for _, seconds in course]
-    found = scaled(axes[0, 0], "y", WAYS[0], values)
+    found = scaled(axes[0, 0], "y", WAYS["ready_p99_s"], values)
     for column, place in enumerate(places):
         for own, way in zip(axes[:, column], WAYS, strict=True):
             _marks(own, material, _courses(material, place, rows, way), found)
@@ -95,12 +100,12 @@ def _marks(
 
 
 def _courses(
-    material: Material, place: Place, rows: Rows, way: Measure
+    material: Material, place: Place, rows: Rows, way: str
 ) -> dict[str, list[tuple[float, float]]]:
     """Seconds by round, the first one 1; no wait at all cannot be shown on a logarithm."""
     return {
         name: [(row.round + 1, seconds) for row in rows.get((place, name), ())
-               if (seconds := getattr(row, way.figure))]
+               if (seconds := getattr(row, way))]
         for name in material.contenders
     }  # fmt: skip
 

@@ -1,94 +1,68 @@
-"""`marsbench capacity`: from options to a search, and from its answer to a sentence."""
+"""The answer of a capacity search: its file, its value, and a sentence."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from marsbench.core.backends import choose
-from marsbench.core.metrics.goodput import check_alpha
-from marsbench.core.workload.arrivals import Arrivals
-from marsbench.core.workload.recipe import load_recipe, recipe_names
 from marsbench.errors import UsageError
-from marsbench.judge.compare.values import gpus_in_words
 from marsbench.judge.intervals import fewest
-from marsbench.judge.sweep.probes import Search
-from marsbench.judge.sweep.spec import SweepFile
-from marsbench.problems import first_problem
 
-TRAFFIC = {"arrivals": "arrivals", "tools": "tools", "prefixes": "prefixes"}
-HARDWARE = {
-    "gpu": "gpu",
-    "model": "model",
-    "precision": "precision",
-    "kv_dtype": "kv_dtype",
-    "profile": "hardware",
-}
-ENGINE = {
-    "profile": "engine_profile",
-    "block_size": "block_size",
-    "kv_blocks": "kv_blocks",
-    "step_budget": "step_budget",
-    "max_seqs": "max_seqs",
-    "memory_fraction": "memory_fraction",
-    "tool_cores": "tool_cores",
-}
-"""By field of a sweep file: the option of `capacity`."""
+ANSWER = "capacity.json"
 
 
-def search_of(given: Mapping[str, Any]) -> Search:
-    """The options of `capacity` as one value. Raises UsageError for what cannot be."""
-    choice, workload = choose(given["backend"], given["set_"] or ()), given["workload"]
-    check_alpha(given["alpha"])
-    if workload not in recipe_names() and not Path(workload).suffix:
-        load_recipe(workload)  # says which recipe was meant
+class Capacity(NamedTuple):
+    """The highest rate at which the share of sessions within α was reached.
+
+    rate: sessions a second, None when not even the lowest rate tried reached it. above: the
+    lowest rate tried that did not, None when every one did. share: what was asked for.
+    sessions: of each run. settled: whether twice as many gave the same; None where it was not
+    tried. agents, gpus: of a search of GPUs, which has no rate.
+    """
+
+    path: str
+    backend: str
+    workload: str
+    hardware: str
+    alpha: float
+    share: float
+    seeds: int
+    rate: float | None
+    above: float | None
+    probes: int
+    sessions: int | None = None
+    settled: bool | None = None
+    agents: int | None = None
+    gpus: int | None = None
+
+    @property
+    def answer(self) -> str:
+        """The number in a few words."""
+        if self.agents is not None:
+            return f"{gpus_in_words(self.gpus)} for {self.agents} agents"
+        rate = "under all rates tried" if self.rate is None else f"{self.rate:.4g}/s"
+        moving = " (not settled: more sessions a run may give less)"
+        return rate + (moving if self.settled is False else "")
+
+
+def capacity_in(folder: Path) -> Capacity:
+    """The result of a capacity search. Raises UsageError for a file that is none."""
     try:
-        file = SweepFile.model_validate(
-            {
-                "backends": [{"name": given["backend"], "set": dict(choice.settings)}],
-                "workloads": [{"name": workload, **_only(given, TRAFFIC)}],
-                "seeds": list(range(1, given["seeds"] + 1)),
-                "alphas": [given["alpha"]],
-                "hardware": [_only(given, HARDWARE)],
-                "engines": [_only(given, ENGINE)],
-            }
-        )
-    except ValidationError as error:
-        raise UsageError(first_problem(error)) from error
-    return Search(
-        file=file,
-        sessions=given["sessions"],
-        agents=_agents(given),
-        share=given["share"],
-        tolerance=given["tolerance"],
-        jobs=given["jobs"],
-        folder=Path.cwd(),
-    )
-
-
-def _only(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The options that were given, under the names that a sweep file has for them."""
-    return {field: given[name] for field, name in names.items() if given.get(name) is not None}
-
-
-def _agents(given: Mapping[str, Any]) -> int | None:
-    """How many agents are to be served at once, where GPUs are asked for. Raises UsageError."""
-    arrivals = Arrivals.parse(given["arrivals"] or "poisson")
-    if arrivals.lanes is not None and not given["gpus"]:
+        record = json.loads((folder / ANSWER).read_text("utf-8"))
+        fields = {name: record[name] for name in Capacity._fields if name in record}
+        return Capacity(**{**fields, "path": str(folder)})
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(
-            f"Arrivals 'closed:{arrivals.lanes}' have no rate to search; give --gpus to ask how "
-            f"many GPUs {arrivals.lanes} agents need, or choose other arrivals."
-        )
-    if given["gpus"] and arrivals.lanes is None:
-        raise UsageError(
-            "--gpus asks how many GPUs a number of agents needs; say how many are at work at "
-            "once, for example --gpus --arrivals closed:200."
-        )
-    return arrivals.lanes
+            f"{folder / ANSWER} is not the result of a capacity search: {error}; "
+            "run `marsbench capacity` again with the same -o."
+        ) from error
+
+
+def gpus_in_words(gpus: int | None) -> str:
+    """ "1 GPU", "17 GPUs", or that no number was enough."""
+    return "1 GPU" if gpus == 1 else f"{gpus or 'no number of'} GPUs"
 
 
 def told(answer: Mapping[str, Any], as_json: bool) -> str:

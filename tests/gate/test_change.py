@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marsbench.judge.gate.paired import absolute, doubt_above, interval, relative, stays_within
+from marsbench.judge.gate.change import absolute, doubt_above, interval, relative, stays_within
 
 numbers = st.floats(0.01, 1e4)
 pairs = st.lists(st.tuples(numbers, numbers), min_size=6, max_size=20)

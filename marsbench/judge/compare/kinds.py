@@ -1,0 +1,250 @@
+"""The kinds of figure: one entry in KINDS says all of each, from its label to how it is taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from marsbench.core.metrics.goodput import alpha_key, goodput
+from marsbench.core.metrics.window import Window
+from marsbench.core.runs.decisions import DECIDED, REASONS
+from marsbench.core.runs.summary import CAP_SEARCH
+from marsbench.judge.sweep.folder import Result
+
+PAPER_BLOCK = 16
+"""Tokens a block in the paper's engine: evictions are given in blocks of this size."""
+TO_ALPHA = 10.0
+"""Where the area under goodput against α ends: ten times as long as alone."""
+CAPPED = "fcfs-cap"
+"""The backend whose cap is its only parameter."""
+
+Better = Literal["higher", "lower"]
+Take = Callable[..., float | None]
+"""Of a run, and of an α where the kind has one; None where it was not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a figure is named to readers, which side of it is good (None: neither), how it is taken.
+
+    label: with {} for α where `at_alpha`. is_share: told in per cent. of_sessions: taken only
+    where the sessions of a run are read. measured: whether a run says anything of it.
+    """
+
+    label: str
+    unit: str
+    better: Better | None
+    take: Take
+    is_share: bool = False
+    at_alpha: bool = False
+    of_sessions: bool = False
+    measured: Callable[[Result], bool] = lambda run: True
+
+
+def _at(*path: str) -> Take:
+    """What stands there in the summary."""
+
+    def take(run: Result) -> float | None:
+        value: Any = run.summary
+        for name in path:
+            value = value[name]
+        return None if value is None else float(value)
+
+    return take
+
+
+def _share(run: Result, alpha: float) -> float | None:
+    """Goodput; of a run that kept its summary alone, what that says."""
+    if run.run.has_table("sessions"):
+        return goodput(run.sessions, alpha, None)["share"]
+    return run.summary["goodput"][alpha_key(alpha)]["share"]
+
+
+def _rate(run: Result, alpha: float) -> float | None:
+    span = run.summary["makespan_s"]
+    return goodput(run.sessions, alpha, Window(0.0, span) if span else None)["rate"]
+
+
+def _area(run: Result) -> float | None:
+    """The area under goodput against α from 1 to TO_ALPHA, ÷ its width.
+
+    A session adds exactly the stretch of α in which it is good, so it is a mean over sessions.
+    """
+    import numpy as np
+
+    if goodput(run.sessions, 1.0, None)["share"] is None:
+        return None
+    slowdowns = [math.inf if s.slowdown is None else s.slowdown for s in run.sessions]
+    good = (TO_ALPHA - np.clip(slowdowns, 1.0, TO_ALPHA)) / (TO_ALPHA - 1)
+    return float(good.mean())
+
+
+def _worst_round(run: Result) -> float | None:
+    values = [index["submit_p99"] for index in run.summary["ttft_by_round"]]
+    return max((value for value in values if value is not None), default=None)
+
+
+def _computed_tokens_per_s(run: Result) -> float | None:
+    """Tokens that the GPU computed a second: prompts less what was found, again after losses.
+
+    It is what a saturated engine keeps up whether or not the work is of use.
+    """
+    summary = run.summary
+    speed, hits = summary["throughput"], summary["prefix_hit_rate"]
+    found, loaded = hits["all"], hits["host_all"] or 0.0
+    prompts, outputs = speed["prompt_tokens_per_s"], speed["output_tokens_per_s"]
+    again, span = summary["evictions"]["preempt_recomputed_tokens"], summary["makespan_s"]
+    if prompts is None or outputs is None or found is None or again is None or not span:
+        return None
+    return prompts * (1 - found - loaded) + outputs + again / span
+
+
+def _unfinished(run: Result) -> float:
+    return float(run.summary["sessions"]["arrived"] - run.summary["sessions"]["finished"])
+
+
+def _blocks(part: str, name: str, per_s: bool = True) -> Take:
+    """Blocks of 16 tokens: of a count a second of the run, else of what is a rate already."""
+
+    def take(run: Result) -> float | None:
+        number = _at(part, name)(run)
+        span = run.summary["makespan_s"] or 1.0
+        return None if number is None else number * _scale(run) / (span if per_s else 1.0)
+
+    return take
+
+
+def _scale(run: Result) -> float:
+    return (run.run.config.block_size or 0) / PAPER_BLOCK
+
+
+def _counts(part: str, name: str) -> Callable[[Result], bool]:
+    """Whether a run counted such blocks, says how large they are, and took time."""
+
+    def measured(run: Result) -> bool:
+        sized = run.run.config.block_size is not None
+        return sized and _at(part, name)(run) is not None and bool(run.summary["makespan_s"])
+
+    return measured
+
+
+_evicting, _swapping = _counts("evictions", "blocks"), _counts("swaps", "out_blocks")
+
+
+def _evicted(label: str, name: str, per_s: bool = True) -> Kind:
+    take = _blocks("evictions", name, per_s)
+    return Kind(label, "1/s", "lower", take, measured=_evicting)
+
+
+def _quarter(number: int) -> Kind:
+    """Evicted of open sessions in a quarter of the run, from its table of seconds."""
+
+    def take(run: Result) -> float | None:
+        cells = run.live_evictions
+        first, end = (len(cells) * quarter // 4 for quarter in (number - 1, number))
+        return sum(cells[first:end]) * _scale(run) / (end - first) if end > first else None
+
+    def measured(run: Result) -> bool:
+        return _evicting(run) and run.run.has_table("evictions")
+
+    label = f"evicted of open sessions, quarter {number}"
+    return Kind(label, "1/s", "lower", take, measured=measured)
+
+
+def _decisions(name: str, how: Literal["differed", "asked"]) -> Take:
+    def take(run: Result) -> float | None:
+        decided = run.summary["decisions"]
+        return None if decided is None or name not in decided else float(decided[name][how])
+
+    return take
+
+
+def _held_back(reason: str) -> Take:
+    """None where sessions were held back and the controller did not say why."""
+
+    def take(run: Result) -> float | None:
+        decided = run.summary["decisions"]
+        entries = None if decided is None else decided.get("admission")
+        if entries is None or (entries["differed"] and not entries.get("reasons")):
+            return None
+        return float(entries.get("reasons", {}).get(reason, 0))
+
+    return take
+
+
+def _cap(run: Result) -> float | None:
+    """The fixed cap of a run.
+
+    A backend of somebody's own that has a `cap` too is taken for one only where that was searched.
+    """
+    config = run.run.config
+    cap, searched = config.params.get("cap"), CAP_SEARCH in config.settings
+    if not isinstance(cap, int) or not (searched or config.backend == CAPPED):
+        return None
+    return float(cap)
+
+
+def _cap_searched(run: Result) -> float | None:
+    """1 where the run searched its cap, 0 where it was given."""
+    return None if _cap(run) is None else float(CAP_SEARCH in run.run.config.settings)
+
+
+_MEAN_TO_P99 = {"mean": "mean", "p50": "P50", "p90": "P90", "p95": "P95", "p99": "P99"}
+_ROUNDS = {"": "from {}", "_first": "{}, first", "_continuation": "{}, later"}
+
+KINDS: Mapping[str, Kind] = {
+    "goodput": Kind("goodput({})", "", "higher", _share, is_share=True, at_alpha=True),
+    **{f"latency_{of}_s": Kind(f"{words} latency", "s", "lower", _at("latency", of))
+       for of, words in _MEAN_TO_P99.items()},
+    **{f"slowdown_{of}": Kind(f"{words} slowdown", "", "lower", _at("slowdown", of))
+       for of, words in {**_MEAN_TO_P99, "max": "worst"}.items()},
+    "admission_wait_mean_s": Kind("mean wait for admission", "s", None,
+                                  _at("admission_wait", "mean")),
+    **{f"ttft_{since}{of}_p99_s": Kind(f"P99 TTFT {words.format(since)}", "s", "lower",
+                                       _at("ttft", since, of.strip("_") or "all", "p99"))
+       for since in ("ready", "submit") for of, words in _ROUNDS.items()},
+    "ttft_submit_worst_round_p99_s": Kind("P99 TTFT from submit, worst round", "s", "lower",
+                                          _worst_round),
+    "recomputed_tokens": Kind("tokens recomputed", "", "lower",
+                              _at("evictions", "recomputed_tokens")),
+    "preempt_recomputed_tokens": Kind("tokens recomputed after preemption", "", "lower",
+                                      _at("evictions", "preempt_recomputed_tokens")),
+    "preemptions": Kind("preemptions", "", None, _at("preemptions")),
+    "hit_rate": Kind("prefix hit rate of later rounds", "", "higher",
+                     _at("prefix_hit_rate", "continuation"), is_share=True),
+    "host_hit_rate": Kind("loaded from host memory, of later rounds' prompts", "", None,
+                          _at("prefix_hit_rate", "host_continuation"), is_share=True),
+    "output_tokens_per_s": Kind("output tokens", "1/s", "higher",
+                                _at("throughput", "output_tokens_per_s")),
+    "computed_tokens_per_s": Kind("tokens computed", "1/s", None, _computed_tokens_per_s),
+    "sessions_per_s": Kind("sessions finished", "1/s", "higher",
+                           _at("throughput", "sessions_per_s")),
+    "makespan_s": Kind("length of the run", "s", "lower", _at("makespan_s")),
+    "kv_used_share": Kind("KV cache in use", "", None, _at("kv_usage", "used_share", "mean"),
+                          is_share=True),
+    "kv_held_share": Kind("KV cache held for paused sessions", "", None,
+                          _at("kv_usage", "held_share", "mean"), is_share=True),
+    "tools_in_flight": Kind("tool calls in flight", "", None, _at("tools_in_flight", "mean")),
+    "unfinished": Kind("sessions that did not finish", "", "lower", _unfinished),
+    "evicted_per_s": _evicted("evicted blocks of 16 tokens", "blocks"),
+    "evicted_live_per_s": _evicted("evicted of open sessions", "live_blocks"),
+    "evicted_peak_per_s": _evicted("evicted in the worst second", "peak_blocks_per_s", per_s=False),
+    **{f"evicted_live_quarter_{n}_per_s": _quarter(n) for n in range(1, 5)},
+    "swapped_out_per_s": Kind("blocks of 16 tokens swapped out", "1/s", None,
+                              _blocks("swaps", "out_blocks"), measured=_swapping),
+    **{f"num_{of}_differed": Kind(words, "", None, _decisions(of, "differed"))
+       for of, words in DECIDED.items()},
+    **{f"num_{of}_asked": Kind(f"{words}: of how many", "", None, _decisions(of, "asked"))
+       for of, words in DECIDED.items()},
+    **{f"num_held_back_{why}": Kind(f"sessions held back by {why}", "", None, _held_back(why))
+       for why in REASONS},
+    "cap": Kind("sessions in flight at most", "", None, _cap),
+    "cap_searched": Kind("share of runs that searched that cap", "", None, _cap_searched),
+    "goodput_area": Kind("goodput over α, area", "", "higher", _area,
+                         of_sessions=True),
+    "goodput_rate": Kind("goodput({}) a second", "1/s", "higher", _rate, at_alpha=True,
+                         of_sessions=True),
+}  # fmt: skip
+"""By the name of each kind; those at an α are typed and printed with it, as "goodput_3"."""

@@ -1,0 +1,152 @@
+"""What a capacity search is asked, and what its probes play."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from marsbench.core.backends import choose
+from marsbench.core.metrics.goodput import check_alpha
+from marsbench.core.workload.arrivals import Arrivals
+from marsbench.core.workload.recipe import load_recipe, recipe_names
+from marsbench.errors import UsageError
+from marsbench.judge.sweep.cells import Cell, cells_of
+from marsbench.judge.sweep.spec import SweepFile
+from marsbench.problems import first_problem
+
+
+class Probe(NamedTuple):
+    """So many sessions at a rate, or on lanes that are kept busy."""
+
+    sessions: int
+    rate: float | None = None
+    lanes: int | None = None
+
+    def __str__(self) -> str:
+        at = f"{self.lanes} lanes" if self.rate is None else f"{self.rate:g} sessions/s"
+        return f"{self.sessions} sessions, {at}"
+
+    @property
+    def mark(self) -> str:
+        """What the names of its cells say of it beside a rate."""
+        lanes = "" if self.lanes is None else f"lanes{self.lanes}-"
+        return f"{lanes}sessions{self.sessions}"
+
+    def told(self) -> dict[str, Any]:
+        """Its fields that say something, as JSON."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is searched: everything of a sweep but the rate. `file` holds one backend, one
+    workload without rates or loads, and the seeds.
+
+    sessions: of every probe; None is as many as it takes. agents: how many are to be served at
+    once, for a search of GPUs instead of a rate.
+    """
+
+    file: SweepFile
+    share: float
+    tolerance: float
+    sessions: int | None = None
+    agents: int | None = None
+    jobs: int | None = None
+    folder: Path
+
+    @property
+    def alpha(self) -> float:
+        return self.file.alphas[0]
+
+    def text(self) -> str:
+        """What makes two searches the same."""
+        asked = {"share": self.share, "tolerance": self.tolerance}
+        more = {"sessions": self.sessions, "agents": self.agents}
+        return json.dumps({**asked, **more, "sweep": self.file.model_dump(mode="json")}, indent=2)
+
+    def cells(self, probe: Probe) -> list[Cell]:
+        """The runs of all seeds of a probe."""
+        (workload,) = self.file.workloads
+        if probe.rate is None:
+            turned: dict[str, Any] = {"arrivals": f"closed:{probe.lanes}"}
+        else:
+            turned = {"rates": (probe.rate,)}
+        at = workload.model_copy(update={**turned, "sessions": probe.sessions})
+        file = self.file.model_copy(update={"workloads": (at,)})
+        return [replace(cell, mark=probe.mark) for cell in cells_of(file, self.folder)]
+
+
+TRAFFIC = {"arrivals": "arrivals", "tools": "tools", "prefixes": "prefixes"}
+HARDWARE = {
+    "gpu": "gpu",
+    "model": "model",
+    "precision": "precision",
+    "kv_dtype": "kv_dtype",
+    "profile": "hardware",
+}
+ENGINE = {
+    "profile": "engine_profile",
+    "block_size": "block_size",
+    "kv_blocks": "kv_blocks",
+    "step_budget": "step_budget",
+    "max_seqs": "max_seqs",
+    "memory_fraction": "memory_fraction",
+    "tool_cores": "tool_cores",
+}
+"""By field of a sweep file: the option of `capacity`."""
+
+
+def search_of(given: Mapping[str, Any]) -> Search:
+    """The options of `capacity` as one value. Raises UsageError for what cannot be."""
+    choice, workload = choose(given["backend"], given["set_"] or ()), given["workload"]
+    check_alpha(given["alpha"])
+    if workload not in recipe_names() and not Path(workload).suffix:
+        load_recipe(workload)  # says which recipe was meant
+    try:
+        file = SweepFile.model_validate(
+            {
+                "backends": [{"name": given["backend"], "set": dict(choice.settings)}],
+                "workloads": [{"name": workload, **_only(given, TRAFFIC)}],
+                "seeds": list(range(1, given["seeds"] + 1)),
+                "alphas": [given["alpha"]],
+                "hardware": [_only(given, HARDWARE)],
+                "engines": [_only(given, ENGINE)],
+            }
+        )
+    except ValidationError as error:
+        raise UsageError(first_problem(error)) from error
+    return Search(
+        file=file,
+        sessions=given["sessions"],
+        agents=_agents(given),
+        share=given["share"],
+        tolerance=given["tolerance"],
+        jobs=given["jobs"],
+        folder=Path.cwd(),
+    )
+
+
+def _only(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The options that were given, under the names that a sweep file has for them."""
+    return {field: given[name] for field, name in names.items() if given.get(name) is not None}
+
+
+def _agents(given: Mapping[str, Any]) -> int | None:
+    """How many agents are to be served at once, where GPUs are asked for. Raises UsageError."""
+    arrivals = Arrivals.parse(given["arrivals"] or "poisson")
+    if arrivals.lanes is not None and not given["gpus"]:
+        raise UsageError(
+            f"Arrivals 'closed:{arrivals.lanes}' have no rate to search; give --gpus to ask how "
+            f"many GPUs {arrivals.lanes} agents need, or choose other arrivals."
+        )
+    if given["gpus"] and arrivals.lanes is None:
+        raise UsageError(
+            "--gpus asks how many GPUs a number of agents needs; say how many are at work at "
+            "once, for example --gpus --arrivals closed:200."
+        )
+    return arrivals.lanes
