@@ -13,8 +13,7 @@ from marsbench.errors import UsageError
 from marsbench.judge.sweep.cells import cells_of
 from marsbench.judge.sweep.cluster import Cluster, play_away
 from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.judge.sweep.inputs import inputs_hash
-from marsbench.judge.sweep.play import Order
+from marsbench.judge.sweep.play import Order, inputs_hash
 from marsbench.judge.sweep.run import sweep
 from marsbench.judge.sweep.spec import read_sweep_file
 from sweep.fakes import fake_play, in_process, moody_play, sweep_file

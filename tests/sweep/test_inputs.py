@@ -9,7 +9,7 @@ import pytest
 
 from marsbench.core import code
 from marsbench.judge.sweep.cells import cells_of
-from marsbench.judge.sweep.inputs import inputs_hash
+from marsbench.judge.sweep.play import inputs_hash
 from marsbench.judge.sweep.spec import SweepFile
 
 SWEEP = SweepFile.model_validate(

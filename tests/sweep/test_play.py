@@ -9,8 +9,7 @@ import pytest
 from marsbench.engines import run
 from marsbench.judge.sweep.cells import cells_of
 from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.judge.sweep.inputs import request_of
-from marsbench.judge.sweep.play import Order, job_of, play
+from marsbench.judge.sweep.play import Order, job_of, play, request_of
 from marsbench.judge.sweep.spec import read_sweep_file
 from sweep.fakes import sweep_file
 

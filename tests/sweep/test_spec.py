@@ -6,7 +6,7 @@ import pytest
 
 from marsbench.errors import UsageError
 from marsbench.judge.sweep.cells import cells_of
-from marsbench.judge.sweep.inputs import hardware_of, inputs_hash, request_of
+from marsbench.judge.sweep.play import hardware_of, inputs_hash, request_of
 from marsbench.judge.sweep.spec import find_sweep, read_sweep_file, sweep_names
 from sweep.fakes import FILE, sweep_file
 

@@ -18,7 +18,7 @@ from marsbench.judge.compare.figures import GOODPUT, Figure
 from marsbench.judge.compare.points import Matrix, MatrixPoint, Where, by_seed, points_of
 from marsbench.judge.compare.ranking import held, ranking, standings, varied
 from marsbench.judge.compare.read import Folders, ReadRun, across, common_alphas, read
-from marsbench.judge.compare.rows import Rows
+from marsbench.judge.compare.rows import areas_of, differences_of, estimates_of, of_oracle
 from marsbench.judge.compare.values import Comparison, Ranking
 from marsbench.judge.intervals import CONFIDENCE, check_confidence
 from marsbench.judge.sweep.folder import Result
@@ -87,7 +87,6 @@ def _comparison(
 ) -> Comparison:
     matrix = Matrix(points_of((run.where, run.source.seed, run.figures) for run in runs))
     points = matrix.ordered
-    rows = Rows(points, baseline, confidence)
     good = Figure("goodput", alphas[0]) if alphas else GOODPUT
     caps = caps_in(matrix)
     return Comparison(
@@ -98,12 +97,12 @@ def _comparison(
         alphas=alphas,
         confidence=confidence,
         matrix=matrix,
-        estimates=tuple(rows.estimates()),
-        differences=tuple(rows.differences()),
+        estimates=tuple(estimates_of(points, confidence)),
+        differences=tuple(differences_of(points, baseline, confidence)),
         rankings=tuple(Ranking(p, ranking(standings(matrix, p, good))) for p in matrix.places),
         held={name: held(matrix, name, good) for name in varied(matrix)},
-        areas=tuple(rows.areas()),
-        of_oracle=tuple(rows.of_oracle(good)),
+        areas=tuple(areas_of(points, confidence)),
+        of_oracle=tuple(of_oracle(points, good, confidence)),
         caps=caps,
         capacities=given.capacities,
         cautions=(*cautions_on(given, points, baseline, confidence), *given_caps(caps)),

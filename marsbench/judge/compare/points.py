@@ -95,6 +95,25 @@ class MatrixPoint:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two points with the seeds that both have, in one order."""
+
+    base: MatrixPoint
+    other: MatrixPoint
+
+    def sides(self, figure: Figure) -> tuple[list[float], list[float]] | None:
+        """A figure of both, a number a seed each; None where a seed has none."""
+        base, other = self.base.values(figure), self.other.values(figure)
+        return None if base is None or other is None else (base, other)
+
+
+def pair_of(base: MatrixPoint, other: MatrixPoint) -> Pair | None:
+    """The two paired by seed; None where they have none in common."""
+    seeds = set(base.seeds) & set(other.seeds)
+    return Pair(base.only(seeds), other.only(seeds)) if seeds else None
+
+
 def points_of(runs: Iterable[tuple[Where, Seed, Figures]]) -> list[MatrixPoint]:
     """One point for each backend at each place, in the order in which they first come."""
     groups: defaultdict[Where, list[tuple[Seed, Figures]]] = defaultdict(list)

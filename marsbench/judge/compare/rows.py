@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from marsbench.judge.compare.figures import AREA, Figure
 from marsbench.judge.compare.kinds import TO_ALPHA
-from marsbench.judge.compare.points import MatrixPoint, Place
+from marsbench.judge.compare.points import MatrixPoint, Pair, Place, Where, pair_of
 from marsbench.judge.compare.values import Area, Difference, Estimate, OfOracle, Standing
 from marsbench.judge.intervals import (
     UNKNOWN,
-    Interval,
     differences,
     digits,
     mean,
@@ -22,150 +20,109 @@ from marsbench.judge.intervals import (
 )
 
 ORACLE = "oracle"
-
-Sides = tuple[list[float], list[float]]
-"""A figure of the baseline and of the other, a number for each seed that both have."""
+Points = Sequence[MatrixPoint]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Points in the order of their places, and what they are held against."""
-
-    points: Sequence[MatrixPoint]
-    baseline: str
-    confidence: float
-
-    def estimates(self) -> Iterator[Estimate]:
-        """Every figure of every point, ranked among the points of its place."""
-        ranks = self._ranks()
-        for point in self.points:
-            for figure in point.figures:
-                values = point.values(figure)
-                yield Estimate(
-                    point.place,
-                    point.backend,
-                    figure,
-                    mean(values) if values else None,
-                    typical(values, self.confidence) if values else UNKNOWN,
-                    min(values) if values else None,
-                    max(values) if values else None,
-                    len(point.seeds),
-                    ranks.get((point.place, point.backend, figure)),
-                )
-
-    def _ranks(self) -> dict[tuple[Place, str, Figure], int]:
-        """1 + how many backends of the place are better; equals share a rank."""
-        by_figure: defaultdict[tuple[Place, Figure], dict[str, float]] = defaultdict(dict)
-        for point in self.points:
-            for figure in point.figures:
-                values = point.values(figure)
-                if values:
-                    by_figure[point.place, figure][point.backend] = digits(mean(values))
-        return {
-            (place, backend, figure): 1 + sum(_better(figure, v, value) for v in values.values())
-            for (place, figure), values in by_figure.items()
-            if figure.better is not None
-            for backend, value in values.items()
-        }
-
-    def differences(self) -> Iterator[Difference]:
-        """Every backend against the baseline of its place, figure by figure."""
-        for base, other in self._pairs(self.baseline):
-            for figure in base.figures:
-                sides = _sides(base, other, figure)
-                yield _difference(base, other, figure, sides, self.confidence)
-
-    def of_oracle(self, figure: Figure) -> Iterator[OfOracle]:
-        """The ratio of a figure to the oracle's, where the oracle was played."""
-        for base, other in self._pairs(ORACLE):
-            sides = _sides(base, other, figure)
-            if sides is not None:
-                middle = _typical_ratio(sides, self.confidence)
-                yield OfOracle(other.place, other.backend, _ratio(sides), middle)
-
-    def areas(self) -> Iterator[Area]:
-        """The area under goodput against α of every point."""
-        for point in self.points:
-            values = point.values(AREA)
-            middle = typical(values, self.confidence) if values else UNKNOWN
-            yield Area(*point.where, TO_ALPHA, mean(values) if values else None, middle)
-
-    def _pairs(self, baseline: str) -> Iterator[tuple[MatrixPoint, MatrixPoint]]:
-        """The points of a place beside its baseline, with the seeds that both have."""
-        bases = {point.place: point for point in self.points if point.backend == baseline}
-        for point in self.points:
-            base = bases.get(point.place)
-            seeds = set(base.seeds) & set(point.seeds) if base is not None else set()
-            if base is not None and base is not point and seeds:
-                yield base.only(seeds), point.only(seeds)
+def estimates_of(points: Points, confidence: float) -> Iterator[Estimate]:
+    """Every figure of every point, ranked among the points of its place."""
+    ranks = _ranks(points)
+    for point in points:
+        for figure in point.figures:
+            values = point.values(figure)
+            yield Estimate(
+                *point.where,
+                figure,
+                mean(values) if values else None,
+                typical(values, confidence) if values else UNKNOWN,
+                min(values) if values else None,
+                max(values) if values else None,
+                len(point.seeds),
+                ranks.get((point.where, figure)),
+            )
 
 
-def _sides(base: MatrixPoint, other: MatrixPoint, figure: Figure) -> Sides | None:
-    own, theirs = base.values(figure), other.values(figure)
-    return None if own is None or theirs is None else (own, theirs)
+def _ranks(points: Points) -> dict[tuple[Where, Figure], int]:
+    """1 + how many backends of the place are better; equals share a rank."""
+    by_figure: defaultdict[tuple[Place, Figure], dict[str, float]] = defaultdict(dict)
+    for point in points:
+        for figure in point.figures:
+            value = point.mean(figure)
+            if value is not None and figure.better is not None:
+                sign = -1 if figure.better == "higher" else 1
+                by_figure[point.place, figure][point.backend] = sign * digits(value)
+    return {
+        ((place, backend), figure): 1 + sum(other < value for other in values.values())
+        for (place, figure), values in by_figure.items()
+        for backend, value in values.items()
+    }
 
 
-def _difference(
-    base: MatrixPoint, other: MatrixPoint, figure: Figure, sides: Sides | None, confidence: float
-) -> Difference:
-    lowest, highest = _ends(sides)
+def areas_of(points: Points, confidence: float) -> Iterator[Area]:
+    """The area under goodput against α of every point."""
+    for point in points:
+        middle = typical(point.values(AREA) or (), confidence)
+        yield Area(*point.where, TO_ALPHA, point.mean(AREA), middle)
+
+
+def differences_of(points: Points, baseline: str, confidence: float) -> Iterator[Difference]:
+    """Every backend against the baseline of its place, figure by figure."""
+    for pair in _pairs(points, baseline):
+        for figure in pair.base.figures:
+            yield _difference(pair, figure, confidence)
+
+
+def of_oracle(points: Points, figure: Figure, confidence: float) -> Iterator[OfOracle]:
+    """The ratio of a figure to the oracle's, where the oracle was played."""
+    for pair in _pairs(points, ORACLE):
+        if pair.sides(figure) is not None:
+            row = _difference(pair, figure, confidence)
+            yield OfOracle(*pair.other.where, row.ratio, row.typical_ratio)
+
+
+def _pairs(points: Points, baseline: str) -> Iterator[Pair]:
+    """The points of a place beside its baseline, with the seeds that both have."""
+    bases = {point.place: point for point in points if point.backend == baseline}
+    for point in points:
+        base = bases.get(point.place)
+        pair = None if base is None or base is point else pair_of(base, point)
+        if pair is not None:
+            yield pair
+
+
+def _difference(pair: Pair, figure: Figure, confidence: float) -> Difference:
+    head = (*pair.other.where, pair.base.backend, figure)
+    seeds, sides = len(pair.other.seeds), pair.sides(figure)
+    if sides is None:
+        return Difference(*head, None, None, UNKNOWN, UNKNOWN, None, None, "unclear", None, seeds)
+    below, above = mean(sides[0]), mean(sides[1])
+    apart, times = differences(*sides), ratios(*sides) or []
     return Difference(
-        place=other.place,
-        backend=other.backend,
-        baseline=base.backend,
-        figure=figure,
-        difference=None if sides is None else mean(sides[1]) - mean(sides[0]),
-        ratio=_ratio(sides),
-        typical_difference=_typical_difference(sides, confidence),
-        typical_ratio=_typical_ratio(sides, confidence),
-        lowest_ratio=lowest,
-        highest_ratio=highest,
-        standing="unclear" if sides is None else standing(figure, *sides, confidence),
-        ahead=_ahead(figure, sides),
-        seeds=len(other.seeds),
+        *head,
+        difference=above - below,
+        ratio=above / below if below else None,
+        typical_difference=typical(apart, confidence),
+        typical_ratio=typical(times, confidence),
+        lowest_ratio=min(times, default=None),
+        highest_ratio=max(times, default=None),
+        standing=standing(figure, *sides, confidence),
+        ahead=_ahead(figure, apart),
+        seeds=seeds,
     )
 
 
-def _ratio(sides: Sides | None) -> float | None:
-    if sides is None:
-        return None
-    below = mean(sides[0])
-    return mean(sides[1]) / below if below else None
-
-
-def _typical_difference(sides: Sides | None, confidence: float) -> Interval:
-    return UNKNOWN if sides is None else typical(differences(*sides), confidence)
-
-
-def _typical_ratio(sides: Sides | None, confidence: float) -> Interval:
-    found = None if sides is None else ratios(*sides)
-    return UNKNOWN if found is None else typical(found, confidence)
-
-
-def _ends(sides: Sides | None) -> tuple[float | None, float | None]:
-    """The lowest and the highest ratio of a seed."""
-    found = None if sides is None else ratios(*sides)
-    return (None, None) if found is None else (min(found), max(found))
-
-
-def _ahead(figure: Figure, sides: Sides | None) -> int | None:
+def _ahead(figure: Figure, apart: Sequence[float]) -> int | None:
     """The seeds in which the other is better."""
-    better = figure.better
-    if better is None or sides is None:
+    if figure.better is None:
         return None
-    sign = 1 if better == "higher" else -1
-    return sum(sign * apart > 0 for apart in differences(*sides))
-
-
-def _better(figure: Figure, a: float, b: float) -> bool:
-    return a > b if figure.better == "higher" else a < b
+    sign = 1 if figure.better == "higher" else -1
+    return sum(sign * difference > 0 for difference in apart)
 
 
 def standing(
     figure: Figure, base: Sequence[float], other: Sequence[float], confidence: float
 ) -> Standing:
     """Better or worse than the baseline, where its side is clear and one of them is good."""
-    better, found = figure.better, side(base, other, confidence)
-    if better is None or found == "unclear":
+    better, lies = figure.better, side(base, other, confidence)
+    if better is None or lies == "unclear":
         return "unclear"
-    return "better" if found == better else "worse"
+    return "better" if lies == better else "worse"

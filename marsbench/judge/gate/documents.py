@@ -65,7 +65,7 @@ def as_junit(report: GateReport) -> str:
         skipped=sum(check.verdict == "inconclusive" for check in report.checks),
     )
     for check in report.checks:
-        case = ET.SubElement(suite, "testcase", classname=_where(check), name=name_of(check.rule))
+        case = ET.SubElement(suite, "testcase", classname=check.where, name=name_of(check.rule))
         if check.verdict == "fail":
             ET.SubElement(case, "failure", message=check.why, type="regression").text = check.why
         elif check.verdict == "inconclusive":
@@ -135,7 +135,7 @@ def table(report: GateReport) -> list[str]:
 def cells(check: GateCheck) -> tuple[str, ...]:
     """A check as the cells of a table."""
     return (
-        _where(check),
+        check.where,
         name_of(check.rule),
         number(check.baseline),
         number(check.candidate),
@@ -160,10 +160,6 @@ def name_of(rule: Rule) -> str:
 def number(value: float | None) -> str:
     """Four digits."""
     return UNMEASURED if value is None else f"{value:,.4g}"
-
-
-def _where(check: GateCheck) -> str:
-    return f"{check.backend} on {check.place}" if check.backend else check.place
 
 
 def _line(row: Iterable[str]) -> str:

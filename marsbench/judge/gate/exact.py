@@ -34,8 +34,9 @@ def gate_exact(baseline: Path, candidate: Path) -> GateReport:
     base, other = _runs(baseline), _runs(candidate)
     if len(base) == len(other) == 1:
         other = dict(zip(base, other.values(), strict=True))
-    checks = [_check(name, base[name], other.get(name)) for name in base]
-    checks += [_surplus(name, base_name=str(baseline)) for name in other if name not in base]
+    checks = [_check(name, _difference(name, base[name], other.get(name))) for name in base]
+    surplus = (name for name in other if name not in base)
+    checks += [_check(name, f"{baseline} has no run {name}") for name in surplus]
     return GateReport(
         baseline=str(baseline),
         candidate=str(candidate),
@@ -68,20 +69,17 @@ def _runs(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in names}
 
 
-def _check(name: str, base: Path, other: Path | None) -> GateCheck:
+def _difference(name: str, base: Path, other: Path | None) -> str:
+    """The first difference between two runs; empty where there is none."""
     if other is None:
-        return _made(name, f"the candidate has no run {name}")
+        return f"the candidate has no run {name}"
     for folder in (base, other):
         if not _json(folder / SUMMARY).get("valid", False):
             raise GateError(f"{folder} is not valid, so it decides nothing; rerun it.")
-    return _made(name, next(differences(base, other), ""))
+    return next(differences(base, other), "")
 
 
-def _surplus(name: str, base_name: str) -> GateCheck:
-    return _made(name, f"{base_name} has no run {name}")
-
-
-def _made(name: str, difference: str) -> GateCheck:
+def _check(name: str, difference: str) -> GateCheck:
     return GateCheck(
         place=name,
         backend="",

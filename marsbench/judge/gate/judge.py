@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from marsbench.judge.compare.points import Pair
 from marsbench.judge.gate.change import (
     Change,
     absolute,
@@ -17,7 +19,7 @@ from marsbench.judge.gate.change import (
     stays_within,
     two_sided,
 )
-from marsbench.judge.gate.pairs import Pair, pairs_of
+from marsbench.judge.gate.pairs import pairs_of
 from marsbench.judge.gate.values import (
     EXIT,
     GateCheck,
@@ -31,24 +33,41 @@ from marsbench.judge.gate.values import (
 from marsbench.judge.intervals import UNKNOWN, Interval, fewest, mean
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
-    """A rule at a pair before its verdict.
+    """What the paired seeds say of a rule, before its verdict.
 
-    means: None where the figure was not measured in every run. change: None there, and where it
-    would be a share of nothing. doubt: the p-value of "worse than the margin"; 1 where nothing is
-    known.
+    sides: the figure of the baseline and of the candidate, a number a seed each; None where it was
+    not measured in every run.
     """
 
-    pair: Pair
     rule: Rule
-    means: tuple[float, float] | None
-    change: Change | None
-    doubt: float
+    sides: tuple[Sequence[float], Sequence[float]] | None
+    confidence: float
+
+    @cached_property
+    def change(self) -> Change | None:
+        """As the rule's margin measures it; None where it would be a share of nothing, too."""
+        measure = relative if self.rule.margin.relative else absolute
+        return None if self.sides is None else measure(*self.sides)
+
+    @cached_property
+    def worse(self) -> Change | None:
+        """The change with the bad direction up."""
+        change = self.change
+        return change if change is None or self.rule.better == "lower" else reversed_(change)
 
     @property
-    def num_seeds(self) -> int:
-        return len(self.pair.base.seeds)
+    def doubt(self) -> float:
+        """The p-value of "worse than the margin"; 1 where nothing is known."""
+        worse, limit = self.worse, self.rule.margin.size
+        return 1.0 if worse is None else doubt_above(worse, limit, self.confidence)
+
+    @property
+    def passes(self) -> bool:
+        """Whether the whole interval is within the margin, and the change of the means."""
+        worse, limit = self.worse, self.rule.margin.size
+        return worse is not None and stays_within(worse, limit, self.confidence)
 
 
 def gate(baseline: Path, candidate: Path, rules: GateRules) -> GateReport:
@@ -59,9 +78,13 @@ def gate(baseline: Path, candidate: Path, rules: GateRules) -> GateReport:
     """
     alphas = sorted({r.figure.alpha for r in rules.rules if r.figure.alpha is not None})
     pairs = pairs_of(baseline, candidate, alphas)
-    found = [_evidence(pair, rule, rules.confidence) for pair in pairs for rule in rules.rules]
-    verdicts = judged(found, rules.confidence)
-    checks = tuple(_check(one, v, rules.confidence) for one, v in zip(found, verdicts, strict=True))
+    asked = [(pair, rule) for pair in pairs for rule in rules.rules]
+    evidence = [Evidence(rule, pair.sides(rule.figure), rules.confidence) for pair, rule in asked]
+    verdicts = judged(evidence, rules.confidence)
+    checks = tuple(
+        _check(pair, one, verdict)
+        for (pair, _), one, verdict in zip(asked, evidence, verdicts, strict=True)
+    )
     return GateReport(
         baseline=str(baseline),
         candidate=str(candidate),
@@ -72,44 +95,17 @@ def gate(baseline: Path, candidate: Path, rules: GateRules) -> GateReport:
     )
 
 
-def _evidence(pair: Pair, rule: Rule, confidence: float) -> Evidence:
-    sides = pair.sides(rule.figure)
-    if sides is None:
-        return Evidence(pair, rule, None, None, 1.0)
-    base, other = sides
-    change = change_of(base, other, rule)
-    doubt = doubt_of(change, rule, confidence)
-    return Evidence(pair, rule, (mean(base), mean(other)), change, doubt)
-
-
-def change_of(base: Sequence[float], other: Sequence[float], rule: Rule) -> Change | None:
-    """The change as the rule's margin measures it; None where it is a share of nothing."""
-    return (relative if rule.margin.relative else absolute)(base, other)
-
-
-def doubt_of(change: Change | None, rule: Rule, confidence: float) -> float:
-    """The p-value of "worse than the margin"; 1 where nothing is known."""
-    if change is None:
-        return 1.0
-    return doubt_above(worse(change, rule), rule.margin.size, confidence)
-
-
-def worse(change: Change, rule: Rule) -> Change:
-    """The change with the bad direction up."""
-    return change if rule.better == "lower" else reversed_(change)
-
-
-def judged(found: Sequence[Evidence], confidence: float) -> list[Verdict]:
+def judged(evidence: Sequence[Evidence], confidence: float) -> list[Verdict]:
     """A verdict for each.
 
     One fail among many checks fails them all, so their doubts are Holm-corrected: whatever the
     number of checks, all that are within the margin are called failed at most 1 − confidence of
     the time. A pass needs every check to pass, which needs no correction.
     """
-    failed = holm([one.doubt for one in found], 1 - confidence)
+    failed = holm([one.doubt for one in evidence], 1 - confidence)
     return [
-        "fail" if fail else "pass" if passes(one.change, one.rule, confidence) else "inconclusive"
-        for one, fail in zip(found, failed, strict=True)
+        "fail" if fail else "pass" if one.passes else "inconclusive"
+        for one, fail in zip(evidence, failed, strict=True)
     ]
 
 
@@ -117,10 +113,7 @@ def verdict_of(
     base: Sequence[float], other: Sequence[float], rule: Rule, confidence: float
 ) -> Verdict:
     """The verdict of one check alone, from its paired samples."""
-    change = change_of(base, other, rule)
-    if doubt_of(change, rule, confidence) <= 1 - confidence:
-        return "fail"
-    return "pass" if passes(change, rule, confidence) else "inconclusive"
+    return judged([Evidence(rule, (base, other), confidence)], confidence)[0]
 
 
 def holm(doubts: Sequence[float], level: float) -> list[bool]:
@@ -133,13 +126,6 @@ def holm(doubts: Sequence[float], level: float) -> list[bool]:
     return rejected
 
 
-def passes(change: Change | None, rule: Rule, confidence: float) -> bool:
-    """Whether the whole interval is within the margin, and the change of the means."""
-    if change is None:
-        return False
-    return stays_within(worse(change, rule), rule.margin.size, confidence)
-
-
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """Fail before inconclusive before pass. Raises GateError when there was nothing to judge."""
     if not verdicts:
@@ -149,70 +135,52 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=lambda verdict: order[verdict])
 
 
-def _check(one: Evidence, verdict: Verdict, confidence: float) -> GateCheck:
-    bounds = UNKNOWN if one.change is None else interval(one.change, confidence)
-    baseline, candidate = one.means or (None, None)
-    group = one.pair.other
+def _check(pair: Pair, one: Evidence, verdict: Verdict) -> GateCheck:
+    change, seeds = one.change, len(pair.base.seeds)
+    bounds = UNKNOWN if change is None else interval(change, one.confidence)
+    baseline, candidate = (None, None) if one.sides is None else map(mean, one.sides)
     return GateCheck(
-        place=group.place.title,
-        backend=group.backend,
+        place=pair.other.place.title,
+        backend=pair.other.backend,
         rule=one.rule,
         baseline=baseline,
         candidate=candidate,
         change=bounds,
-        of_means=None if one.change is None else one.change.of_means,
-        seeds=one.num_seeds,
+        of_means=None if change is None else change.of_means,
+        seeds=seeds,
         verdict=verdict,
-        why=_why(one, verdict, bounds, confidence),
+        why=_why(one, verdict, bounds, seeds),
     )
 
 
-def _why(one: Evidence, verdict: Verdict, bounds: Interval, confidence: float) -> str:
-    if one.change is None:
-        return _lack(one)
-    label = one.rule.figure.label
-    side = "higher" if one.rule.better == "lower" else "lower"
-    told = f"{label} of the typical seed changed by {_spoken(one, bounds)}"
-    if verdict == "pass":
-        return f"{told}: surely not {side} by more than {one.rule.margin}"
-    if verdict == "fail":
-        return f"{told}: surely {side} by more than {one.rule.margin}"
-    return f"{told}: {_open(one, side, confidence)}"
-
-
-def _lack(one: Evidence) -> str:
-    """Why there is no change at all."""
-    if one.means is None:
-        return f"{one.rule.figure} was not measured in every run"
-    return (
-        f"{one.rule.figure} of the baseline is 0, of which {one.rule.margin} is nothing; "
-        "give an absolute margin"
-    )
-
-
-def _spoken(one: Evidence, bounds: Interval) -> str:
-    """ "+3.1% (+1.0% to +5.2%, 8 seeds)"."""
-    value, low, high = (as_change(bound, one.rule) for bound in bounds)
-    seeds = "1 seed" if one.num_seeds == 1 else f"{one.num_seeds} seeds"
+def _why(one: Evidence, verdict: Verdict, bounds: Interval, seeds: int) -> str:
+    rule = one.rule
+    if one.sides is None:
+        return f"{rule.figure} was not measured in every run"
+    if one.worse is None:
+        return (
+            f"{rule.figure} of the baseline is 0, of which {rule.margin} is nothing; "
+            "give an absolute margin"
+        )
+    value, low, high = (as_change(bound, rule) for bound in bounds)
     between = "" if bounds.low is None else f"{low} to {high}, "
-    return f"{value} ({between}{seeds})"
+    have = "1 seed" if seeds == 1 else f"{seeds} seeds"
+    head = f"{rule.figure.label} of the typical seed changed by {value} ({between}{have})"
+    side = "higher" if rule.better == "lower" else "lower"
+    if verdict == "inconclusive":
+        return f"{head}: {_open(one, one.worse, side, seeds)}"
+    surely = "surely not" if verdict == "pass" else "surely"
+    return f"{head}: {surely} {side} by more than {rule.margin}"
 
 
-def _open(one: Evidence, side: str, confidence: float) -> str:
+def _open(one: Evidence, worse: Change, side: str, seeds: int) -> str:
     """Why nothing is sure, and what would make it so."""
-    needed = fewest(two_sided(confidence))
-    if one.num_seeds < needed:
+    needed = fewest(two_sided(one.confidence))
+    if seeds < needed:
         return f"below {needed} seeds nothing is sure; run {needed} or more"
-    assert one.change is not None
-    beyond = exceeds(worse(one.change, one.rule).of_means, one.rule.margin.size)
-    means = as_change(one.change.of_means, one.rule)
-    if beyond and stays_typical(one, confidence):
+    limit, high = one.rule.margin.size, interval(worse, one.confidence).high
+    if exceeds(worse.of_means, limit) and high is not None and not exceeds(high, limit):
+        of_means = worse.of_means if one.rule.better == "lower" else -worse.of_means
+        means = as_change(of_means, one.rule)
         return f"but the mean changed by {means}, in few seeds; run more seeds"
     return f"{one.rule.margin} {side} is neither ruled out nor certain; run more seeds"
-
-
-def stays_typical(one: Evidence, confidence: float) -> bool:
-    """Whether the typical seed alone would pass."""
-    assert one.change is not None
-    high = interval(worse(one.change, one.rule), confidence).high
-    return high is not None and not exceeds(high, one.rule.margin.size)

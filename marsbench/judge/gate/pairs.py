@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from marsbench.errors import UsageError
 from marsbench.judge.compare.alike import check_places
-from marsbench.judge.compare.figures import Figure
-from marsbench.judge.compare.points import MatrixPoint, Place, by_seed, points_of
+from marsbench.judge.compare.points import MatrixPoint, Pair, Place, by_seed, pair_of, points_of
 from marsbench.judge.compare.read import Folders, ReadRun, read
 from marsbench.judge.gate.values import GateError
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A point of the baseline and the same of the candidate, with the seeds that both have."""
-
-    base: MatrixPoint
-    other: MatrixPoint
-
-    def sides(self, figure: Figure) -> tuple[list[float], list[float]] | None:
-        """A figure of both, a number a seed each; None where a seed has none."""
-        base, other = self.base.values(figure), self.other.values(figure)
-        return None if base is None or other is None else (base, other)
 
 
 def pairs_of(baseline: Path, candidate: Path, alphas: Sequence[float]) -> list[Pair]:
@@ -80,13 +65,13 @@ def _matched(
                 f"{candidate} has no run of {point.backend} on {_in_words(point.place)}, which "
                 f"{baseline} has; play the same sweep for both."
             )
-        seeds = set(point.seeds) & set(like.seeds)
-        if not seeds:
+        pair = pair_of(point, like)
+        if pair is None:
             raise GateError(
                 f"{baseline} and {candidate} have no seed in common on {_in_words(point.place)}; "
                 "play the same seeds for both."
             )
-        yield Pair(point.only(seeds), like.only(seeds))
+        yield pair
 
 
 def _in_words(place: Place) -> str:

@@ -19,8 +19,7 @@ def render(report: GateReport, console: Console) -> None:
         console.print(_table(report))
     for check in report.checks:
         if check.verdict != "pass":
-            where = escape(f"{check.backend} on {check.place}" if check.backend else check.place)
-            console.print(f"{where}: {escape(check.why)}", highlight=False)
+            console.print(f"{escape(check.where)}: {escape(check.why)}", highlight=False)
     for caution in report.cautions:
         console.print(f"[yellow]caution[/yellow] {escape(caution)}", highlight=False)
     passed = sum(check.verdict == "pass" for check in report.checks)

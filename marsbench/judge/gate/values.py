@@ -92,6 +92,11 @@ class GateCheck:
     verdict: Verdict
     why: str
 
+    @property
+    def where(self) -> str:
+        """ "mars on ilr-1 at load 0.9"."""
+        return f"{self.backend} on {self.place}" if self.backend else self.place
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateReport:

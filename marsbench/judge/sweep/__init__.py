@@ -2,8 +2,8 @@
 
 spec     the file, as a person writes it
 cells    the file as a list of runs to make
-inputs   what decides a cell's result, as one hash
 folder   where they go: what is there, what is complete
-play     makes one of them, in a worker
+play     what decides one of them, as one hash, and makes it, in a worker
+search, probes, capacity, answer    the highest rate that is still good
 workers  a few processes that each import the simulator once and make many
 """

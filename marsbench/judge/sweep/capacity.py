@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from marsbench.core.metrics.goodput import alpha_key
 from marsbench.core.simulated import prepare
@@ -19,7 +19,7 @@ from marsbench.errors import RunFailedError, UsageError
 from marsbench.judge.sweep.answer import ANSWER
 from marsbench.judge.sweep.bisect import Bracket, fewest, highest_rate
 from marsbench.judge.sweep.folder import PLAN, SweepFolder, write_json
-from marsbench.judge.sweep.inputs import request_of
+from marsbench.judge.sweep.play import request_of
 from marsbench.judge.sweep.probes import Probes
 from marsbench.judge.sweep.run import RESULTS
 from marsbench.judge.sweep.search import Probe, Search
@@ -30,11 +30,8 @@ FIRST_SESSIONS, MOST_SESSIONS = 30, 240
 SESSIONS_A_LANE = 3
 
 
-class Found(NamedTuple):
-    """What a number of sessions gave."""
-
-    sessions: int
-    bracket: Bracket
+Reached = list[tuple[int, Bracket]]
+"""By number of sessions a run, in the order of the search."""
 
 
 def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str, Any]]:
@@ -47,7 +44,7 @@ def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str
     _check_folder(root, search)
     probes = Probes(root, search)
     found = _rates(search, probes) if search.agents is None else _gpus(search, probes)
-    answer = {**_asked(search), **found, "tried": probes.told(), "probes": len(probes.told())}
+    answer = {**_searched(search), **found, "tried": probes.told(), "probes": len(probes.told())}
     try:
         write_json(root / ANSWER, answer)
     except OSError as error:
@@ -58,7 +55,7 @@ def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str
     return root, answer
 
 
-def _asked(search: Search) -> dict[str, Any]:
+def _searched(search: Search) -> dict[str, Any]:
     (first, *_) = search.cells(Probe(sessions=1, rate=1.0))
     return {
         "marsbench_capacity": FORMAT,
@@ -74,11 +71,11 @@ def _asked(search: Search) -> dict[str, Any]:
 def _rates(search: Search, probes: Probes) -> dict[str, Any]:
     """The highest rate, by number of sessions, and whether the last two agree."""
     found = list(_growing(search, probes))
-    last = found[-1]
+    sessions, bracket = found[-1]
     return {
-        "rate": last.bracket.reached,
-        "above": last.bracket.missed,
-        "sessions": last.sessions,
+        "rate": bracket.reached,
+        "above": bracket.missed,
+        "sessions": sessions,
         "settled": None if search.sessions else agree(found, search.tolerance),
         "by_sessions": [
             {"sessions": n, "rate": bracket.reached, "above": bracket.missed}
@@ -87,30 +84,31 @@ def _rates(search: Search, probes: Probes) -> dict[str, Any]:
     }
 
 
-def _growing(search: Search, probes: Probes) -> Iterator[Found]:
+def _growing(search: Search, probes: Probes) -> Iterator[tuple[int, Bracket]]:
     """One answer for each number of sessions, until two in a row agree or there are enough."""
     sessions, start, factor = search.sessions or FIRST_SESSIONS, _start(search), 2.0
-    found: list[Found] = []
+    found: Reached = []
     while True:
 
         def reaches(rate: float, sessions: int = sessions) -> bool:
             return probes.reaches(Probe(sessions=sessions, rate=rate))
 
-        found.append(Found(sessions, highest_rate(reaches, start, search.tolerance, factor)))
+        bracket = highest_rate(reaches, start, search.tolerance, factor)
+        found.append((sessions, bracket))
         yield found[-1]
         enough = search.sessions is not None or 2 * sessions > MOST_SESSIONS
         if enough or agree(found, search.tolerance):
             return
         sessions *= 2
         # The next answer is near this one, and a probe far beyond it takes longest.
-        start, factor = found[-1].bracket.reached or start, 1 + 2 * search.tolerance
+        start, factor = bracket.reached or start, 1 + 2 * search.tolerance
 
 
-def agree(found: list[Found], tolerance: float) -> bool:
+def agree(found: Reached, tolerance: float) -> bool:
     """Whether the last two rates are the same, as far as brackets of this width can tell."""
     if len(found) < 2:
         return False
-    one, other = (answer.bracket.reached for answer in found[-2:])
+    one, other = (bracket.reached for _, bracket in found[-2:])
     if one is None or other is None:
         return one == other
     return max(one, other) <= min(one, other) * (1 + 2 * tolerance)

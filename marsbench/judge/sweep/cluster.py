@@ -23,8 +23,7 @@ from typing import Any
 
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.judge.sweep.inputs import inputs_hash
-from marsbench.judge.sweep.play import Order, play
+from marsbench.judge.sweep.play import Order, inputs_hash, play
 from marsbench.judge.sweep.workers import Outcome
 
 LOCAL = "local"

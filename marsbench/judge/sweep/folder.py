@@ -24,6 +24,7 @@ from typing import Any
 from marsbench.core.metrics.sessions import SessionRecord, roots
 from marsbench.core.runs import RunFolder, RunSummary
 from marsbench.errors import UsageError
+from marsbench.outputs import save_text
 
 PLAN, CELL, DRAFTS, FAILED = "sweep.json", "cell.json", ".drafts", "failed"
 SUMMARY = "summary.json"
@@ -165,10 +166,8 @@ class SweepFolder:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Writes it whole or not at all."""
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    """Writes it whole or not at all. Raises OSError."""
+    save_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _read(path: Path) -> dict[str, Any]:

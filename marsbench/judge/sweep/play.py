@@ -1,17 +1,97 @@
-"""One cell of a sweep, from its inputs to its complete run folder. Runs in a worker."""
+"""One cell of a sweep: what decides its result, and the way to its complete run folder."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
-from marsbench.core.hardware.profile import Hardware
+from marsbench.core.backends import Choice, choose
+from marsbench.core.code import simulation_hash
+from marsbench.core.hardware.profile import Hardware, load_hardware
+from marsbench.core.request import RunRequest
+from marsbench.core.settings import EngineSettings, engine_settings
 from marsbench.core.simulated import Job, prepare, prepare_with, run_job
+from marsbench.core.workload.recipe import load_recipe
 from marsbench.core.workload.scaling import with_tool_time
 from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.judge.sweep.inputs import request_of
-from marsbench.judge.sweep.spec import Variation
+from marsbench.judge.sweep.spec import EngineEntry, HardwareEntry, Variation
+
+
+def request_of(cell: Cell) -> RunRequest:
+    """What `marsbench run` would be asked for, but for the variation. Raises UsageError."""
+    return RunRequest(
+        choice=_choice(cell.backend.name, tuple(cell.backend.assignments())),
+        workload=cell.workload_path,
+        knobs=cell.knobs,
+        hardware=hardware_of(cell.hardware, cell.folder),
+        settings=settings_of(cell.engine),
+        alphas=cell.alphas,
+        tool_cores=cell.engine.tool_cores,
+        tool_workers=cell.engine.tool_workers,
+        show_progress=False,
+    )
+
+
+# A sweep asks for the same few things thousands of times.
+@cache
+def _choice(name: str, assignments: tuple[str, ...]) -> Choice:
+    return choose(name, assignments)
+
+
+@cache
+def hardware_of(entry: HardwareEntry, folder: Path) -> Hardware:
+    """The hardware as it is, without a variation."""
+    profile = None if entry.profile is None else folder / entry.profile
+    return load_hardware(
+        entry.model, entry.gpu, entry.precision, kv_dtype=entry.kv_dtype, profile=profile
+    )
+
+
+@cache
+def settings_of(entry: EngineEntry) -> EngineSettings:
+    """The profile with the entry's knobs turned."""
+    return engine_settings(
+        entry.profile,
+        max_num_batched_tokens=entry.step_budget,
+        max_num_seqs=entry.max_seqs,
+        reserve_full_prompt=entry.reserve_full_prompt,
+        memory_fraction=entry.memory_fraction,
+        kv_blocks=entry.kv_blocks,
+        block_size=entry.block_size,
+    )
+
+
+def inputs_hash(cell: Cell) -> str:
+    """Of everything that decides the cell's result, the code included. Raises UsageError."""
+    request = request_of(cell)
+    facts = {
+        "backend": request.choice.name,
+        "params": request.choice.params,
+        "workload": _workload(cell.workload_path),
+        "knobs": asdict(request.knobs),
+        "hardware": request.hardware.hash,
+        "settings": asdict(request.settings),
+        "tools": [request.tool_cores, request.tool_workers],
+        "alphas": request.alphas,
+        "variation": cell.variation.model_dump(exclude={"label"}),
+        "code": simulation_hash(request.choice.backend.policy, request.choice.backend.admission),
+    }
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@cache
+def _workload(path: str) -> str:
+    """The recipe with all that it takes from elsewhere, or the bytes of a file of sessions."""
+    file = Path(path)
+    if file.suffix and file.suffix != ".toml":
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "missing"
+    return load_recipe(path).model_dump_json()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +101,14 @@ class Order:
     root: Path
     cell: Cell
     inputs: str
+
+
+def orders_left(
+    folder: SweepFolder, hashes: Mapping[str, str], cells: Sequence[Cell]
+) -> list[Order]:
+    """The cells that are still to be played. hashes: of what decides each, by its name."""
+    left = (cell for cell in cells if not folder.is_complete(cell.name, hashes[cell.name]))
+    return [Order(folder.path.absolute(), cell, hashes[cell.name]) for cell in left]
 
 
 def play(order: Order) -> None:

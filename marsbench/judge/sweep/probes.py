@@ -11,8 +11,7 @@ from marsbench.errors import MarsbenchError, RunFailedError
 from marsbench.judge.intervals import typical
 from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.judge.sweep.inputs import inputs_hash
-from marsbench.judge.sweep.play import Order, play
+from marsbench.judge.sweep.play import Order, inputs_hash, orders_left, play
 from marsbench.judge.sweep.run import local
 from marsbench.judge.sweep.search import Probe, Search
 from marsbench.judge.sweep.workers import Outcome
@@ -73,9 +72,7 @@ class Probes:
     def _played(
         self, folder: SweepFolder, cells: Sequence[Cell], label: str
     ) -> Iterator[Outcome[Order]]:
-        hashes = {cell.name: inputs_hash(cell) for cell in cells}
-        left = [cell for cell in cells if not folder.is_complete(cell.name, hashes[cell.name])]
-        orders = [Order(self.root.absolute(), cell, hashes[cell.name]) for cell in left]
+        orders = orders_left(folder, {cell.name: inputs_hash(cell) for cell in cells}, cells)
         jobs = self.search.jobs or 1
         player = here(orders) if jobs == 1 else local([[order] for order in orders], jobs)
         with progress_bar(label, len(orders)) as done:

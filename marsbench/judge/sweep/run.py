@@ -12,8 +12,7 @@ from marsbench.errors import UsageError
 from marsbench.extras import require
 from marsbench.judge.sweep.cells import Cell, cells_of
 from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.judge.sweep.inputs import inputs_hash
-from marsbench.judge.sweep.play import Order, play
+from marsbench.judge.sweep.play import Order, inputs_hash, orders_left, play
 from marsbench.judge.sweep.progress import sweep_progress
 from marsbench.judge.sweep.spec import find_sweep, read_sweep_file
 from marsbench.judge.sweep.workers import Outcome, play_all
@@ -55,10 +54,9 @@ def sweep(
     text = file.read_text(encoding="utf-8")
     folder = SweepFolder.create(root, file.stem, text, [cell.name for cell in cells])
     with folder.locked():
-        left = [cell for cell in cells if not folder.is_complete(cell.name, hashes[cell.name])]
-        orders = [Order(root.absolute(), cell, hashes[cell.name]) for cell in left]
+        orders = orders_left(folder, hashes, cells)
         failures = _play(folder, orders, jobs, player)
-    return Report(root, len(cells), len(left), (*failures, *_invalid(folder)))
+    return Report(root, len(cells), len(orders), (*failures, *_invalid(folder)))
 
 
 def default_jobs() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,24 +81,10 @@ class Search:
         return [replace(cell, mark=probe.mark) for cell in cells_of(file, self.folder)]
 
 
-TRAFFIC = {"arrivals": "arrivals", "tools": "tools", "prefixes": "prefixes"}
-HARDWARE = {
-    "gpu": "gpu",
-    "model": "model",
-    "precision": "precision",
-    "kv_dtype": "kv_dtype",
-    "profile": "hardware",
-}
-ENGINE = {
-    "profile": "engine_profile",
-    "block_size": "block_size",
-    "kv_blocks": "kv_blocks",
-    "step_budget": "step_budget",
-    "max_seqs": "max_seqs",
-    "memory_fraction": "memory_fraction",
-    "tool_cores": "tool_cores",
-}
-"""By field of a sweep file: the option of `capacity`."""
+TRAFFIC = ("arrivals", "tools", "prefixes")
+HARDWARE = ("gpu", "model", "precision", "kv_dtype")
+ENGINE = ("block_size", "kv_blocks", "step_budget", "max_seqs", "memory_fraction", "tool_cores")
+"""Options of `capacity` that a sweep file knows by the same names."""
 
 
 def search_of(given: Mapping[str, Any]) -> Search:
@@ -111,11 +97,11 @@ def search_of(given: Mapping[str, Any]) -> Search:
         file = SweepFile.model_validate(
             {
                 "backends": [{"name": given["backend"], "set": dict(choice.settings)}],
-                "workloads": [{"name": workload, **_only(given, TRAFFIC)}],
+                "workloads": [{"name": workload, **_options(given, TRAFFIC)}],
                 "seeds": list(range(1, given["seeds"] + 1)),
                 "alphas": [given["alpha"]],
-                "hardware": [_only(given, HARDWARE)],
-                "engines": [_only(given, ENGINE)],
+                "hardware": [_options(given, HARDWARE, "hardware")],
+                "engines": [_options(given, ENGINE, "engine_profile")],
             }
         )
     except ValidationError as error:
@@ -131,9 +117,14 @@ def search_of(given: Mapping[str, Any]) -> Search:
     )
 
 
-def _only(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The options that were given, under the names that a sweep file has for them."""
-    return {field: given[name] for field, name in names.items() if given.get(name) is not None}
+def _options(
+    given: Mapping[str, Any], names: Sequence[str], profile: str | None = None
+) -> dict[str, Any]:
+    """Those that were given; `profile` is the option that a sweep file has under that name."""
+    options = {name: given.get(name) for name in names}
+    if profile is not None:
+        options["profile"] = given.get(profile)
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _agents(given: Mapping[str, Any]) -> int | None:
