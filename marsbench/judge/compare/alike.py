@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from marsbench.core.runs.summary import CAP_SEARCH
@@ -116,12 +116,11 @@ def differences(a: ReadRun, b: ReadRun) -> Iterator[tuple[str, str]]:
         same_seed and one.workload_hash != other.workload_hash
     ):
         yield "workload", _workloads(a, b)
-    yield from _first("hardware", _hardware(one.hardware), _hardware(other.hardware))
+    # A session's mean GPU time is of the sessions too, and not of the machine alone.
+    yield from _first("hardware", one.hardware, other.hardware, {"mean_gpu_s"})
     left_out = _of_no_engine(one.settings, other.settings)
-    yield from _first(
-        "engine", {"engine": one.engine, **_settings(one.settings, left_out)},
-        {"engine": other.engine, **_settings(other.settings, left_out)},
-    )  # fmt: skip
+    own, theirs = ({"engine": s.engine, **s.settings} for s in (one, other))
+    yield from _first("engine", own, theirs, left_out)
 
 
 def _workloads(a: ReadRun, b: ReadRun) -> str:
@@ -131,15 +130,6 @@ def _workloads(a: ReadRun, b: ReadRun) -> str:
         f"{name} {x} and {y}" for name, (x, y) in meta.items() if name not in ("rate", "source")
     ]
     return ", ".join([*titles, *turned[:1]])
-
-
-def _hardware(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What is of the machine: a session's mean GPU time is of the sessions too."""
-    return {name: value for name, value in told.items() if name != "mean_gpu_s"}
-
-
-def _settings(told: Mapping[str, Any], left_out: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in told.items() if name not in left_out}
 
 
 def _of_no_engine(*settings: Mapping[str, Any]) -> set[str]:
@@ -152,17 +142,17 @@ def _of_no_engine(*settings: Mapping[str, Any]) -> set[str]:
 
 
 def _first(
-    dimension: str, one: Mapping[str, Any], other: Mapping[str, Any]
+    dimension: str, one: Mapping[str, Any], other: Mapping[str, Any], left_out: Collection[str]
 ) -> Iterator[tuple[str, str]]:
     for name, (a, b) in _pairs(one, other):
-        yield dimension, f"{name} {a}, {b}"
-        return
+        if name not in left_out:
+            yield dimension, f"{name} {a}, {b}"
+            return
 
 
 def _pairs(
     one: Mapping[str, Any], other: Mapping[str, Any]
 ) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    names: Callable[..., dict[str, None]] = dict.fromkeys
-    for name in names([*one, *other]):
+    for name in {**one, **other}:
         if one.get(name) != other.get(name):
             yield name, (one.get(name), other.get(name))

@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 
 from marsbench.judge.compare.points import Place
 from marsbench.judge.paper.systems import BASELINES, MARS
-from marsbench.judge.paper.verdicts import AHEAD, COLLAPSED, KEPT, NEAR, NOTHING, SUSTAINED, Finding
+from marsbench.judge.paper.verdicts import (
+    AHEAD,
+    COLLAPSED,
+    KEPT,
+    NEAR,
+    NOTHING,
+    SUSTAINED,
+    Finding,
+    graded,
+)
 from marsbench.judge.paper.view import MatrixView
 
 # --- TTFT and evictions
@@ -22,41 +31,26 @@ def slow_first_tokens(view: MatrixView) -> Finding:
         f"{own[0]:,.0f} s ({view.title(own[2])})"
     )
     slow, lower = worst[0] > 1000, worst[0] >= AHEAD * own[0]
-    if slow and lower:
-        return Finding(text, "reached")
-    return Finding(text, "partly" if slow or lower else "not reached")
+    return graded(text, slow and lower, slow or lower)
 
 
 def eviction_rates(view: MatrixView) -> Finding:
     """Of the baselines alone: the lowest mean of a run against the lowest published rate."""
-    rates = _baselines(view)
-    if not rates:
-        return NOTHING
-    text = f"baselines {min(rates):,.0f}–{max(rates):,.0f} blocks of 16 tokens/s"
-    if min(rates) >= NEAR * 10:
-        return Finding(text, "reached")
-    return Finding(text, "partly" if max(rates) >= 10 else "not reached")
+    return _evictions(view, "blocks of 16 tokens/s", lambda rates: min(rates) >= NEAR * 10)
 
 
 def eviction_peak(view: MatrixView) -> Finding:
     """Of the baselines alone: the worst second against the highest published rate."""
-    rates = _baselines(view)
+    of = "blocks of 16 tokens in a second"
+    return _evictions(view, of, lambda rates: max(rates) > 1000)
+
+
+def _evictions(view: MatrixView, of: str, reached: Callable[[Sequence[float]], bool]) -> Finding:
+    rates = [rate for rate, _, _ in view.values(BASELINES)]
     if not rates:
         return NOTHING
-    text = f"baselines {min(rates):,.0f}–{max(rates):,.0f} blocks of 16 tokens in a second"
-    if max(rates) > 1000:
-        return Finding(text, "reached")
-    return Finding(text, "partly" if max(rates) >= 10 else "not reached")
-
-
-def _baselines(view: MatrixView) -> list[float]:
-    """Every baseline's value at every contended place."""
-    return [
-        value
-        for place in view.contended
-        for name in BASELINES
-        if (value := view.value(place, name)) is not None
-    ]
+    text = f"baselines {min(rates):,.0f}–{max(rates):,.0f} {of}"
+    return graded(text, reached(rates), max(rates) >= 10)
 
 
 def eviction_burst(view: MatrixView) -> Finding:
@@ -69,21 +63,15 @@ def eviction_burst(view: MatrixView) -> Finding:
         f"baselines {_per_quarter(others)}"
     )
     quiet, loud = max(own[1:]), max(others[1:])
-    if quiet <= 0.1 * loud and own[0] >= quiet:
-        return Finding(text, "reached" if quiet <= 1 else "partly")
-    return Finding(text, "partly" if max(own) <= 0.1 * max(others) else "not reached")
+    calmer = quiet <= 0.1 * loud and own[0] >= quiet
+    return graded(text, calmer and quiet <= 1, calmer or max(own) <= 0.1 * max(others))
 
 
 def _quarters(view: MatrixView, names: Sequence[str]) -> list[float] | None:
     """Mean over contended places and backends, for each quarter."""
     means = []
     for quarter in range(4):
-        values = [
-            value
-            for place in view.contended
-            for name in names
-            if (value := view.value(place, name, quarter)) is not None
-        ]
+        values = [value for value, _, _ in view.values(names, quarter)]
         if not values:
             return None
         means.append(sum(values) / len(values))
@@ -96,13 +84,7 @@ def _per_quarter(rates: Sequence[float]) -> str:
 
 def _most(view: MatrixView, names: Sequence[str]) -> tuple[float, str, Place] | None:
     """The largest value at a contended place, whose it is and where."""
-    found = [
-        (value, name, place)
-        for place in view.contended
-        for name in names
-        if (value := view.value(place, name)) is not None
-    ]
-    return max(found, key=lambda entry: entry[0]) if found else None
+    return max(view.values(names), key=lambda entry: entry[0], default=None)
 
 
 # --- goodput against load
@@ -120,9 +102,7 @@ def collapse(view: MatrixView) -> Finding:
         f"MARS keeps {min(keeps, default=0):.0%}–{max(keeps, default=0):.0%}"
     )
     most = len(fallen) * 2 >= len(baselines)
-    if most and min(keeps, default=0) >= SUSTAINED:
-        return Finding(text, "reached")
-    return Finding(text, "partly" if fallen else "not reached")
+    return graded(text, most and min(keeps, default=0) >= SUSTAINED, bool(fallen))
 
 
 def constant(what: str) -> Callable[[MatrixView], Finding]:
@@ -141,8 +121,6 @@ def constant(what: str) -> Callable[[MatrixView], Finding]:
             f"of {len(shares)} collapsed curves, at the highest load, {min(shares):.0%}–"
             f"{max(shares):.0%} of their best {what}; {kept} keep {KEPT:.0%}"
         )
-        if kept == len(shares):
-            return Finding(text, "reached")
-        return Finding(text, "partly" if kept else "not reached")
+        return graded(text, kept == len(shares), bool(kept))
 
     return judge

@@ -9,7 +9,7 @@ from marsbench.judge.compare.caps import in_words
 from marsbench.judge.compare.points import Place
 from marsbench.judge.intervals import is_level
 from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
-from marsbench.judge.paper.verdicts import AHEAD, NEAR, NOTHING, Finding, against
+from marsbench.judge.paper.verdicts import AHEAD, NEAR, NOTHING, Finding, against, graded
 from marsbench.judge.paper.view import MatrixView
 
 FIRST_MODEL, SECOND_MODEL = "qwen3-coder-30b", "gpt-oss-120b"
@@ -49,15 +49,12 @@ def second_model(view: MatrixView) -> Finding:
 
 def against_fcfs(view: MatrixView) -> Finding:
     """The paper shows it in figures only."""
-    ratios = [
-        (ratio, place)
-        for place in view.contended
-        if (ratio := view.ratio(place, "fcfs", MARS)) is not None
-    ]
+    ratios = view.ratios("fcfs", MARS)
     if not ratios:
         return NOTHING
-    top, low = max(ratios), min(ratios)
-    text = f"{low[0]:.2f}–{top[0]:.2f}× at contended points (most: {view.title(top[1])})"
+    top, place = max((ratio, place) for place, ratio in ratios.items())
+    low = min(ratios.values())
+    text = f"{low:.2f}–{top:.2f}× at contended points (most: {view.title(place)})"
     return Finding(text, "ours alone")
 
 
@@ -82,9 +79,8 @@ def between(low: float, high: float) -> Callable[[MatrixView], Finding]:
             f"{min(ratios):.2f}–{max(ratios):.2f}× at contended points; "
             f"{enough} of {len(ratios)} at {low} or more"
         )
-        if min(ratios) >= NEAR * low and max(ratios) >= NEAR * high:
-            return Finding(text, "reached")
-        return Finding(text, "partly" if max(ratios) >= AHEAD else "not reached")
+        near = min(ratios) >= NEAR * low and max(ratios) >= NEAR * high
+        return graded(text, near, max(ratios) >= AHEAD)
 
     return judge
 
@@ -97,11 +93,11 @@ def control(view: MatrixView) -> Finding:
 
     A cap that somebody gave is not the best one, and gives no verdict.
     """
-    places = [p for p in view.contended if view.ratio(p, CONTROL, MARS) is not None]
-    ratios = [ratio for p in places if (ratio := view.ratio(p, CONTROL, MARS)) is not None]
-    if not ratios:
+    by_place = view.ratios(CONTROL, MARS)
+    if not by_place:
         return NOTHING
-    level, caps = sum(is_level(ratio, 1) for ratio in ratios), view.caps(places)
+    ratios, caps = list(by_place.values()), view.caps(list(by_place))
+    level = sum(is_level(ratio, 1) for ratio in ratios)
     lower = sum(ratio > 1 and not is_level(ratio, 1) for ratio in ratios)
     equal = f" and the same at {level}" if level else ""
     text = (
@@ -111,9 +107,7 @@ def control(view: MatrixView) -> Finding:
     )
     if not all(cap.searched for cap in caps):
         return Finding(text, "not measured", GIVEN_CAP)
-    if min(ratios) >= AHEAD:
-        return Finding(text, "reached")
-    return Finding(text, "partly" if max(ratios) >= AHEAD else "not reached")
+    return graded(text, min(ratios) >= AHEAD, max(ratios) >= AHEAD)
 
 
 GIVEN_CAP = (
@@ -124,9 +118,7 @@ GIVEN_CAP = (
 
 def share_of_bound(view: MatrixView) -> Finding:
     """MARS's goodput over the oracle's."""
-    shares = [
-        ratio for place in view.contended if (ratio := view.ratio(place, MARS, BOUND)) is not None
-    ]
+    shares = list(view.ratios(MARS, BOUND).values())
     if not shares:
         return NOTHING
     text = f"{min(shares):.0%}–{max(shares):.0%} of the oracle's goodput(3) at contended points"

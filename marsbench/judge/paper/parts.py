@@ -13,7 +13,7 @@ from marsbench.judge.compare.figures import LATENCY
 from marsbench.judge.compare.points import Matrix, Place
 from marsbench.judge.paper.cells import counted
 from marsbench.judge.paper.systems import MARS
-from marsbench.judge.paper.verdicts import NOTHING, Finding, against
+from marsbench.judge.paper.verdicts import NOTHING, Finding, against, graded
 from marsbench.judge.paper.view import MatrixView, Ran
 
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -46,11 +46,7 @@ def ablation(label: str, low: float, high: float | None) -> Callable[[MatrixView
     """A judge of MARS without a part; low is the smallest ratio that the paper reports."""
 
     def judge(view: MatrixView) -> Finding:
-        ratios = {
-            place: ratio
-            for place in view.contended
-            if (ratio := view.ratio(place, label, MARS)) is not None
-        }
+        ratios = view.ratios(label, MARS)
         if not ratios:
             return NOTHING
         times = how_often(view, list(ratios))
@@ -88,11 +84,7 @@ def _span(counts: Sequence[float]) -> str:
 
 def inversion(view: MatrixView) -> Finding:
     """The lightest regime at its lowest load, without the opportunistic part."""
-    ratios = {
-        place: ratio
-        for place in view.places
-        if (ratio := view.ratio(place, "mars-no-opportunistic", MARS)) is not None
-    }
+    ratios = view.ratios("mars-no-opportunistic", MARS, view.places)
     calm = [place for place in ratios if place not in view.contended]
     if not calm:
         return NOTHING
@@ -104,9 +96,7 @@ def inversion(view: MatrixView) -> Finding:
         f"{ratios[lightest]:.4f}× at the lightest point ({view.title(lightest)}); lowest anywhere "
         f"{ratios[fastest]:.4f}× ({view.title(fastest)}); {how_often(view, [lightest])}"
     )
-    if _shown(ratios[lightest]) < 1:
-        return Finding(text, "reached")
-    return Finding(text, "partly" if _shown(ratios[fastest]) < 1 else "not reached")
+    return graded(text, _shown(ratios[lightest]) < 1, _shown(ratios[fastest]) < 1)
 
 
 def _shown(ratio: float) -> float:

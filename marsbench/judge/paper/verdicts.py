@@ -26,6 +26,11 @@ class Finding(NamedTuple):
     why: str = ""
 
 
+def graded(text: str, reached: bool, partly: bool) -> Finding:
+    """A finding that is reached, else partly, else not."""
+    return Finding(text, "reached" if reached else "partly" if partly else "not reached")
+
+
 NOTHING = Finding("–", "not measured")
 
 

@@ -71,18 +71,17 @@ class MatrixView:
             return matrix.value(place, backend, figures[quarter])
 
         def best(place: Place, among: Sequence[str]) -> Best | None:
+            """The backends with the lowest value there, and that value."""
             return matrix.best(place, among, figures[0])
 
-        self.value, self._best = value, best
+        def good(place: Place, backend: str) -> float | None:
+            return matrix.value(place, backend, GOODPUT)
+
+        self.value, self.best, self._good = value, best, good
         self.places = matrix.places
         self.contended = contended(matrix)
         self.title = matrix.title
         self._regimes = regimes(matrix)
-        self._goodputs = {
-            (place, point.backend): point.mean(GOODPUT)
-            for place in matrix.places
-            for point in matrix.here(place)
-        }
         self._ran = {place: _ran(matrix, place, decisions) for place in matrix.places}
         self._caps = {c.place: c for c in caps_in(matrix) if c.backend == CONTROL}
 
@@ -91,9 +90,22 @@ class MatrixView:
         above, below = self.value(place, of), self.value(place, to)
         return None if above is None or not below else above / below
 
-    def best(self, place: Place, among: Sequence[str]) -> Best | None:
-        """The backends with the lowest value there, and that value."""
-        return self._best(place, among)
+    def ratios(self, of: str, to: str, places: Sequence[Place] | None = None) -> dict[Place, float]:
+        """The same at these places, or at the contended ones, where both were measured."""
+        return {
+            place: ratio
+            for place in (self.contended if places is None else places)
+            if (ratio := self.ratio(place, of, to)) is not None
+        }
+
+    def values(self, names: Sequence[str], quarter: int = 0) -> list[tuple[float, str, Place]]:
+        """Those that were measured at contended places, each with whose it is and where."""
+        return [
+            (value, name, place)
+            for place in self.contended
+            for name in names
+            if (value := self.value(place, name, quarter)) is not None
+        ]
 
     def ran(self, place: Place) -> Ran | None:
         """How often the part decided something in a run of MARS there; None: nobody counted."""
@@ -110,7 +122,7 @@ class MatrixView:
 
     def _curve(self, places: Sequence[Place], name: str) -> Curve | None:
         values = [v for place in places if (v := self.value(place, name)) is not None]
-        goods = [g for p in places if (g := self._goodputs.get((p, name))) is not None]
+        goods = [g for p in places if (g := self._good(p, name)) is not None]
         if not len(values) == len(goods) == len(places):
             return None
         collapsed = goods[0] > 0 and goods[-1] / goods[0] <= COLLAPSED
