@@ -19,7 +19,6 @@ traces    what happened over time
 Reads run folders and nothing else. docs/compare.md defines what docs/metrics.md does not.
 """
 
-from marsbench.judge.compare.alike import ACROSS
 from marsbench.judge.compare.assemble import compare
 from marsbench.judge.compare.documents import frame
 from marsbench.judge.compare.figures import Figure
@@ -28,7 +27,6 @@ from marsbench.judge.compare.traces import traces
 from marsbench.judge.compare.values import Comparison, Difference, Estimate
 
 __all__ = [
-    "ACROSS",
     "Comparison",
     "Difference",
     "Estimate",

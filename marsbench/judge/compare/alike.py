@@ -8,19 +8,18 @@ from typing import Any
 
 from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.errors import UsageError, unknown_name
+from marsbench.judge.compare.points import DIMENSIONS
 from marsbench.judge.compare.read import ReadRun
 
 BLOCKS_OF = "kv_blocks_of"
-ACROSS = ("workload", "hardware", "engine")
-"""What a comparison may be told to look across."""
 
 
 def check_dimensions(given: Collection[str]) -> frozenset[str]:
     """The names in "workload,hardware" and the like. Raises UsageError for one that is none."""
     names = [part.strip() for entry in given for part in entry.split(",") if part.strip()]
     for name in names:
-        if name not in ACROSS:
-            raise unknown_name("dimension to compare across", name, ACROSS)
+        if name not in DIMENSIONS:
+            raise unknown_name("dimension to compare across", name, DIMENSIONS)
     return frozenset(names)
 
 
@@ -69,13 +68,9 @@ def _refuse(run: ReadRun, other: ReadRun) -> None:
     own, theirs = run.place, other.place
     different = [f for f in own._fields if getattr(own, f) != getattr(theirs, f)]
     told = f"{different[0]} {getattr(own, different[0])}, {getattr(theirs, different[0])}"
-    raise _unlike(run, other, _dimension_of(different[0]), told)
-
-
-def _dimension_of(field: str) -> str:
-    if field in ("hardware", "model", "variation"):
-        return "hardware"
-    return "engine" if field == "engine" else "workload"
+    raise _unlike(
+        run, other, next(name for name, of in DIMENSIONS.items() if different[0] in of), told
+    )
 
 
 def _unlike(a: ReadRun, b: ReadRun, dimension: str, difference: str) -> UsageError:

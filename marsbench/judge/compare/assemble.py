@@ -14,10 +14,10 @@ from marsbench.judge.compare.caps import caps_in, given_caps
 from marsbench.judge.compare.cautions import cautions_on
 from marsbench.judge.compare.curves import cdf_of, curve_of, rounds_at
 from marsbench.judge.compare.fairness import fairness, size_rows, tenant_rows
-from marsbench.judge.compare.figures import GOODPUT, Figure
+from marsbench.judge.compare.figures import Figure
 from marsbench.judge.compare.points import Matrix, MatrixPoint, Where, by_seed, points_of
 from marsbench.judge.compare.ranking import held, ranking, standings, varied
-from marsbench.judge.compare.read import Folders, ReadRun, across, common_alphas, read
+from marsbench.judge.compare.read import Folders, ReadRun, across, read
 from marsbench.judge.compare.rows import areas_of, differences_of, estimates_of, of_oracle
 from marsbench.judge.compare.values import Comparison, Ranking
 from marsbench.judge.intervals import CONFIDENCE, check_confidence
@@ -47,8 +47,10 @@ def compare(
     looked_across = check_dimensions(across)
     given = read(runs, wanted)
     own = _alike(given, looked_across)
-    base, chosen = _baseline(own, baseline), wanted or _common(own)
-    return _comparison(given, own, base, chosen, confidence)
+    base = _baseline(own, baseline)
+    if own and not given.alphas:
+        raise UsageError("The runs have no α in common; say at which with --alpha, as --alpha 3.")
+    return _comparison(given, own, base, confidence)
 
 
 def _alike(given: Folders, dimensions: Collection[str]) -> tuple[ReadRun, ...]:
@@ -70,31 +72,23 @@ def _baseline(runs: Sequence[ReadRun], asked: str | None) -> str:
     return asked or default
 
 
-def _common(runs: Sequence[ReadRun]) -> tuple[float, ...]:
-    """The α that all runs took. Raises UsageError when there is none."""
-    common = common_alphas(run.result for run in runs)
-    if runs and not common:
-        raise UsageError("The runs have no α in common; say at which with --alpha, as --alpha 3.")
-    return common
-
-
 def _comparison(
     given: Folders,
     runs: Sequence[ReadRun],
     baseline: str,
-    alphas: tuple[float, ...],
     confidence: float,
 ) -> Comparison:
     matrix = Matrix(points_of((run.where, run.source.seed, run.figures) for run in runs))
     points = matrix.ordered
-    good = Figure("goodput", alphas[0]) if alphas else GOODPUT
+    alpha = next(iter(given.alphas), 3.0)
+    good = Figure("goodput", alpha)
     caps = caps_in(matrix)
     return Comparison(
         sources=tuple(run.source for run in runs),
         places=tuple(matrix.places),
         backends=tuple(matrix.backends),
         baseline=baseline,
-        alphas=alphas,
+        alphas=given.alphas,
         confidence=confidence,
         matrix=matrix,
         estimates=tuple(estimates_of(points, confidence)),
@@ -106,7 +100,7 @@ def _comparison(
         caps=caps,
         capacities=given.capacities,
         cautions=(*cautions_on(given, points, baseline, confidence), *given_caps(caps)),
-        **_of_sessions(points, runs, alphas[0] if alphas else 3.0, confidence),
+        **_of_sessions(points, runs, alpha, confidence),
     )
 
 

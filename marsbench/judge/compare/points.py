@@ -33,6 +33,12 @@ class Place(NamedTuple):
         return self.workload if self.rate is None else f"{self.workload} at {self.rate:g}/s"
 
 
+DIMENSIONS = {
+    "workload": ("workload", "load", "rate"),
+    "engine": ("engine",),
+    "hardware": ("hardware", "model", "variation"),
+}
+"""What a comparison may be told to look across: the fields of a place that belong to each."""
 Where = tuple[Place, str]
 """A place and a backend: the first two fields of every row of a comparison."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from marsbench.core.runs.folder import CONFIG
 from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.errors import UsageError
 from marsbench.judge.compare.figures import Figures, figures_of
-from marsbench.judge.compare.points import Place, Seed, Where, place_of
+from marsbench.judge.compare.points import DIMENSIONS, Place, Seed, Where, place_of
 from marsbench.judge.compare.values import RunSource
 from marsbench.judge.sweep.answer import ANSWER, Capacity, capacity_in
 from marsbench.judge.sweep.folder import CELL, PLAN, Result, SweepFolder
@@ -44,9 +44,13 @@ class ReadRun:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """What lay in the folders given, and how many planned runs of sweeps are missing."""
+    """What lay in the folders given, and how many planned runs of sweeps are missing.
+
+    alphas: where goodput was taken; empty where none was asked for and the runs share none.
+    """
 
     runs: tuple[ReadRun, ...]
+    alphas: tuple[float, ...]
     capacities: tuple[Capacity, ...]
     missing: Mapping[str, int]
 
@@ -64,13 +68,13 @@ def read(folders: Sequence[Path], alphas: Sequence[float]) -> Folders:
         left = _planned(folder) - len(found)
         if left > 0:
             missing[str(folder)] = left
-    chosen = tuple(alphas) or common_alphas(result for _, result in runs)
+    chosen = tuple(alphas) or _common_alphas([result for _, result in runs])
     capacities = [capacity_in(f) for f in folders if (f / ANSWER).is_file()]
     read_runs = [
         ReadRun(folder, _source(result), result, figures_of(result, chosen))
         for folder, result in runs
     ]
-    return Folders(_labelled(read_runs), tuple(capacities), missing)
+    return Folders(_labelled(read_runs), chosen, tuple(capacities), missing)
 
 
 def _results(folder: Path) -> Iterator[Result]:
@@ -122,10 +126,10 @@ def place_of_config(run: RunFolder) -> dict[str, Any]:
     }
 
 
-def common_alphas(results: Iterable[Result]) -> tuple[float, ...]:
+def _common_alphas(results: Sequence[Result]) -> tuple[float, ...]:
     """Those that every run took, in the order of the first."""
-    taken = [tuple(result.run.config.alphas) for result in results]
-    return tuple(a for a in (taken[0] if taken else ()) if all(a in others for others in taken))
+    taken = [result.run.config.alphas for result in results]
+    return tuple(a for a in next(iter(taken), ()) if all(a in others for others in taken))
 
 
 def _source(result: Result) -> RunSource:
@@ -159,22 +163,27 @@ def _labelled(runs: Sequence[ReadRun]) -> tuple[ReadRun, ...]:
     stand twice at one place. Raises UsageError when a run was given twice.
     """
     found = [_named(run, label) for run, label in zip(runs, _by_params(runs), strict=True)]
-    keys = Counter((run.where, run.source.seed) for run in found)
-    twice = {backend for ((_, backend), _), count in keys.items() if count > 1}
+    twice = {run.backend for run in _repeated(found)}
     found = [
         _named(run, f"{run.backend} in {run.argument.name}") if run.backend in twice else run
         for run in found
     ]
-    seen: set[tuple[Where, Seed]] = set()
-    for run in found:
-        key = (run.where, run.source.seed)
-        if key in seen:
-            raise UsageError(
-                f"{run.source.path} is given twice, or beside another run of {run.source.name} "
-                "with the same seed and folder name; give each run once."
-            )
-        seen.add(key)
+    for run in _repeated(found):
+        raise UsageError(
+            f"{run.source.path} is given twice, or beside another run of {run.source.name} "
+            "with the same seed and folder name; give each run once."
+        )
     return tuple(found)
+
+
+def _repeated(runs: Sequence[ReadRun]) -> Iterator[ReadRun]:
+    """Those where another with the same backend, place and seed came before."""
+    seen: set[tuple[Where, Seed]] = set()
+    for run in runs:
+        key = run.where, run.source.seed
+        if key in seen:
+            yield run
+        seen.add(key)
 
 
 def _named(run: ReadRun, backend: str) -> ReadRun:
@@ -211,8 +220,7 @@ def _chosen(source: RunSource) -> dict[str, Any]:
 def across(runs: Sequence[ReadRun], dimensions: Collection[str]) -> tuple[ReadRun, ...]:
     """The runs at places that do not tell these dimensions apart: their backends do instead."""
     found = tuple(runs)
-    for name, fields in (("workload", ("workload", "load", "rate")), ("engine", ("engine",)),
-                         ("hardware", ("hardware", "model", "variation"))):  # fmt: skip
+    for name, fields in DIMENSIONS.items():
         if name in dimensions:
             found = _merged(found, fields)
     return found

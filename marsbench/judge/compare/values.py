@@ -243,13 +243,6 @@ class Comparison:
     capacities: tuple[Capacity, ...]
     cautions: tuple[str, ...]
 
-    def estimate(self, place: Place, backend: str, figure: Figure) -> Estimate | None:
-        """The estimate of one figure there; None when it was not measured."""
-        for row in self.estimates:
-            if (row.place, row.backend, row.figure) == (place, backend, figure):
-                return row
-        return None
-
 
 class EvictionPoint(NamedTuple):
     """Blocks of 16 tokens a second that left the cache around `at_s`; `live`: of open sessions."""

@@ -26,8 +26,7 @@ from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.judge.paper.verdicts import NEAR
 from marsbench.judge.paper.view import Curve, MatrixView, contended
 
-ALPHAS = (1.5, 2.0, 3.0, 5.0)
-GOODPUTS = tuple(Figure("goodput", alpha) for alpha in ALPHAS)
+GOODPUTS = tuple(Figure("goodput", alpha) for alpha in (1.5, 2.0, 3.0, 5.0))
 
 HEADINGS = {
     **{good: good.label for good in GOODPUTS},
