@@ -134,7 +134,7 @@ class CdfPoint(NamedTuple):
 
 
 class SizeRow(NamedTuple):
-    """The sessions of one size, seeds pooled; sizes are told in `marsbench.judge.compare.sizes`.
+    """The sessions of one size (`fairness.py`), seeds pooled.
 
     from_tokens, to_tokens: the smallest and the largest session in it. good: share of them within
     the first α. Slowdowns are of those that finished.
