@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from backends.bad import BAD_ADMISSION
-from backends.builders import FakeReq, FakeView, paused, req, running
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.answers.admission import watched
 from marsbench_backends.answers.policy import EVERY, FIRST, Answers
 from marsbench_backends.answers.wrong import WarnOnce, Wrong, WrongAnswerError, quoted, refuse
 from marsbench_backends.policy import Key, Policy, Release, Req, View
 from marsbench_backends.signals import SessionEnded
+from marsbench_backends.testing import FakeReq, FakeView, paused, req, running
 
 VIEW = FakeView(now=7.0)
 STATE = EngineState(7.0, (), 100, 100, 16, 0, 8, arrivals_over=False)

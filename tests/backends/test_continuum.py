@@ -6,23 +6,23 @@ import math
 
 import pytest
 
-from backends.builders import (
-    FakeView,
-    ended,
-    gone,
-    order,
-    paused,
-    req,
-    running,
-    started,
-    submitted,
-    told,
-)
 from marsbench_backends.parts.correlation import Correlation
 from marsbench_backends.policies.continuum import Continuum, best_cold_ttl_s, best_ttl_s
 from marsbench_backends.policies.continuum_static import ContinuumStatic
 from marsbench_backends.policy import Keep, Policy, Release
 from marsbench_backends.signals import Signal
+from marsbench_backends.testing import (
+    FakeView,
+    ended,
+    gone,
+    order,
+    paused,
+    play,
+    req,
+    running,
+    started,
+    submitted,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,15 @@ def pauses(*seconds: float, session: str = "z") -> list[Signal]:
 def test_the_ttl_of_a_pause() -> None:
     # Reload 160 tokens = 0.16 s, T = 3.84 s: the benefit is 4 s.
     policy = Continuum(cold_samples=3)
-    told(policy, *pauses(1.0, 1.0, 1.0, 5.0))
-    told(policy, started("z", evicted=True, waited=3.84))
+    play(policy, *pauses(1.0, 1.0, 1.0, 5.0))
+    play(policy, started("z", evicted=True, waited=3.84))
     assert policy.retain(paused("a"), FakeView(now=7.0)) == Keep(8.0)
     assert policy.retain(paused("a", held=True), FakeView(now=8.0)) == Release()
     assert policy.retain(paused("a", held=True, returned=True), FakeView(now=8.0)) == Keep()
 
 
 def test_a_cold_start_believes_in_exp_one() -> None:
-    policy = told(Continuum(), started("z", evicted=True, waited=math.e - 0.16))
+    policy = play(Continuum(), started("z", evicted=True, waited=math.e - 0.16))
     assert policy._ttl_s(paused("a"), FakeView()) == pytest.approx(1.0)
     assert Continuum().retain(paused("a"), FakeView()) == Release()  # 0.16 s is worth no wait
 
@@ -79,17 +79,17 @@ def test_t_is_the_mean_delay_of_rounds_whose_kv_was_gone() -> None:
     policy = Continuum(delays=2)
     assert policy._delay_s == 0.0
     for waited in (9.0, 1.0, 3.0):
-        told(policy, started(evicted=True, waited=waited))
-    told(policy, started(evicted=False, waited=50.0))
-    told(policy, started(evicted=True, waited=50.0, resumed=True))
+        play(policy, started(evicted=True, waited=waited))
+    play(policy, started(evicted=False, waited=50.0))
+    play(policy, started(evicted=True, waited=50.0, resumed=True))
     assert policy._delay_s == 2.0
 
 
 def test_eta_is_one_when_rounds_done_tell_the_rounds_left() -> None:
     # (1, 2), (2, 1): a perfect line. With (1, 1) of a session of two rounds: r = -1/2.
-    policy = told(Continuum(), gone("a", rounds=3))
+    policy = play(Continuum(), gone("a", rounds=3))
     assert policy._eta == 1.0
-    assert told(policy, gone("b", rounds=2))._eta == pytest.approx(0.5)
+    assert play(policy, gone("b", rounds=2))._eta == pytest.approx(0.5)
     assert Continuum()._eta == 1.0
 
 
@@ -139,9 +139,9 @@ def test_the_static_pin_is_two_seconds() -> None:
 
 
 def test_a_tool_whose_mean_gap_is_longer_is_not_pinned_for() -> None:
-    policy = told(ContinuumStatic(), *pauses(1.0, 3.0))
+    policy = play(ContinuumStatic(), *pauses(1.0, 3.0))
     assert isinstance(policy.retain(paused("a"), FakeView()), Keep)  # the mean is just 2 s
-    assert told(policy, *pauses(2.5, session="y")).retain(paused("a"), FakeView()) == Release()
+    assert play(policy, *pauses(2.5, session="y")).retain(paused("a"), FakeView()) == Release()
     assert isinstance(policy.retain(paused("a", tools=("read",)), FakeView()), Keep)
 
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.builders import BLOCK, FakeReq, FakeView
 from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Swap
 from marsbench_backends.registry import BACKENDS, load
 from marsbench_backends.signals import (
@@ -26,6 +25,7 @@ from marsbench_backends.signals import (
     ToolEnded,
     ToolStarted,
 )
+from marsbench_backends.testing import BLOCK, FakeReq, FakeView
 
 TOOLS = ("read", "bash", "test")
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from backends.builders import FakeView, order, paused, req, running, submitted, told
-from marsbench_backends.policies.infercept import Batch, InferCept, preserve_waste
+from marsbench_backends.policies.infercept import InferCept, RunningBatch, preserve_waste
 from marsbench_backends.policies.infercept_static import InferCeptStatic
 from marsbench_backends.policy import Keep, Paused, Release, Swap
+from marsbench_backends.testing import FakeView, order, paused, play, req, running, submitted
 
-ALONE = Batch(0, 0)
+ALONE = RunningBatch(0, 0)
 
 
 def a_pause(session: str = "a", **facts: Any) -> Paused:
@@ -42,7 +42,7 @@ def test_discarding_makes_the_others_wait_chunk_by_chunk(
 ) -> None:
     # n = 1 chunk, or 1,600 / (802 - 2) = 2 of 0.8 s: 1.6 s x 500 tokens of others either way.
     policy = InferCept(saturation_tokens=saturation)
-    waste = policy._discard_waste(a_pause(), Batch(500, decodes), FakeView())
+    waste = policy._discard_waste(a_pause(), RunningBatch(500, decodes), FakeView())
     assert waste == 1_280.0 + 1.6 * 500
 
 
@@ -128,7 +128,7 @@ def test_between_two_reviews_time_alone_takes_nothing_away() -> None:
 
 def test_a_session_comes_back_at_its_first_arrival() -> None:
     story = [submitted("a", 0.0), submitted("b", 1.0), submitted("a", 5.0, number=3)]
-    policy = told(InferCept(), *story)
+    policy = play(InferCept(), *story)
     reqs = req("b", position=1), req("a", position=2)
     assert order(policy, *reqs) == ["a", "b"]
     preserved = FakeView(paused={"b": a_pause("b")})

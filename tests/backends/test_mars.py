@@ -7,28 +7,28 @@ from typing import Any
 
 import pytest
 
-from backends.builders import (
+from marsbench_backends.policies.mars import Mars
+from marsbench_backends.policy import Keep, Release
+from marsbench_backends.signals import Signal, ToolEnded
+from marsbench_backends.testing import (
     FakeView,
     ended,
     gone,
     order,
     paused,
+    play,
     preempted,
     req,
     running,
     started,
     submitted,
-    told,
 )
-from marsbench_backends.policies.mars import Mars
-from marsbench_backends.policy import Keep, Release
-from marsbench_backends.signals import Signal, ToolEnded
 
 EDGES = (1_000, 4_000)
 
 
 def mars(*story: Signal, **settings: Any) -> Mars:
-    return told(Mars(**{"level_tokens": EDGES, **settings}), *story)
+    return play(Mars(**{"level_tokens": EDGES, **settings}), *story)
 
 
 def served(session: str, tokens: int) -> tuple[Signal, ...]:
@@ -149,7 +149,7 @@ def pauses(*seconds: float) -> tuple[Signal, ...]:
 def test_a_hold_gains_the_prefill_that_it_saves() -> None:
     """4 of 5 such pauses end within 30 s; 160 tokens cost 0.16 s."""
     policy = mars(*pauses(1.0, 2.0, 3.0, 4.0, 50.0), tool_samples=4)
-    assert policy._gain_s(paused(), FakeView()) == pytest.approx(0.8 * 0.16)
+    assert policy._pins.gain_s(paused(), FakeView()) == pytest.approx(0.8 * 0.16)
 
 
 def test_the_gain_counts_the_queue_that_a_cold_return_meets() -> None:
@@ -159,23 +159,23 @@ def test_the_gain_counts_the_queue_that_a_cold_return_meets() -> None:
         submitted("z"), started("z", 7.0, waited=7.0, evicted=True, resumed=True),
     )  # fmt: skip
     policy = mars(*story)
-    assert policy._gain_s(paused(tools=()), FakeView()) == pytest.approx(0.16 + 5.0)
+    assert policy._pins.gain_s(paused(tools=()), FakeView()) == pytest.approx(0.16 + 5.0)
 
 
 def test_odds_are_of_what_is_left_of_the_longest_hold() -> None:
     """At 10 s two such pauses are still possible, and one of them ends before 30 s."""
     policy = mars(*pauses(1.0, 2.0, 20.0, 50.0), tool_samples=3)
-    assert policy._gain_s(paused(), FakeView(now=10.0)) == pytest.approx(0.5 * 0.16)
-    assert policy._gain_s(paused(), FakeView(now=30.0)) == 0.0
+    assert policy._pins.gain_s(paused(), FakeView(now=10.0)) == pytest.approx(0.5 * 0.16)
+    assert policy._pins.gain_s(paused(), FakeView(now=30.0)) == 0.0
 
 
 def test_before_anything_is_known_pauses_are_exponential() -> None:
     policy, view = mars(tool_cold_s=30.0), FakeView()
-    assert policy._gain_s(paused(), view) == pytest.approx(0.16 * (1 - math.exp(-1)))
+    assert policy._pins.gain_s(paused(), view) == pytest.approx(0.16 * (1 - math.exp(-1)))
     policy.observe(ToolEnded(0.0, "b", "bash", 15.0))
-    assert policy._gain_s(paused(), view) == pytest.approx(0.16 * (1 - math.exp(-2)))
+    assert policy._pins.gain_s(paused(), view) == pytest.approx(0.16 * (1 - math.exp(-2)))
     policy.observe(ToolEnded(0.0, "b", "bash", 0.0))  # smoothed: 0.8 · 15 s
-    assert policy._gain_s(paused(), view) == pytest.approx(0.16 * (1 - math.exp(-30 / 12)))
+    assert policy._pins.gain_s(paused(), view) == pytest.approx(0.16 * (1 - math.exp(-30 / 12)))
 
 
 @pytest.mark.parametrize(("free", "rent"), [(15, 0.0), (12.5, 0.1), (10, 0.2), (0, 0.2)])
@@ -184,16 +184,16 @@ def test_rent_rises_between_the_watermarks(free: float, rent: float) -> None:
     policy = mars(*pauses(1.0, 3.0), tool_samples=1)
     view = pressed()
     view.free_blocks = free  # type: ignore[assignment]
-    assert policy._rent_s(paused(), view) == pytest.approx(rent)
+    assert policy._pins.rent_s(paused(), view) == pytest.approx(rent)
 
 
 def test_memory_that_nobody_wants_costs_nothing() -> None:
     policy = mars(*pauses(1.0, 3.0), tool_samples=1)
     view = pressed()
     view.waiting = []
-    assert policy._rent_s(paused(), view) == 0.0
+    assert policy._pins.rent_s(paused(), view) == 0.0
     view.waiting = [req("w", num_prompt_tokens=80)]  # 5 of the 10 blocks
-    assert policy._rent_s(paused(), view) == pytest.approx(0.1)
+    assert policy._pins.rent_s(paused(), view) == pytest.approx(0.1)
 
 
 def test_kept_while_it_pays_and_asked_again_on_the_common_grid() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from backends.builders import gone, submitted
 from backends.mars_world import inside, queue, state
 from marsbench_backends.policies.mars_admission import MarsAdmission
 from marsbench_backends.signals import Signal, ToolEnded, ToolStarted
+from marsbench_backends.testing import gone, submitted
 
 
 def gate(*story: Signal, **settings: Any) -> MarsAdmission:
@@ -24,7 +24,7 @@ def ticked(controller: MarsAdmission, *states: Any) -> list[int]:
     windows = []
     for one in states:
         controller.tick(one)
-        windows.append(controller.window)
+        windows.append(controller._window.size)
     return windows
 
 
@@ -65,7 +65,7 @@ def test_tight_kv_is_packed_by_age_and_cost() -> None:
 def test_tight_kv_prevails_over_a_congested_cpu() -> None:
     controller = gate()
     controller.tick(state(free=50, tools=16))
-    assert controller.cpu_over
+    assert controller._congestion.cpu_over
     assert controller._mode == "packing"
 
 
@@ -96,12 +96,12 @@ def test_what_was_promised_is_reserved_before_it_is_filled() -> None:
 
 def test_a_context_is_reserved_as_it_grows() -> None:
     controller = gate(submitted("i0", tokens=500 * 16), submitted("i0", number=1, tokens=700 * 16))
-    assert controller._reserved_blocks(state(in_flight=inside(500))) == 700
+    assert controller._footprints.reserved_blocks(state(in_flight=inside(500))) == 700
 
 
 def test_a_sub_agent_needs_memory_of_its_own() -> None:
     controller = gate(submitted("i0.agent", tokens=200 * 16, parent_id="i0"))
-    assert controller._reserved_blocks(state(in_flight=inside(500))) == 700
+    assert controller._footprints.reserved_blocks(state(in_flight=inside(500))) == 700
 
 
 def test_ended_sessions_teach_how_much_they_grow() -> None:
@@ -111,24 +111,24 @@ def test_ended_sessions_teach_how_much_they_grow() -> None:
         submitted("y", tokens=1_600), submitted("y", number=1, tokens=800), gone("y"),
         submitted("z", tokens=1_600, parent_id="y"), gone("z"),
     )  # fmt: skip
-    assert controller._cost_blocks(queue(100)[0], state()) == 140  # 0.8 · 1.5 + 0.2 · 1
+    assert controller._footprints.grown_blocks(queue(100)[0], state()) == 140  # 0.8 · 1.5 + 0.2 · 1
 
 
 def test_a_context_that_was_compacted_teaches_its_peak() -> None:
     """From 100 blocks to 400, compacted to 120, grown to 200: it needed 400."""
     prompts = (1_600, 6_400, 1_920, 3_200)
     story = [submitted("x", number=n, tokens=tokens) for n, tokens in enumerate(prompts)]
-    assert gate(*story, gone("x"))._cost_blocks(queue(100)[0], state()) == 400
+    assert gate(*story, gone("x"))._footprints.grown_blocks(queue(100)[0], state()) == 400
 
 
 def test_a_long_pause_gives_its_reservation_back() -> None:
     story = (submitted("i0", tokens=8_000), ToolStarted(10.0, "i0", "user"))
     controller = gate(*story, ToolStarted(12.0, "i0", "bash"))
     busy = inside(500)
-    assert controller._reserved_blocks(state(now=309.0, in_flight=busy)) == 500
-    assert controller._reserved_blocks(state(now=310.0, in_flight=busy)) == 0
+    assert controller._footprints.reserved_blocks(state(now=309.0, in_flight=busy)) == 500
+    assert controller._footprints.reserved_blocks(state(now=310.0, in_flight=busy)) == 0
     controller.observe(submitted("i0", 350.0, number=1, tokens=8_160))
-    assert controller._reserved_blocks(state(now=350.0, in_flight=busy)) == 510
+    assert controller._footprints.reserved_blocks(state(now=350.0, in_flight=busy)) == 510
 
 
 def test_an_empty_engine_takes_even_who_exceeds_the_budget() -> None:
@@ -188,7 +188,7 @@ def test_cpu_congestion_is_two_calls_a_core_and_ends_at_one() -> None:
     over = []
     for now, tools in ((0.0, 16), (0.2, 8), (0.4, 8), (2.6, 0)):
         controller.tick(state(now=now, tools=tools))
-        over.append(controller.cpu_over)
+        over.append(controller._congestion.cpu_over)
     assert over == [True, True, True, False]
 
 
@@ -212,7 +212,7 @@ def test_asking_moves_nothing() -> None:
     controller = gate()
     asked = [controller.admit(queue(300, 100), state(free=250)) for _ in range(3)]
     assert asked == [["q1"]] * 3
-    assert controller.window == 30
+    assert controller._window.size == 30
 
 
 @pytest.mark.parametrize("wrong", [{"window_min": 0}, {"window_min": 31}, {"tick_s": 0.0}])

@@ -222,7 +222,7 @@ class Traced(MarsAdmission):
 
     def tick(self, state: EngineState) -> None:
         super().tick(state)
-        TRACE.append((self._mode, self.window))
+        TRACE.append((self._mode, self._window.size))
 
 
 class TracedReleased(MarsReleasedAdmission):
@@ -230,7 +230,7 @@ class TracedReleased(MarsReleasedAdmission):
 
     def _mode(self, waiting: Any, state: EngineState) -> str:
         found = super()._mode(waiting, state)
-        TRACE.append((found, self.window))
+        TRACE.append((found, self._window.size))
         return found
 
 

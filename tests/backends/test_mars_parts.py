@@ -8,7 +8,7 @@ import pytest
 
 from marsbench_backends.parts.chunks import halved_to_fit
 from marsbench_backends.parts.ewma import Ewma
-from marsbench_backends.parts.mlfq import SessionLevels
+from marsbench_backends.parts.levels import SessionLevels
 
 EDGES = (100, 400)
 

@@ -7,26 +7,26 @@ from typing import Any
 
 import pytest
 
-from backends.builders import (
+from marsbench_backends.policies.mars_released import MarsReleased
+from marsbench_backends.policy import Req
+from marsbench_backends.signals import Signal
+from marsbench_backends.testing import (
     FakeView,
     computed,
     ended,
     gone,
     order,
+    play,
     preempted,
     req,
     running,
     started,
     submitted,
-    told,
 )
-from marsbench_backends.policies.mars_released import MarsReleased
-from marsbench_backends.policy import Req
-from marsbench_backends.signals import Signal
 
 
 def released(*story: Signal, **settings: Any) -> MarsReleased:
-    return told(MarsReleased(**settings), *story)
+    return play(MarsReleased(**settings), *story)
 
 
 def prefilling(tokens: int, *chunks: int, cached: int = 0) -> tuple[Signal, ...]:
@@ -74,19 +74,19 @@ def test_a_quantum_used_up_demotes_and_part_of_one_does_not() -> None:
 def test_a_long_prompt_runs_at_the_last_quantum_after_its_first_chunk() -> None:
     policy = released(*prefilling(100_000, 2_048, 256, 256))
     assert chunk(policy, now=3.0) == 256
-    assert policy._rounds["a"].feedback == 3
+    assert policy._levels.rounds["a"].feedback == 3
 
 
 def test_decoding_returns_to_the_top() -> None:
     policy = released(*prefilling(3_000, 2_048, 952))
-    assert policy._level(policy._rounds["a"]) == 0
+    assert policy._levels.level(policy._levels.rounds["a"]) == 0
     policy.serve(computed(at=3.0, tokens=5))  # five decode steps taken as one
-    assert policy._rounds["a"].generated == 6
+    assert policy._levels.rounds["a"].generated == 6
 
 
 def test_each_round_starts_anew() -> None:
     policy = released(*prefilling(100_000, 2_048, 256), ended(at=3.0))
-    told(policy, submitted(at=4.0, number=1, tokens=100_000), started(at=4.0, number=1))
+    play(policy, submitted(at=4.0, number=1, tokens=100_000), started(at=4.0, number=1))
     assert chunk(policy, now=4.0) == 2_048
 
 
@@ -100,8 +100,8 @@ def test_thirty_seconds_without_service_lift_by_one_level(idle_s: float, tokens:
 
 def test_a_preempted_round_computes_its_output_again() -> None:
     policy = released(*prefilling(1_000, 1_000), computed(at=2.0), preempted(at=3.0))
-    told(policy, started(at=4.0, cached=160, resumed=True))
-    assert policy._rounds["a"].left == 1_000 + 2 - 160
+    play(policy, started(at=4.0, cached=160, resumed=True))
+    assert policy._levels.rounds["a"].left == 1_000 + 2 - 160
 
 
 # --- order
@@ -124,9 +124,9 @@ def test_running_rounds_go_by_level_then_by_last_service() -> None:
 def test_who_was_passed_over_goes_ahead_of_its_equals() -> None:
     policy = released()
     for name in ("a", "b"):
-        told(policy, submitted(name, tokens=100), started(name))
-    told(policy, computed("a", 1.0, tokens=9), computed("b", 1.0, tokens=9))
-    told(policy, computed("a", 2.0, tokens=9))
+        play(policy, submitted(name, tokens=100), started(name))
+    play(policy, computed("a", 1.0, tokens=9), computed("b", 1.0, tokens=9))
+    play(policy, computed("a", 2.0, tokens=9))
     view = FakeView(now=2.0)
     assert policy.running_key(running("b"), view) < policy.running_key(running("a"), view)
 
@@ -195,12 +195,12 @@ def test_who_comes_after_the_window_is_full_queues_behind_it() -> None:
 def test_a_place_that_is_left_goes_to_the_first_outside() -> None:
     policy = released(*(submitted(name) for name in "abcd"), engine_window=2)
     version = policy.version
-    told(policy, started("a"), ended("a", 1.0))
+    play(policy, started("a"), ended("a", 1.0))
     reqs = [req("b", num_prompt_tokens=9_000), req("c", position=3), req("d", position=4)]
     assert order(policy, *reqs) == ["c", "b", "d"]
     assert policy.version > version
-    told(policy, gone("d"), gone("b"))
-    assert not policy._overflow
+    play(policy, gone("d"), gone("b"))
+    assert not policy._window.overflow
 
 
 # --- steps that repeat
@@ -224,10 +224,10 @@ def test_no_step_repeats_when_someone_would_be_passed_over() -> None:
 def test_a_change_of_level_or_of_turn_is_announced() -> None:
     policy = released(*prefilling(100_000, 2_048, 256, 256))
     before = policy.version
-    told(policy, computed(at=4.0, tokens=256, seconds=1.0))
+    play(policy, computed(at=4.0, tokens=256, seconds=1.0))
     assert policy.version == before
-    told(policy, submitted("b", 4.0), started("b", 4.0), computed("b", 5.0))
-    told(policy, computed(at=6.0, tokens=256, seconds=1.0))
+    play(policy, submitted("b", 4.0), started("b", 4.0), computed("b", 5.0))
+    play(policy, computed(at=6.0, tokens=256, seconds=1.0))
     assert policy.version > before
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from backends.builders import gone
 from backends.mars_world import inside, queue, state
 from marsbench_backends.admission import Candidate
 from marsbench_backends.policies.mars_released_admission import MarsReleasedAdmission
 from marsbench_backends.signals import ToolEnded
+from marsbench_backends.testing import gone
 
 LONG = 3_125  # blocks of 16 tokens: 50,000
 ROOMY = {"num_blocks": 100_000}
@@ -32,12 +32,12 @@ def roomy(free: int = 100_000, **facts: Any) -> Any:
 )
 def test_the_cpu_cap_is_the_middle_of_the_band(cores: int, low: int, high: int, cap: int) -> None:
     controller = gate(cpu_low=low, cpu_high=high)
-    assert controller._cpu_cap(state(tool_cores=cores)) == cap
+    assert controller._caps.cpu(state(tool_cores=cores)) == cap
 
 
 @pytest.mark.parametrize(("free", "cap"), [(150, 30), (125, 17), (100, 4), (0, 4), (1_000, 30)])
 def test_the_kv_cap_falls_between_the_watermarks(free: int, cap: int) -> None:
-    assert gate()._kv_cap(state(free)) == cap
+    assert gate()._caps.kv(state(free)) == cap
 
 
 @pytest.mark.parametrize(("free", "budget"), [(500, 400), (100, 0), (40, 0), (0, None)])
@@ -78,10 +78,10 @@ def test_with_the_launchers_defaults_tool_calls_alone_cannot_overload() -> None:
     """20 sessions, one call each, on 8 workers: a ratio of 2.5 of the 4 it takes."""
     controller = gate()
     controller.tick(state(tools=20))
-    assert not controller.cpu_over
+    assert not controller._congestion.cpu_over
     controller.observe(ToolEnded(0.0, "a", "bash", 9.0, 5.0))
     controller.tick(state(now=0.2))
-    assert controller.cpu_over
+    assert controller._congestion.cpu_over
 
 
 def test_a_call_that_never_asked_for_a_worker_is_no_sample_of_queueing() -> None:
@@ -90,7 +90,7 @@ def test_a_call_that_never_asked_for_a_worker_is_no_sample_of_queueing() -> None
     for _ in range(5):
         controller.observe(ToolEnded(1.0, "b", "user", 171.0))
     controller.tick(state(now=0.2))
-    assert controller.cpu_over
+    assert controller._congestion.cpu_over
 
 
 def test_blind_to_kv_it_takes_two_short_sessions() -> None:
@@ -125,7 +125,7 @@ def test_at_most_two_long_sessions_are_in_flight() -> None:
 def test_no_long_session_is_inserted_while_kv_is_overloaded() -> None:
     controller = gate()
     controller.tick(roomy(free=10_000))
-    assert controller.kv_over
+    assert controller._congestion.kv_over
     assert controller.admit(queue(LONG), roomy(in_flight=inside(10))) == []
 
 
@@ -178,7 +178,7 @@ def ticked(controller: MarsReleasedAdmission, *states: Any) -> list[int]:
     windows = []
     for one in states:
         controller.tick(one)
-        windows.append(controller.window)
+        windows.append(controller._window.size)
     return windows
 
 
@@ -198,7 +198,7 @@ def test_kv_overload_lasts_until_the_lower_watermark() -> None:
     over = []
     for free in (100, 140, 150):
         controller.tick(state(free))
-        over.append(controller.kv_over)
+        over.append(controller._congestion.kv_over)
     assert over == [True, True, False]
 
 
@@ -220,7 +220,7 @@ def test_asking_moves_nothing() -> None:
     controller = gate()
     waiting = [Candidate("a", 0.0, 16), Candidate("b", 1.0, 32)]
     assert [controller.admit(waiting, state()) for _ in range(2)] == [["a", "b"]] * 2
-    assert controller.window == 30
+    assert controller._window.size == 30
 
 
 @pytest.mark.parametrize("wrong", [{"window_min": 31}, {"kv_low": 0.9}])

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from backends.builders import ended, gone, submitted
-from marsbench_backends.parts.tooltimes import Empirical, Exponential, ToolTimes, kind_of
+from marsbench_backends.parts.tooltimes import Empirical, Exponential, ToolPauses, kind_of
+from marsbench_backends.testing import ended, gone, submitted
 
 
 def seen(*seconds: float, window: int = 100) -> Empirical:
@@ -47,7 +47,7 @@ def test_an_exponential_forgets_what_has_passed() -> None:
 
 
 def test_a_gap_is_learned_when_the_next_round_comes() -> None:
-    times = ToolTimes(enough=0)
+    times = ToolPauses(enough=0)
     for signal in (ended("a", 3.0), submitted("a", 5.0, number=1)):
         times.observe(signal)
     found = times.seen(("bash",))
@@ -56,14 +56,14 @@ def test_a_gap_is_learned_when_the_next_round_comes() -> None:
 
 
 def test_a_first_round_teaches_nothing_and_an_ended_session_is_dropped() -> None:
-    times = ToolTimes(enough=0)
+    times = ToolPauses(enough=0)
     for signal in (submitted("b", 1.0), ended("a", 3.0), gone("a", 4.0), submitted("a", 9.0)):
         times.observe(signal)
     assert times.seen(("bash",)) is None
 
 
 def test_too_few_pauses_of_a_tool_take_those_of_all() -> None:
-    times = ToolTimes(enough=2)
+    times = ToolPauses(enough=2)
     assert isinstance(times.distribution(("x",)), Exponential)
     for seconds in (1.0, 2.0, 3.0):
         times.learn(("bash",), seconds)

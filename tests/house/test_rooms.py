@@ -22,8 +22,8 @@ EXCEPTIONS: dict[str, set[str]] = {
         "marsbench_backends.scheduler marsbench_backends.vllm",
         "marsbench.__main__ marsbench.cli",
     },
-    "long policies": {"mars", "mars_admission", "mars_released", "mars_released_admission"},
-    "siblings": {"mars_released_admission"},
+    "long policies": set(),
+    "siblings": set(),
     "names": {
         "Arrivals",
         "Call",

@@ -6,7 +6,7 @@ from marsbench_backends.policy import Req
 from marsbench_backends.signals import RoundSubmitted, SessionEnded, Signal
 
 
-class Arrivals:
+class SessionArrivals:
     """The arrival of a session's first round; later rounds keep it."""
 
     def __init__(self) -> None:

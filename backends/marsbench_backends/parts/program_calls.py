@@ -23,7 +23,7 @@ class Program:
 
 
 @dataclass(slots=True)
-class Call:
+class ProgramCall:
     """One LLM call. `entry` is p(c), with which it came; `level` its queue.
 
     A run of service is kept as its two ends, not as a sum of steps: taking several steps as one

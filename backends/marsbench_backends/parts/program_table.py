@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 
-from marsbench_backends.parts.program_calls import Call, Program
+from marsbench_backends.parts.program_calls import Program, ProgramCall
 from marsbench_backends.policy import View
 from marsbench_backends.signals import (
     RoundEnded,
@@ -30,7 +30,7 @@ class ProgramTable:
     """
 
     def __init__(
-        self, unit: str, edges: Sequence[float], beta: float, finish: Callable[[Call], None]
+        self, unit: str, edges: Sequence[float], beta: float, finish: Callable[[ProgramCall], None]
     ) -> None:
         self._in_tokens = unit == "tokens"
         self._edges = tuple(edges)
@@ -39,8 +39,8 @@ class ProgramTable:
         self._beta = beta
         self._finish = finish
         self._programs: dict[str, Program] = {}
-        self._calls: dict[str, Call] = {}
-        self._running: dict[str, Call] = {}
+        self._calls: dict[str, ProgramCall] = {}
+        self._running: dict[str, ProgramCall] = {}
         self._tokens = 0
         self._promotions: list[float] = []  # of all that wait, in order
         self.version = 0
@@ -115,7 +115,7 @@ class ProgramTable:
                 call.serve_tokens(tokens)
                 self._demote(call)
 
-    def _demote(self, call: Call) -> None:
+    def _demote(self, call: ProgramCall) -> None:
         while call.used >= self._quanta[call.level]:
             call.demote(self._quanta[call.level])
 
@@ -136,7 +136,7 @@ class ProgramTable:
             self._programs[session_id] = Program() if parent is None else parent
         program = self._programs[session_id]
         level = bisect_right(self._edges, program.served)
-        self._calls[session_id] = Call(program, program.served, level)
+        self._calls[session_id] = ProgramCall(program, program.served, level)
         self._wait(session_id, signal.at)
 
     def _wait(self, session_id: str, at: float) -> None:
@@ -159,7 +159,7 @@ class ProgramTable:
             call.end()
             self._finish(call)
 
-    def _stop_waiting(self, call: Call) -> None:
+    def _stop_waiting(self, call: ProgramCall) -> None:
         if call.waits_since is not None:
             del self._promotions[bisect_left(self._promotions, call.promote_at)]
 

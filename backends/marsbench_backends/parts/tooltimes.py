@@ -19,7 +19,7 @@ from marsbench_backends.exact import exp
 from marsbench_backends.signals import RoundEnded, RoundSubmitted, SessionEnded, Signal
 
 
-class Distribution(Protocol):
+class PauseDistribution(Protocol):
     """Of a pause's seconds, asked at its start or once `elapsed_s` of it have passed."""
 
     def cdf(self, seconds: float) -> float:
@@ -102,7 +102,7 @@ class Empirical:
 
 
 @dataclass
-class ToolTimes:
+class ToolPauses:
     """Learns from signals. `enough`: pauses beyond which a distribution is believed (K = 100).
 
     cold_mean_s: seconds; the exponential before anything is known (Continuum: Exp(1)).
@@ -150,7 +150,7 @@ class ToolTimes:
         own = self._by_tools.get(kind_of(tools))
         return None if own is None else own.mean_s
 
-    def distribution(self, tools: Sequence[str]) -> Distribution:
+    def distribution(self, tools: Sequence[str]) -> PauseDistribution:
         """The distribution of a pause for these tools."""
         return self.seen(tools) or Exponential(self.cold_mean_s)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from marsbench_backends.parts.program_calls import Call
+from marsbench_backends.parts.program_calls import ProgramCall
 from marsbench_backends.parts.program_table import UNITS, ProgramTable
 from marsbench_backends.policy import Key, Policy, Req, View
 from marsbench_backends.signals import Signal, StepEnded
@@ -90,7 +90,7 @@ class Autellix(Policy):
         self._table.serve(step)
         self.version = self._table.version
 
-    def _finish(self, call: Call) -> None:
+    def _finish(self, call: ProgramCall) -> None:
         """PLAS: the service of all of a program's calls adds up."""
         call.program.served += call.served
 
@@ -99,6 +99,6 @@ class Autellix(Policy):
 class AutellixAtlas(Autellix):
     """Autellix's ATLAS: a program counts the longest critical path that any finished call ended."""
 
-    def _finish(self, call: Call) -> None:
+    def _finish(self, call: ProgramCall) -> None:
         program = call.program
         program.served = max(program.served, call.entry + call.served)

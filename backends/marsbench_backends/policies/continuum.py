@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from marsbench_backends.exact import log
-from marsbench_backends.parts.arrivals import Arrivals
+from marsbench_backends.parts.arrivals import SessionArrivals
 from marsbench_backends.parts.correlation import Correlation
-from marsbench_backends.parts.tooltimes import ToolTimes
+from marsbench_backends.parts.tooltimes import ToolPauses
 from marsbench_backends.policy import Keep, Key, Paused, Policy, Release, Req, Retention, View
 from marsbench_backends.signals import RoundStarted, SessionEnded, Signal
 
@@ -37,15 +37,15 @@ class Continuum(Policy):
     cold_samples: int = 100
     cold_mean_s: float = 1.0
     delays: int = 200
-    _arrivals: Arrivals = field(default_factory=Arrivals, init=False, repr=False)
-    _times: ToolTimes = field(init=False, repr=False)
+    _arrivals: SessionArrivals = field(default_factory=SessionArrivals, init=False, repr=False)
+    _times: ToolPauses = field(init=False, repr=False)
     _delays: deque[float] = field(init=False, repr=False)
     _memory: Correlation = field(default_factory=Correlation, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.cold_mean_s <= 0:
             raise ValueError(f"cold_mean_s must be more than 0, not {self.cold_mean_s}")
-        self._times = ToolTimes(self.cold_samples, self.cold_mean_s)
+        self._times = ToolPauses(self.cold_samples, self.cold_mean_s)
         self._delays = deque(maxlen=self.delays)
 
     # --- order

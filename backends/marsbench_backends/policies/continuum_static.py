@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from marsbench_backends.parts.arrivals import Arrivals
-from marsbench_backends.parts.tooltimes import ToolTimes
+from marsbench_backends.parts.arrivals import SessionArrivals
+from marsbench_backends.parts.tooltimes import ToolPauses
 from marsbench_backends.policy import Keep, Key, Paused, Policy, Release, Req, Retention, View
 from marsbench_backends.signals import Signal
 
@@ -24,8 +24,8 @@ class ContinuumStatic(Policy):
     """ttl_s: seconds of a pin (FIXED_THRESHOLD_CONTINUUM)."""
 
     ttl_s: float = 2.0
-    _arrivals: Arrivals = field(default_factory=Arrivals, init=False, repr=False)
-    _times: ToolTimes = field(default_factory=ToolTimes, init=False, repr=False)
+    _arrivals: SessionArrivals = field(default_factory=SessionArrivals, init=False, repr=False)
+    _times: ToolPauses = field(default_factory=ToolPauses, init=False, repr=False)
 
     def waiting_key(self, req: Req, view: View) -> Key:
         paused = view.paused.get(req.session_id)

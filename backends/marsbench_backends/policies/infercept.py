@@ -16,21 +16,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from marsbench_backends.parts.arrivals import Arrivals
+from marsbench_backends.parts.arrivals import SessionArrivals
 from marsbench_backends.parts.review import last_review, next_review
 from marsbench_backends.policy import Keep, Key, Paused, Policy, Release, Req, Retention, Swap, View
 from marsbench_backends.signals import Signal
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RunningBatch:
     """What runs: `tokens` of context (C_other), and how many requests decode."""
 
     tokens: int
     decodes: int
 
     @classmethod
-    def of(cls, view: View) -> Batch:
+    def of(cls, view: View) -> RunningBatch:
         running = view.running
         tokens = sum(req.num_computed_tokens for req in running)
         return cls(tokens, sum(req.decoding for req in running))
@@ -49,7 +49,7 @@ class InferCept(Policy):
     review_s: float = 0.2
     saturation_tokens: int | None = None
     host_tokens: int = 2_000_000
-    _arrivals: Arrivals = field(default_factory=Arrivals, init=False, repr=False)
+    _arrivals: SessionArrivals = field(default_factory=SessionArrivals, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.review_s <= 0:
@@ -67,7 +67,7 @@ class InferCept(Policy):
     def retain(self, paused: Paused, view: View) -> Retention:
         if paused.returned:
             return Keep()
-        batch = Batch.of(view)
+        batch = RunningBatch.of(view)
         if self._swaps(paused, batch, view):
             return Swap()
         if self._should_go(paused, view.now, batch, view):
@@ -79,7 +79,7 @@ class InferCept(Policy):
 
         Waste is that of the last review: between two of them time alone changes no answer.
         """
-        batch, at = Batch.of(view), last_review(view.now, self.review_s)
+        batch, at = RunningBatch.of(view), last_review(view.now, self.review_s)
         lost = [p for p in held if not p.returned and self._should_go(p, at, batch, view)]
         if not lost:
             return None
@@ -88,7 +88,7 @@ class InferCept(Policy):
     def observe(self, signal: Signal) -> None:
         self._arrivals.observe(signal)
 
-    def _discard_waste(self, paused: Paused, batch: Batch, view: View) -> float:
+    def _discard_waste(self, paused: Paused, batch: RunningBatch, view: View) -> float:
         """T_fwd(C) x C / 2 + n x T_fwd(C / n) x C_other: own memory fills up, others wait."""
         tokens = paused.num_tokens
         chunk = max(view.block_size, (self.saturation_tokens or view.token_budget) - batch.decodes)
@@ -98,10 +98,10 @@ class InferCept(Policy):
         chunk_s = view.prefill_s(tokens_each, (tokens - tokens_each) // 2)
         return view.prefill_s(tokens) * tokens / 2 + num_chunks * chunk_s * batch.tokens
 
-    def _should_go(self, paused: Paused, at: float, batch: Batch, view: View) -> bool:
+    def _should_go(self, paused: Paused, at: float, batch: RunningBatch, view: View) -> bool:
         return preserve_waste(paused, at) > self._discard_waste(paused, batch, view)
 
-    def _swaps(self, paused: Paused, batch: Batch, view: View) -> bool:
+    def _swaps(self, paused: Paused, batch: RunningBatch, view: View) -> bool:
         """While room is needed the link goes to the largest waste; the rest stay or are discarded.
 
         A session that returns before its copy is complete has lost nothing.
@@ -114,7 +114,7 @@ class InferCept(Policy):
         others = (p for p in view.paused.values() if p.held and not p.returned)
         return all(self._least_waste(other, batch, view) <= waste for other in others)
 
-    def _least_waste(self, paused: Paused, batch: Batch, view: View) -> float:
+    def _least_waste(self, paused: Paused, batch: RunningBatch, view: View) -> float:
         return min(preserve_waste(paused, view.now), self._discard_waste(paused, batch, view))
 
 

@@ -14,24 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
-from marsbench_backends.admission import Admission
 from marsbench_backends.parts.chunks import halved_to_fit
-from marsbench_backends.parts.ewma import Ewma
-from marsbench_backends.parts.mlfq import SessionLevels
-from marsbench_backends.parts.tooltimes import Distribution, Exponential, ToolTimes
+from marsbench_backends.parts.levels import SessionLevels
+from marsbench_backends.parts.pin_worth import PinWorth
 from marsbench_backends.policies.mars_admission import MarsAdmission
 from marsbench_backends.policy import Keep, Key, Paused, Policy, Release, Req, Retention, View
-from marsbench_backends.signals import (
-    RoundEnded,
-    RoundPreempted,
-    RoundStarted,
-    RoundSubmitted,
-    SessionEnded,
-    Signal,
-    ToolEnded,
-)
+from marsbench_backends.signals import Signal
 
 
 @dataclass
@@ -53,8 +42,8 @@ class Mars(Policy):
         anything is known [Continuum]. ewma_weight: of a new sample [code].
     """
 
-    sorts_running: ClassVar[bool] = True
-    controller: ClassVar[type[Admission]] = MarsAdmission
+    sorts_running = True
+    controller = MarsAdmission
 
     coordinator: bool = True
     opportunistic: bool = True
@@ -73,9 +62,7 @@ class Mars(Policy):
     tool_cold_s: float = 1.0
     ewma_weight: float = 0.2
     _levels: SessionLevels = field(init=False, repr=False)
-    _times: ToolTimes = field(init=False, repr=False)
-    _tool_s: dict[str, Ewma] = field(default_factory=dict, init=False, repr=False)
-    _cold_wait_s: Ewma = field(init=False, repr=False)
+    _pins: PinWorth = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.kv_low < self.kv_high <= 1:
@@ -84,8 +71,8 @@ class Mars(Policy):
             raise ValueError(f"review_s must be more than 0, not {self.review_s}")
         edges = self.level_tokens if self.coordinator else ()
         self._levels = SessionLevels(edges, self.aging_s, self.promotion_max)
-        self._times = ToolTimes(enough=self.tool_samples)
-        self._cold_wait_s = Ewma(self.ewma_weight)
+        facts = (self.kv_low, self.kv_high, self.rent_max, self.hold_max_s)
+        self._pins = PinWorth(*facts, self.tool_samples, self.tool_cold_s, self.ewma_weight)
 
     # --- the one ordering
 
@@ -123,53 +110,20 @@ class Mars(Policy):
     def changes_at(self, view: View) -> float:
         return self._levels.next_promotion(view.now)
 
-    # --- opportunistic: shrink a chunk to what memory is left
+    # --- opportunistic: shrink a chunk to fit, hold while a warm resumption pays
 
     def shrink(self, req: Req, num_tokens: int, room_tokens: int, view: View) -> int:
         if not (self.opportunistic and self.shrinking):
             return num_tokens
         return halved_to_fit(num_tokens, room_tokens, view.block_size)
 
-    # --- opportunistic too: hold while a warm resumption pays, give up when memory is needed
-
     def retain(self, paused: Paused, view: View) -> Retention:
-        pins = self.opportunistic and self.retention
-        if not pins or not self._has_room(paused, view):
+        if not (self.opportunistic and self.retention and self._has_room(paused, view)):
             return Release()
-        if self._gain_s(paused, view) <= self._rent_s(paused, view):
+        if self._pins.gain_s(paused, view) <= self._pins.rent_s(paused, view):
             return Release()
         # On a common grid, so that all holds are reviewed in the same steps.
         return Keep((math.floor(view.now / self.review_s + 1e-9) + 1) * self.review_s)
-
-    def _gain_s(self, paused: Paused, view: View) -> float:
-        """Seconds that a warm resumption saves, times the odds that it comes in time."""
-        saved = view.prefill_s(paused.num_tokens) + (self._cold_wait_s.value or 0.0)
-        if paused.returned or not paused.tools:
-            return saved
-        elapsed = view.now - paused.paused_at
-        within = self.hold_max_s - elapsed
-        if within <= 0:
-            return 0.0
-        return saved * self._pause(paused).returns_within(within, elapsed)
-
-    def _rent_s(self, paused: Paused, view: View) -> float:
-        """Seconds of the engine that the held share of memory costs those who wait for it."""
-        usage = 1.0 - view.free_blocks / view.num_blocks
-        scarcity = min(1.0, (usage - self.kv_low) / (self.kv_high - self.kv_low))
-        if scarcity <= 0 or paused.returned or not paused.tools:
-            return 0.0
-        elapsed = view.now - paused.paused_at
-        left = min(self._pause(paused).mean_left_s(elapsed), self.hold_max_s - elapsed)
-        wanted = sum(req.num_tokens for req in view.waiting) / view.block_size
-        taken = min(paused.num_blocks, wanted) / view.num_blocks
-        return self.rent_max * scarcity * taken * left
-
-    def _pause(self, paused: Paused) -> Distribution:
-        seen = self._times.seen(paused.tools)
-        if seen is not None:
-            return seen
-        means = [self._tool_s[t].value or 0.0 for t in paused.tools if t in self._tool_s]
-        return Exponential(max([*means, 1e-3]) if means else self.tool_cold_s)
 
     def _has_room(self, paused: Paused, view: View) -> bool:
         if paused.held:
@@ -191,25 +145,6 @@ class Mars(Policy):
         level = self._levels.level(paused.session_id, view.now, paused.num_tokens)
         return (level, paused.num_blocks, paused.session_id)
 
-    # --- the information stream
-
     def observe(self, signal: Signal) -> None:
-        self._times.observe(signal)
-        match signal:
-            case RoundSubmitted(at, session_id, _, num_prompt_tokens):
-                self._levels.wait(session_id, at, num_prompt_tokens)
-            case RoundStarted():
-                self._levels.run(signal.session_id, signal.at, signal.num_cached_tokens)
-                if signal.was_evicted and not signal.resumed:
-                    self._cold_wait_s.add(signal.waited_s)
-            case RoundPreempted():
-                self._levels.stop(signal.session_id, signal.num_computed_tokens)
-                self._levels.wait(signal.session_id, signal.at)
-            case RoundEnded():
-                # The last token of a round is generated and never computed.
-                self._levels.stop(signal.session_id, signal.num_tokens - 1)
-                self._levels.rest(signal.session_id)
-            case ToolEnded():
-                self._tool_s.setdefault(signal.name, Ewma(self.ewma_weight)).add(signal.seconds)
-            case SessionEnded():
-                self._levels.forget(signal.session_id)
+        self._pins.observe(signal)
+        self._levels.observe(signal)

@@ -15,9 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
+from marsbench_backends.parts.aimd import AimdWindow
+from marsbench_backends.parts.caps import StaticCaps, cpu_ratio, kv_usage
+from marsbench_backends.parts.congestion import Congestion
 from marsbench_backends.parts.ewma import Ewma
-from marsbench_backends.policies.mars_admission import cost_blocks
-from marsbench_backends.signals import SessionEnded, Signal, ToolEnded
+from marsbench_backends.parts.long_sessions import LongSessions
+from marsbench_backends.signals import Signal
 
 
 @dataclass
@@ -53,42 +56,26 @@ class MarsReleasedAdmission(Admission):
     long_quiet_s: float = 5.0
     tail_share: float = 0.95
     blind_max: int = 2
-    window: int = field(init=False)
-    cpu_over: bool = field(default=False, init=False)
-    kv_over: bool = field(default=False, init=False)
+    _window: AimdWindow = field(init=False, repr=False)
+    _congestion: Congestion = field(init=False, repr=False)
+    _caps: StaticCaps = field(init=False, repr=False)
+    _long: LongSessions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.window_min <= self.window_max:
-            raise ValueError(f"window_min {self.window_min} must be in 1..{self.window_max}")
+        limits = (self.window_min, self.window_max, self.window_add, self.window_cut)
+        self._window = AimdWindow(self.window_init, *limits, self.tick_s)
         if not 0 <= self.kv_low < self.kv_high <= 1:
             raise ValueError(f"kv_low {self.kv_low} must be below kv_high {self.kv_high}")
-        self.window = self.window_init
-        self._queue_wait_s = Ewma(self.ewma_weight)
-        self._ticked_at: float | None = None
-        self._short_seen_at = -math.inf
-        self._shorts_known: frozenset[str] = frozenset()
-
-    # --- signals
-
-    def _kv_usage(self, state: EngineState) -> float:
-        if not state.num_blocks or state.free_blocks is None:
-            return 0.0
-        return 1.0 - state.free_blocks / state.num_blocks
-
-    def _kv_cap(self, state: EngineState) -> int:
-        """Sessions that KV allows: all of them up to kv_low, the minimum from kv_high on."""
-        share = (self._kv_usage(state) - self.kv_low) / (self.kv_high - self.kv_low)
-        span = self.window_max - self.window_min
-        return self.window_max - math.floor(span * min(1.0, max(0.0, share)))
-
-    def _cpu_cap(self, state: EngineState) -> int:
-        """Sessions that the tool workers allow: the middle of the band."""
-        cap = math.ceil(state.tool_cores * (self.cpu_low + self.cpu_high) / 2)
-        return min(self.window_max, max(self.window_min, cap))
+        cpu = (self.cpu_low, self.cpu_high, self.queue_wait_low_s, self.queue_wait_high_s)
+        self._congestion = Congestion(*cpu, self.kv_low, self.kv_high, Ewma(self.ewma_weight))
+        band = (self.cpu_low, self.cpu_high, self.kv_low, self.kv_high)
+        self._caps = StaticCaps(self.window_min, self.window_max, *band)
+        self._long = LongSessions(
+            self.long_tokens, self.long_max, self.long_quiet_s, self.tail_share
+        )
 
     def _slots(self, state: EngineState) -> int:
-        cap = min(self.window, self._cpu_cap(state), self._kv_cap(state))
-        return cap - len(state.in_flight)
+        return min(self._window.size, self._caps.cap(state)) - len(state.in_flight)
 
     def _budget_blocks(self, state: EngineState) -> int | None:
         """Free blocks less a reserve; None (no check) where no block is free, as in the code."""
@@ -96,21 +83,17 @@ class MarsReleasedAdmission(Admission):
             return None
         return max(0, state.free_blocks - math.ceil(state.num_blocks * (1 - self.kv_high)))
 
-    def _cpu_healthy(self, state: EngineState) -> bool:
-        ratio = state.num_cpu_calls / state.tool_cores
-        return ratio <= self.cpu_low and (self._queue_wait_s.value or 0.0) <= self.queue_wait_low_s
-
     def _calm(self, state: EngineState) -> bool:
         """Whether the window may grow."""
-        over = self.cpu_over or self.kv_over or self._kv_usage(state) > self.kv_low
-        return not over and self._cpu_healthy(state) and bool(self._budget_blocks(state))
+        is_calm = self._congestion.is_calm(cpu_ratio(state), kv_usage(state))
+        return is_calm and bool(self._budget_blocks(state))
 
     # --- who may enter
 
     def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
         mode = self._mode(waiting, state)
         if mode == "tail_kv_drain_fit":
-            return self._drain_tail(waiting, state)
+            return self._long.drain(waiting, state, self.window_max)
         queue = self._ordered(mode, waiting)
         if mode == "no_kv_short_only":
             room = max(0, self.blind_max - len(state.in_flight))
@@ -124,9 +107,9 @@ class MarsReleasedAdmission(Admission):
         """Which of the orders applies to this call."""
         if state.free_blocks is None:
             return "no_kv_short_only"
-        if state.arrivals_over and waiting and all(self._is_long(c) for c in waiting):
+        if state.arrivals_over and waiting and self._long.are_all(waiting):
             return "tail_kv_drain_fit"
-        if self.cpu_over:
+        if self._congestion.cpu_over:
             return "cpu_overloaded_long_first"
         if self._calm(state) and len(waiting) <= self._slots(state):
             return "low_pressure_fcfs"
@@ -136,83 +119,25 @@ class MarsReleasedAdmission(Admission):
         if mode == "low_pressure_fcfs":
             return list(waiting)
         if mode == "no_kv_short_only":
-            return [c for c in waiting if not self._is_long(c)]
+            return [c for c in waiting if not self._long.is_long(c)]
         sign = -1 if mode == "cpu_overloaded_long_first" else 1
         return sorted(waiting, key=lambda c: sign * c.num_prompt_tokens)
 
-    def _is_long(self, candidate: Candidate) -> bool:
-        return candidate.num_prompt_tokens >= self.long_tokens
-
     def _fill(self, mode: str, queue: Sequence[Candidate], state: EngineState) -> list[Candidate]:
-        """In order, passing over whoever does not fit; long sessions need an opening of theirs."""
-        slots, room = self._slots(state), self._budget_blocks(state)
-        longs = sum(self._is_long(c) for c in state.in_flight)
-        opening = mode == "cpu_overloaded_long_first" or self._needle(queue, state)
-        chosen: list[Candidate] = []
-        for candidate in queue:
-            cost, long = cost_blocks(candidate, state), self._is_long(candidate)
-            barred = long and (not opening or longs >= self.long_max)
-            if len(chosen) >= slots or barred or (room is not None and cost > room):
-                continue
-            chosen.append(candidate)
-            longs += long
-            room = None if room is None else room - cost
-        return chosen
-
-    def _needle(self, queue: Sequence[Candidate], state: EngineState) -> bool:
-        """Whether a long session may be inserted: no short one waits or has just waited."""
-        if self.kv_over or not all(self._is_long(c) for c in queue):
-            return False
-        return not state.in_flight or state.now - self._short_seen_at >= self.long_quiet_s
-
-    def _drain_tail(self, waiting: Sequence[Candidate], state: EngineState) -> list[str]:
-        """Only long sessions are left: by age, as many as free blocks hold; no window."""
-        longs = [c for c in state.in_flight if self._is_long(c)]
-        filled = sum(cost_blocks(c, state) for c in longs)
-        room = self.tail_share * (state.free_blocks or 0)
-        slots = self.window_max - len(state.in_flight)
-        if len(longs) < len(state.in_flight):
-            slots = min(slots, 1)
-        chosen: list[str] = []
-        for candidate in waiting:
-            cost = cost_blocks(candidate, state)
-            if len(chosen) < slots and filled + cost <= room:
-                chosen.append(candidate.session_id)
-                filled += cost
-        if not chosen and not longs:
-            return [waiting[0].session_id]
-        return chosen
+        """Long sessions are inserted where no short one waits or has just entered."""
+        needle = not self._congestion.kv_over and self._long.are_all(queue)
+        opens = needle and self._long.is_quiet(state)
+        opens = opens or mode == "cpu_overloaded_long_first"
+        return self._long.fill(queue, state, self._slots(state), self._budget_blocks(state), opens)
 
     # --- the window
 
     def tick(self, state: EngineState) -> None:
-        """Nobody waited since an earlier tick: the intervals between count as like this one."""
-        before, self._ticked_at = self._ticked_at, state.now
-        intervals = 1 if before is None else max(1, round((state.now - before) / self.tick_s))
-        self._sense(state)
-        if self.cpu_over or self.kv_over:
-            self.window = math.floor(self.window_cut * self.window)
-        elif self._calm(state):
-            self.window += self.window_add * intervals
-        cap = min(self.window_max, self._cpu_cap(state), self._kv_cap(state))
-        self.window = min(max(self.window, self.window_min), cap)
+        intervals = self._window.intervals(state.now)
+        self._congestion.sense(cpu_ratio(state), kv_usage(state))
+        self._long.look(state)
+        self._window.move(self._congestion.any, self._calm(state), intervals, self._caps.cap(state))
 
     def observe(self, signal: Signal) -> None:
-        match signal:
-            case ToolEnded() if signal.queued_s is not None:
-                self._queue_wait_s.add(signal.queued_s)
-            case SessionEnded():
-                self._shorts_known -= {signal.session_id}
-
-    def _sense(self, state: EngineState) -> None:
-        ratio, wait = state.num_cpu_calls / state.tool_cores, self._queue_wait_s.value or 0.0
-        if ratio >= self.cpu_high or wait >= self.queue_wait_high_s:
-            self.cpu_over = True
-        elif self._cpu_healthy(state):
-            self.cpu_over = False
-        usage = self._kv_usage(state)
-        self.kv_over = usage > self.kv_low if self.kv_over else usage >= self.kv_high
-        shorts = frozenset(c.session_id for c in state.in_flight if not self._is_long(c))
-        if shorts - self._shorts_known:
-            self._short_seen_at = state.now
-        self._shorts_known = shorts
+        self._congestion.observe(signal)
+        self._long.observe(signal)

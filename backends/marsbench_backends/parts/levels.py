@@ -12,6 +12,15 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from marsbench_backends.signals import (
+    RoundEnded,
+    RoundPreempted,
+    RoundStarted,
+    RoundSubmitted,
+    SessionEnded,
+    Signal,
+)
+
 
 @dataclass(slots=True)
 class Rank:
@@ -68,6 +77,23 @@ class SessionLevels:
         """The next time at which waiting alone lifts a session; inf if it lifts none."""
         found = bisect_right(self._promotions, now)
         return self._promotions[found] if found < len(self._promotions) else math.inf
+
+    def observe(self, signal: Signal) -> None:
+        session_id = signal.session_id
+        match signal:
+            case RoundSubmitted():
+                self.wait(session_id, signal.at, signal.num_prompt_tokens)
+            case RoundStarted():
+                self.run(session_id, signal.at, signal.num_cached_tokens)
+            case RoundPreempted():
+                self.stop(session_id, signal.num_computed_tokens)
+                self.wait(session_id, signal.at)
+            case RoundEnded():
+                # The last token of a round is generated and never computed.
+                self.stop(session_id, signal.num_tokens - 1)
+                self.rest(session_id)
+            case SessionEnded():
+                self.forget(session_id)
 
     def wait(self, session_id: str, at: float, num_tokens: int = 0) -> None:
         """A round of the session waits from now on; the first one brings its footprint."""

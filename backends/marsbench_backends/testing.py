@@ -1,7 +1,11 @@
-"""A policy's world in a few words: requests, pauses, a view and a story told to it.
+"""What a policy's test needs: a request, a pause and a view in a few words, and a story to play.
 
-Blocks are of 16 tokens unless said otherwise; a prompt token costs a millisecond on this engine,
-so that a test's arithmetic can be done in the head.
+    policy = play(Continuum(), submitted("a", 0.0), ended("a", 5.0))
+    assert policy.retain(paused("a", paused_at=5.0), FakeView(now=5.0)) == Release()
+
+No engine is needed, and no vLLM. Blocks are of 16 tokens unless said otherwise; a prompt token
+costs a millisecond on this engine, so that a test's arithmetic can be done in the head.
+docs/adding-a-policy.md shows a whole test.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ class FakeReq:
     num_blocks: int = 0
     num_preemptions: int = 0
     decoding: bool = False
+    cached_tokens: int = 0
 
     @property
     def request_id(self) -> str:
@@ -91,8 +96,8 @@ class FakeView:
         return self.swap_token_s * num_tokens
 
 
-def told(policy: AnyPolicy, *story: Signal | StepEnded) -> AnyPolicy:
-    """The policy after it has been told all this."""
+def play(policy: AnyPolicy, *story: Signal | StepEnded) -> AnyPolicy:
+    """The policy after it has heard all this, in this order."""
     for one in story:
         if isinstance(one, StepEnded):
             policy.serve(one)
@@ -111,10 +116,11 @@ def order(policy: Policy, *reqs: Req, view: FakeView | None = None) -> list[str]
     return [one.session_id for one in sorted(reqs, key=key)]
 
 
-# --- a story's sentences
+# --- what a story is made of
 
 
 def submitted(session: str = "a", at: float = 0.0, *, number: int = 0, **facts: Any) -> Signal:
+    """Round `number` joins the queue, its prompt of 160 `tokens` unless given."""
     return RoundSubmitted(at, session, number, facts.pop("tokens", 160), **facts)
 
 
@@ -128,6 +134,7 @@ def started(
     evicted: bool = False,
     resumed: bool = False,
 ) -> Signal:
+    """It begins to run, or again after a preemption (`resumed`)."""
     return RoundStarted(at, session, number, waited, cached, evicted, resumed)
 
 
@@ -139,10 +146,12 @@ def computed(
     seconds: float = 0.0,
     prefill: bool = False,
 ) -> StepEnded:
+    """A step ends that computed so many tokens of the session."""
     return StepEnded(at, seconds, [(session, tokens, prefill)])
 
 
 def preempted(session: str = "a", at: float = 0.0, *, number: int = 0, tokens: int = 0) -> Signal:
+    """It loses its blocks with so many tokens computed, and waits again."""
     return RoundPreempted(at, session, number, tokens)
 
 
@@ -156,8 +165,10 @@ def ended(
     tools: tuple[str, ...] = ("bash",),
     seconds: float = 1.0,
 ) -> Signal:
+    """It ends with a context of so many `tokens`, and its tools begin."""
     return RoundEnded(at, session, number, tokens, output, tools, seconds)
 
 
 def gone(session: str = "a", at: float = 0.0, *, rounds: int = 1) -> Signal:
+    """The session's last round has ended."""
     return SessionEnded(at, session, rounds)

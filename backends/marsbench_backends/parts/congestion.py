@@ -1,0 +1,51 @@
+"""Whether CPU and KV are congested: from a high mark on, until a low one is reached (MARS)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from marsbench_backends.parts.ewma import Ewma
+from marsbench_backends.signals import Signal, ToolEnded
+
+
+@dataclass(slots=True)
+class Congestion:
+    """Marks and what was last seen.
+
+    cpu_*: tool calls that burn CPU per worker. wait_*: smoothed seconds that tool calls wait for a
+    worker. kv_*: share of KV in use.
+    """
+
+    cpu_low: float
+    cpu_high: float
+    wait_low_s: float
+    wait_high_s: float
+    kv_low: float
+    kv_high: float
+    queue_wait_s: Ewma
+    cpu_over: bool = field(default=False, init=False)
+    kv_over: bool = field(default=False, init=False)
+
+    @property
+    def any(self) -> bool:
+        return self.cpu_over or self.kv_over
+
+    def observe(self, signal: Signal) -> None:
+        """Learn how long tool calls wait; one that never asked for a worker says nothing of it."""
+        if isinstance(signal, ToolEnded) and signal.queued_s is not None:
+            self.queue_wait_s.add(signal.queued_s)
+
+    def is_calm(self, cpu: float, kv: float) -> bool:
+        """Whether nothing is congested, and no signal between its marks either."""
+        return not self.any and self._cpu_is_calm(cpu) and kv <= self.kv_low
+
+    def _cpu_is_calm(self, cpu: float) -> bool:
+        return cpu <= self.cpu_low and (self.queue_wait_s.value or 0.0) <= self.wait_low_s
+
+    def sense(self, cpu: float, kv: float) -> None:
+        """A control interval has passed in which the signals stood so."""
+        if cpu >= self.cpu_high or (self.queue_wait_s.value or 0.0) >= self.wait_high_s:
+            self.cpu_over = True
+        elif self._cpu_is_calm(cpu):
+            self.cpu_over = False
+        self.kv_over = kv > self.kv_low if self.kv_over else kv >= self.kv_high
