@@ -25,14 +25,18 @@ def scheduler_of(backend: str | None) -> Any:
     from marsbench.core.sim.hashes import SessionHashes, Writers
     from marsbench.core.sim.merge import PolicyScheduler, StockScheduler
     from marsbench.core.sim.vllm_core import make_request, make_scheduler, sampled
+    from marsbench_backends.registry import load
     from marsbench_backends.signals import Future
     from marsbench_backends.vllm.rounds import RoundInfo
 
     settings = EngineSettings(max_num_seqs=RUNNING)
-    config = {} if backend is None else {"marsbench": {"backend": backend}}
-    cls: Any = StockScheduler if backend is None else PolicyScheduler
-    scheduler: Any = make_scheduler(cls, settings, 400_000, 262_144, config)
-    clock = Clock()
+    clock, engine = Clock(), (settings, 400_000, 262_144)
+    scheduler: Any
+    if backend is None:
+        scheduler = make_scheduler(StockScheduler, *engine)
+    else:
+        built = load(backend).build({})
+        scheduler = make_scheduler(PolicyScheduler, *engine, backend=built, clock=clock)
     scheduler.clock = clock
     writers = Writers()
     for number in range(RUNNING + WAITING):

@@ -38,6 +38,15 @@ class BackendError(ValueError):
     """A backend that does not exist or cannot be built: one sentence with the cure."""
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltBackend:
+    """A backend for one run: its policy and its controller, which learn as that goes."""
+
+    name: str
+    policy: Policy
+    admission: Admission
+
+
 @dataclass(frozen=True)
 class Backend:
     """What a user names with --backend: a policy, an admission controller, their parameters."""
@@ -65,16 +74,18 @@ class Backend:
         found = (*parameters_of(self.policy), *parameters_of(self.admission))
         return tuple({p.name: p for p in found}.values())
 
-    def build(self, settings: Mapping[str, object]) -> tuple[Policy, Admission]:
+    def build(self, settings: Mapping[str, object]) -> BuiltBackend:
         """A fresh policy and controller. Raises BackendError for a setting that is not one."""
         known = {p.name for p in self.parameters}
         for name in settings:
             if name not in known:
                 raise BackendError(_unknown(f"parameter of {self.name}", name, known))
         try:
-            built = make(self.policy, settings), make(self.admission, settings)
-            for one in built:
-                check_values(one)
+            built = BuiltBackend(
+                self.name, make(self.policy, settings), make(self.admission, settings)
+            )
+            check_values(built.policy)
+            check_values(built.admission)
             return built
         except ValueError as error:
             raise BackendError(f"{self.name}: {error}.") from error

@@ -16,35 +16,37 @@ from marsbench_backends.registry import Backend
 
 @dataclass(frozen=True)
 class Choice:
-    """A backend with the settings that were given for it."""
+    """A backend with the settings that were given for it.
+
+    params: every parameter with its value in this choice, defaults filled in.
+    """
 
     backend: Backend
     settings: Mapping[str, object]
+    params: dict[str, Any]
+
+    @classmethod
+    def of(cls, backend: Backend, settings: Mapping[str, object]) -> Choice:
+        """The backend with these settings. Raises BackendError for one that is not one."""
+        built = backend.build(settings)
+        policy, admission = built.policy, built.admission
+        params = {
+            p.name: getattr(policy if hasattr(policy, p.name) else admission, p.name)
+            for p in backend.parameters
+        }
+        return cls(backend, settings, params)
 
     @property
     def name(self) -> str:
         return self.backend.name
 
-    @property
-    def params(self) -> dict[str, Any]:
-        """Every parameter with its value in this choice, defaults filled in."""
-        policy, admission = self._build()
-        return {
-            p.name: getattr(policy if hasattr(policy, p.name) else admission, p.name)
-            for p in self.backend.parameters
-        }
-
     def admission(self) -> Admission:
         """A fresh admission controller."""
-        admission: Admission = self._build()[1]
-        return admission
-
-    def _build(self) -> tuple[Any, Any]:
-        return self.backend.build(self.settings)
+        return self.backend.build(self.settings).admission
 
     def having(self, **settings: object) -> Choice:
         """The same backend with these settings too."""
-        return Choice(self.backend, {**self.settings, **settings})
+        return Choice.of(self.backend, {**self.settings, **settings})
 
 
 def choose(name: str, assignments: Iterable[str] = ()) -> Choice:
@@ -58,9 +60,7 @@ def choose(name: str, assignments: Iterable[str] = ()) -> Choice:
         sys.path.append(here)
     try:
         backend = registry.load(name)
-        choice = Choice(backend, dict(_assignment(name, text) for text in assignments))
-        choice.backend.build(choice.settings)
-        return choice
+        return Choice.of(backend, dict(_assignment(name, text) for text in assignments))
     except registry.BackendError as error:
         raise UsageError(str(error)) from error
 

@@ -47,9 +47,8 @@ class Job:
         return SimConfig(
             request.hardware,
             request.settings,
-            backend=choice.name,
-            backend_settings=choice.settings,
-            admission=choice.admission(),
+            choice.backend,
+            choice.settings,
             tool_cores=request.tool_cores,
             tool_workers=request.tool_workers,
             lanes=self.workload.lanes,

@@ -151,6 +151,6 @@ def _decisions(choice: Choice, case: Case, record: Path) -> dict[str, Any]:
     from marsbench.core.sim.replay import World, read_record, replay
 
     sessions = resolve_workload(case.request(choice, record.parent / "none")).sessions
-    facts = (choice.name, choice.settings, case.settings, case.hardware)
+    facts = (choice.backend, choice.settings, case.settings, case.hardware)
     world = World(sessions, *facts, asynchronous=case.kernels is None)
     return asdict(replay(read_record(record), world))

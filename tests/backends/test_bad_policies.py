@@ -16,7 +16,9 @@ from marsbench.core.sim import watchdog
 from marsbench.core.sim.simulation import SimConfig, Simulation
 from marsbench.errors import RunFailedError
 from marsbench_backends.admission import Admission
+from marsbench_backends.policies.fcfs import FCFS
 from marsbench_backends.policy import Keep, Policy
+from marsbench_backends.registry import Backend
 
 pytestmark = pytest.mark.vllm
 
@@ -43,7 +45,7 @@ def test_a_wrong_answer_ends_the_run_with_a_sentence(policy: type[Policy], check
 
 @pytest.mark.parametrize("admission", BAD_ADMISSION, ids=lambda one: one.__name__)
 def test_a_wrong_admission_ends_the_run_with_a_sentence(admission: type[Admission]) -> None:
-    run = SimConfig(hardware(), SETTINGS, "fcfs", admission=admission())
+    run = SimConfig(hardware(), SETTINGS, Backend("fcfs", FCFS, admission))
     with pytest.raises(RunFailedError) as failed:
         Simulation(run, lambda _: None).run(workload())
     said = str(failed.value)
@@ -138,7 +140,7 @@ def test_time_that_passes_for_nothing_ends_the_run() -> None:
 
 @pytest.mark.usefixtures("hurried")
 def test_a_controller_that_looks_for_ever_and_lets_nobody_in_ends_the_run() -> None:
-    run = SimConfig(hardware(), SETTINGS, "fcfs", admission=Closed())
+    run = SimConfig(hardware(), SETTINGS, Backend("fcfs", FCFS, Closed))
     assert failed_by(run, blocked()).startswith("Nothing has happened since 5 s, and nothing will")
 
 

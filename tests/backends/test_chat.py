@@ -64,9 +64,7 @@ def chats(number: int = NUM_CHATS) -> tuple[Session, ...]:
 def played(backend: str, settings: tuple[str, ...] = (), number: int = NUM_CHATS) -> list[Event]:
     seen: list[Event] = []
     choice = choose(backend, settings)
-    config = SimConfig(
-        load_hardware(), PAPER, backend, dict(choice.settings), choice.admission(), tool_cores=8
-    )
+    config = SimConfig(load_hardware(), PAPER, choice.backend, choice.settings, tool_cores=8)
     Simulation(config, seen.append).run(chats(number))
     return seen
 

@@ -19,7 +19,8 @@ from marsbench_backends.registry import BACKENDS, BackendError
 def loaded(cls: type, monkeypatch: pytest.MonkeyPatch, **settings: object) -> Any:
     """The class as a backend of a module of its own, built."""
     monkeypatch.setitem(sys.modules, "own", SimpleNamespace(Own=cls))
-    return registry.load("own:Own").build(settings)
+    built = registry.load("own:Own").build(settings)
+    return built.policy, built.admission
 
 
 def refusal(cls: type, monkeypatch: pytest.MonkeyPatch, **settings: object) -> str:

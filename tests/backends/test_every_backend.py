@@ -172,7 +172,8 @@ def parts_of(thing: Any) -> list[object]:
 
 def built(name: str) -> tuple[Policy, Any]:
     needed = {"cap": 3} if name == "fcfs-cap" else {}
-    return load(name).build(needed)
+    one = load(name).build(needed)
+    return one.policy, one.admission
 
 
 CHOICES = st.lists(st.integers(0, 400), max_size=80)

@@ -97,7 +97,7 @@ def test_nothing_is_held_past_its_sessions_end(case: str) -> None:
             assert event.session not in held
     scheduler = simulation.scheduler
     assert not held
-    assert not scheduler.paused
+    assert not scheduler.view.paused
     assert scheduler.host is None or not len(scheduler.host.memory)
     assert simulation.kv_blocks()[:2] == (SETTINGS.kv_blocks, SETTINGS.kv_blocks)
 

@@ -32,10 +32,10 @@ from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.simulation import SimConfig, Simulation
 from marsbench.judge.paper.parts import PARTS, exercised
 from marsbench.judge.sweep.spec import find_sweep, read_sweep_file
-from marsbench_backends.admission import EngineState
+from marsbench_backends.admission import Admission, EngineState
 from marsbench_backends.policies.mars_admission import MarsAdmission
 from marsbench_backends.policies.mars_released_admission import MarsReleasedAdmission
-from marsbench_backends.registry import load
+from marsbench_backends.registry import Backend, load
 
 pytestmark = pytest.mark.vllm
 CASES: dict[str, tuple[str, dict[str, object]]] = {
@@ -55,9 +55,8 @@ CASES: dict[str, tuple[str, dict[str, object]]] = {
 }  # fmt: skip
 
 
-def config(backend: str, parameters: dict[str, object], **facts: Any) -> SimConfig:
-    admission = load(backend).build(parameters)[1]
-    known = {"tool_cores": 8, "check": True, "admission": admission}
+def config(backend: str | Backend, parameters: dict[str, object], **facts: Any) -> SimConfig:
+    known = {"tool_cores": 8, "check": True}
     return SimConfig(hardware(), SETTINGS, backend, parameters, **{**known, **facts})
 
 
@@ -245,11 +244,17 @@ def crowd(
     return [Session(f"s{n:02}", (first, *body[1:]), every_s * n) for n, first in enumerate(sizes)]
 
 
-def trace(admission: MarsAdmission | MarsReleasedAdmission, sessions: list[Session],
-          backend: str = "mars", **facts: Any) -> tuple[list[str], list[int]]:  # fmt: skip
+def trace(
+    parameters: dict[str, object],
+    sessions: list[Session],
+    controller: type[Admission] = Traced,
+    **facts: Any,
+) -> tuple[list[str], list[int]]:
     TRACE.clear()
     seen: list[Event] = []
-    Simulation(config(backend, {}, admission=admission, **facts), seen.append).run(sessions)
+    name = "mars" if controller is Traced else "mars-released"
+    backend = Backend(name, load(name).policy, controller)
+    Simulation(config(backend, parameters, **facts), seen.append).run(sessions)
     arrived = sum(isinstance(e, SessionArrived) for e in seen)
     assert sum(isinstance(e, SessionAdmitted) for e in seen) == arrived == len(sessions)
     return [mode for mode, _ in TRACE], [window for _, window in TRACE]
@@ -257,8 +262,8 @@ def trace(admission: MarsAdmission | MarsReleasedAdmission, sessions: list[Sessi
 
 def test_a_congested_cpu_cuts_the_window_and_reverses_the_order() -> None:
     compile_ = ToolCall("compile", "cpu", cpu_s=2.0)
-    admission = Traced(window_init=10, window_max=10)
-    modes, windows = trace(admission, crowd(24, 100, compile_), tool_cores=1)
+    limits: dict[str, object] = {"window_init": 10, "window_max": 10}
+    modes, windows = trace(limits, crowd(24, 100, compile_), tool_cores=1)
     assert {"small_first", "gpu_heavy_first"} <= set(modes)
     assert min(windows) == 4
     assert any(later > sooner for sooner, later in pairwise(windows))
@@ -266,13 +271,13 @@ def test_a_congested_cpu_cuts_the_window_and_reverses_the_order() -> None:
 
 def test_tight_kv_cuts_the_window_and_packs() -> None:
     wait = ToolCall("wait", floor_s=0.5)
-    modes, windows = trace(Traced(reserve=False), crowd(20, 900, wait, every_s=0.5))
+    modes, windows = trace({"reserve": False}, crowd(20, 900, wait, every_s=0.5))
     assert {"small_first", "packing"} <= set(modes)
     assert {21, 14, 9} <= set(windows)
 
 
 def test_reserved_memory_never_gets_tight() -> None:
-    modes, _ = trace(Traced(), crowd(20, 900, ToolCall("wait", floor_s=0.5)))
+    modes, _ = trace({}, crowd(20, 900, ToolCall("wait", floor_s=0.5)))
     assert set(modes) == {"small_first"}
 
 
@@ -283,8 +288,10 @@ def test_each_released_order_occurs() -> None:
         *crowd(12, 300, ToolCall("compile", "cpu", cpu_s=2.0)),
         *(replace(s, id=f"long-{s.id}", arrival_s=100.0 + s.arrival_s) for s in longs),
     ]
-    admission = TracedReleased(long_tokens=1_000, long_quiet_s=0.2, window_init=6, cpu_high=2.0)
-    modes, _ = trace(admission, mixed, "mars-released", tool_cores=1)
+    limits: dict[str, object] = {
+        "long_tokens": 1_000, "long_quiet_s": 0.2, "window_init": 6, "cpu_high": 2.0,
+    }  # fmt: skip
+    modes, _ = trace(limits, mixed, TracedReleased, tool_cores=1)
     assert set(modes) == {
         "low_pressure_fcfs", "short_first", "cpu_overloaded_long_first", "tail_kv_drain_fit",
     }  # fmt: skip

@@ -15,7 +15,6 @@ from marsbench.core.hardware.profile import Hardware, load_hardware
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.simulation import SimConfig, Simulation
-from marsbench_backends import registry
 
 SETTINGS = EngineSettings(max_num_batched_tokens=512, max_num_seqs=16, kv_blocks=240)
 """3,840 tokens of KV for contexts of up to 2,600: two or three sessions at once."""
@@ -68,13 +67,11 @@ def simulate(
     """Every event of a run whose invariants are checked at every step."""
     if backend == "fcfs-cap":
         parameters.setdefault("cap", 3)
-    admission = registry.load(backend).build(parameters)[1]
     config = SimConfig(
         hardware(),
         settings,
         backend,
         parameters,
-        admission,
         tool_cores=8,
         merge=merge,
         check=True,

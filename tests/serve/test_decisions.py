@@ -41,8 +41,9 @@ class Served:
 
     def world(self, workload: list[Session] = WORKLOAD) -> Any:
         from marsbench.core.sim.replay import World
+        from marsbench_backends.registry import load
 
-        facts = (self.backend, {}, self.settings, self.hardware, self.asynchronous)
+        facts = (load(self.backend), {}, self.settings, self.hardware, self.asynchronous)
         return World(workload, *facts)
 
 

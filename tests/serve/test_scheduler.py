@@ -71,19 +71,19 @@ def test_the_last_round_ends_the_session() -> None:
 def test_an_abandoned_session_is_ended_with_its_state() -> None:
     scheduler = make(idle_s=1e-9)
     play(scheduler, "r0")
-    assert set(scheduler.paused) == {"s"}
+    assert set(scheduler.view.paused) == {"s"}
     scheduler.schedule()
     assert [s.num_rounds for s in told(scheduler, signals.SessionEnded)] == [1]
-    assert not scheduler.paused
+    assert not scheduler.view.paused
 
 
 def test_the_clock_stands_still_within_a_call_and_runs_as_fast_as_told() -> None:
     slow, fast = make(), make(speed=1000.0)
-    assert fast.clock() == fast.clock()
-    assert slow.clock() < fast.clock()  # seconds since the machine started, and 1,000 times those
-    before = fast.clock()
+    assert fast.view.now == fast.view.now
+    assert slow.view.now < fast.view.now  # seconds since the machine started, and 1,000 times those
+    before = fast.view.now
     fast.schedule()
-    assert fast.clock() > before
+    assert fast.view.now > before
 
 
 def test_the_executor_can_read_whose_request_it_is() -> None:

@@ -87,7 +87,7 @@ def warnings_of(policy: type[Policy], monkeypatch: pytest.MonkeyPatch) -> list[s
     server.play()
     names = [f"s{n:02}#{number}" for n in range(NUM_SESSIONS) for number in (0, 1)]
     assert server.num_tokens == dict.fromkeys(names, 60)
-    assert not server.scheduler.holds
+    assert not server.scheduler.pauses.holds
     return said
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 
 @dataclass(slots=True)
-class Tally:
+class AnswerTally:
     """Times asked, and times that the answer was not vLLM's own."""
 
     asked: int = 0
@@ -41,7 +41,7 @@ class Marks:
     cut: bool = False
 
 
-class Round(Protocol):
+class CountedRound(Protocol):
     """A round as it is counted."""
 
     @property
@@ -53,7 +53,7 @@ class Round(Protocol):
 
 
 @dataclass(slots=True)
-class Standing:
+class StandingHold:
     """A hold while it stands: what was free and what had been taken when it began."""
 
     free_blocks: int
@@ -65,14 +65,14 @@ class Standing:
 class Decisions:
     """The counts of one run. Between `step_began` and `step_ended` vLLM puts a step together."""
 
-    waiting_order: Tally = field(default_factory=Tally)
-    running_order: Tally = field(default_factory=Tally)
-    victim: Tally = field(default_factory=Tally)
-    chunk: Tally = field(default_factory=Tally)
-    shrink: Tally = field(default_factory=Tally)
-    retain: Tally = field(default_factory=Tally)
-    hold: Tally = field(default_factory=Tally)
-    reclaim: Tally = field(default_factory=Tally)
+    waiting_order: AnswerTally = field(default_factory=AnswerTally)
+    running_order: AnswerTally = field(default_factory=AnswerTally)
+    victim: AnswerTally = field(default_factory=AnswerTally)
+    chunk: AnswerTally = field(default_factory=AnswerTally)
+    shrink: AnswerTally = field(default_factory=AnswerTally)
+    retain: AnswerTally = field(default_factory=AnswerTally)
+    hold: AnswerTally = field(default_factory=AnswerTally)
+    reclaim: AnswerTally = field(default_factory=AnswerTally)
     _in_step: bool = False
     _starts: int = 0
     _free_blocks: int = 0
@@ -80,7 +80,7 @@ class Decisions:
     _shortages: int = 0
     _order: tuple[int, ...] = ()
     _fits: dict[str, tuple[bool, bool]] = field(default_factory=dict)
-    _holds: dict[str, Standing] = field(default_factory=dict)
+    _holds: dict[str, StandingHold] = field(default_factory=dict)
 
     def record(self) -> dict[str, dict[str, int]]:
         """All counts, as JSON."""
@@ -95,7 +95,11 @@ class Decisions:
         self._fits.clear()
 
     def step_ended(
-        self, scheduled: Collection[str], begun: Sequence[Round], short: bool, free_blocks: int
+        self,
+        scheduled: Collection[str],
+        begun: Sequence[CountedRound],
+        short: bool,
+        free_blocks: int,
     ) -> None:
         """It has chosen: who gets tokens, who began to run, whether somebody was preempted."""
         self._in_step = False
@@ -111,7 +115,7 @@ class Decisions:
 
     # --- order
 
-    def looked_at(self, front: Round, own: Round) -> None:
+    def looked_at(self, front: CountedRound, own: CountedRound) -> None:
         """vLLM looks at the front of the queue, where `own` would stand in its own order.
 
         Others look too, and decide nothing by it.
@@ -120,7 +124,7 @@ class Decisions:
             front.marks.behind = own.request_id
             self.waiting_order.add(front is not own)
 
-    def served_in(self, running: Iterable[Round]) -> None:
+    def served_in(self, running: Iterable[CountedRound]) -> None:
         """The order in which rounds were served, in a step whose tokens did not do for all.
 
         Among themselves decodes need no order: each gets its one token first or last.
@@ -132,20 +136,20 @@ class Decisions:
             own = tuple(0 if decoding else place for place, decoding in sorted(served))
             self.running_order.add(order != own)
 
-    def preempts(self, victim: Round, running: Iterable[Round]) -> None:
+    def preempts(self, victim: CountedRound, running: Iterable[CountedRound]) -> None:
         """vLLM's own victim is the one that began last."""
         self.victim.add(victim.marks.place < max(one.marks.place for one in running))
 
     # --- chunks
 
-    def chunked(self, one: Round, cut: bool) -> None:
+    def chunked(self, one: CountedRound, cut: bool) -> None:
         """A chunk of the round's prompt was asked about; each round counts once."""
         marks = one.marks
         self.chunk.asked += not marks.prefilled
         self.chunk.differed += cut and not marks.cut
         marks.prefilled, marks.cut = True, marks.cut or cut
 
-    def shrunk(self, one: Round, running: bool, cut: bool) -> None:
+    def shrunk(self, one: CountedRound, running: bool, cut: bool) -> None:
         """A chunk did not fit; whether it is cut counts once the step is put together."""
         self._fits[one.request_id] = (running, cut)
 
@@ -157,7 +161,7 @@ class Decisions:
 
     def hold_began(self, session_id: str, free_blocks: int) -> None:
         """Its blocks would stand behind all that are free."""
-        self._holds[session_id] = Standing(free_blocks, self._taken_blocks, self._shortages)
+        self._holds[session_id] = StandingHold(free_blocks, self._taken_blocks, self._shortages)
 
     def hold_ended(self, session_id: str) -> None:
         """Whether the LRU would have come to its blocks: all before them were taken, or a step
@@ -186,7 +190,7 @@ class Entries:
     """
 
     def __init__(self) -> None:
-        self.sessions = Tally()
+        self.sessions = AnswerTally()
         self.reasons: Counter[str] = Counter()
         self._given: dict[str, set[str]] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from vllm.v1.core.sched.request_queue import RequestQueue
@@ -22,12 +22,12 @@ class PolicyQueue(RequestQueue):
 
     def __init__(
         self,
-        req_of: Callable[[Request], VllmReq],
+        reqs: Mapping[str, VllmReq],
         answers: Answers,
         looked_at: Callable[[VllmReq, VllmReq], None] = lambda *_: None,
     ) -> None:
         """looked_at: told whom a look at the front finds, and whom vLLM's own order has there."""
-        self._req_of = req_of
+        self._reqs = reqs
         self._answers = answers
         self._looked_at = looked_at
         self._sorted: list[tuple[Key, int, Request]] = []
@@ -36,7 +36,7 @@ class PolicyQueue(RequestQueue):
         self._back = 0
 
     def _insert(self, request: Request, position: int) -> None:
-        req = self._req_of(request)
+        req = self._reqs[request.request_id]
         req.position = position
         self._own = None
         self._sorted.append((self._answers.waiting_key(req), position, request))
@@ -56,7 +56,8 @@ class PolicyQueue(RequestQueue):
     def peek_request(self) -> Request:
         front = self._sorted[0][2]
         if len(self._sorted) > 1:
-            self._looked_at(self._req_of(front), self._req_of(self._own_front()))
+            own = self._own_front()
+            self._looked_at(self._reqs[front.request_id], self._reqs[own.request_id])
         return front
 
     def _own_front(self) -> Request:
@@ -70,7 +71,7 @@ class PolicyQueue(RequestQueue):
 
     def prepend_requests(self, requests: Iterable[Request]) -> None:
         for request in requests:
-            self._insert(request, self._req_of(request).position)
+            self._insert(request, self._reqs[request.request_id].position)
 
     def remove_request(self, request: Request) -> None:
         self._own = None
@@ -84,14 +85,14 @@ class PolicyQueue(RequestQueue):
     def resort(self) -> None:
         """Ask every key again."""
         if not self._answers.looks_at("waiting_key"):
-            key, req_of = self._answers.quick_waiting_key, self._req_of
+            key, reqs = self._answers.quick_waiting_key, self._reqs
             with suppress(Exception):  # asked again below, where it is said what is wrong
-                self._put([(key(req_of(r)), p, r) for _, p, r in self._sorted])
+                self._put([(key(reqs[r.request_id]), p, r) for _, p, r in self._sorted])
                 return
         self._resort_looking()
 
     def _resort_looking(self) -> None:
-        reqs = [self._req_of(request) for _, _, request in self._sorted]
+        reqs = [self._reqs[request.request_id] for _, _, request in self._sorted]
         keys = self._answers.keys("waiting_key", reqs)
         self._put([(k, p, r) for k, (_, p, r) in zip(keys, self._sorted, strict=True)])
 

@@ -24,7 +24,7 @@ from marsbench_backends.vllm.rounds import RoundInfo
 FLUSH_EVERY = 64
 
 
-class Recorder:
+class DecisionRecorder:
     """Appends to a file; what it has not flushed is lost with the process."""
 
     def __init__(self, path: Path) -> None:

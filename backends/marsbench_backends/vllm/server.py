@@ -14,21 +14,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vllm.logger import init_logger
-from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from marsbench_backends.answers.wrong import WarnOnce
 from marsbench_backends.signals import Signal
-from marsbench_backends.vllm.record import Recorder
+from marsbench_backends.vllm.mixin import PolicyMixin, own_config
+from marsbench_backends.vllm.record import DecisionRecorder
 from marsbench_backends.vllm.session_table import IDLE_S, SessionTable
-
-if TYPE_CHECKING:
-    from marsbench_backends.scheduler import PolicyMixin
-else:
-    PolicyMixin = Scheduler  # its methods come later in the order of a subclass's bases
 
 logger = init_logger("vllm." + __name__)  # vLLM configures only its own logger tree
 
@@ -51,20 +46,19 @@ class StandingClock:
 
 
 class ServerMixin(PolicyMixin):
-    """Stands before PolicyMixin. Its parameters, beside those of the policy, all optional:
+    """Its parameters in `--additional-config`, beside those of the policy, all optional:
 
     {"marsbench": {"speed": 10, "idle_s": 1800, "record": "decisions.jsonl"}}
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        config = (self.vllm_config.additional_config or {}).get("marsbench", {})
+    def __init__(self, vllm_config: Any, *args: Any, **kwargs: Any) -> None:
+        config = own_config(vllm_config)
         self._standing = StandingClock(float(config.get("speed", 1.0)))
-        self.clock = self._standing
+        super().__init__(vllm_config, *args, clock=self._standing, **kwargs)
         self.answers.sayer.told = WarnOnce(logger.warning)
         self.sessions = SessionTable(float(config.get("idle_s", IDLE_S)))
         path = config.get("record")
-        self._recorder = None if path is None else Recorder(Path(path))
+        self._recorder = None if path is None else DecisionRecorder(Path(path))
         self._begun: list[Signal] = []  # tool calls that begin with the end of this step
 
     def add_request(self, request: Request) -> None:
@@ -88,7 +82,7 @@ class ServerMixin(PolicyMixin):
     def schedule(self, throttle_prefills: bool = False) -> Any:
         now = self._standing.read()
         for info in self.sessions.abandoned(now):
-            self._end_session(info)
+            self.end_session(info)
             if self._recorder is not None:
                 self._recorder.abandoned(now, info)
         output = super().schedule(throttle_prefills)
@@ -114,7 +108,7 @@ class ServerMixin(PolicyMixin):
         return ended
 
     def _free_blocks(self, request: Request) -> None:
-        info, now = self.reqs[request.request_id].info, self.clock()
+        info, now = self.reqs[request.request_id].info, self._standing()
         super()._free_blocks(request)
         # The last output token is sampled but never computed.
         computed = max(request.num_prompt_tokens, request.num_tokens - 1)

@@ -53,9 +53,9 @@ class FastPool:
         pool.touch = self.touch
         pool.free_blocks = self.free_blocks
         manager.coordinator.find_longest_cache_hit = self.find_longest_cache_hit
-        if hasattr(scheduler, "vllm_allocate"):
-            self._slow_allocate = scheduler.vllm_allocate
-            scheduler.vllm_allocate = self.allocate_slots
+        if hasattr(scheduler, "memory"):
+            self._slow_allocate = scheduler.memory.vllm_allocate
+            scheduler.memory.vllm_allocate = self.allocate_slots
         else:
             manager.allocate_slots = self.allocate_slots
         self._single._get_num_evictable_blocks = count_unused

@@ -27,7 +27,8 @@ from marsbench.core.sim.hashes import SessionHashes, Writers
 from marsbench.core.sim.merge import PolicyScheduler
 from marsbench.core.sim.vllm_core import make_request, make_scheduler, sampled
 from marsbench_backends import signals
-from marsbench_backends.scheduler import PolicyMixin
+from marsbench_backends.registry import Backend
+from marsbench_backends.vllm.mixin import PolicyMixin
 from marsbench_backends.vllm.rounds import RoundInfo
 from marsbench_backends.vllm.watch import BlockWatch
 
@@ -43,7 +44,7 @@ class World:
     """What a server was set to: its backend, its engine, and the sessions it was sent."""
 
     sessions: Sequence[Session]
-    backend: str
+    backend: Backend
     backend_settings: Mapping[str, object]
     settings: EngineSettings
     hardware: Hardware
@@ -94,8 +95,8 @@ class Replay:
     def __init__(self, world: World) -> None:
         self._world = world
         self._now = 0.0
+        self.discards = Discards()
         self.scheduler = self._make_scheduler()
-        self.discards = self.scheduler.watch = Discards()
         manager = self.scheduler.kv_cache_manager
         self.pool = FastPool(manager)
         if not world.asynchronous:
@@ -113,17 +114,17 @@ class Replay:
         blocks = settings.kv_blocks or world.hardware.kv_blocks(
             settings.block_size, settings.memory_fraction
         )
-        asked = {"backend": world.backend, "settings": dict(world.backend_settings)}
         scheduler: Any = make_scheduler(
             AsyncPolicyScheduler if world.asynchronous else PolicyScheduler,
             settings,
             blocks,
             world.hardware.max_model_len,
-            {"marsbench": asked},
+            backend=world.backend.build(world.backend_settings),
+            clock=lambda: self._now,
+            cost=HardwareCost(world.hardware, settings.max_num_batched_tokens),
+            watch=self.discards,
         )
-        scheduler.clock = lambda: self._now
         scheduler.answers.sayer.told = lambda _: None  # the server said so when it was asked
-        scheduler.cost = HardwareCost(world.hardware, settings.max_num_batched_tokens)
         return scheduler
 
     def _know(self, session: Session) -> None:
@@ -147,7 +148,7 @@ class Replay:
                 aborted = RequestStatus.FINISHED_ABORTED
                 self.scheduler.finish_requests(line["requests"], aborted)
             case "abandoned":
-                self.scheduler._end_session(RoundInfo(line["session"], line["round"]))
+                self.scheduler.end_session(RoundInfo(line["session"], line["round"]))
         return None
 
     def _submit(self, line: Mapping[str, Any]) -> None:

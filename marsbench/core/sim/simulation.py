@@ -37,6 +37,7 @@ from marsbench.errors import RunFailedError
 from marsbench_backends.admission import Admission
 from marsbench_backends.answers.admission import watched
 from marsbench_backends.answers.wrong import WrongAnswerError, refuse
+from marsbench_backends.registry import Backend, BuiltBackend, load
 from marsbench_backends.signals import Signal
 from marsbench_backends.vllm.rounds import RoundInfo
 
@@ -45,8 +46,8 @@ from marsbench_backends.vllm.rounds import RoundInfo
 class SimConfig:
     """What a simulated run needs besides its sessions.
 
-    backend: a name that `marsbench_backends.registry` knows, or None for vLLM's stock scheduler.
-    admission: the controller in front of it, fresh for this run.
+    backend: one, or a name that `marsbench_backends.registry` knows; None for vLLM's stock
+        scheduler. Each simulation builds its policy and its controller, once.
     merge: take runs of equal steps as one (the events are the same).
     fast: use the faster loops of `fast_pool` (the decisions are the same).
     check: test the invariants at every step.
@@ -55,9 +56,8 @@ class SimConfig:
 
     hardware: Hardware
     settings: EngineSettings = field(default_factory=EngineSettings)
-    backend: str | None = "fcfs"
+    backend: Backend | str | None = "fcfs"
     backend_settings: Mapping[str, object] = field(default_factory=dict)
-    admission: Admission = field(default_factory=Admission)
     tool_cores: int = 8
     tool_workers: int | None = None
     lanes: int | None = None
@@ -73,6 +73,13 @@ class SimConfig:
         if settings.kv_blocks is not None:
             return settings.kv_blocks
         return self.hardware.kv_blocks(settings.block_size, settings.memory_fraction)
+
+    def build_backend(self) -> BuiltBackend | None:
+        """A policy and a controller for one run; None where vLLM's stock scheduler plays."""
+        if self.backend is None:
+            return None
+        backend = load(self.backend) if isinstance(self.backend, str) else self.backend
+        return backend.build(self.backend_settings)
 
 
 @dataclass(slots=True)
@@ -96,6 +103,7 @@ class Simulation:
         self._step_time = config.hardware.step_time
         self._writers = Writers()
         self._moves = BlockMoves(self._clock, self._writers, emit)
+        self._backend = config.build_backend()
         self.scheduler: Any = self._make_scheduler()
         self._pool = self.scheduler.kv_cache_manager.block_pool
         self._merger = Merger(self.scheduler)
@@ -111,28 +119,31 @@ class Simulation:
         self._watchdog = Watchdog()
         tools = Tools(self._clock, ToolHost(config.tool_cores, config.tool_workers))
         self._tools = tools
-        admission = watched(config.admission, str(config.backend), refuse)
-        self.sessions = Sessions(self._clock, tools, admission, self, emit)
+        self.sessions = Sessions(self._clock, tools, self._admission(), self, emit)
 
     def _make_scheduler(self) -> Any:
-        config = self.config
-        cls = StockScheduler if config.backend is None else PolicyScheduler
-        asked = {"backend": config.backend, "settings": dict(config.backend_settings)}
+        config, backend = self.config, self._backend
+        engine = (config.settings, config.num_blocks, self._hardware.max_model_len)
+        if backend is None:
+            return make_scheduler(StockScheduler, *engine)
         scheduler: Any = make_scheduler(
-            cls,
-            config.settings,
-            config.num_blocks,
-            self._hardware.max_model_len,
-            {} if config.backend is None else {"marsbench": asked},
+            PolicyScheduler,
+            *engine,
+            backend=backend,
+            clock=lambda: self._clock.now,
+            cost=HardwareCost(self._hardware, config.settings.max_num_batched_tokens),
+            watch=self._moves,
+            models_host_memory=True,
         )
-        if isinstance(scheduler, PolicyScheduler):
-            scheduler.clock = lambda: self._clock.now
-            scheduler.answers.thorough = config.check
-            scheduler.cost = HardwareCost(self._hardware, config.settings.max_num_batched_tokens)
-            scheduler.holds.changed = self._hold_changed
-            scheduler.watch = self._moves
-            scheduler.model_host_memory()
+        scheduler.answers.thorough = config.check
+        scheduler.holds.changed = self._hold_changed
         return scheduler
+
+    def _admission(self) -> Admission:
+        """The controller, its answers looked at; everyone enters where no backend plays."""
+        if self._backend is None:
+            return Admission()
+        return watched(self._backend.admission, self._backend.name, refuse)
 
     @property
     def now(self) -> float:
@@ -344,9 +355,10 @@ class Simulation:
         )
 
     def _last_answers(self) -> str:
-        answers = getattr(self.scheduler, "answers", None)
-        last = "" if answers is None else answers.last()
-        return f" What {self.config.backend} answered last: {last}." if last else ""
+        if self._backend is None:
+            return ""
+        last = self.scheduler.answers.last()
+        return f" What {self._backend.name} answered last: {last}." if last else ""
 
     # --- events of a step
 

@@ -110,8 +110,13 @@ def make_scheduler(
     num_blocks: int,
     max_model_len: int,
     additional_config: Mapping[str, object] | None = None,
+    **own: Any,
 ) -> Scheduler:
-    """A scheduler of vLLM (or a subclass) over `num_blocks` usable KV blocks."""
+    """A scheduler of vLLM (or a subclass) over `num_blocks` usable KV blocks.
+
+    own: what the subclass is given beside vLLM's configuration, which is hashed and written out
+        as text and so holds no objects of ours.
+    """
     model_config = _model_config(max_model_len)
     config = VllmConfig(
         model_config=model_config,
@@ -151,6 +156,7 @@ def make_scheduler(
         structured_output_manager=StructuredOutputManager(config),
         block_size=settings.block_size,
         log_stats=False,
+        **own,
     )
 
 
