@@ -43,6 +43,15 @@ class Req(Protocol):
     @property
     def num_computed_tokens(self) -> int: ...
     @property
+    def cached_tokens(self) -> int:
+        """While it waits: tokens that it would find computed if it began now, in whole blocks.
+
+        Looked up when it is read, and as old as that: others take and give blocks. While it runs:
+        what it found when it last began.
+        """
+        ...
+
+    @property
     def num_blocks(self) -> int:
         """KV blocks it holds; 0 while it waits."""
         ...

@@ -91,3 +91,14 @@ def test_the_budgets_are_read_anew_at_every_step(scheduler: Any) -> None:
     text = source(type(scheduler).schedule)
     assert "token_budget = self.max_num_scheduled_tokens" in text
     assert "input_budget = self.scheduler_config.max_num_batched_tokens" in text
+
+
+def test_a_waiting_prefix_is_looked_up_as_the_adapter_asks_for_it(scheduler: Any) -> None:
+    manager = scheduler.kv_cache_manager
+    text = source(type(manager).get_computed_blocks)
+    assert "if not self.prefix_cache_lookup_enabled(request):" in text
+    assert "max_cache_hit_length = request.num_tokens - 1" in text
+    assert "self.coordinator.find_longest_cache_hit(" in text
+    assert "if request.num_computed_tokens == 0:" in source(type(scheduler).schedule)
+    found = manager.coordinator.find_longest_cache_hit([], 0)
+    assert found[1] == 0

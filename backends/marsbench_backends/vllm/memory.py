@@ -12,10 +12,10 @@ from marsbench_backends.answers.policy import Answers
 from marsbench_backends.policy import Policy
 from marsbench_backends.vllm.decisions import Decisions
 from marsbench_backends.vllm.pauses import Pauses
-from marsbench_backends.vllm.views import Engine, EngineView, VllmReq
+from marsbench_backends.vllm.views import EngineView, SchedulerLists, VllmReq
 
 
-class Memory:
+class BlockAllocator:
     """Stands before vLLM's `allocate_slots`, and beside the chunk that it is asked for."""
 
     def __init__(
@@ -25,7 +25,7 @@ class Memory:
         decisions: Decisions,
         view: EngineView,
         pauses: Pauses,
-        engine: Engine,
+        engine: SchedulerLists,
         reqs: Mapping[str, VllmReq],
         manager: Any,
     ) -> None:

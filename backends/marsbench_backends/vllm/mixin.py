@@ -34,9 +34,9 @@ from marsbench_backends.signals import SessionEnded, Signal
 from marsbench_backends.vllm.decisions import Decisions
 from marsbench_backends.vllm.host import HostConnector
 from marsbench_backends.vllm.host_memory import HostMemory
-from marsbench_backends.vllm.memory import Memory
+from marsbench_backends.vllm.memory import BlockAllocator
 from marsbench_backends.vllm.notices import Notices
-from marsbench_backends.vllm.order import Order
+from marsbench_backends.vllm.order import RequestOrder
 from marsbench_backends.vllm.pauses import Pauses
 from marsbench_backends.vllm.rounds import RoundInfo
 from marsbench_backends.vllm.views import EngineView, PrefixCache, VllmReq
@@ -101,10 +101,10 @@ class PolicyMixin(Scheduler):
         self.answers = answers = Answers(policy, backend.name, view, refuse)
         self.decisions = decisions = Decisions()
         self.notices = Notices(policy, answers, view, reqs)
-        self.order = Order(policy, answers, reqs, decisions.looked_at)
+        self.order = RequestOrder(policy, answers, reqs, decisions.looked_at)
         own = (policy, answers, decisions, view)
         self.pauses = Pauses(*own, self.order, pool, host, self.watch)
-        self.memory = Memory(*own, self.pauses, self, reqs, manager)
+        self.memory = BlockAllocator(*own, self.pauses, self, reqs, manager)
         self.waiting = self.order.waiting
         self.policy = SchedulingPolicy.PRIORITY  # the branch in which any request can be victim
         if host is not None:

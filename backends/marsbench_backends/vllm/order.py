@@ -12,7 +12,7 @@ from marsbench_backends.vllm.queue import PolicyQueue
 from marsbench_backends.vllm.views import VllmReq
 
 
-class Order:
+class RequestOrder:
     """`stale`: keys of the waiting may have changed since they were asked."""
 
     def __init__(

@@ -20,7 +20,7 @@ from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Sw
 from marsbench_backends.vllm.decisions import Decisions
 from marsbench_backends.vllm.holds import Holds, discard
 from marsbench_backends.vllm.host import HostConnector
-from marsbench_backends.vllm.order import Order
+from marsbench_backends.vllm.order import RequestOrder
 from marsbench_backends.vllm.views import EngineView, VllmReq
 from marsbench_backends.vllm.watch import BlockWatch
 
@@ -34,7 +34,7 @@ class Pauses:
         answers: Answers,
         decisions: Decisions,
         view: EngineView,
-        order: Order,
+        order: RequestOrder,
         pool: Any,
         host: HostConnector | None,
         watch: BlockWatch,

@@ -15,7 +15,7 @@ from marsbench_backends.vllm.host import HostConnector
 from marsbench_backends.vllm.rounds import RoundInfo
 
 
-class Engine(Protocol):
+class SchedulerLists(Protocol):
     """What is read of vLLM's scheduler, whose lists it replaces as it goes."""
 
     running: list[Any]
@@ -113,7 +113,7 @@ class EngineView:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: SchedulerLists,
         pool: Any,
         sizes: tuple[int, int],
         reqs: Mapping[str, VllmReq],
