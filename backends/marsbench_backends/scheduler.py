@@ -20,10 +20,6 @@ class SimScheduler(PolicyMixin):
         """What keeps blocks of paused sessions."""
         return self.pauses.holds
 
-    def sort_running(self) -> None:
-        """Put the running requests in the order in which the next step will serve them."""
-        self.order.sort_running(self.running)
-
     def asked_chunks(self, asked: Iterable[tuple[Request, bool]]) -> None:
         """The simulator asked for chunks in the scheduler's stead: whose, and which were cut."""
         for request, cut in asked if self.memory.asks_chunk else ():

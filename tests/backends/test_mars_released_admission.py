@@ -32,12 +32,12 @@ def roomy(free: int = 100_000, **facts: Any) -> Any:
 )
 def test_the_cpu_cap_is_the_middle_of_the_band(cores: int, low: int, high: int, cap: int) -> None:
     controller = gate(cpu_low=low, cpu_high=high)
-    assert controller._caps.cpu(state(tool_cores=cores)) == cap
+    assert controller._congestion.cpu_cap(state(tool_cores=cores), 4, 30) == cap
 
 
 @pytest.mark.parametrize(("free", "cap"), [(150, 30), (125, 17), (100, 4), (0, 4), (1_000, 30)])
 def test_the_kv_cap_falls_between_the_watermarks(free: int, cap: int) -> None:
-    assert gate()._caps.kv(state(free)) == cap
+    assert gate()._congestion.kv_cap(state(free), 4, 30) == cap
 
 
 @pytest.mark.parametrize(("free", "budget"), [(500, 400), (100, 0), (40, 0), (0, None)])

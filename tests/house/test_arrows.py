@@ -134,6 +134,7 @@ def test_arrow_holds(rule: str) -> None:
         ("marsbench.core.job", "marsbench.cli.options", 1),
         ("marsbench.errors", "marsbench.core.events", 1),
         ("marsbench_backends.policies.mars", "marsbench_backends.vllm.rounds", 1),
+        ("marsbench_backends.policies.mars", "marsbench_backends.vllm.record", 1),
         ("marsbench.judge.intervals.pairs", "marsbench.judge.compare.figures", 1),
         ("marsbench.judge.intervals.pairs", "marsbench.judge.intervals.seeds", 0),
         ("marsbench.report", "marsbench.core.sim", 1),

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, TypeGuard
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
+from marsbench_backends.answers.allowed import is_number
 from marsbench_backends.answers.contract import SHORTEST_TICK_S, TICK
-from marsbench_backends.answers.quantities import is_number
 from marsbench_backends.answers.wrong import Sayer, Told, listed
 from marsbench_backends.signals import Signal
 

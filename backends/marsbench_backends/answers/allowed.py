@@ -1,17 +1,29 @@
 """Which answers to a decision can be carried out, and how to say so.
 
 A rule is asked for the answer, the time and what the decision was given; its words for the latter.
+True is no number here, and what is not a number is none either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import TypeGuard
 
-from marsbench_backends.answers.quantities import is_number, is_whole
 from marsbench_backends.answers.wrong import listed
 from marsbench_backends.policy import Discard, Keep, Paused, Release, Req, Swap
 
 Rule = tuple[Callable[..., bool], Callable[..., str]]
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """A real number, infinite or not; neither a bool nor NaN."""
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """An int that is no bool."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_retention(answer: object, now: float, _paused: Paused) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from marsbench_backends.admission import Admission
-from marsbench_backends.answers.quantities import is_number, is_whole
+from marsbench_backends.answers.allowed import is_number, is_whole
 from marsbench_backends.policy import Policy
 
 BASES = {Policy: "a policy", Admission: "an admission controller"}
@@ -132,19 +132,16 @@ def _words(taken: inspect.Signature) -> str:
     return f"({', '.join(str(p.replace(annotation=p.empty)) for p in taken.parameters.values())})"
 
 
-def _is_bool(value: object) -> bool:
-    return isinstance(value, bool)
-
-
 _UNLIKE: dict[Callable[[Any], bool], str] = {
     inspect.iscoroutinefunction: "a coroutine (async def)",
     inspect.isasyncgenfunction: "a generator (it has a yield)",
     inspect.isgeneratorfunction: "a generator (it has a yield)",
 }
+_BOOL = (lambda value: isinstance(value, bool), "True or False")
 _VALUES: dict[type[Any], dict[str, tuple[Callable[[Any], bool], str]]] = {
     Policy: {
-        "sorts_running": (_is_bool, "True or False"),
-        "clairvoyant": (_is_bool, "True or False"),
+        "sorts_running": _BOOL,
+        "clairvoyant": _BOOL,
         "host_tokens": (lambda n: is_whole(n) and n >= 0, "a whole number, 0 or more"),
         "max_running": (
             lambda n: n is None or (is_whole(n) and n >= 1),
@@ -153,10 +150,7 @@ _VALUES: dict[type[Any], dict[str, tuple[Callable[[Any], bool], str]]] = {
         "version": (is_whole, "a whole number"),
     },
     Admission: {
-        "clairvoyant": (_is_bool, "True or False"),
-        "tick_s": (
-            lambda s: is_number(s) and s >= SHORTEST_TICK_S,
-            TICK,
-        ),
+        "clairvoyant": _BOOL,
+        "tick_s": (lambda s: is_number(s) and s >= SHORTEST_TICK_S, TICK),
     },
 }

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from marsbench_backends.answers.allowed import RULES
 from marsbench_backends.answers.wrong import Sayer, Told, quoted
 from marsbench_backends.policy import Key, Paused, Policy, Req, Retention, View
 from marsbench_backends.signals import Signal, StepEnded
 
+Answer = TypeVar("Answer")
 FIRST = 16
 EVERY = 64
 HOLDS_UP = ("retain", "reclaim", "chunk", "shrink", "changes_at")
@@ -30,53 +31,50 @@ class Answers:
     """
 
     def __init__(self, policy: Policy, backend: str, view: View, told: Told) -> None:
-        self._policy = policy
-        self._view = view
+        self.policy = policy
+        self.view = view
         self._last: dict[str, tuple[Any, Any]] = {}
         self._num_orders = {"waiting_key": 0, "running_key": 0}
         self.sayer = Sayer(backend, told)
         self.thorough = False
         self.quick_waiting_key: Callable[[Req], Key] = lambda req: policy.waiting_key(req, view)
 
+    def overrides(self, decision: str) -> bool:
+        """Whether the policy answers it in a way of its own."""
+        return getattr(type(self.policy), decision) is not getattr(Policy, decision)
+
     def retain(self, paused: Paused) -> Retention:
-        answer: Retention = self._ask("retain", paused, paused)
-        return answer
+        return self._ask(Policy.retain, paused, paused)
 
     def reclaim(self, held: Sequence[Paused], needs: Req) -> str | None:
-        answer: str | None = self._ask("reclaim", needs, held, needs)
-        return answer
+        return self._ask(Policy.reclaim, needs, held, needs)
 
     def victim(self, running: Sequence[Req]) -> Req:
-        answer: Req = self._ask("victim", None, running)
-        return answer
+        return self._ask(Policy.victim, None, running)
 
     def chunk(self, req: Req, num_tokens: int) -> int:
-        answer: int = self._ask("chunk", req, req, num_tokens)
-        return answer
+        return self._ask(Policy.chunk, req, req, num_tokens)
 
     def shrink(self, req: Req, num_tokens: int, room_tokens: int) -> int:
-        answer: int = self._ask("shrink", req, req, num_tokens, room_tokens)
-        return answer
+        return self._ask(Policy.shrink, req, req, num_tokens, room_tokens)
 
     def steady_tokens(self, req: Req) -> float:
-        answer: float = self._ask("steady_tokens", req, req)
-        return answer
+        return self._ask(Policy.steady_tokens, req, req)
 
     def changes_at(self) -> float:
-        answer: float = self._ask("changes_at", None)
-        return answer
+        return self._ask(Policy.changes_at, None)
 
     def observe(self, signal: Signal) -> None:
         try:
-            self._policy.observe(signal)
+            self.policy.observe(signal)
         except Exception as error:
-            self.sayer.raised("observe", error, _of(signal), self._view.now)
+            self.sayer.raised("observe", error, _of(signal), self.view.now)
 
     def serve(self, step: StepEnded) -> None:
         try:
-            self._policy.serve(step)
+            self.policy.serve(step)
         except Exception as error:
-            self.sayer.raised("serve", error, "", self._view.now)
+            self.sayer.raised("serve", error, "", self.view.now)
 
     def last(self) -> str:
         """The last answer to each decision that can hold things up; empty if none was asked."""
@@ -86,8 +84,7 @@ class Answers:
     # --- keys
 
     def waiting_key(self, req: Req) -> Key:
-        answer: Key = self._ask("waiting_key", req, req)
-        return answer
+        return self._ask(Policy.waiting_key, req, req)
 
     def looks_at(self, decision: str) -> bool:
         """Whether the keys of the order that is made now are looked at."""
@@ -95,42 +92,44 @@ class Answers:
         self._num_orders[decision] = number + 1
         return self.thorough or number < FIRST or number % EVERY == 0
 
-    def keys(self, decision: str, reqs: Sequence[Req]) -> list[Key]:
+    def keys(self, decision: Callable[..., Key], reqs: Sequence[Req]) -> list[Key]:
         """Keys that can be compared, one a request."""
-        keys: list[Key] = [self._ask(decision, req, req) for req in reqs]
+        keys = [self._ask(decision, req, req) for req in reqs]
         try:
             sorted(keys)
         except TypeError as error:
             one, other = _unlike(keys)
             said = f"answered {quoted(one)} and {quoted(other)}, which cannot be compared: {error}."
-            self.sayer.say(decision, "unlike", said)
-            return [getattr(Policy, decision)(self._policy, req, self._view) for req in reqs]
+            self.sayer.say(decision.__name__, "unlike", said)
+            return [decision(self.policy, req, self.view) for req in reqs]
         return keys
 
     def sort_running(self, running: list[Any], reqs: Mapping[str, Req]) -> None:
         """Sort vLLM's requests, which `reqs` knows by their ids, by `running_key`."""
-        key, view = self._policy.running_key, self._view
+        key, view = self.policy.running_key, self.view
         if not self.looks_at("running_key"):
             with suppress(Exception):  # asked again below, where it is said what is wrong
                 running.sort(key=lambda request: key(reqs[request.request_id], view))
                 return
         ids = [request.request_id for request in running]
-        keys = dict(zip(ids, self.keys("running_key", [reqs[i] for i in ids]), strict=True))
+        keys = dict(zip(ids, self.keys(Policy.running_key, [reqs[i] for i in ids]), strict=True))
         running.sort(key=lambda request: keys[request.request_id])
 
-    def _ask(self, decision: str, about: Any, *given: Any) -> Any:
+    def _ask(self, decision: Callable[..., Answer], about: Any, *given: Any) -> Answer:
+        """The policy's answer to a decision of Policy's, whose own is the default."""
+        name, view = decision.__name__, self.view
         try:
-            answer = getattr(self._policy, decision)(*given, self._view)
+            answer: Answer = getattr(self.policy, name)(*given, view)
         except Exception as error:
-            self.sayer.raised(decision, error, _of(about), self._view.now)
+            self.sayer.raised(name, error, _of(about), view.now)
         else:
-            self._last[decision] = answer, about
-            allows, allowed = RULES[decision]
-            now = self._view.now
+            self._last[name] = answer, about
+            allows, allowed = RULES[name]
+            now = view.now
             if allows(answer, now, *given):
                 return answer
-            self.sayer.answered(decision, answer, _of(about), now, allowed(*given))
-        return getattr(Policy, decision)(self._policy, *given, self._view)
+            self.sayer.answered(name, answer, _of(about), now, allowed(*given))
+        return decision(self.policy, *given, view)
 
 
 def _of(about: Any) -> str:

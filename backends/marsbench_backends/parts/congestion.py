@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from marsbench_backends.admission import EngineState
 from marsbench_backends.parts.ewma import Ewma
 from marsbench_backends.signals import Signal, ToolEnded
+
+
+def cpu_ratio(state: EngineState) -> float:
+    """Tool calls that burn CPU per worker."""
+    return state.num_cpu_calls / state.tool_cores
+
+
+def kv_usage(state: EngineState) -> float | None:
+    """Share of KV in use; None where it is not measured."""
+    if not state.num_blocks or state.free_blocks is None:
+        return None
+    return 1.0 - state.free_blocks / state.num_blocks
 
 
 @dataclass(slots=True)
@@ -49,3 +63,13 @@ class Congestion:
         elif self._cpu_is_calm(cpu):
             self.cpu_over = False
         self.kv_over = kv > self.kv_low if self.kv_over else kv >= self.kv_high
+
+    def cpu_cap(self, state: EngineState, low: int, high: int) -> int:
+        """Sessions, of `low` to `high`, that the tool workers allow: the middle of the band."""
+        cap = math.ceil(state.tool_cores * (self.cpu_low + self.cpu_high) / 2)
+        return min(high, max(low, cap))
+
+    def kv_cap(self, state: EngineState, low: int, high: int) -> int:
+        """Sessions that KV allows: `high` up to kv_low, `low` from kv_high on."""
+        share = ((kv_usage(state) or 0.0) - self.kv_low) / (self.kv_high - self.kv_low)
+        return high - math.floor((high - low) * min(1.0, max(0.0, share)))

@@ -18,7 +18,7 @@ from functools import partial
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.parts.aimd import AimdWindow
-from marsbench_backends.parts.congestion import Congestion
+from marsbench_backends.parts.congestion import Congestion, cpu_ratio, kv_usage
 from marsbench_backends.parts.ewma import Ewma
 from marsbench_backends.parts.footprints import Footprints, cost_blocks
 from marsbench_backends.parts.in_turn import in_turn
@@ -135,9 +135,10 @@ class MarsAdmission(Admission):
 
     def tick(self, state: EngineState) -> None:
         intervals = self._window.intervals(state.now)
-        self._cpu.add(state.num_cpu_calls / state.tool_cores, intervals)
-        if state.num_blocks is not None and state.free_blocks is not None:
-            self._kv.add(1.0 - state.free_blocks / state.num_blocks, intervals)
+        self._cpu.add(cpu_ratio(state), intervals)
+        usage = kv_usage(state)
+        if usage is not None:
+            self._kv.add(usage, intervals)
         cpu, kv = self._cpu.value or 0.0, self._kv.value or 0.0
         self._congestion.sense(cpu, kv)
         room = self._for_new(state, self._footprints.unreserved_blocks(state))

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.parts.aimd import AimdWindow
-from marsbench_backends.parts.caps import StaticCaps, cpu_ratio, kv_usage
-from marsbench_backends.parts.congestion import Congestion
+from marsbench_backends.parts.congestion import Congestion, cpu_ratio, kv_usage
 from marsbench_backends.parts.ewma import Ewma
 from marsbench_backends.parts.long_sessions import LongSessions
 from marsbench_backends.signals import Signal
@@ -58,7 +57,6 @@ class MarsReleasedAdmission(Admission):
     blind_max: int = 2
     _window: AimdWindow = field(init=False, repr=False)
     _congestion: Congestion = field(init=False, repr=False)
-    _caps: StaticCaps = field(init=False, repr=False)
     _long: LongSessions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -68,14 +66,18 @@ class MarsReleasedAdmission(Admission):
             raise ValueError(f"kv_low {self.kv_low} must be below kv_high {self.kv_high}")
         cpu = (self.cpu_low, self.cpu_high, self.queue_wait_low_s, self.queue_wait_high_s)
         self._congestion = Congestion(*cpu, self.kv_low, self.kv_high, Ewma(self.ewma_weight))
-        band = (self.cpu_low, self.cpu_high, self.kv_low, self.kv_high)
-        self._caps = StaticCaps(self.window_min, self.window_max, *band)
         self._long = LongSessions(
             self.long_tokens, self.long_max, self.long_quiet_s, self.tail_share
         )
 
+    def _cap(self, state: EngineState) -> int:
+        """The lower of the static caps."""
+        limits = (self.window_min, self.window_max)
+        seen = self._congestion
+        return min(seen.cpu_cap(state, *limits), seen.kv_cap(state, *limits))
+
     def _slots(self, state: EngineState) -> int:
-        return min(self._window.size, self._caps.cap(state)) - len(state.in_flight)
+        return min(self._window.size, self._cap(state)) - len(state.in_flight)
 
     def _budget_blocks(self, state: EngineState) -> int | None:
         """Free blocks less a reserve; None (no check) where no block is free, as in the code."""
@@ -85,7 +87,7 @@ class MarsReleasedAdmission(Admission):
 
     def _calm(self, state: EngineState) -> bool:
         """Whether the window may grow."""
-        is_calm = self._congestion.is_calm(cpu_ratio(state), kv_usage(state))
+        is_calm = self._congestion.is_calm(cpu_ratio(state), kv_usage(state) or 0.0)
         return is_calm and bool(self._budget_blocks(state))
 
     # --- who may enter
@@ -134,9 +136,9 @@ class MarsReleasedAdmission(Admission):
 
     def tick(self, state: EngineState) -> None:
         intervals = self._window.intervals(state.now)
-        self._congestion.sense(cpu_ratio(state), kv_usage(state))
+        self._congestion.sense(cpu_ratio(state), kv_usage(state) or 0.0)
         self._long.look(state)
-        self._window.move(self._congestion.any, self._calm(state), intervals, self._caps.cap(state))
+        self._window.move(self._congestion.any, self._calm(state), intervals, self._cap(state))
 
     def observe(self, signal: Signal) -> None:
         self._congestion.observe(signal)

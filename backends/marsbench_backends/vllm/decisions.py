@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
 
@@ -84,7 +84,8 @@ class Decisions:
 
     def record(self) -> dict[str, dict[str, int]]:
         """All counts, as JSON."""
-        return {name: asdict(getattr(self, name)) for name in NAMES}
+        names = (f.name for f in fields(self) if not f.name.startswith("_"))
+        return {name: asdict(getattr(self, name)) for name in names}
 
     # --- a step
 
@@ -177,10 +178,6 @@ class Decisions:
         """A hold was revoked, where the one that paused last is given up by default."""
         self._shortages += 1
         self.reclaim.add(session_id != latest)
-
-
-NAMES = ("waiting_order", "running_order", "victim", "chunk", "shrink", "retain", "hold",
-         "reclaim")  # fmt: skip
 
 
 class Entries:

@@ -23,8 +23,6 @@ from vllm.v1.outputs import KVConnectorOutput
 
 from marsbench_backends.vllm.host_memory import HostMemory, Lane
 
-NO_WORKER = "host memory is modelled: there is no worker to copy blocks"
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -105,18 +103,7 @@ class HostConnector(KVConnectorBase_V1):
     def build_connector_meta(self, scheduler_output: Any) -> KVConnectorMetadata:
         return KVConnectorMetadata()
 
-    # --- what only a worker would be asked
+    def _only_for_workers(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("host memory is modelled: there is no worker to copy blocks")
 
-    def start_load_kv(self, forward_context: Any, **kwargs: Any) -> None:
-        raise RuntimeError(NO_WORKER)
-
-    def wait_for_layer_load(self, layer_name: str) -> None:
-        raise RuntimeError(NO_WORKER)
-
-    def save_kv_layer(
-        self, layer_name: str, kv_layer: Any, attn_metadata: Any, **kwargs: Any
-    ) -> None:
-        raise RuntimeError(NO_WORKER)
-
-    def wait_for_save(self) -> None:
-        raise RuntimeError(NO_WORKER)
+    start_load_kv = wait_for_layer_load = save_kv_layer = wait_for_save = _only_for_workers

@@ -3,53 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vllm.v1.request import Request, RequestStatus
 
 from marsbench_backends.answers.policy import Answers
-from marsbench_backends.policy import Policy
 from marsbench_backends.vllm.decisions import Decisions
 from marsbench_backends.vllm.pauses import Pauses
-from marsbench_backends.vllm.views import EngineView, SchedulerLists, VllmReq
+from marsbench_backends.vllm.views import SchedulerLists, VllmReq
 
 
+@dataclass
 class BlockAllocator:
     """Stands before vLLM's `allocate_slots`, and beside the chunk that it is asked for."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        answers: Answers,
-        decisions: Decisions,
-        view: EngineView,
-        pauses: Pauses,
-        engine: SchedulerLists,
-        reqs: Mapping[str, VllmReq],
-        manager: Any,
-    ) -> None:
-        self._answers = answers
-        self._decisions = decisions
-        self._view = view
-        self._pauses = pauses
-        self._engine = engine
-        self._reqs = reqs
-        self.vllm_allocate = manager.allocate_slots
-        manager.allocate_slots = self.allocate
-        self.asks_chunk = type(policy).chunk is not Policy.chunk
-        self.shrinks = type(policy).shrink is not Policy.shrink
-        self._victim: Request | None = None
-        self._unused_hit_blocks = 0
+    answers: Answers
+    decisions: Decisions
+    pauses: Pauses
+    engine: SchedulerLists
+    reqs: Mapping[str, VllmReq]
+    vllm_allocate: Callable[..., Any]
+    _victim: Request | None = None
+    _unused_hit_blocks: int = 0
+
+    def __post_init__(self) -> None:
+        self.asks_chunk = self.answers.overrides("chunk")
+        self.shrinks = self.answers.overrides("shrink")
 
     # --- chunks
 
     def chunk(self, request: Request, num_computed_tokens: int, tokens: int) -> int:
         """Of the prompt tokens that vLLM would compute in this step, as many as the policy lets."""
-        req = self._reqs[request.request_id]
+        req = self.reqs[request.request_id]
         if self.asks_chunk:
-            chunk = self._answers.chunk(req, tokens)
-            self._decisions.chunked(req, chunk < tokens)
+            chunk = self.answers.chunk(req, tokens)
+            self.decisions.chunked(req, chunk < tokens)
             tokens = chunk
         if self.shrinks and tokens > 0:
             tokens = self._fit(req, num_computed_tokens, tokens)
@@ -62,12 +52,12 @@ class BlockAllocator:
             if room >= tokens:
                 return tokens
             if not self._reclaim(req):
-                chunk = self._answers.shrink(req, tokens, room)
-                self._decisions.shrunk(req, req.num_blocks > 0, chunk < tokens)
+                chunk = self.answers.shrink(req, tokens, room)
+                self.decisions.shrunk(req, req.num_blocks > 0, chunk < tokens)
                 return chunk
 
     def _room_tokens(self, req: VllmReq, num_computed_tokens: int) -> int:
-        view = self._view
+        view = self.answers.view
         held = req.num_blocks or num_computed_tokens // view.block_size
         # A waiting request's cached blocks leave the free list when it takes them.
         taken = 0 if req.num_blocks else self._unused_hit_blocks
@@ -85,37 +75,37 @@ class BlockAllocator:
         blocks = self.vllm_allocate(request, *args, **kwargs)
         if blocks is not None:
             return blocks
-        req = self._reqs[request.request_id]
+        req = self.reqs[request.request_id]
         while blocks is None and self._reclaim(req):
             blocks = self.vllm_allocate(request, *args, **kwargs)
         if blocks is None and self._blocks_itself(req):
-            self._pauses.drop(req.session_id, "revoked")
+            self.pauses.drop(req.session_id, "revoked")
             blocks = self.vllm_allocate(request, *args, **kwargs)
         if blocks is None and request.status == RequestStatus.RUNNING:
             self._name_victim()
         return blocks
 
     def _reclaim(self, needs: VllmReq) -> bool:
-        pauses = self._pauses
-        return bool(pauses.holds) and pauses.reclaim(needs, bool(self._engine.running))
+        pauses = self.pauses
+        return bool(pauses.holds) and pauses.reclaim(needs, bool(self.engine.running))
 
     def _blocks_itself(self, req: VllmReq) -> bool:
         """Whether nothing is left to wait for but the request's own session's hold.
 
         Its context was cut, so that it needs new blocks; those it still has of it stay cached.
         """
-        holds = self._pauses.holds
-        if self._engine.running or holds.next_expiry < math.inf:
+        holds = self.pauses.holds
+        if self.engine.running or holds.next_expiry < math.inf:
             return False
         return req.session_id in holds
 
     def _name_victim(self) -> None:
         """vLLM preempts the largest (priority, arrival_time), which it reads after this."""
-        victim = self._answers.victim(self._view.running)
-        running = (self._reqs[r.request_id] for r in self._engine.running)
-        self._decisions.preempts(self._reqs[victim.request_id], running)
+        victim = self.answers.victim(self.answers.view.running)
+        running = (self.reqs[r.request_id] for r in self.engine.running)
+        self.decisions.preempts(self.reqs[victim.request_id], running)
         self.spare_victim()
-        self._victim = self._engine.requests[victim.request_id]
+        self._victim = self.engine.requests[victim.request_id]
         self._victim.priority = 1
 
     def spare_victim(self) -> None:

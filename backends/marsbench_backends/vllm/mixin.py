@@ -4,7 +4,7 @@ vLLM 0.33.0, unmodified. `schedule()` is never copied: the seams below are overr
 and tests/sim/test_vllm_seams.py names each. What a policy answers is carried out so:
 
 - order of waiting: `self.waiting` is a queue sorted by the policy's key (queue.py);
-- order of running: `self.running` is sorted before each step, if the policy asks for it (order.py);
+- order of running: `self.running` is sorted before each step, if the policy asks for it;
 - victim: vLLM's PRIORITY branch preempts the largest `(priority, arrival_time)`, read at that
   moment, so the policy's victim gets priority 1 just before (memory.py);
 - chunk and shrink: `_reserve_prefill_lookahead` is called just before every allocation (memory.py);
@@ -36,8 +36,8 @@ from marsbench_backends.vllm.host import HostConnector
 from marsbench_backends.vllm.host_memory import HostMemory
 from marsbench_backends.vllm.memory import BlockAllocator
 from marsbench_backends.vllm.notices import Notices
-from marsbench_backends.vllm.order import RequestOrder
 from marsbench_backends.vllm.pauses import Pauses
+from marsbench_backends.vllm.queue import PolicyQueue
 from marsbench_backends.vllm.rounds import RoundInfo
 from marsbench_backends.vllm.views import EngineView, PrefixCache, VllmReq
 from marsbench_backends.vllm.watch import BlockWatch
@@ -97,15 +97,16 @@ class PolicyMixin(Scheduler):
         manager, policy, reqs, host = self.kv_cache_manager, backend.policy, self.reqs, self.host
         pool, sizes = manager.block_pool, (self.block_size, self.max_num_scheduled_tokens)
         self._cache = PrefixCache(manager)
-        self.view = view = EngineView(self, pool, sizes, reqs, clock, cost, host)
-        self.answers = answers = Answers(policy, backend.name, view, refuse)
+        self.view = EngineView(self, pool, *sizes, reqs, clock, cost, host)
+        self.answers = answers = Answers(policy, backend.name, self.view, refuse)
         self.decisions = decisions = Decisions()
-        self.notices = Notices(policy, answers, view, reqs)
-        self.order = RequestOrder(policy, answers, reqs, decisions.looked_at)
-        own = (policy, answers, decisions, view)
-        self.pauses = Pauses(*own, self.order, pool, host, self.watch)
-        self.memory = BlockAllocator(*own, self.pauses, self, reqs, manager)
-        self.waiting = self.order.waiting
+        self.notices = Notices(answers, reqs)
+        self.waiting = PolicyQueue(reqs, answers, decisions.looked_at)
+        paused = (self.view.paused, answers, decisions, self.waiting)
+        self.pauses = Pauses(*paused, pool, host, self.watch)
+        own = (answers, decisions, self.pauses, self, reqs)
+        self.memory = BlockAllocator(*own, manager.allocate_slots)
+        manager.allocate_slots = self.memory.allocate
         self.policy = SchedulingPolicy.PRIORITY  # the branch in which any request can be victim
         if host is not None:
             self.connector = host
@@ -130,7 +131,7 @@ class PolicyMixin(Scheduler):
             self.pauses.returned(req.session_id)
             self.notices.submitted(req)
         super().add_request(request)
-        self.order.joined()
+        self.waiting.joined()
 
     def _free_blocks(self, request: Request) -> None:
         req = self.reqs.pop(request.request_id)
@@ -156,16 +157,22 @@ class PolicyMixin(Scheduler):
         self.notices.step_began(now)
         self._finish_loads(now)
         self.pauses.review(now)
-        self.order.renew(now, self.running)
+        self.waiting.renew(now)
+        self.sort_running()
         self.decisions.step_began(self.view.free_blocks)
         output = super().schedule(throttle_prefills)
         self._count(output)
         self.memory.spare_victim()
         if output.preempted_req_ids:
-            self.order.joined()
+            self.waiting.joined()
         if self.notices.tracks:
             self._tell_of_starts(output, now)
         return output
+
+    def sort_running(self) -> None:
+        """Put the running requests in the policy's order, as the next step will serve them."""
+        if self.marsbench_policy.sorts_running:
+            self.answers.sort_running(self.running, self.reqs)
 
     def _finish_loads(self, now: float) -> None:
         host = self.host
@@ -231,7 +238,7 @@ class PolicyMixin(Scheduler):
     def unsettled(self) -> bool:
         """Whether the next step asks the policy for an order that the last one did not have."""
         now = self.view.now
-        if self.order.changes_by(now) or now >= self.pauses.holds.next_expiry:
+        if self.waiting.is_stale(now) or now >= self.pauses.holds.next_expiry:
             return True
         return self.host is not None and self._has_loaded(self.host, now)
 

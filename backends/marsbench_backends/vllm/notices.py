@@ -9,7 +9,6 @@ from vllm.v1.request import Request
 
 from marsbench_backends.answers.policy import Answers
 from marsbench_backends.policies.fcfs import FCFS
-from marsbench_backends.policy import Policy
 from marsbench_backends.signals import (
     FirstToken,
     RoundEnded,
@@ -20,22 +19,18 @@ from marsbench_backends.signals import (
     Signal,
     StepEnded,
 )
-from marsbench_backends.vllm.views import EngineView, VllmReq
+from marsbench_backends.vllm.views import VllmReq
 
 
 class Notices:
     """`tracks`: whether anybody may ask who has started and who pauses; not under plain FCFS."""
 
-    def __init__(
-        self, policy: Policy, answers: Answers, view: EngineView, reqs: Mapping[str, VllmReq]
-    ) -> None:
+    def __init__(self, answers: Answers, reqs: Mapping[str, VllmReq]) -> None:
         self._answers = answers
-        self._view = view
         self._reqs = reqs
-        self._clairvoyant = policy.clairvoyant
-        self._listens = type(policy).observe is not Policy.observe
-        self._hears_service = type(policy).serve is not Policy.serve
-        self.tracks = type(policy) is not FCFS
+        self._listens = answers.overrides("observe")
+        self._hears_service = answers.overrides("serve")
+        self.tracks = type(answers.policy) is not FCFS
         self._step_began = 0.0
         self._first_tokens: list[VllmReq] = []
         self._preempted_tokens: dict[str, int] = {}
@@ -50,7 +45,7 @@ class Notices:
 
     def submitted(self, req: VllmReq) -> None:
         info = req.info
-        future = info.future if self._clairvoyant else None
+        future = info.future if self._answers.policy.clairvoyant else None
         facts = (info.session_id, info.round, req.num_prompt_tokens, info.parent, future)
         self.tell(RoundSubmitted(req.submitted_at, *facts))
 
@@ -66,7 +61,7 @@ class Notices:
 
     def started(self, req: VllmReq, num_found_tokens: int, now: float) -> None:
         req.num_found_tokens = num_found_tokens
-        size, waited = self._view.block_size, now - req.submitted_at
+        size, waited = self._answers.view.block_size, now - req.submitted_at
         evicted = num_found_tokens < req.info.reusable_tokens // size * size
         facts = (req.session_id, req.round, waited, num_found_tokens, evicted, req.started)
         self.tell(RoundStarted(now, *facts))
@@ -88,13 +83,13 @@ class Notices:
             if prefill and not request.is_prefill_chunk:
                 self._first_tokens.append(req)
         if self._hears_service:
-            now = self._view.now
+            now = self._answers.view.now
             self._answers.serve(StepEnded(now, now - self._step_began, served))
 
     def first_tokens(self) -> None:
         """Of the step that was served last, once its rounds that ended have been told of."""
         for req in self._first_tokens:
-            now = self._view.now
+            now = self._answers.view.now
             waited = now - req.submitted_at
             self.tell(FirstToken(now, req.session_id, req.round, waited))
         self._first_tokens.clear()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vllm.v1.core.kv_cache_utils import get_block_hash
@@ -20,37 +20,30 @@ from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Sw
 from marsbench_backends.vllm.decisions import Decisions
 from marsbench_backends.vllm.holds import Holds, discard
 from marsbench_backends.vllm.host import HostConnector
-from marsbench_backends.vllm.order import RequestOrder
-from marsbench_backends.vllm.views import EngineView, VllmReq
+from marsbench_backends.vllm.queue import PolicyQueue
+from marsbench_backends.vllm.views import VllmReq
 from marsbench_backends.vllm.watch import BlockWatch
 
 
+@dataclass
 class Pauses:
-    """All pauses of an engine, their holds, and those whose blocks are being copied."""
+    """All pauses of an engine, their holds, and those whose blocks are being copied.
 
-    def __init__(
-        self,
-        policy: Policy,
-        answers: Answers,
-        decisions: Decisions,
-        view: EngineView,
-        order: RequestOrder,
-        pool: Any,
-        host: HostConnector | None,
-        watch: BlockWatch,
-    ) -> None:
-        self._policy = policy
-        self._answers = answers
-        self._decisions = decisions
-        self._view = view
-        self._order = order
-        self._pool = pool
-        self._host = host
-        self._watch = watch
-        self._paused = view.paused
-        self._copying: set[str] = set()  # sessions whose blocks are on their way to host memory
-        self._retains = type(policy).retain is not Policy.retain
-        self.holds = Holds(pool)
+    pool: vLLM's block pool. host: the connector to host memory, where there is any.
+    """
+
+    paused: dict[str, Paused]
+    answers: Answers
+    decisions: Decisions
+    waiting: PolicyQueue
+    pool: Any
+    host: HostConnector | None
+    watch: BlockWatch
+    _copying: set[str] = field(default_factory=set)  # sessions on their way to host memory
+
+    def __post_init__(self) -> None:
+        self.holds = Holds(self.pool)
+        self._retains = self.answers.overrides("retain")
 
     # --- a pause begins and ends
 
@@ -62,7 +55,7 @@ class Pauses:
         info = req.info
         full = [b for b in blocks if b.block_hash is not None]
         paused = Paused(info.session_id, info.round, num_tokens, len(full), now, info.tools)
-        self._paused[info.session_id] = paused
+        self.paused[info.session_id] = paused
         return self._carry_out(paused, full) if self._retains else []
 
     def returned(self, session_id: str) -> None:
@@ -73,35 +66,35 @@ class Pauses:
         """Its next round runs, and has its own references to the blocks."""
         if session_id in self.holds:
             self.drop(session_id, "resumed")
-        self._paused.pop(session_id, None)
+        self.paused.pop(session_id, None)
 
     def ended(self, session_id: str) -> None:
         """No round follows."""
         if session_id in self.holds:
             self.drop(session_id, "session_ended")
-        if self._host is not None:
-            self._host.memory.forget(session_id)
-        self._paused.pop(session_id, None)
+        if self.host is not None:
+            self.host.memory.forget(session_id)
+        self.paused.pop(session_id, None)
 
     def _mark(self, session_id: str, **facts: Any) -> None:
-        paused = self._paused.get(session_id)
+        paused = self.paused.get(session_id)
         if paused is not None:
-            self._paused[session_id] = replace(paused, **facts)
-            self._order.stale = True  # a key may depend on it
+            self.paused[session_id] = replace(paused, **facts)
+            self.waiting.stale = True  # a key may depend on it
 
     # --- what becomes of its blocks
 
     def _carry_out(self, paused: Paused, blocks: list[Any]) -> list[Any]:
         """Ask what happens to a pause's blocks and do it; those returned are to be discarded."""
-        answer = self._answers.retain(paused)
+        answer = self.answers.retain(paused)
         if not paused.held:
-            self._decisions.paused(not isinstance(answer, Release))
+            self.decisions.paused(not isinstance(answer, Release))
         if isinstance(answer, Keep):
             self._hold(paused.session_id, blocks, answer.until)
             return []
-        if isinstance(answer, Swap) and self._host is not None and paused.num_blocks:
+        if isinstance(answer, Swap) and self.host is not None and paused.num_blocks:
             self._copying.add(paused.session_id)
-            self._hold(paused.session_id, blocks, self._host.send_out(paused.num_blocks))
+            self._hold(paused.session_id, blocks, self.host.send_out(paused.num_blocks))
             return []
         dropped = blocks
         if paused.session_id in self.holds:
@@ -113,7 +106,7 @@ class Pauses:
             self.holds.extend(session_id, until)
         elif blocks:
             self.holds.begin(session_id, blocks, until)
-            self._decisions.hold_began(session_id, self._view.free_blocks)
+            self.decisions.hold_began(session_id, self.pool.get_num_free_blocks())
         else:
             return
         self._mark(session_id, held=True, held_until=until)
@@ -122,22 +115,22 @@ class Pauses:
         """Give a hold's blocks back to the LRU."""
         self._copying.discard(session_id)
         blocks = self.holds.end(session_id, why)
-        self._decisions.hold_ended(session_id)
+        self.decisions.hold_ended(session_id)
         self._mark(session_id, held=False)
         return blocks
 
     def discard(self, blocks: Sequence[Any]) -> None:
         """What a policy discards is evicted: its contents are gone, whoever decided it."""
         if blocks:
-            self._watch.discarded(discard(self._pool, blocks))
-            self._order.stale = True  # the free list's order changed: no macro step over it
+            self.watch.discarded(discard(self.pool, blocks))
+            self.waiting.stale = True  # the free list's order changed: no macro step over it
 
     # --- time passes, memory is short
 
     def review(self, now: float) -> None:
         """Ask again about the holds that have run out."""
         for session_id in self.holds.expired(now):
-            paused = self._paused[session_id]
+            paused = self.paused[session_id]
             if session_id in self._copying and not paused.returned:
                 self._leave_for_host(session_id)
             else:
@@ -146,14 +139,14 @@ class Pauses:
 
     def _leave_for_host(self, session_id: str) -> None:
         """The copy has arrived: the blocks on the GPU are no longer needed."""
-        assert self._host is not None
+        assert self.host is not None
         blocks = self.drop(session_id, "swapped")
         hashes = [get_block_hash(b.block_hash) for b in blocks]
-        lost = self._host.memory.store(session_id, hashes)
-        left = discard(self._pool, blocks)
-        self._watch.swapped_out(session_id, len(left))
+        lost = self.host.memory.store(session_id, hashes)
+        left = discard(self.pool, blocks)
+        self.watch.swapped_out(session_id, len(left))
         for owner, num_blocks in lost.items():
-            self._watch.host_evicted(owner, num_blocks)
+            self.watch.host_evicted(owner, num_blocks)
 
     def reclaim(self, needs: VllmReq, something_runs: bool) -> bool:
         """Give up one hold for `needs`; whether there was one.
@@ -161,15 +154,16 @@ class Pauses:
         Where nothing runs and no hold will ever run out, one must yield, or all waits for ever.
         """
         spared = {needs.session_id, *self._copying}  # a copy ends by itself, and soon
-        held = [self._paused[s] for s in self.holds if s not in spared]
+        held = [self.paused[s] for s in self.holds if s not in spared]
         if not held:
             return False
-        chosen = self._answers.reclaim(held, needs)
-        latest = Policy.reclaim(self._policy, held, needs, self._view) or ""
+        chosen = self.answers.reclaim(held, needs)
+        policy, view = self.answers.policy, self.answers.view
+        latest = Policy.reclaim(policy, held, needs, view) or ""
         if chosen is None and not something_runs and self.holds.next_expiry == math.inf:
             chosen = latest
         if chosen is None:
             return False
-        self._decisions.gave_up(chosen, latest)
+        self.decisions.gave_up(chosen, latest)
         self.drop(chosen, "revoked")
         return True

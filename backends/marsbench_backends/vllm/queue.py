@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
@@ -9,22 +10,23 @@ from vllm.v1.core.sched.request_queue import RequestQueue
 from vllm.v1.request import Request
 
 from marsbench_backends.answers.policy import Answers
-from marsbench_backends.policy import Key
+from marsbench_backends.policy import Key, Policy
 from marsbench_backends.vllm.views import VllmReq
 
 
 class PolicyQueue(RequestQueue):
-    """vLLM's waiting queue in the order of a key; `resort` when keys may have changed.
+    """vLLM's waiting queue in the order of a key, asked again (`renew`) when it may have changed.
 
     A request keeps its place in vLLM's own order (`position`): arrivals at the back, preempted
     ones at the front, ones that a step passed over where they were.
+    stale: keys may have changed since they were asked.
     """
 
     def __init__(
         self,
         reqs: Mapping[str, VllmReq],
         answers: Answers,
-        looked_at: Callable[[VllmReq, VllmReq], None] = lambda *_: None,
+        looked_at: Callable[[VllmReq, VllmReq], None],
     ) -> None:
         """looked_at: told whom a look at the front finds, and whom vLLM's own order has there."""
         self._reqs = reqs
@@ -32,8 +34,26 @@ class PolicyQueue(RequestQueue):
         self._looked_at = looked_at
         self._sorted: list[tuple[Key, int, Request]] = []
         self._own: Request | None = None
-        self._front = 0
-        self._back = 0
+        self._front = self._back = 0
+        self.stale = False
+        self._version = answers.policy.version
+        self._resort_at = math.inf
+        self._ages = answers.overrides("changes_at")
+
+    def joined(self) -> None:
+        """A round waits since now: when time alone changes a key is to be asked again."""
+        self.stale = self.stale or self._ages
+
+    def renew(self, now: float) -> None:
+        """Before a step: in order, where that may be another one than the last step had."""
+        if self.is_stale(now):
+            self.resort()
+            self.stale, self._version = False, self._answers.policy.version
+            self._resort_at = self._answers.changes_at()
+
+    def is_stale(self, now: float) -> bool:
+        changed = self.stale or self._answers.policy.version != self._version
+        return changed or now >= self._resort_at
 
     def _insert(self, request: Request, position: int) -> None:
         req = self._reqs[request.request_id]
@@ -93,7 +113,7 @@ class PolicyQueue(RequestQueue):
 
     def _resort_looking(self) -> None:
         reqs = [self._reqs[request.request_id] for _, _, request in self._sorted]
-        keys = self._answers.keys("waiting_key", reqs)
+        keys = self._answers.keys(Policy.waiting_key, reqs)
         self._put([(k, p, r) for k, (_, p, r) in zip(keys, self._sorted, strict=True)])
 
     def _put(self, entries: list[tuple[Key, int, Request]]) -> None:

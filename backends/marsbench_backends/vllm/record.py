@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from marsbench_backends.signals import Signal
 from marsbench_backends.vllm.rounds import RoundInfo
@@ -25,10 +25,12 @@ FLUSH_EVERY = 64
 
 
 class DecisionRecorder:
-    """Appends to a file; what it has not flushed is lost with the process."""
+    """Writes to a file, or nowhere; what it has not flushed is lost with the process."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="utf-8")
+    def __init__(self, path: str | None) -> None:
+        self._file: TextIO | None = None
+        if path is not None:
+            self._file = Path(path).open("w", encoding="utf-8")
         self._lines = 0
         self._scheduled = 0
         self._computed = 0
@@ -48,6 +50,8 @@ class DecisionRecorder:
 
     def scheduled(self, at: float, output: Any, free_blocks: int) -> None:
         """A step was put together; `output` is vLLM's SchedulerOutput."""
+        if self._file is None:
+            return
         cached = output.scheduled_cached_reqs
         started = {new.req_id: new.num_computed_tokens for new in output.scheduled_new_reqs}
         computed = zip(cached.req_ids, cached.num_computed_tokens, strict=True)
@@ -73,9 +77,12 @@ class DecisionRecorder:
 
     def close(self) -> None:
         """Write what is left."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def _write(self, event: str, at: float, **facts: object) -> None:
+        if self._file is None:
+            return
         self._file.write(json.dumps({"event": event, "at": at, **facts}) + "\n")
         self._lines += 1
         if self._lines % FLUSH_EVERY == 0:

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from vllm.logger import init_logger
@@ -57,8 +56,7 @@ class ServerMixin(PolicyMixin):
         super().__init__(vllm_config, *args, clock=self._standing, **kwargs)
         self.answers.sayer.told = WarnOnce(logger.warning)
         self.sessions = SessionTable(float(config.get("idle_s", IDLE_S)))
-        path = config.get("record")
-        self._recorder = None if path is None else DecisionRecorder(Path(path))
+        self._recorder = DecisionRecorder(config.get("record"))
         self._begun: list[Signal] = []  # tool calls that begin with the end of this step
 
     def add_request(self, request: Request) -> None:
@@ -75,26 +73,20 @@ class ServerMixin(PolicyMixin):
         info, ended = self.sessions.submitted(*facts)
         self._tell_all(ended)
         params.extra_args = {**sent, **info.to_extra_args()}
-        if self._recorder is not None:
-            tokens = (request.num_prompt_tokens, params.max_tokens)
-            self._recorder.submitted(now, request.request_id, info, *tokens)
+        tokens = (request.num_prompt_tokens, params.max_tokens)
+        self._recorder.submitted(now, request.request_id, info, *tokens)
 
     def schedule(self, throttle_prefills: bool = False) -> Any:
         now = self._standing.read()
         for info in self.sessions.abandoned(now):
             self.end_session(info)
-            if self._recorder is not None:
-                self._recorder.abandoned(now, info)
+            self._recorder.abandoned(now, info)
         output = super().schedule(throttle_prefills)
-        if self._recorder is not None:
-            free = self.kv_cache_manager.block_pool.get_num_free_blocks()
-            self._recorder.scheduled(now, output, free)
+        self._recorder.scheduled(now, output, self.view.free_blocks)
         return output
 
     def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
-        now = self._standing.read()
-        if self._recorder is not None:
-            self._recorder.computed(now)
+        self._recorder.computed(self._standing.read())
         outputs = super().update_from_output(scheduler_output, model_runner_output)
         self._tell_all(self._begun)
         return outputs
@@ -103,7 +95,7 @@ class ServerMixin(PolicyMixin):
         now = self._standing.read()
         ended = super().finish_requests(*args, **kwargs)
         self._begun.clear()  # who ends a request from outside takes it for the session's end
-        if self._recorder is not None and ended:
+        if ended:
             self._recorder.aborted(now, [request.request_id for request in ended])
         return ended
 
@@ -119,11 +111,9 @@ class ServerMixin(PolicyMixin):
         """Tell the policy of tool calls, and write that down."""
         for signal in signals:
             self.tell(signal)
-            if self._recorder is not None:
-                self._recorder.told(signal)
+            self._recorder.told(signal)
         signals.clear()
 
     def shutdown(self) -> None:
         super().shutdown()
-        if self._recorder is not None:
-            self._recorder.close()
+        self._recorder.close()

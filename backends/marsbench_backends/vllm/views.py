@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Protocol
 
 from vllm.v1.request import Request, RequestStatus
@@ -48,119 +50,98 @@ class PrefixCache:
         return int(manager.coordinator.find_longest_cache_hit(request.block_hashes, longest)[1])
 
 
+@dataclass(slots=True)
 class VllmReq:
-    """A vLLM request as a policy sees it."""
+    """A vLLM request as a policy sees it.
 
-    __slots__ = (
-        *("_cache", "_request", "info", "marks", "num_found_tokens"),
-        *("position", "session_id", "started", "submitted_at"),
-    )
+    num_found_tokens: computed already when it last began to run; None before that is told.
+    """
 
-    def __init__(self, request: Request, cache: PrefixCache, now: float) -> None:
-        self._request = request
-        self._cache = cache
-        self.info = RoundInfo.of(request)
+    request: Request
+    cache: PrefixCache
+    submitted_at: float
+    info: RoundInfo = field(init=False)
+    session_id: str = field(init=False)
+    position: int = 0
+    started: bool = False
+    num_found_tokens: int | None = None
+    marks: Marks = field(default_factory=Marks)
+
+    request_id = property(attrgetter("request.request_id"))
+    round = property(attrgetter("info.round"))
+    num_prompt_tokens = property(attrgetter("request.num_prompt_tokens"))
+    num_tokens = property(attrgetter("request.num_tokens"))
+    num_computed_tokens = property(attrgetter("request.num_computed_tokens"))
+    num_preemptions = property(attrgetter("request.num_preemptions"))
+
+    def __post_init__(self) -> None:
+        self.info = RoundInfo.of(self.request)
         self.session_id = self.info.session_id
-        self.submitted_at = now
-        self.position = 0
-        self.started = False
-        self.num_found_tokens: int | None = None  # as it last began to run
-        self.marks = Marks()
-
-    @property
-    def request_id(self) -> str:
-        return self._request.request_id
-
-    @property
-    def round(self) -> int:
-        return self.info.round
-
-    @property
-    def num_prompt_tokens(self) -> int:
-        return self._request.num_prompt_tokens
-
-    @property
-    def num_tokens(self) -> int:
-        return self._request.num_tokens
-
-    @property
-    def num_computed_tokens(self) -> int:
-        return self._request.num_computed_tokens
 
     @property
     def cached_tokens(self) -> int:
-        if self._request.status != RequestStatus.RUNNING:
-            return self._cache.num_cached_tokens(self._request)
+        if self.request.status != RequestStatus.RUNNING:
+            return self.cache.num_cached_tokens(self.request)
         # Within the step that starts it nothing has been computed yet.
         found = self.num_found_tokens
-        return self._request.num_computed_tokens if found is None else found
+        return self.request.num_computed_tokens if found is None else found
 
     @property
     def num_blocks(self) -> int:
-        return len(self._cache.req_blocks.get(self._request.request_id, ()))
-
-    @property
-    def num_preemptions(self) -> int:
-        return self._request.num_preemptions
+        return len(self.cache.req_blocks.get(self.request.request_id, ()))
 
     @property
     def decoding(self) -> bool:
-        return self._request.num_output_tokens > 0 and not self._request.is_prefill_chunk
+        return self.request.num_output_tokens > 0 and not self.request.is_prefill_chunk
 
 
+@dataclass
 class EngineView:
     """The scheduler as a policy sees it; `now` is the one clock that the adapter reads."""
 
-    def __init__(
-        self,
-        engine: SchedulerLists,
-        pool: Any,
-        sizes: tuple[int, int],
-        reqs: Mapping[str, VllmReq],
-        clock: Callable[[], float],
-        cost: EngineCost,
-        host: HostConnector | None,
-    ) -> None:
-        """sizes: tokens of a block, and those that a step may compute."""
-        self._engine = engine
-        self._pool = pool
-        self._reqs = reqs
-        self._clock = clock
-        self._cost = cost
-        self._host = host
-        self.block_size, self.token_budget = sizes
-        self.num_blocks = pool.num_gpu_blocks - 1  # vLLM keeps one null block
-        self.paused: dict[str, Paused] = {}
+    engine: SchedulerLists
+    pool: Any
+    block_size: int
+    token_budget: int
+    reqs: Mapping[str, VllmReq]
+    clock: Callable[[], float]
+    cost: EngineCost
+    host: HostConnector | None
+    paused: dict[str, Paused] = field(default_factory=dict)
+
+    @property
+    def num_blocks(self) -> int:
+        return int(self.pool.num_gpu_blocks) - 1  # vLLM keeps one null block
 
     @property
     def now(self) -> float:
-        return self._clock()
+        return self.clock()
 
     @property
     def free_blocks(self) -> int:
-        return int(self._pool.get_num_free_blocks())
+        return int(self.pool.get_num_free_blocks())
 
     @property
     def running(self) -> Sequence[Req]:
         # A request that has just ended is in vLLM's list until all outputs of the step are read.
-        reqs = self._reqs
-        running = (r.request_id for r in self._engine.running)
+        reqs = self.reqs
+        running = (r.request_id for r in self.engine.running)
         return [reqs[i] for i in running if i in reqs]
 
     @property
     def waiting(self) -> Sequence[Req]:
-        return [self._reqs[r.request_id] for r in self._engine.waiting]
+        return [self.reqs[r.request_id] for r in self.engine.waiting]
 
     def prefill_s(self, num_tokens: int, prefix_tokens: int = 0) -> float:
-        return self._cost.prefill_s(num_tokens, prefix_tokens)
+        return self.cost.prefill_s(num_tokens, prefix_tokens)
 
     def swap_s(self, num_tokens: int) -> float:
-        return self._cost.swap_s(num_tokens)
+        return self.cost.swap_s(num_tokens)
 
     @property
     def host_free_blocks(self) -> int:
-        return 0 if self._host is None else self._host.memory.free_blocks
+        return 0 if self.host is None else self.host.memory.free_blocks
 
     @property
     def link_free_at(self) -> float:
-        return math.inf if self._host is None else self._host.out.free_at
+        return math.inf if self.host is None else self.host.out.free_at
