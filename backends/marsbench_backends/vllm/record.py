@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from marsbench_backends.signals import Signal
 from marsbench_backends.vllm.rounds import RoundInfo
@@ -27,10 +27,8 @@ FLUSH_EVERY = 64
 class DecisionRecorder:
     """Writes to a file, or nowhere; what it has not flushed is lost with the process."""
 
-    def __init__(self, path: str | None) -> None:
-        self._file: TextIO | None = None
-        if path is not None:
-            self._file = Path(path).open("w", encoding="utf-8")
+    def __init__(self, path: Path | None) -> None:
+        self._file = None if path is None else path.open("w", encoding="utf-8")
         self._lines = 0
         self._scheduled = 0
         self._computed = 0

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from vllm.logger import init_logger
@@ -56,7 +57,8 @@ class ServerMixin(PolicyMixin):
         super().__init__(vllm_config, *args, clock=self._standing, **kwargs)
         self.answers.sayer.told = WarnOnce(logger.warning)
         self.sessions = SessionTable(float(config.get("idle_s", IDLE_S)))
-        self._recorder = DecisionRecorder(config.get("record"))
+        path = config.get("record")
+        self._recorder = DecisionRecorder(None if path is None else Path(path))
         self._begun: list[Signal] = []  # tool calls that begin with the end of this step
 
     def add_request(self, request: Request) -> None:
