@@ -46,6 +46,15 @@ class BuiltBackend:
     policy: Policy
     admission: Admission
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """Every parameter with its value, the policy's first; one name counts once."""
+        found: dict[str, Any] = {}
+        for one in (self.policy, self.admission):
+            for parameter in parameters_of(type(one)):
+                found.setdefault(parameter.name, getattr(one, parameter.name))
+        return found
+
 
 @dataclass(frozen=True)
 class Backend:

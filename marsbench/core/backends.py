@@ -28,13 +28,7 @@ class Choice:
     @classmethod
     def of(cls, backend: Backend, settings: Mapping[str, object]) -> Choice:
         """The backend with these settings. Raises BackendError for one that is not one."""
-        built = backend.build(settings)
-        policy, admission = built.policy, built.admission
-        params = {
-            p.name: getattr(policy if hasattr(policy, p.name) else admission, p.name)
-            for p in backend.parameters
-        }
-        return cls(backend, settings, params)
+        return cls(backend, settings, backend.build(settings).params)
 
     @property
     def name(self) -> str:

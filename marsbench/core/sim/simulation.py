@@ -119,7 +119,11 @@ class Simulation:
         self._watchdog = Watchdog()
         tools = Tools(self._clock, ToolHost(config.tool_cores, config.tool_workers))
         self._tools = tools
-        self.sessions = Sessions(self._clock, tools, self._admission(), self, emit)
+        backend = self._backend
+        admission = (
+            Admission() if backend is None else watched(backend.admission, backend.name, refuse)
+        )
+        self.sessions = Sessions(self._clock, tools, admission, self, emit)
 
     def _make_scheduler(self) -> Any:
         config, backend = self.config, self._backend
@@ -138,12 +142,6 @@ class Simulation:
         scheduler.answers.thorough = config.check
         scheduler.holds.changed = self._hold_changed
         return scheduler
-
-    def _admission(self) -> Admission:
-        """The controller, its answers looked at; everyone enters where no backend plays."""
-        if self._backend is None:
-            return Admission()
-        return watched(self._backend.admission, self._backend.name, refuse)
 
     @property
     def now(self) -> float:
