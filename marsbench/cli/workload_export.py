@@ -22,7 +22,7 @@ def export(
     """
     from marsbench.core.workload.files import read_workload, write_lines
     from marsbench.formats.hf import write_hf
-    from marsbench.formats.mooncake_ours import mooncake_lines
+    from marsbench.formats.mooncake_export import mooncake_lines
 
     workload = read_workload(file)
     if to == "hf":

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.workload.files import Workload
+from marsbench.formats.fallback import Fallback
 from marsbench.formats.mooncake import import_mooncake
-from marsbench.formats.mooncake_ours import mooncake_lines
-from marsbench.formats.sharing import Shared, share
-from marsbench.formats.stated import Stated
+from marsbench.formats.mooncake_export import mooncake_lines
+from marsbench.formats.prefix_groups import SharedPrefix, share
 from workload.builders import session, workload
 from workload.trajectories import NOTHING, jsonl
 
@@ -29,8 +29,10 @@ def row(prompt: int, output: int, hashes: list[int] | None = None, **fields: Any
     return {"input_length": prompt, "output_length": output, **hashed, **fields}
 
 
-def imported(folder: Path, *rows: dict[str, Any] | str, stated: Stated = NOTHING) -> list[Session]:
-    result = import_mooncake([jsonl(folder / "trace.jsonl", *rows)], stated)
+def imported(
+    folder: Path, *rows: dict[str, Any] | str, fallback: Fallback = NOTHING
+) -> list[Session]:
+    result = import_mooncake([jsonl(folder / "trace.jsonl", *rows)], fallback)
     assert result.problems == ()
     return list(result.sessions)
 
@@ -96,7 +98,7 @@ def test_time_stamps_of_later_rows_say_no_pause(tmp_path: Path) -> None:
     rows[1] |= {"input_length": 700}
     (problem,) = import_mooncake([jsonl(tmp_path / "t.jsonl", *rows)], NOTHING).problems
     assert "no delay has no recorded tool time, give --tool-time" in problem
-    (one,) = imported(tmp_path, *rows, stated=Stated(tool_s=4.0))
+    (one,) = imported(tmp_path, *rows, fallback=Fallback(tool_s=4.0))
     assert one.rounds[0].tools == (ToolCall("wait", "wait", floor_s=4.0),)
 
 
@@ -199,7 +201,13 @@ def test_sharing_is_never_overstated(prompts: list[list[int]]) -> None:
 def test_sharing_follows_a_chain_to_its_end() -> None:
     # Three turns of one conversation, and another one that only begins alike.
     found = share([[1], [1, 2, 3], [1, 2, 3, 4, 5], [1, 9], [7]])
-    assert found == [Shared(0, 1), Shared(0, 3), Shared(0, 3), Shared(0, 1), Shared(None, 0)]
+    assert found == [
+        SharedPrefix(0, 1),
+        SharedPrefix(0, 3),
+        SharedPrefix(0, 3),
+        SharedPrefix(0, 1),
+        SharedPrefix(None, 0),
+    ]
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the recorded traces are not beside the repository")
