@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from marsbench.core.workload.files import Header, Workload, header_json
-from marsbench.core.workload.records import SessionRecord, session_json
+from marsbench.core.workload.records import SessionJson, session_json
 from marsbench.formats.links import LinkedSession, linked_sources
 from marsbench.formats.reading import SessionSource, json_of, record_of
 
@@ -19,7 +19,7 @@ MARK = "marsbench_session"
 """The column that tells our own table: 1 in every row."""
 
 
-class _Row(SessionRecord[str]):
+class _Row(SessionJson[str]):
     workload: str | None = None
 
 

@@ -19,11 +19,7 @@ from marsbench.errors import UsageError
 from marsbench.formats.calls import session_of_calls
 from marsbench.formats.dataset_rows import MARK, read_rows_of_ours, rows_of, without_nulls
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.messages import (
-    messages_of,
-    system_text,
-    turns_of,
-)
+from marsbench.formats.messages import messages_of, system_text, turns_of
 from marsbench.formats.miniswe import miniswe_session
 from marsbench.formats.openhands_v0 import v0_session
 from marsbench.formats.reading import (

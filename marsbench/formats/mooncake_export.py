@@ -15,18 +15,17 @@ from pydantic import Field
 
 from marsbench.core.session import Prompt, Session
 from marsbench.core.workload.files import Header, Workload, header_json
-from marsbench.core.workload.records import CutRecord, SessionRecord, ToolRecord, session_json
+from marsbench.core.workload.records import CutJson, SessionJson, ToolJson, session_json
 from marsbench.formats.links import LinkedSession, linked_sources
 from marsbench.formats.mooncake_rows import BLOCK, EXTRA, Placed
 from marsbench.formats.reading import ReadError, Record, SessionSource, record_of
-from marsbench.show.workload_check import alone_s
 
 
 class _Extra(Record):
     """What a row says beyond the format; `session` and `workload` on a first row alone."""
 
-    cut: CutRecord | None = None
-    tools: list[ToolRecord[str]] = Field(default_factory=list)
+    cut: CutJson | None = None
+    tools: list[ToolJson[str]] = Field(default_factory=list)
     session: dict[str, Any] | None = None
     workload: Header | None = None
 
@@ -82,7 +81,7 @@ def _waits(session: Session, number: int) -> dict[str, Any]:
     calls = session.rounds[number].tools
     children = [call.child for call in calls if call.child]
     tools = [(i, call) for i, call in enumerate(calls) if call.child is None]
-    wait_s = 0.0 if children else max((alone_s(call) for _, call in tools), default=0.0)
+    wait_s = 0.0 if children else max((call.alone_s for _, call in tools), default=0.0)
     last = [_request(child, len(child.rounds) - 1) for child in children]
     return {
         "wait_for": [_request(session, number), *last],
@@ -93,7 +92,7 @@ def _waits(session: Session, number: int) -> dict[str, Any]:
                 "tool_call_id": f"{_request(session, number)}.{i}",
                 "tool_class": call.name,
                 "status": "succeeded",
-                "duration_ms": alone_s(call) * 1000,
+                "duration_ms": call.alone_s * 1000,
             }
             for i, call in tools
         ],
@@ -128,10 +127,12 @@ def _hashed(session: Session, numbers: dict[_Key, int]) -> Iterator[tuple[Prompt
     for prompt in session.prompts():
         segments = _segments(session, prompt)
         del ids[_common(before, segments) // BLOCK :]
-        for begin in range(len(ids) * BLOCK, prompt.num_tokens, BLOCK):
+        start = len(ids) * BLOCK
+        new = [segment for segment in segments if segment[2] > start]
+        for begin in range(start, prompt.num_tokens, BLOCK):
             end = min(begin + BLOCK, prompt.num_tokens)
-            parts = ((w, max(b, begin), min(e, end)) for w, b, e in segments)
-            key = (ids[-1] if ids else -1, *(part for part in parts if part[1] < part[2]))
+            parts = [(w, max(b, begin), min(e, end)) for w, b, e in new if b < end and begin < e]
+            key = (ids[-1] if ids else -1, *parts)
             ids.append(numbers.setdefault(key, len(numbers)))
         before = segments
         yield prompt, [*ids]
@@ -187,7 +188,7 @@ def _linked(name: str, rows: Sequence[tuple[Placed, _Extra]]) -> LinkedSession:
     return LinkedSession(name, rows[0][0].place, children, session)
 
 
-def _record(name: str, rows: Sequence[tuple[Placed, _Extra]]) -> SessionRecord[str]:
+def _record(name: str, rows: Sequence[tuple[Placed, _Extra]]) -> SessionJson[str]:
     rounds, context = [], 0
     for placed, extra in rows:
         prompt, output = placed.row.prompt, placed.row.recorded_output
@@ -198,4 +199,4 @@ def _record(name: str, rows: Sequence[tuple[Placed, _Extra]]) -> SessionRecord[s
     session = rows[0][1].session
     if session is None:
         raise ReadError(f"{EXTRA}.session: is missing on the first row of session {name!r}")
-    return record_of(SessionRecord[str], {**session, "id": name, "rounds": rounds})
+    return record_of(SessionJson[str], {**session, "id": name, "rounds": rounds})

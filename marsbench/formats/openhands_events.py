@@ -28,7 +28,7 @@ class TokenUsage(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class AgentEvent:
     """What a version says of an event.
 
     of: how a problem names it. text: what a model reads of it, where no usage tells its length.
@@ -49,7 +49,7 @@ class Event:
 
 def session_of_events(
     name: str,
-    events: Sequence[Event],
+    events: Sequence[AgentEvent],
     usages: Iterable[TokenUsage],
     prefix: str,
     fallback: Fallback,
@@ -69,7 +69,7 @@ def session_of_events(
 
 
 def _calls(
-    events: Sequence[Event], usages: dict[str, TokenUsage], fallback: Fallback
+    events: Sequence[AgentEvent], usages: dict[str, TokenUsage], fallback: Fallback
 ) -> list[RecordedCall]:
     places: dict[str, list[int]] = {}
     for place, event in enumerate(events):
@@ -98,7 +98,7 @@ def _calls(
 
 
 def _pause(
-    events: Sequence[Event], own: Sequence[int], until: int, fallback: Fallback
+    events: Sequence[AgentEvent], own: Sequence[int], until: int, fallback: Fallback
 ) -> tuple[ToolCall, ...]:
     """The tool calls of one response, or the user's pause before the next."""
     asked_at = events[own[0]].at
@@ -109,7 +109,7 @@ def _pause(
     return (_waited(USER, asked_at, said[-1]),) if said else ()
 
 
-def _tool(event: Event, asked_at: datetime, fallback: Fallback) -> ToolCall:
+def _tool(event: AgentEvent, asked_at: datetime, fallback: Fallback) -> ToolCall:
     """From the response to the answer, or as long as stated where there is none."""
     name = event.tool or ""
     if event.answered_at is None:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.openhands_events import Event, TokenUsage, session_of_events
+from marsbench.formats.openhands_events import AgentEvent, TokenUsage, session_of_events
 from marsbench.formats.reading import Reading, Record, record_of
 
 _READ = ("content", "thought", "command", "code", "path", "final_thought")
@@ -89,10 +89,10 @@ def v0_session(record: Any, fallback: Fallback) -> Reading:
     return session_of_events(row.instance_id, events, metrics.token_usages, prefix, fallback, timed)
 
 
-def _events(history: Sequence[_Entry], order: Sequence[str]) -> list[Event]:
+def _events(history: Sequence[_Entry], order: Sequence[str]) -> list[AgentEvent]:
     responses = _responses(history, order)
     return [
-        Event(
+        AgentEvent(
             of=f"action {entry.id}",
             at=entry.timestamp,
             source=entry.source,

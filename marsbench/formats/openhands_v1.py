@@ -15,15 +15,8 @@ from pydantic import Field
 
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.messages import text_of_message
-from marsbench.formats.openhands_events import Event, TokenUsage, session_of_events
-from marsbench.formats.reading import (
-    ReadError,
-    Reading,
-    Record,
-    json_of,
-    record_of,
-    text_of,
-)
+from marsbench.formats.openhands_events import AgentEvent, TokenUsage, session_of_events
+from marsbench.formats.reading import ReadError, Reading, Record, json_of, record_of, text_of
 
 STATE = "base_state.json"
 ANSWERS = ("ObservationEvent", "UserRejectObservation", "AgentErrorEvent")
@@ -115,9 +108,9 @@ def _number(file: Path) -> tuple[int, str]:
     return (int(number) if number.isdigit() else 0, file.name)
 
 
-def _event(record: _Event, answers: Sequence[_Event]) -> Event:
+def _event(record: _Event, answers: Sequence[_Event]) -> AgentEvent:
     called = record.kind == "ActionEvent"
-    return Event(
+    return AgentEvent(
         of=f"event {record.id}",
         at=record.timestamp,
         source=record.source,

@@ -16,13 +16,7 @@ from pydantic import Field
 from marsbench.core.session import ToolCall
 from marsbench.formats.calls import RecordedCall, session_of_calls
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.messages import (
-    Message,
-    messages_of,
-    system_text,
-    text_of_message,
-    turns_of,
-)
+from marsbench.formats.messages import Message, messages_of, system_text, text_of_message, turns_of
 from marsbench.formats.reading import (
     ImportResult,
     ReadError,

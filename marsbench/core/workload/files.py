@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from marsbench.core.session import Session
-from marsbench.core.workload.records import NestedSession, nested_json
+from marsbench.core.workload.records import NestedJson, nested_json
 from marsbench.errors import UsageError
 from marsbench.outputs import check_writable, save
 from marsbench.problems import first_problem
@@ -176,7 +176,7 @@ def _sessions(path: Path, lines: list[str]) -> Iterator[Session]:
 def _session(path: Path, number: int, line: str) -> Session:
     record = _parsed(path, number, line)
     try:
-        return NestedSession.model_validate(record, strict=True, extra="forbid").session()
+        return NestedJson.model_validate(record, strict=True, extra="forbid").session()
     except ValidationError as error:
         raise UsageError(f"{path}:{number}: {first_problem(error)}") from error
     except ValueError as error:

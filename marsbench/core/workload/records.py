@@ -45,9 +45,8 @@ def _tool_json(call: ToolCall, child: Callable[[Session], Any]) -> dict[str, Any
 def nested_json(session: Session) -> dict[str, Any]:
     """As a file has it: a sub-agent inside its call, and no field of what is not there."""
     record = session_json(session, nested_json)
-    for rnd in record["rounds"]:
-        rnd["tools"] = [_present(call) for call in rnd["tools"]]
-    return {**record, "rounds": [_present(rnd) for rnd in record["rounds"]]}
+    rounds = ({**rnd, "tools": [_present(t) for t in rnd["tools"]]} for rnd in record["rounds"])
+    return {**record, "rounds": [_present(rnd) for rnd in rounds]}
 
 
 def _present(record: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +65,7 @@ Child = TypeVar("Child")
 """What stands in a call for its sub-agent: its record, or its id where it stands elsewhere."""
 
 
-class CutRecord(BaseModel):
+class CutJson(BaseModel):
     """A cut of `session_json`."""
 
     to_tokens: _Count
@@ -76,7 +75,7 @@ class CutRecord(BaseModel):
         return Cut(self.to_tokens, self.kept_tokens)
 
 
-class ToolRecord(BaseModel, Generic[Child]):
+class ToolJson(BaseModel, Generic[Child]):
     """A tool call of `session_json`."""
 
     name: str
@@ -90,13 +89,13 @@ class ToolRecord(BaseModel, Generic[Child]):
         return ToolCall(self.name, self.kind, self.cpu_s, self.floor_s, child)
 
 
-class RoundRecord(BaseModel, Generic[Child]):
+class RoundJson(BaseModel, Generic[Child]):
     """A round of `session_json`."""
 
     append_tokens: _Count
     output_tokens: Annotated[int, Field(ge=1)]
-    cut: CutRecord | None = None
-    tools: list[ToolRecord[Child]] = Field(default_factory=list)
+    cut: CutJson | None = None
+    tools: list[ToolJson[Child]] = Field(default_factory=list)
 
     def value(self, session: Callable[[Child], Session]) -> Round:
         cut = None if self.cut is None else self.cut.value()
@@ -104,7 +103,7 @@ class RoundRecord(BaseModel, Generic[Child]):
         return Round(self.append_tokens, self.output_tokens, tools, cut)
 
 
-class SessionRecord(BaseModel, Generic[Child]):
+class SessionJson(BaseModel, Generic[Child]):
     """What `session_json` gives."""
 
     id: str
@@ -112,7 +111,7 @@ class SessionRecord(BaseModel, Generic[Child]):
     tenant: str = "default"
     prefix_group: str | None = None
     prefix_tokens: _Count = 0
-    rounds: list[RoundRecord[Child]]
+    rounds: list[RoundJson[Child]]
 
     def value(self, session: Callable[[Child], Session]) -> Session:
         """`session` gives the sub-agent. Raises ValueError for a session that cannot be."""
@@ -121,8 +120,8 @@ class SessionRecord(BaseModel, Generic[Child]):
         return Session(self.id, rounds, self.arrival_s, self.tenant, group, prefix)
 
 
-class NestedSession(SessionRecord["NestedSession"]):
+class NestedJson(SessionJson["NestedJson"]):
     """What `nested_json` gives."""
 
     def session(self) -> Session:
-        return self.value(NestedSession.session)
+        return self.value(NestedJson.session)
