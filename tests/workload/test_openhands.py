@@ -175,6 +175,11 @@ def test_v0_rows_that_are_none_are_named_by_line(tmp_path: Path) -> None:
     assert len(result.sessions) == 1
 
 
+def test_v0_a_history_that_failed_before_the_model_was_asked_says_so(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "o.jsonl", v0_row(HISTORY[:2], {}))
+    assert import_openhands([path], NOTHING).problems == (f"{path}:1: holds no call of a model",)
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="the recorded traces are not beside the repository")
 def test_the_real_histories_come_in_as_recorded() -> None:
     result = import_openhands(sorted(REAL.glob("*.gz")), NOTHING)
