@@ -71,9 +71,6 @@ class CutJson(BaseModel):
     to_tokens: _Count
     kept_tokens: _Count = 0
 
-    def value(self) -> Cut:
-        return Cut(self.to_tokens, self.kept_tokens)
-
 
 class ToolJson(BaseModel, Generic[Child]):
     """A tool call of `session_json`."""
@@ -98,7 +95,7 @@ class RoundJson(BaseModel, Generic[Child]):
     tools: list[ToolJson[Child]] = Field(default_factory=list)
 
     def value(self, session: Callable[[Child], Session]) -> Round:
-        cut = None if self.cut is None else self.cut.value()
+        cut = None if self.cut is None else Cut(self.cut.to_tokens, self.cut.kept_tokens)
         tools = tuple(tool.value(session) for tool in self.tools)
         return Round(self.append_tokens, self.output_tokens, tools, cut)
 
