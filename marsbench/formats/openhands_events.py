@@ -19,7 +19,7 @@ from marsbench.formats.fallback import Fallback
 from marsbench.formats.reading import ReadError, Reading, Record
 
 
-class TokenUsage(Record):
+class ResponseUsage(Record):
     """What one response of a model took."""
 
     response_id: str
@@ -50,7 +50,7 @@ class AgentEvent:
 def session_of_events(
     name: str,
     events: Sequence[AgentEvent],
-    usages: Iterable[TokenUsage],
+    usages: Iterable[ResponseUsage],
     prefix: str,
     fallback: Fallback,
     timed: Iterable[str] = (),
@@ -69,7 +69,7 @@ def session_of_events(
 
 
 def _calls(
-    events: Sequence[AgentEvent], usages: dict[str, TokenUsage], fallback: Fallback
+    events: Sequence[AgentEvent], usages: dict[str, ResponseUsage], fallback: Fallback
 ) -> list[RecordedCall]:
     places: dict[str, list[int]] = {}
     for place, event in enumerate(events):

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.openhands_events import AgentEvent, TokenUsage, session_of_events
+from marsbench.formats.openhands_events import AgentEvent, ResponseUsage, session_of_events
 from marsbench.formats.reading import Reading, Record, record_of
 
 _READ = ("content", "thought", "command", "code", "path", "final_thought")
@@ -69,7 +69,7 @@ class _Latency(Record):
 
 
 class _Metrics(Record):
-    token_usages: list[TokenUsage] = Field(default_factory=list)
+    token_usages: list[ResponseUsage] = Field(default_factory=list)
     response_latencies: list[_Latency] = Field(default_factory=list)
 
 

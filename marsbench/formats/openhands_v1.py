@@ -15,7 +15,7 @@ from pydantic import Field
 
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.messages import text_of_message
-from marsbench.formats.openhands_events import AgentEvent, TokenUsage, session_of_events
+from marsbench.formats.openhands_events import AgentEvent, ResponseUsage, session_of_events
 from marsbench.formats.reading import ReadError, Reading, Record, json_of, record_of, text_of
 
 STATE = "base_state.json"
@@ -23,7 +23,7 @@ ANSWERS = ("ObservationEvent", "UserRejectObservation", "AgentErrorEvent")
 
 
 class _Metrics(Record):
-    token_usages: list[TokenUsage] = Field(default_factory=list)
+    token_usages: list[ResponseUsage] = Field(default_factory=list)
 
 
 class _Stats(Record):

@@ -26,7 +26,6 @@ EXCEPTIONS: dict[str, set[str]] = {
     "siblings": {"mars_released_admission"},
     "names": {
         "Arrivals",
-        "Call",
         "Clock",
         "Code",
         "Difference",
