@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import gateway, live_client, policies, simulator, tool_host
+from benchmarks import formats, gateway, live_client, policies, simulator, tool_host
 
 
 def main() -> None:
@@ -14,6 +14,8 @@ def main() -> None:
     gateway.main()
     print("\n## The live client\n")
     live_client.report()
+    print("\n## Workloads as others' files\n")
+    formats.report()
     print("\n## The tool host's model beside real processes\n")
     tool_host.main([])
 

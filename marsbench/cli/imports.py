@@ -14,8 +14,8 @@ from marsbench.cli.workload_shared import ArrivalKind, Load, Out, Rate, Seed, me
 if TYPE_CHECKING:
     from marsbench.core.session import Session
     from marsbench.core.workload.files import Workload
+    from marsbench.formats.fallback import Fallback
     from marsbench.formats.reading import ImportResult
-    from marsbench.formats.stated import Stated
 
 import_app = typer.Typer(no_args_is_help=True, help="Turn recordings into a workload.")
 
@@ -247,17 +247,17 @@ def run(
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse what cannot be, before the work and not after. Raises UsageError."""
     from marsbench.core.workload.files import require_writable
-    from marsbench.formats.arriving import schedule_of
+    from marsbench.formats.arrivals import schedule_of
 
     require_writable(given["output"])
     schedule_of(given, _IMPORT_RATE)
 
 
-def _stated(given: Mapping[str, Any]) -> Stated:
-    from marsbench.formats.stated import stated
+def _stated(given: Mapping[str, Any]) -> Fallback:
+    from marsbench.formats.fallback import fallback_of
 
     _check(given)
-    return stated(given.get("tokenizer"), given.get("tool_time"))
+    return fallback_of(given.get("tokenizer"), given.get("tool_time"))
 
 
 def _write(
@@ -270,7 +270,7 @@ def _write(
 ) -> None:
     """Say what was left out, write the rest, and exit with 1 if a file or row was left out."""
     from marsbench.core.workload.files import write_workload
-    from marsbench.formats.arriving import arriving
+    from marsbench.formats.arrivals import workload_of
     from marsbench.show.workload import summary_line
 
     _report(found)
@@ -281,7 +281,7 @@ def _write(
         "left_out": left_out,
         **{k: given[k] for k in ("tokenizer", "tool_time", "max_tokens") if given.get(k)},
     }
-    workload: Workload = arriving(
+    workload: Workload = workload_of(
         kind, sessions, given, about, mean_gpu_s, _IMPORT_RATE, recorded, found.header
     )
     write_workload(workload, given["output"])

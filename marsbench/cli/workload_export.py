@@ -21,12 +21,14 @@ def export(
     What the format cannot hold is kept in fields of ours, which others pass over.
     """
     from marsbench.core.workload.files import read_workload, write_lines
-    from marsbench.formats.hf import write_hf
-    from marsbench.formats.mooncake_ours import mooncake_lines
 
     workload = read_workload(file)
     if to == "hf":
+        from marsbench.formats.hf import write_hf
+
         write_hf(workload, output)
     else:
+        from marsbench.formats.mooncake_export import mooncake_lines
+
         write_lines(mooncake_lines(workload), output)
     typer.echo(f"{output}: {len(workload.sessions):,} sessions of {file} as {to}")

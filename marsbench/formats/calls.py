@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from marsbench.core.session import Round, Session, ToolCall
-from marsbench.core.workload.generate import USER
-from marsbench.formats.history import grown_by_lengths
+from marsbench.formats.fallback import Fallback
+from marsbench.formats.history import Lengths, grown_by_lengths
 from marsbench.formats.reading import ReadError
-from marsbench.formats.stated import Stated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class RecordedCall:
     """One recorded LLM call.
 
     prompt, output: recorded tokens; None where nobody counted them.
@@ -34,13 +32,9 @@ class Call:
     anew: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Lengths:
-    prompt: int
-    output: int
-
-
-def session_of_calls(name: str, calls: Sequence[Call], stated: Stated, prefix: str = "") -> Session:
+def session_of_calls(
+    name: str, calls: Sequence[RecordedCall], fallback: Fallback, prefix: str = ""
+) -> Session:
     """The session of these calls.
 
     prefix: the text that begins every session of this agent (system prompt and tools); without
@@ -49,101 +43,50 @@ def session_of_calls(name: str, calls: Sequence[Call], stated: Stated, prefix: s
     """
     if not calls:
         raise ReadError("holds no call of a model")
-    lengths = _lengths(calls, stated)
-    shared = _shared(prefix, lengths[0].prompt, stated)
+    lengths = _lengths(calls, fallback)
+    shared = 0
+    if prefix and fallback.tokens is not None:
+        shared = min(fallback.tokens(prefix), lengths[0].prompt)
     rounds: list[Round] = []
-    before = None
-    for call, length in zip(calls, lengths, strict=True):
-        cut, append = grown_by_lengths(before, length, _kept(call, stated, shared), shared)
-        rounds.append(Round(append, length.output, call.tools, cut))
-        before = length
-    group = f"{_digest(prefix)}" if shared else None
-    return Session(name, _without_last_tools(rounds), prefix_group=group, prefix_tokens=shared)
+    for call, before, own in zip(calls, (None, *lengths[:-1]), lengths, strict=True):
+        kept = shared if call.anew else _kept(call, fallback)
+        cut, append = grown_by_lengths(before, own, kept, shared)
+        rounds.append(Round(append, own.output, call.tools, cut))
+    # Nothing waits for the last round's tools, and they are never run.
+    rounds[-1] = replace(rounds[-1], tools=())
+    group = "prompt-" + hashlib.sha256(prefix.encode()).hexdigest()[:12] if shared else None
+    return Session(name, tuple(rounds), prefix_group=group, prefix_tokens=shared)
 
 
-def timed_call(
-    name: str, begin: datetime, end: datetime | None, stated: Stated, of: str
-) -> ToolCall:
-    """A tool call between two time stamps, or as long as stated where it has no end.
-
-    Raises ReadError when it has neither, or ended before it began.
-    """
-    seconds = stated.tool_time(of) if end is None else _seconds(begin, end, name)
-    return ToolCall(name, "wait", floor_s=seconds)
-
-
-def user_pause(begin: datetime, said: Sequence[datetime]) -> tuple[ToolCall, ...]:
-    """The user's pause until the last thing said before the next call, if anything was."""
-    if not said:
-        return ()
-    return (ToolCall(USER, "wait", floor_s=_seconds(begin, said[-1], USER)),)
-
-
-def _seconds(begin: datetime, end: datetime, what: str) -> float:
-    try:
-        seconds = (end - begin).total_seconds()
-    except TypeError as error:
-        raise ReadError(f"{what}: only some time stamps have a time zone") from error
-    if seconds < 0:
-        raise ReadError(f"{what}: ended {-seconds:g} s before it was asked for")
-    return seconds
-
-
-def unseen(recorded: Set[str], used: Set[str]) -> tuple[str, ...]:
-    """A note on the responses that were recorded and that no event came of, if any."""
-    lost = len(recorded - used)
-    if not lost:
-        return ()
-    is_left = "is left" if lost == 1 else "are left"
-    return (f"{lost} of {len(recorded)} calls of a model led to no event, and {is_left} out",)
-
-
-def _lengths(calls: Sequence[Call], stated: Stated) -> list[_Lengths]:
-    found: list[_Lengths] = []
+def _lengths(calls: Sequence[RecordedCall], fallback: Fallback) -> list[Lengths]:
+    counted: list[Lengths] = []
     for number, call in enumerate(calls):
         of = f"call {number}"
-        prompt = call.prompt
+        prompt, output = call.prompt, call.output
         if prompt is None:
-            prompt = _kept_before(call, found, stated) + _count(call.appended, stated, of)
-        output = call.output
+            history = _history(call, counted, fallback)
+            prompt = history + _count(call.appended, fallback, of)
         if output is None:
-            output = stated.count(call.generated, of)
+            output = fallback.count(call.generated, of)
         # An empty prompt or answer is an interrupted call; a round has at least one token of each.
-        found.append(_Lengths(max(1, prompt), max(1, output)))
-    return found
+        counted.append(Lengths(max(1, prompt), max(1, output)))
+    return counted
 
 
-def _kept_before(call: Call, found: Sequence[_Lengths], stated: Stated) -> int:
+def _history(call: RecordedCall, before: Sequence[Lengths], fallback: Fallback) -> int:
+    """Tokens that were in the context before anything was appended."""
     if call.anew:
         raise ReadError("a call after a condensation has no recorded token count")
-    if call.kept is not None:
-        return _count(call.kept, stated, "a cut context")
-    return found[-1].prompt + found[-1].output if found else 0
+    kept = _kept(call, fallback)
+    if kept is not None:
+        return kept
+    return before[-1].prompt + before[-1].output if before else 0
 
 
-def _kept(call: Call, stated: Stated, shared: int) -> int | None:
+def _kept(call: RecordedCall, fallback: Fallback) -> int | None:
     """Tokens that a cut kept; None where nobody knows of a cut."""
-    if call.anew:
-        return shared
-    return None if call.kept is None else _count(call.kept, stated, "a cut context")
+    return None if call.kept is None else _count(call.kept, fallback, "a cut context")
 
 
-def _count(texts: Sequence[str], stated: Stated, of: str) -> int:
-    return sum(stated.count(text, of) for text in texts)
-
-
-def _shared(prefix: str, first_prompt: int, stated: Stated) -> int:
-    if not prefix or stated.tokens is None:
-        return 0
-    return min(stated.tokens(prefix), first_prompt)
-
-
-def _digest(prefix: str) -> str:
-    """A name for a text: sessions with the same one share it."""
-    return "prompt-" + hashlib.sha256(prefix.encode()).hexdigest()[:12]
-
-
-def _without_last_tools(rounds: Sequence[Round]) -> tuple[Round, ...]:
-    """Nothing waits for the last round's tools, and they are never run."""
-    last = rounds[-1]
-    return (*rounds[:-1], Round(last.append_tokens, last.output_tokens, (), last.cut))
+def _count(texts: Sequence[str], fallback: Fallback, of: str) -> int:
+    return sum(fallback.count(text, of) for text in texts)

@@ -16,28 +16,23 @@ from typing import Any
 from marsbench.core.session import ToolCall
 from marsbench.core.workload.files import Workload
 from marsbench.errors import UsageError
-from marsbench.formats.calls import Call, session_of_calls
-from marsbench.formats.dataset_rows import MARK, read_rows_of_ours, rows_of
-from marsbench.formats.messages import (
-    messages_of,
-    system_text,
-    text_of_message,
-    turns_of,
-)
+from marsbench.formats.calls import session_of_calls
+from marsbench.formats.dataset_rows import MARK, read_rows_of_ours, rows_of, without_nulls
+from marsbench.formats.fallback import Fallback
+from marsbench.formats.messages import messages_of, system_text, turns_of
 from marsbench.formats.miniswe import miniswe_session
 from marsbench.formats.openhands_v0 import v0_session
 from marsbench.formats.reading import (
     ImportResult,
     ReadError,
     Reading,
-    Source,
+    SessionSource,
     TrackSources,
     gather,
     json_of,
 )
-from marsbench.formats.stated import Stated
 
-Row = Mapping[str, Any]
+TableRow = Mapping[str, Any]
 TOOL = "tool"
 """The name of a call of which a trajectory of messages tells no name."""
 
@@ -46,7 +41,7 @@ _SUFFIXES = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "
 
 def import_hf(
     name: str,
-    stated: Stated,
+    fallback: Fallback,
     split: str,
     most: int | None = None,
     track: TrackSources | None = None,
@@ -66,7 +61,7 @@ def import_hf(
         return replace(gather(sources, track), header=header)
     read = _reader(name, columns)
     sources = [
-        Source(f"{name}:{number}", partial(read, row, f"row-{number}", stated))
+        SessionSource(f"{name}:{number}", partial(read, row, f"row-{number}", fallback))
         for number, row in enumerate(rows)
     ]
     return gather(sources, track)
@@ -128,7 +123,7 @@ def _silent() -> Iterator[None]:
         hub.setLevel(level)
 
 
-Reader = Callable[[Row, str, Stated], Reading]
+Reader = Callable[[TableRow, str, Fallback], Reading]
 
 
 def _reader(name: str, columns: set[str]) -> Reader:
@@ -143,54 +138,40 @@ def _reader(name: str, columns: set[str]) -> Reader:
     )
 
 
-def _openhands(row: Row, _name: str, stated: Stated) -> Reading:
+def _openhands(row: TableRow, _name: str, fallback: Fallback) -> Reading:
     fields = {key: _unpacked(row[key]) for key in ("history", "metrics") if row.get(key)}
-    return v0_session({**row, **fields}, stated)
+    return v0_session({**row, **fields}, fallback)
 
 
-def _miniswe(row: Row, name: str, stated: Stated) -> Reading:
-    return miniswe_session({**row, "messages": _without_nulls(row["messages"])}, name, stated)
+def _miniswe(row: TableRow, name: str, fallback: Fallback) -> Reading:
+    return miniswe_session({**row, "messages": without_nulls(row["messages"])}, name, fallback)
 
 
-def _messages(row: Row, name: str, stated: Stated) -> Reading:
+def _messages(row: TableRow, name: str, fallback: Fallback) -> Reading:
     """Messages alone, as SWE-smith's and Continuum's: neither times nor token counts."""
-    messages = messages_of(_without_nulls(row["messages"]))
-    turns = turns_of(messages)
+    messages = messages_of(without_nulls(row["messages"]))
     calls = [
-        Call(
-            appended=[text_of_message(message) for message in turn.appended],
-            generated=text_of_message(turn.reply),
-            tools=_unnamed(turn.following and turn.reply, number, stated),
-        )
-        for number, turn in enumerate(turns)
+        turn.call(_unnamed(turn.following and turn.reply, number, fallback))
+        for number, turn in enumerate(turns_of(messages))
     ]
     ids = (row.get(key) for key in ("traj_id", "instance_id", "id"))
-    own = next((str(found) for found in ids if found), name)
-    return Reading(session_of_calls(own, calls, stated, system_text(messages)))
+    own = next((str(one) for one in ids if one), name)
+    return Reading(session_of_calls(own, calls, fallback, system_text(messages)))
 
 
-def _unnamed(reply: Any, number: int, stated: Stated) -> tuple[ToolCall, ...]:
+def _unnamed(reply: Any, number: int, fallback: Fallback) -> tuple[ToolCall, ...]:
     """What ran after a reply that something followed: as many calls as it asked for."""
     if not reply:
         return ()
     asked: Sequence[Any] = reply.get("tool_calls") or [{}]
     names = [((call or {}).get("function") or {}).get("name") or TOOL for call in asked]
-    seconds = stated.tool_time(f"call {number}")
+    seconds = fallback.tool_time(f"call {number}")
     return tuple(ToolCall(name, "wait", floor_s=seconds) for name in names)
 
 
 def _unpacked(value: Any) -> Any:
     """Nested columns are often kept as JSON text."""
-    return _without_nulls(json_of(value) if isinstance(value, str) else value)
-
-
-def _without_nulls(value: Any) -> Any:
-    """Arrow gives every row all fields of all rows; those that it did not have are null."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
+    return without_nulls(json_of(value) if isinstance(value, str) else value)
 
 
 _SCHEMAS: tuple[tuple[set[str], Reader], ...] = (

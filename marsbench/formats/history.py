@@ -6,29 +6,22 @@ Either way the prompt is exactly as long as recorded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 from marsbench.core.session import Cut
 
 
-class Lengths(Protocol):
-    """A recorded call: tokens of its prompt and of its output."""
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """A recorded call: tokens of its prompt and output, and hashes of the prompt's blocks."""
 
-    @property
-    def prompt(self) -> int: ...
-    @property
-    def output(self) -> int: ...
-
-
-class Hashed(Lengths, Protocol):
-    """A recorded call whose prompt's blocks are named by hashes."""
-
-    @property
-    def hash_ids(self) -> Sequence[int]: ...
+    prompt: int
+    output: int
+    hash_ids: Sequence[int] = ()
 
 
 def grown_by_hashes(
-    before: Hashed | None, call: Hashed, block: int, needed: int
+    before: Lengths | None, call: Lengths, block: int, needed: int
 ) -> tuple[Cut | None, int]:
     """The cut, if any, and the appended tokens; `needed` shared blocks mean that it went on.
 
@@ -49,10 +42,19 @@ def grown_by_hashes(
 
 def shared_blocks(before: Sequence[int], after: Sequence[int]) -> int:
     """How many leading blocks are the same."""
-    for number, (one, other) in enumerate(zip(before, after, strict=False)):
-        if one != other:
-            return number
-    return min(len(before), len(after))
+    if type(before) is not type(after):  # an array equals no list
+        before, after = list(before), list(after)
+    low, high = 0, min(len(before), len(after))
+    if before[:high] == after[:high]:
+        return high
+    # The first `low` are the same and the first `high` are not: slices compare at C's speed.
+    while high - low > 1:
+        middle = (low + high) // 2
+        if before[low:middle] == after[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def grown_by_lengths(

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from marsbench.core.session import ToolCall
+from marsbench.formats.calls import RecordedCall
 from marsbench.formats.reading import ReadError
 
 Message = Mapping[str, Any]
@@ -22,6 +24,19 @@ class Turn:
     appended: tuple[Message, ...]
     reply: Message
     following: tuple[Message, ...]
+
+    def call(
+        self, tools: tuple[ToolCall, ...], prompt: int | None = None, output: int | None = None
+    ) -> RecordedCall:
+        """With these tools behind it, and the tokens that were recorded."""
+        appended = [text_of_message(message) for message in self.appended]
+        return RecordedCall(
+            prompt=prompt,
+            output=output,
+            appended=appended,
+            generated=text_of_message(self.reply),
+            tools=tools,
+        )
 
 
 def turns_of(messages: Sequence[Message]) -> list[Turn]:

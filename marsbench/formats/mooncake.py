@@ -7,36 +7,36 @@ its sub-agent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.workload.recipe import SUBAGENT
+from marsbench.formats.fallback import Fallback
 from marsbench.formats.history import grown_by_hashes, grown_by_lengths
-from marsbench.formats.mooncake_ours import is_ours, read_ours
-from marsbench.formats.mooncake_rows import BLOCK, Placed, Row, by_session, read_rows
+from marsbench.formats.mooncake_export import is_ours, read_ours
+from marsbench.formats.mooncake_rows import BLOCK, MooncakeRow, Placed, by_session, read_rows
+from marsbench.formats.prefix_groups import SharedPrefix, share
 from marsbench.formats.reading import (
     ImportResult,
     ReadError,
     Reading,
-    Source,
+    SessionSource,
     TrackSources,
     gather,
 )
-from marsbench.formats.sharing import Shared, share
-from marsbench.formats.stated import Stated
 
 WAIT = "wait"
 """The name of a tool call that is all the time between two requests."""
 
 
 def import_mooncake(
-    paths: Sequence[Path], stated: Stated, track: TrackSources | None = None
+    paths: Sequence[Path], fallback: Fallback, track: TrackSources | None = None
 ) -> ImportResult:
     """The sessions of these files; of files that `workload export` wrote, just as they were."""
-    sources: list[Source] = []
+    sources: list[SessionSource] = []
     problems: list[str] = []
     header = None
     for path in paths:
@@ -46,7 +46,7 @@ def import_mooncake(
             if is_ours(rows):
                 found, header = read_ours(rows)
             else:
-                found = _File(by_session(rows, path.name.partition(".")[0]), stated).sources()
+                found = _File(by_session(rows, path.name.partition(".")[0]), fallback).sources()
             sources += found
         except ReadError as error:
             problems.append(f"{path}: {error}")
@@ -60,8 +60,8 @@ class _File:
     """The sessions of one file, and how they hang together."""
 
     rows: Mapping[str, Sequence[Placed]]
-    stated: Stated
-    shared: Mapping[str, Shared] = field(init=False)
+    fallback: Fallback
+    shared: Mapping[str, SharedPrefix] = field(init=False)
     parents: Mapping[str, tuple[str, int]] = field(init=False)
     children: Mapping[tuple[str, int], list[str]] = field(init=False)
 
@@ -74,10 +74,10 @@ class _File:
             children.setdefault(place, []).append(child)
         self.children = children
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[SessionSource]:
         """One for every session that is nobody's sub-agent."""
         return [
-            Source(rows[0].place, partial(self._read, name))
+            SessionSource(rows[0].place, partial(self._read, name))
             for name, rows in self.rows.items()
             if name not in self.parents
         ]
@@ -97,7 +97,7 @@ class _File:
     def _session(self, name: str, arrival_s: float) -> Session:
         rows = [placed.row for placed in self.rows[name]]
         rounds = [
-            Round(append, row.output, self._tools(name, number, rows), cut)
+            Round(append, row.lengths.output, self._tools(name, number, rows), cut)
             for number, (row, (cut, append)) in enumerate(zip(rows, _growth(rows), strict=True))
         ]
         shared = self.shared[name]
@@ -105,7 +105,7 @@ class _File:
         group = None if shared.group is None else f"blocks-{shared.group}"
         return Session(name, tuple(rounds), arrival_s, prefix_group=group, prefix_tokens=prefix)
 
-    def _tools(self, name: str, number: int, rows: Sequence[Row]) -> tuple[ToolCall, ...]:
+    def _tools(self, name: str, number: int, rows: Sequence[MooncakeRow]) -> tuple[ToolCall, ...]:
         """What runs between this round and the next: sub-agents, or the tools of the next row."""
         if number + 1 == len(rows):
             return ()
@@ -114,9 +114,9 @@ class _File:
             ToolCall(SUBAGENT, "agent", child=self._session(child, _wait_s(first.row)))
             for child, first in self._awaited(name, number, following)
         ]
-        return (*agents, *_pause(following, self.stated))
+        return (*agents, *_pause(following, self.fallback))
 
-    def _awaited(self, name: str, number: int, following: Row) -> list[tuple[str, Placed]]:
+    def _awaited(self, name: str, number: int, following: MooncakeRow) -> list[tuple[str, Placed]]:
         """The sub-agents that began after this round and that the next one waits for."""
         waits = set(following.wait_for)
         return [
@@ -167,18 +167,17 @@ def _ids(rows: Sequence[Placed]) -> set[str]:
     return {placed.row.request_id for placed in rows if placed.row.request_id is not None}
 
 
-def _growth(rows: Sequence[Row]) -> list[tuple[Cut | None, int]]:
-    return [_grown(before, row) for before, row in zip((None, *rows[:-1]), rows, strict=True)]
-
-
-def _grown(before: Row | None, row: Row) -> tuple[Cut | None, int]:
+def _growth(rows: Sequence[MooncakeRow]) -> Iterator[tuple[Cut | None, int]]:
     """By the hashes where both rows have them: the last block of a prompt is not full."""
-    if before is not None and before.hash_ids and row.hash_ids:
-        return grown_by_hashes(before, row, BLOCK, needed=before.prompt // BLOCK)
-    return grown_by_lengths(before, row, 0 if row.prefix_reset else None)
+    lengths = [row.lengths for row in rows]
+    for before, own, row in zip((None, *lengths[:-1]), lengths, rows, strict=True):
+        if before is not None and before.hash_ids and own.hash_ids:
+            yield grown_by_hashes(before, own, BLOCK, needed=before.prompt // BLOCK)
+        else:
+            yield grown_by_lengths(before, own, 0 if row.prefix_reset else None)
 
 
-def _pause(following: Row, stated: Stated) -> tuple[ToolCall, ...]:
+def _pause(following: MooncakeRow, fallback: Fallback) -> tuple[ToolCall, ...]:
     """The tool calls before a row, or all of its waiting as one call."""
     delay_s = (following.delay or 0.0) / 1000
     spans = _spans(following)
@@ -186,15 +185,15 @@ def _pause(following: Row, stated: Stated) -> tuple[ToolCall, ...]:
         return tuple(ToolCall(name, "wait", floor_s=delay_s + end_s) for name, end_s in spans)
     seconds = _wait_s(following)
     if not following.wait_for and following.delay is None and following.timestamp is not None:
-        seconds = stated.tool_time("a row with a timestamp and no delay")
+        seconds = fallback.tool_time("a row with a timestamp and no delay")
     return (ToolCall(WAIT, "wait", floor_s=seconds),) if seconds else ()
 
 
-def _wait_s(row: Row) -> float:
+def _wait_s(row: MooncakeRow) -> float:
     return ((row.delay or 0.0) + (row.tool_wait_ms or 0.0)) / 1000
 
 
-def _spans(row: Row) -> list[tuple[str, float]]:
+def _spans(row: MooncakeRow) -> list[tuple[str, float]]:
     """Each tool with the seconds from the first one's start to its own end.
 
     Only where that comes to `tool_wait_ms` in all: else the spans do not tell the wait.

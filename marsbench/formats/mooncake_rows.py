@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 
+from marsbench.formats.history import Lengths
 from marsbench.formats.reading import ReadError, Record, json_of, lines_of, record_of
 
 BLOCK = 512
@@ -20,6 +23,14 @@ EXTRA = "marsbench"
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+def _packed(ids: list[int]) -> Sequence[int]:
+    """Eight bytes a hash and not forty, unless one has more than 64 bits."""
+    for kind in ("q", "Q"):
+        with suppress(OverflowError):
+            return array(kind, ids)
+    return ids
+
+
 class ToolEvent(Record):
     """A tool span that ended before the row's request began."""
 
@@ -29,14 +40,14 @@ class ToolEvent(Record):
     ended_at_unix_ms: float | None = None
 
 
-class Row(Record):
+class MooncakeRow(Record):
     """One request. A row waits for `wait_for`, then `delay` and `tool_wait_ms`."""
 
     prompt: int = Field(ge=0, validation_alias=AliasChoices("input_length", "input_tokens"))
     recorded_output: int = Field(
         ge=0, validation_alias=AliasChoices("output_length", "output_tokens")
     )
-    hash_ids: list[int] = Field(default_factory=list)
+    hash_ids: Annotated[list[int], AfterValidator(_packed)] = Field(default_factory=list)
     timestamp: Milliseconds | None = Field(
         None, validation_alias=AliasChoices("timestamp", "created_time")
     )
@@ -51,9 +62,9 @@ class Row(Record):
     marsbench: dict[str, Any] | None = None
 
     @property
-    def output(self) -> int:
-        """At least 1: a round generates something."""
-        return max(1, self.recorded_output)
+    def lengths(self) -> Lengths:
+        """An output is at least 1: a round generates something."""
+        return Lengths(self.prompt, max(1, self.recorded_output), self.hash_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class Placed:
     """A row and where it is: FILE:LINE."""
 
     place: str
-    row: Row
+    row: MooncakeRow
 
 
 def read_rows(path: Path) -> tuple[list[Placed], list[str]]:
@@ -69,17 +80,20 @@ def read_rows(path: Path) -> tuple[list[Placed], list[str]]:
     rows: list[Placed] = []
     problems: list[str] = []
     try:
-        lines = list(lines_of(path))
+        for place, line in lines_of(path):
+            _read_row(place, line, rows, problems)
     except ReadError as error:
         return [], [f"{path}: {error}"]
-    for place, line in lines:
-        try:
-            value = json_of(line)
-            if not _is_header(value):
-                rows.append(Placed(place, record_of(Row, value)))
-        except ReadError as error:
-            problems.append(f"{place}: {error}")
     return rows, problems
+
+
+def _read_row(place: str, line: str, rows: list[Placed], problems: list[str]) -> None:
+    try:
+        value = json_of(line)
+        if not _is_header(value):
+            rows.append(Placed(place, record_of(MooncakeRow, value)))
+    except ReadError as error:
+        problems.append(f"{place}: {error}")
 
 
 def _is_header(value: Any) -> bool:

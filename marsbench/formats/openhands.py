@@ -10,37 +10,31 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from marsbench.formats.fallback import Fallback
 from marsbench.formats.openhands_v0 import v0_session
 from marsbench.formats.openhands_v1 import STATE, v1_session
 from marsbench.formats.reading import (
     ImportResult,
     ReadError,
-    Reading,
-    Source,
+    SessionSource,
     TrackSources,
     failed,
     gather,
-    json_of,
     line_sources,
 )
-from marsbench.formats.stated import Stated
 
 
 def import_openhands(
-    paths: Sequence[Path], stated: Stated, track: TrackSources | None = None
+    paths: Sequence[Path], fallback: Fallback, track: TrackSources | None = None
 ) -> ImportResult:
     """The sessions of these conversations (or folders of them) and histories."""
-    return gather([source for path in paths for source in _sources(path, stated)], track)
+    return gather([source for path in paths for source in _sources(path, fallback)], track)
 
 
-def _sources(path: Path, stated: Stated) -> list[Source]:
+def _sources(path: Path, fallback: Fallback) -> list[SessionSource]:
     if not path.is_dir():
-        return line_sources([path], partial(_line, stated))
+        return line_sources(path, partial(v0_session, fallback=fallback))
     folders = sorted(state.parent for state in path.rglob(STATE))
     if not folders:
         return [failed(str(path), ReadError(f"holds no conversation (no {STATE} at any depth)"))]
-    return [Source(str(folder), partial(v1_session, folder, stated)) for folder in folders]
-
-
-def _line(stated: Stated, line: str, _place: str) -> Reading:
-    return v0_session(json_of(line), stated)
+    return [SessionSource(str(folder), partial(v1_session, folder, fallback)) for folder in folders]

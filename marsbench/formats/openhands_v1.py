@@ -1,52 +1,29 @@
 """One conversation of OpenHands V1: its state, and a file an event.
 
-Token usage is not in the events but in the state, joined by the id of the model's response. A
-tool's time runs from the response to the tool's answer: calls of one response that ran one
-after another thus end when they ended.
+Token usage is not in the events but in the state.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from marsbench.core.session import ToolCall
-from marsbench.formats.calls import (
-    Call,
-    session_of_calls,
-    timed_call,
-    unseen,
-    user_pause,
-)
+from marsbench.formats.fallback import Fallback
 from marsbench.formats.messages import text_of_message
-from marsbench.formats.reading import (
-    ReadError,
-    Reading,
-    Record,
-    json_of,
-    record_of,
-    text_of,
-)
-from marsbench.formats.stated import Stated
+from marsbench.formats.openhands_events import AgentEvent, ResponseUsage, session_of_events
+from marsbench.formats.reading import ReadError, Reading, Record, json_of, record_of, text_of
 
 STATE = "base_state.json"
-CONDENSATION = "Condensation"
 ANSWERS = ("ObservationEvent", "UserRejectObservation", "AgentErrorEvent")
 
 
-class _Usage(Record):
-    response_id: str
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
-
-
 class _Metrics(Record):
-    token_usages: list[_Usage] = Field(default_factory=list)
+    token_usages: list[ResponseUsage] = Field(default_factory=list)
 
 
 class _Stats(Record):
@@ -77,13 +54,12 @@ class _Event(Record):
     summary: str | None = None
 
     @property
-    def is_response(self) -> bool:
-        """Whether a model wrote it: an action, a message, or a condensation's summary."""
-        return self.llm_response_id is not None and self.kind not in ANSWERS
+    def response(self) -> str | None:
+        """Of the model that wrote it: an action, a message, or a condensation's summary."""
+        return None if self.kind in ANSWERS else self.llm_response_id
 
     @property
     def text(self) -> str:
-        """What a model reads of it, where no usage tells its length."""
         parts = [
             _content(self.system_prompt and [self.system_prompt]),
             json.dumps(self.tools) if self.tools else "",
@@ -96,33 +72,35 @@ class _Event(Record):
         ]
         return "\n".join(part for part in parts if part)
 
+    def answers(self, action: _Event) -> bool:
+        if self.action_id is not None:
+            return self.action_id == action.id
+        return self.tool_call_id is not None and self.tool_call_id == action.tool_call_id
 
-def v1_session(folder: Path, stated: Stated) -> Reading:
+
+def v1_session(folder: Path, fallback: Fallback) -> Reading:
     """The session of one conversation's folder. Raises ReadError."""
     state = record_of(_State, json_of(text_of(folder / STATE)))
-    events = _events(folder / "events")
-    usages = {
-        u.response_id: u for m in state.stats.usage_to_metrics.values() for u in m.token_usages
-    }
-    groups = _groups(events)
-    calls = _calls(events, groups, usages, stated)
-    prefix = next((event.text for event in events if event.kind == "SystemPromptEvent"), "")
-    notes = unseen(usages.keys(), groups.keys())
-    return Reading(session_of_calls(state.id or folder.name, calls, stated, prefix), notes)
+    records = _records(folder / "events")
+    answers = [record for record in records if record.kind in ANSWERS]
+    usages = [u for m in state.stats.usage_to_metrics.values() for u in m.token_usages]
+    events = [_event(record, answers) for record in records]
+    prefix = next((record.text for record in records if record.kind == "SystemPromptEvent"), "")
+    return session_of_events(state.id or folder.name, events, usages, prefix, fallback)
 
 
-def _events(folder: Path) -> list[_Event]:
+def _records(folder: Path) -> list[_Event]:
     """All events in their order. Raises ReadError naming the file that is none."""
     files = sorted(folder.glob("event-*.json"), key=_number)
     if not files:
         raise ReadError("events: holds no event")
-    found = []
+    records = []
     for file in files:
         try:
-            found.append(record_of(_Event, json_of(text_of(file))))
+            records.append(record_of(_Event, json_of(text_of(file))))
         except ReadError as error:
             raise ReadError(f"{file.name}: {error}") from error
-    return found
+    return records
 
 
 def _number(file: Path) -> tuple[int, str]:
@@ -130,68 +108,18 @@ def _number(file: Path) -> tuple[int, str]:
     return (int(number) if number.isdigit() else 0, file.name)
 
 
-def _groups(events: Sequence[_Event]) -> dict[str, list[int]]:
-    """For each response, in order, the places of its events."""
-    groups: dict[str, list[int]] = {}
-    for place, event in enumerate(events):
-        if event.is_response:
-            groups.setdefault(event.llm_response_id or "", []).append(place)
-    return groups
-
-
-def _calls(
-    events: Sequence[_Event],
-    groups: Mapping[str, Sequence[int]],
-    usages: Mapping[str, _Usage],
-    stated: Stated,
-) -> list[Call]:
-    written = {place for places in groups.values() for place in places}
-    starts = [places[0] for places in groups.values()]
-    calls: list[Call] = []
-    begin, condensed = 0, False
-    for number, (response, places) in enumerate(groups.items()):
-        usage = usages.get(response)
-        own = [events[place] for place in places]
-        until = starts[number + 1] if number + 1 < len(starts) else None
-        calls.append(
-            Call(
-                prompt=usage.prompt_tokens if usage else None,
-                output=usage.completion_tokens if usage else None,
-                appended=[events[p].text for p in range(begin, starts[number]) if p not in written],
-                generated="\n".join(event.text for event in own),
-                tools=() if until is None else _pause(own, events, until, stated),
-                # A condenser has a prompt of its own; the agent goes on with what it left.
-                kept=() if own[0].kind == CONDENSATION else None,
-                anew=condensed,
-            )
-        )
-        begin, condensed = starts[number], own[0].kind == CONDENSATION
-    return calls
-
-
-def _pause(
-    own: Sequence[_Event], events: Sequence[_Event], until: int, stated: Stated
-) -> tuple[ToolCall, ...]:
-    """The tool calls of one response, or the user's pause before the next."""
-    asked_at = own[0].timestamp
-    actions = [event for event in own if event.kind == "ActionEvent"]
-    if actions:
-        return tuple(_tool(action, asked_at, events, stated) for action in actions)
-    place = events.index(own[-1])
-    said = [e.timestamp for e in events[place:until] if e.source == "user"]
-    return user_pause(asked_at, said)
-
-
-def _tool(action: _Event, asked_at: datetime, events: Sequence[_Event], stated: Stated) -> ToolCall:
-    name = action.tool_name or "tool"
-    ends = (e.timestamp for e in events if e.kind in ANSWERS and _answers(e, action))
-    return timed_call(name, asked_at, next(ends, None), stated, f"event {action.id}")
-
-
-def _answers(event: _Event, action: _Event) -> bool:
-    if event.action_id is not None:
-        return event.action_id == action.id
-    return event.tool_call_id is not None and event.tool_call_id == action.tool_call_id
+def _event(record: _Event, answers: Sequence[_Event]) -> AgentEvent:
+    called = record.kind == "ActionEvent"
+    return AgentEvent(
+        of=f"event {record.id}",
+        at=record.timestamp,
+        source=record.source,
+        text=record.text,
+        response=record.response,
+        tool=record.tool_name or "tool" if called else None,
+        answered_at=next((a.timestamp for a in answers if called and a.answers(record)), None),
+        condenses=record.kind == "Condensation",
+    )
 
 
 def _content(value: Any) -> str:

@@ -6,13 +6,17 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TextIO, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from marsbench.core.session import Session
+from marsbench.core.workload.files import Header
 from marsbench.problems import first_problem
 
 
@@ -20,14 +24,6 @@ class Record(BaseModel):
     """A record of another's format: it may grow, but what we read of it must be as we know it."""
 
     model_config = ConfigDict(extra="ignore")
-
-
-class Header(Record):
-    """A workload's name, lanes and origin, as `files.Workload` has them."""
-
-    name: str
-    lanes: int | None = None
-    meta: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +56,18 @@ class ReadError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SessionSource:
     """A file or a row of one: how a problem names it, and what makes a session of it."""
 
     where: str
     read: Callable[[], Reading]
 
 
-TrackSources = Callable[[Sequence[Source]], Iterable[Source]]
+TrackSources = Callable[[Sequence[SessionSource]], Iterable[SessionSource]]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def gather(sources: Sequence[Source], track: TrackSources | None = None) -> ImportResult:
+def gather(sources: Sequence[SessionSource], track: TrackSources | None = None) -> ImportResult:
     """The sessions of these sources, in their order; a bad one leaves the others as they are."""
     sessions: list[Session] = []
     problems: list[str] = []
@@ -100,9 +96,28 @@ def _require_new(session: Session, names: set[str]) -> None:
 
 def text_of(path: Path) -> str:
     """A file's text, packed with gzip or not. Raises ReadError."""
+    with _opened(path) as file:
+        return file.read()
+
+
+def lines_of(path: Path) -> Iterator[tuple[str, str]]:
+    """The lines of a file that hold anything, each with its place, "FILE:LINE".
+
+    Raises ReadError when the file cannot be read, on the way if it is damaged there.
+    """
+    with _opened(path) as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield f"{path}:{number}", line.rstrip("\r\n")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
     try:
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode("utf-8")
+        with path.open("rb") as raw:
+            packed = raw.peek(2).startswith(b"\x1f\x8b")
+            unpacked = gzip.GzipFile(fileobj=raw) if packed else raw
+            yield TextIOWrapper(cast(BinaryIO, unpacked), encoding="utf-8", newline="")
     except OSError as error:
         raise ReadError((error.strerror or str(error)).lower()) from error
     except (EOFError, zlib.error) as error:
@@ -129,33 +144,33 @@ def record_of(model: type[Model], value: Any, tags: Sequence[str] = ()) -> Model
         raise ReadError(first_problem(error, tags)) from error
 
 
-def lines_of(path: Path) -> Iterator[tuple[str, str]]:
-    """The lines of a file that hold anything, each with its place, "FILE:LINE".
-
-    Raises ReadError when the file cannot be read.
-    """
-    for number, line in enumerate(text_of(path).splitlines(), 1):
-        if line.strip():
-            yield f"{path}:{number}", line
-
-
-def failed(where: str, error: ReadError) -> Source:
+def failed(where: str, error: ReadError) -> SessionSource:
     """A source that is known to be unreadable: it becomes one problem among the others."""
 
     def read() -> Reading:
         raise error
 
-    return Source(where, read)
+    return SessionSource(where, read)
 
 
-def line_sources(paths: Iterable[Path], read: Callable[[str, str], Reading]) -> list[Source]:
-    """A source for every line of these files; `read` gets a line and its place."""
-    found: list[Source] = []
-    for path in paths:
-        try:
-            lines = list(lines_of(path))
-        except ReadError as error:
-            found.append(failed(str(path), error))
-            continue
-        found += [Source(place, lambda t=text, p=place: read(t, p)) for place, text in lines]  # type: ignore[misc]
-    return found
+def file_sources(
+    paths: Iterable[Path], read: Callable[[Any, str], Reading], suffix: str = ""
+) -> list[SessionSource]:
+    """A source for every file; `read` gets its JSON and its name without the suffix."""
+
+    def reading(path: Path) -> Reading:
+        return read(json_of(text_of(path)), path.name.removesuffix(".gz").removesuffix(suffix))
+
+    return [SessionSource(str(path), partial(reading, path)) for path in paths]
+
+
+def line_sources(path: Path, read: Callable[[Any], Reading]) -> list[SessionSource]:
+    """A source for every line of a file; `read` gets its JSON."""
+
+    def reading(line: str) -> Reading:
+        return read(json_of(line))
+
+    try:
+        return [SessionSource(place, partial(reading, line)) for place, line in lines_of(path)]
+    except ReadError as error:
+        return [failed(str(path), error)]

@@ -6,9 +6,10 @@ shared, and what a tool's time was made of, is not: a tool call waits as long as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count, takewhile
 
 from marsbench.core.events import (
     Event,
@@ -22,24 +23,15 @@ from marsbench.core.events import (
 )
 from marsbench.core.runs import RunFolder
 from marsbench.core.session import Cut, Round, Session, ToolCall
-from marsbench.formats.history import grown_by_lengths
+from marsbench.formats.history import Lengths, grown_by_lengths
 from marsbench.formats.reading import (
     ImportResult,
     ReadError,
     Reading,
-    Source,
+    SessionSource,
     TrackSources,
     gather,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A round as it was submitted and answered."""
-
-    prompt: int
-    output: int
-    reusable: int | None
 
 
 @dataclass(slots=True)
@@ -53,17 +45,20 @@ class _Recorded:
     tools: dict[int, dict[int, tuple[ToolStart, float | None]]] = field(default_factory=dict)
     finished: bool = False
 
-    def rounds(self) -> list[_Asked]:
+    def rounds(self) -> list[Lengths]:
         """The rounds that were answered, up to the first that was not."""
-        found = []
-        for number in range(len(self.submits)):
-            if number not in self.submits or number not in self.ends:
-                break
-            start = self.starts.get(number)
-            reusable = None if start is None else start.reusable_tokens
-            prompt, output = self.submits[number].prompt_tokens, self.ends[number].output_tokens
-            found.append(_Asked(prompt, output, reusable))
-        return found
+        answered = takewhile(lambda n: n in self.submits and n in self.ends, count())
+        return [
+            Lengths(self.submits[n].prompt_tokens, self.ends[n].output_tokens) for n in answered
+        ]
+
+    def growth(self) -> Iterator[tuple[Cut | None, int]]:
+        """A prompt that is shorter than its history was cut; what was reusable of it was kept."""
+        rounds = self.rounds()
+        for number, (before, own) in enumerate(zip((None, *rounds[:-1]), rounds, strict=True)):
+            whole = before is None or own.prompt >= before.prompt + before.output
+            start = None if whole else self.starts.get(number)
+            yield grown_by_lengths(before, own, None if start is None else start.reusable_tokens)
 
 
 def import_run(run: RunFolder, track: TrackSources | None = None) -> ImportResult:
@@ -74,7 +69,7 @@ def import_run(run: RunFolder, track: TrackSources | None = None) -> ImportResul
     recorded = _recorded(run.events())
     return gather(
         [
-            Source(f"{run.path}: session {name}", partial(_read, name, recorded))
+            SessionSource(f"{run.path}: session {name}", partial(_read, name, recorded))
             for name, own in recorded.items()
             if own.arrived.parent is None
         ],
@@ -122,22 +117,15 @@ def _read(name: str, recorded: Mapping[str, _Recorded]) -> Reading:
 
 def _session(name: str, recorded: Mapping[str, _Recorded], arrival_s: float) -> Session:
     own = recorded[name]
-    asked = own.rounds()
-    if not asked:
+    answered = own.rounds()
+    if not answered:
         raise ReadError("none of its rounds was answered")
-    pauses = [tuple(_tools(own, number, recorded)) for number in range(len(asked) - 1)]
+    pauses = [tuple(_tools(own, number, recorded)) for number in range(len(answered) - 1)]
     rounds = [
         Round(append, one.output, tools, cut)
-        for one, tools, (cut, append) in zip(asked, (*pauses, ()), _growth(asked), strict=True)
+        for one, tools, (cut, append) in zip(answered, (*pauses, ()), own.growth(), strict=True)
     ]
     return Session(name, tuple(rounds), arrival_s, own.arrived.tenant)
-
-
-def _growth(asked: Sequence[_Asked]) -> Iterator[tuple[Cut | None, int]]:
-    """A prompt that is shorter than its history was cut; what was reusable of it was kept."""
-    for before, one in zip((None, *asked[:-1]), asked, strict=True):
-        whole = before is None or one.prompt >= before.prompt + before.output
-        yield grown_by_lengths(before, one, None if whole else one.reusable)
 
 
 def _tools(own: _Recorded, number: int, recorded: Mapping[str, _Recorded]) -> Iterator[ToolCall]:

@@ -14,27 +14,19 @@ from typing import Any
 from pydantic import Field
 
 from marsbench.core.session import ToolCall
-from marsbench.formats.calls import Call, session_of_calls
-from marsbench.formats.messages import (
-    Message,
-    messages_of,
-    system_text,
-    text_of_message,
-    turns_of,
-)
+from marsbench.formats.calls import RecordedCall, session_of_calls
+from marsbench.formats.fallback import Fallback
+from marsbench.formats.messages import Message, messages_of, system_text, text_of_message, turns_of
 from marsbench.formats.reading import (
     ImportResult,
     ReadError,
     Reading,
     Record,
-    Source,
     TrackSources,
+    file_sources,
     gather,
-    json_of,
     record_of,
-    text_of,
 )
-from marsbench.formats.stated import Stated
 
 REBUILT = "prompts are rebuilt from the history: what a history processor left out of them is in"
 
@@ -54,42 +46,37 @@ class _Trajectory(Record):
 
 
 def import_sweagent(
-    paths: Sequence[Path], stated: Stated, track: TrackSources | None = None
+    paths: Sequence[Path], fallback: Fallback, track: TrackSources | None = None
 ) -> ImportResult:
     """The sessions of these trajectories."""
-    return gather([Source(str(path), partial(_read, path, stated)) for path in paths], track)
+    return gather(file_sources(paths, partial(sweagent_session, fallback=fallback), ".traj"), track)
 
 
-def _read(path: Path, stated: Stated) -> Reading:
-    name = path.name.removesuffix(".gz").removesuffix(".traj")
-    return sweagent_session(json_of(text_of(path)), name, stated)
-
-
-def sweagent_session(record: Any, name: str, stated: Stated) -> Reading:
+def sweagent_session(record: Any, name: str, fallback: Fallback) -> Reading:
     """The session of a trajectory; prompts as they were sent, or rebuilt from the history."""
     found = record_of(_Trajectory, record)
     steps = found.trajectory
     if steps and all(step.query for step in steps):
         sent = [list(step.query or ()) for step in steps]
-        calls = _sent_calls(steps, sent, stated)
-        return Reading(session_of_calls(name, calls, stated, system_text(sent[0])))
+        calls = _sent_calls(steps, sent, fallback)
+        return Reading(session_of_calls(name, calls, fallback, system_text(sent[0])))
     history = messages_of(found.history)
-    calls = _history_calls(steps, history, stated)
-    return Reading(session_of_calls(name, calls, stated, system_text(history)), (REBUILT,))
+    calls = _history_calls(steps, history, fallback)
+    return Reading(session_of_calls(name, calls, fallback, system_text(history)), (REBUILT,))
 
 
 def _sent_calls(
-    steps: Sequence[_Step], sent: Sequence[Sequence[Message]], stated: Stated
-) -> list[Call]:
+    steps: Sequence[_Step], sent: Sequence[Sequence[Message]], fallback: Fallback
+) -> list[RecordedCall]:
     calls = []
     before: Sequence[Message] = ()
-    for step, query, tools in zip(steps, sent, _all_tools(steps, stated), strict=True):
+    for step, query, tools in zip(steps, sent, _all_tools(steps, fallback), strict=True):
         same = _same(before, query)
         went_on = same == len(before)
         # Behind the old prompt comes the reply to it, which was counted as its output.
         appended = query[same + bool(before) :] if went_on else query[same:]
         calls.append(
-            Call(
+            RecordedCall(
                 appended=[text_of_message(message) for message in appended],
                 generated=step.response,
                 tools=tools,
@@ -108,8 +95,8 @@ def _same(before: Sequence[Message], after: Sequence[Message]) -> int:
 
 
 def _history_calls(
-    steps: Sequence[_Step], history: Sequence[Message], stated: Stated
-) -> list[Call]:
+    steps: Sequence[_Step], history: Sequence[Message], fallback: Fallback
+) -> list[RecordedCall]:
     # A demonstration is part of the prompt, and its replies are nobody's.
     said = [{**m, "role": "user"} if m.get("is_demo") else m for m in history]
     turns = turns_of(said)
@@ -120,27 +107,21 @@ def _history_calls(
             f"trajectory has {len(steps)} steps and history {len(turns)} replies, "
             "which cannot be told apart"
         )
-    return [
-        Call(
-            appended=[text_of_message(message) for message in turn.appended],
-            generated=text_of_message(turn.reply),
-            tools=tools,
-        )
-        for turn, tools in zip(turns, _all_tools(steps, stated), strict=True)
-    ]
+    tools = _all_tools(steps, fallback)
+    return [turn.call(after) for turn, after in zip(turns, tools, strict=True)]
 
 
-def _all_tools(steps: Sequence[_Step], stated: Stated) -> list[tuple[ToolCall, ...]]:
+def _all_tools(steps: Sequence[_Step], fallback: Fallback) -> list[tuple[ToolCall, ...]]:
     """What runs after each step; nothing waits for the last one's action."""
-    return [*(_tools(step, number, stated) for number, step in enumerate(steps[:-1])), ()]
+    return [*(_tools(step, number, fallback) for number, step in enumerate(steps[:-1])), ()]
 
 
-def _tools(step: _Step, number: int, stated: Stated) -> tuple[ToolCall, ...]:
+def _tools(step: _Step, number: int, fallback: Fallback) -> tuple[ToolCall, ...]:
     """The step's action, named by its first word; a reply that could not be parsed has none."""
     words = step.action.split()
     if not words:
         return ()
     seconds = step.execution_time
     if seconds is None:
-        seconds = stated.tool_time(f"step {number}")
+        seconds = fallback.tool_time(f"step {number}")
     return (ToolCall(words[0][:40], "wait", floor_s=seconds),)

@@ -7,27 +7,24 @@ is assumed, is in docs/workloads.md, "Recorded sessions".
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.core.workload.recipe import SUBAGENT
-from marsbench.formats.history import grown_by_hashes
+from marsbench.formats.history import Lengths, grown_by_hashes
 from marsbench.formats.reading import (
     ImportResult,
     ReadError,
     Reading,
     Record,
-    Source,
     TrackSources,
+    file_sources,
     gather,
-    json_of,
     record_of,
-    text_of,
 )
 
 CLIENT_GAP = "client_gap"
@@ -36,13 +33,7 @@ CLIENT_GAP = "client_gap"
 
 def import_weka(paths: Sequence[Path], track: TrackSources | None = None) -> ImportResult:
     """The sessions of these files, in their order; a bad file leaves the others as they are."""
-    return gather([Source(str(path), partial(_reading, path)) for path in paths], track)
-
-
-def _reading(path: Path) -> Reading:
-    trace = _read(path)
-    session = _session(trace.id, trace, trace.block_size, 0.0)
-    return Reading(session, unawaited=_unawaited(trace.requests))
+    return gather(file_sources(paths, _reading), track)
 
 
 _Tokens = Annotated[int, Field(ge=0)]
@@ -102,29 +93,30 @@ class _Trace(_Conversation):
 _TAGS = ("n", "s", "subagent")
 
 
-def _read(path: Path) -> _Trace:
-    trace = record_of(_Trace, json_of(text_of(path)), _TAGS)
+def _reading(record: Any, _name: str) -> Reading:
+    trace = record_of(_Trace, record, _TAGS)
     if not any(isinstance(entry, _Request) for entry in trace.requests):
         raise ReadError("requests: holds no request of the session itself")
-    return trace
+    session = _session(trace.id, trace, trace.block_size, 0.0)
+    return Reading(session, unawaited=_unawaited(trace.requests))
 
 
 def _session(name: str, talk: _Conversation, block: int, arrival_s: float) -> Session:
     requests = [entry for entry in talk.requests if isinstance(entry, _Request)]
     pauses = _pauses(name, talk.requests, block)
-    rounds: list[Round] = []
-    before = None
-    for request, tools in zip(requests, pauses, strict=True):
-        cut, append = _grown(before, request, block)
-        rounds.append(Round(append, request.output, tools, cut))
-        before = request
+    lengths = [Lengths(one.prompt, one.output, one.hash_ids) for one in requests]
+    growth = [_grown(*pair, block) for pair in zip((None, *lengths[:-1]), lengths, strict=True)]
+    rounds = [
+        Round(append, request.output, tools, cut)
+        for request, tools, (cut, append) in zip(requests, pauses, growth, strict=True)
+    ]
     # One pair of lengths is taken for one text: the hashes are of one conversation only.
     shared = min(talk.tool_tokens + talk.system_tokens, requests[0].prompt)
     group = f"weka-t{talk.tool_tokens}-s{talk.system_tokens}" if shared else None
     return Session(name, tuple(rounds), arrival_s, prefix_group=group, prefix_tokens=shared)
 
 
-def _grown(before: _Request | None, request: _Request, block: int) -> tuple[Cut | None, int]:
+def _grown(before: Lengths | None, request: Lengths, block: int) -> tuple[Cut | None, int]:
     """How the context came to be this request's prompt: a cut, if any, and what was appended.
 
     The last tokens of a prompt (the turn marker) often differ in the next one; where they just

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.session import Round, Session
 from marsbench.core.workload.exact import Floats, exp, log
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.generate import USER
@@ -88,8 +88,8 @@ def measure(workload: Workload) -> dict[Quantity, Floats]:
         "append_tokens": after_tool,
         "user_append_tokens": after_user,
         "output_tokens": [rnd.output_tokens for s in sessions for rnd in s.rounds],
-        "tool_s": [alone_s(c) for c in calls if c.child is None and c.name != USER],
-        "user_s": [alone_s(c) for c in calls if c.name == USER],
+        "tool_s": [c.alone_s for c in calls if c.child is None and c.name != USER],
+        "user_s": [c.alone_s for c in calls if c.name == USER],
         "peak_tokens": [s.peak_tokens for s in sessions],
         "cut_to_tokens": [r.cut.to_tokens for s in sessions for r in s.rounds if r.cut],
         "subagents": [sum(1 for _ in s.walk()) - 1 for s in sessions],
@@ -140,11 +140,6 @@ def number(value: float | None) -> str:
     scaled = value / size
     whole = abs(scaled) >= 100 or scaled == int(scaled)
     return f"{scaled:,.0f}{suffix}" if whole else f"{scaled:.3g}{suffix}"
-
-
-def alone_s(call: ToolCall) -> float:
-    """Seconds that a call takes on an idle host."""
-    return max(call.cpu_s, call.floor_s)
 
 
 def order_band(n: int, share: float, alpha: float = FALSE_ALARM) -> tuple[int, int]:

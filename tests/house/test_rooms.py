@@ -32,7 +32,7 @@ EXCEPTIONS: dict[str, set[str]] = {
         "Replay",
         "Row",
         "Scale",
-        "SessionEnded",  # a signal for policies of others, and an event named by its file format
+        "SessionEnded",  # a signal of policies, and an event named by its file format
         "Table",
         "Tools",
         "Writers",

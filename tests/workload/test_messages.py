@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from marsbench.core.session import Cut, Session
+from marsbench.formats.fallback import Fallback
 from marsbench.formats.miniswe import import_miniswe
 from marsbench.formats.reading import ImportResult
-from marsbench.formats.stated import Stated
 from marsbench.formats.sweagent import REBUILT, import_sweagent
 from workload.trajectories import BY_WORDS, NOTHING, reply, said, save, step
 
@@ -19,7 +19,7 @@ REAL = Path(__file__).parents[3] / "shared" / "traces"
 needs_real = pytest.mark.skipif(
     not REAL.is_dir(), reason="the recorded traces are not beside the repository"
 )
-TIMES = Stated(tool_s=2.0)
+TIMES = Fallback(tool_s=2.0)
 
 
 def lengths(session: Session) -> list[tuple[int, int]]:
@@ -134,7 +134,7 @@ def test_sweagent_with_queries_shows_what_its_history_processor_cut(tmp_path: Pa
 def test_sweagent_before_execution_times_needs_a_stated_time(tmp_path: Path) -> None:
     record = {"trajectory": [step("ls", None), step("edit", None)], "history": HISTORY}
     path = save(tmp_path / "t.traj", record)
-    (problem,) = import_sweagent([path], Stated(lambda _: 1)).problems
+    (problem,) = import_sweagent([path], Fallback(lambda _: 1)).problems
     assert problem.endswith("step 0 has no recorded tool time, give --tool-time SECONDS")
 
 

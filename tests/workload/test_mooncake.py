@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 from itertools import count
@@ -12,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marsbench.core.session import Cut, Round, Session, ToolCall
+from marsbench.core.session import Cut, Prompt, Round, Session, ToolCall
 from marsbench.core.workload.files import Workload
+from marsbench.formats.fallback import Fallback
 from marsbench.formats.mooncake import import_mooncake
-from marsbench.formats.mooncake_ours import mooncake_lines
-from marsbench.formats.sharing import Shared, share
-from marsbench.formats.stated import Stated
+from marsbench.formats.mooncake_export import mooncake_lines
+from marsbench.formats.prefix_groups import SharedPrefix, share
 from workload.builders import session, workload
 from workload.trajectories import NOTHING, jsonl
 
@@ -29,8 +30,10 @@ def row(prompt: int, output: int, hashes: list[int] | None = None, **fields: Any
     return {"input_length": prompt, "output_length": output, **hashed, **fields}
 
 
-def imported(folder: Path, *rows: dict[str, Any] | str, stated: Stated = NOTHING) -> list[Session]:
-    result = import_mooncake([jsonl(folder / "trace.jsonl", *rows)], stated)
+def imported(
+    folder: Path, *rows: dict[str, Any] | str, fallback: Fallback = NOTHING
+) -> list[Session]:
+    result = import_mooncake([jsonl(folder / "trace.jsonl", *rows)], fallback)
     assert result.problems == ()
     return list(result.sessions)
 
@@ -96,7 +99,7 @@ def test_time_stamps_of_later_rows_say_no_pause(tmp_path: Path) -> None:
     rows[1] |= {"input_length": 700}
     (problem,) = import_mooncake([jsonl(tmp_path / "t.jsonl", *rows)], NOTHING).problems
     assert "no delay has no recorded tool time, give --tool-time" in problem
-    (one,) = imported(tmp_path, *rows, stated=Stated(tool_s=4.0))
+    (one,) = imported(tmp_path, *rows, fallback=Fallback(tool_s=4.0))
     assert one.rounds[0].tools == (ToolCall("wait", "wait", floor_s=4.0),)
 
 
@@ -177,6 +180,36 @@ def test_rows_that_are_none_are_named_by_line(tmp_path: Path) -> None:
     assert len(result.sessions) == 1
 
 
+def test_a_line_ends_at_a_line_feed_alone(tmp_path: Path) -> None:
+    # JSON may hold these as they are; other tools of Python end a line there.
+    raw = json.dumps(row(600, 20, session_id="a\u2028b\x85c"), ensure_ascii=False)
+    assert [one.id for one in imported(tmp_path, raw)] == ["a\u2028b\x85c"]
+
+
+def test_a_packed_file_that_is_cut_short_gives_no_session(tmp_path: Path) -> None:
+    rows = "".join(json.dumps(row(600, number + 1)) + "\n" for number in range(9_000))
+    packed = gzip.compress(rows.encode())
+    path = tmp_path / "t.jsonl.gz"
+    path.write_bytes(packed[: len(packed) * 3 // 4])
+    result = import_mooncake([path], NOTHING)
+    assert result.sessions == ()
+    assert result.problems == (f"{path}: is cut short or damaged, unpack it to see",)
+
+
+def test_hashes_may_be_as_long_as_they_like(tmp_path: Path) -> None:
+    long = [-1, 2**63, 2**64 + 5]
+    first, second, third = imported(
+        tmp_path, row(1500, 9, long), row(2000, 9, [*long, 4]), row(600, 9, [-1, 2**63])
+    )
+    assert [one.prefix_tokens for one in (first, second, third)] == [1500, 1536, 600]
+    (one,) = imported(
+        tmp_path,
+        row(1100, 20, [7, 8, 9], session_id="s"),
+        row(1300, 30, [7, 2**64, 9], session_id="s", delay=0),
+    )
+    assert one.rounds[1].cut == Cut(512, 512)
+
+
 def test_sessions_that_begin_after_each_other_are_refused(tmp_path: Path) -> None:
     rows = [agentic("a", "p", 9, "x"), agentic("x", "q", 9, "a")]
     (problem,) = import_mooncake([jsonl(tmp_path / "t.jsonl", *rows)], NOTHING).problems
@@ -199,7 +232,13 @@ def test_sharing_is_never_overstated(prompts: list[list[int]]) -> None:
 def test_sharing_follows_a_chain_to_its_end() -> None:
     # Three turns of one conversation, and another one that only begins alike.
     found = share([[1], [1, 2, 3], [1, 2, 3, 4, 5], [1, 9], [7]])
-    assert found == [Shared(0, 1), Shared(0, 3), Shared(0, 3), Shared(0, 1), Shared(None, 0)]
+    assert found == [
+        SharedPrefix(0, 1),
+        SharedPrefix(0, 3),
+        SharedPrefix(0, 3),
+        SharedPrefix(0, 1),
+        SharedPrefix(None, 0),
+    ]
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the recorded traces are not beside the repository")
@@ -287,6 +326,36 @@ def test_an_export_comes_back_as_it_was(
     after = there_and_back(before, tmp_path_factory.getbasetemp())
     assert after == before
     assert after.hash == before.hash
+
+
+def writers(one: Session, prompt: Prompt) -> list[tuple[str | None, int]]:
+    """Who wrote each token of the prompt: the group, or the session in one epoch."""
+    found: list[tuple[str | None, int]] = []
+    for end, epoch in (*prompt.edges, (prompt.num_tokens, prompt.epoch)):
+        shared = epoch == 0 and one.prefix_group is not None
+        for place in range(len(found), end):
+            of_group = shared and place < one.prefix_tokens
+            found.append((one.prefix_group, -1) if of_group else (one.id, epoch))
+    return found
+
+
+@settings(max_examples=25)
+@given(workloads())
+def test_blocks_have_one_hash_where_all_tokens_up_to_their_end_are_the_same(
+    before: Workload,
+) -> None:
+    members = {one.id: one for top in before.sessions for one in top.walk()}
+    hashes: dict[tuple[tuple[str | None, int], ...], int] = {}
+    for line in mooncake_lines(before):
+        exported = json.loads(line)
+        one = members[exported["session_id"]]
+        number = int(exported["request_id"].rpartition("#")[2])
+        tokens = writers(one, list(one.prompts())[number])
+        ends = [*range(512, len(tokens), 512), len(tokens)]
+        assert len(exported["hash_ids"]) == len(ends)
+        for end, block in zip(ends, exported["hash_ids"], strict=True):
+            assert hashes.setdefault(tuple(tokens[:end]), block) == block
+    assert len(set(hashes.values())) == len(hashes)
 
 
 def test_others_read_the_same_prompts_from_an_export(tmp_path: Path) -> None:

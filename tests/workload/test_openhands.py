@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from marsbench.core.session import Cut, Session
+from marsbench.formats.fallback import Fallback
 from marsbench.formats.openhands import import_openhands
-from marsbench.formats.stated import Stated
 from workload.trajectories import (
     BY_WORDS,
     NOTHING,
@@ -27,8 +27,8 @@ from workload.trajectories import (
 REAL = Path(__file__).parents[3] / "shared" / "traces" / "openhands_v0"
 
 
-def one(path: Path, stated: Stated = NOTHING) -> Session:
-    result = import_openhands([path], stated)
+def one(path: Path, fallback: Fallback = NOTHING) -> Session:
+    result = import_openhands([path], fallback)
     assert result.problems == ()
     (session,) = result.sessions
     return session
@@ -121,7 +121,7 @@ def test_a_tool_that_never_ended_needs_a_stated_time(tmp_path: Path) -> None:
     path = conversation(tmp_path / "c", talk, USAGE)
     (problem,) = import_openhands([path], NOTHING).problems
     assert problem.endswith("event a has no recorded tool time, give --tool-time SECONDS")
-    assert tools(one(path, Stated(tool_s=7.0)))[0] == [("terminal", 7.0)]
+    assert tools(one(path, Fallback(tool_s=7.0)))[0] == [("terminal", 7.0)]
 
 
 def test_a_broken_event_is_named_by_its_file(tmp_path: Path) -> None:
@@ -173,6 +173,11 @@ def test_v0_rows_that_are_none_are_named_by_line(tmp_path: Path) -> None:
         ":4: id: 'task-1' was already imported",
     ]
     assert len(result.sessions) == 1
+
+
+def test_v0_a_history_that_failed_before_the_model_was_asked_says_so(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "o.jsonl", v0_row(HISTORY[:2], {}))
+    assert import_openhands([path], NOTHING).problems == (f"{path}:1: holds no call of a model",)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the recorded traces are not beside the repository")

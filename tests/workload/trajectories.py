@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from marsbench.formats.stated import Stated
+from marsbench.formats.fallback import Fallback
 
-BY_WORDS = Stated(lambda text: len(text.split()), 2.0)
+BY_WORDS = Fallback(lambda text: len(text.split()), 2.0)
 """One token a word, two seconds a tool call."""
 
-NOTHING = Stated()
+NOTHING = Fallback()
 
 
 def jsonl(path: Path, *rows: Mapping[str, Any] | str) -> Path:

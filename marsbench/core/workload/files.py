@@ -16,9 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from marsbench.core.session import Cut, Round, Session, ToolCall, ToolKind
+from marsbench.core.session import Session
+from marsbench.core.workload.records import NestedJson, nested_json
 from marsbench.errors import UsageError
 from marsbench.outputs import check_writable, save
 from marsbench.problems import first_problem
@@ -55,7 +56,7 @@ class Workload:
         """sha256 of the sessions and lanes: two workloads that play alike have the same."""
         digest = hashlib.sha256(f"{VERSION} {self.lanes}\n".encode())
         for session in self.sessions:
-            digest.update(_dumps(_session_json(session)).encode() + b"\n")
+            digest.update(_dumps(nested_json(session)).encode() + b"\n")
         return digest.hexdigest()
 
 
@@ -115,125 +116,33 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _lines(workload: Workload) -> Iterator[str]:
-    yield _dumps(
-        {
-            "marsbench_workload": VERSION,
-            "name": workload.name,
-            "lanes": workload.lanes,
-            "meta": dict(workload.meta),
-        }
-    )
+    yield _dumps({"marsbench_workload": VERSION, **header_json(workload)})
     for session in workload.sessions:
-        yield _dumps(_session_json(session))
+        yield _dumps(nested_json(session))
 
 
 def _dumps(value: dict[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def _session_json(session: Session) -> dict[str, Any]:
-    return {
-        "id": session.id,
-        "arrival_s": _float(session.arrival_s),
-        "tenant": session.tenant,
-        "prefix_group": session.prefix_group,
-        "prefix_tokens": session.prefix_tokens,
-        "rounds": [_round_json(rnd) for rnd in session.rounds],
-    }
+def header_json(workload: Workload) -> dict[str, Any]:
+    """The workload's name, lanes and origin: what its sessions do not say."""
+    return {"name": workload.name, "lanes": workload.lanes, "meta": dict(workload.meta)}
 
 
-def _round_json(rnd: Round) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "append_tokens": rnd.append_tokens,
-        "output_tokens": rnd.output_tokens,
-    }
-    if rnd.cut is not None:
-        record["cut"] = {"to_tokens": rnd.cut.to_tokens, "kept_tokens": rnd.cut.kept_tokens}
-    if rnd.tools:
-        record["tools"] = [_tool_json(call) for call in rnd.tools]
-    return record
+class Header(BaseModel):
+    """What `header_json` gives."""
 
-
-def _tool_json(call: ToolCall) -> dict[str, Any]:
-    record: dict[str, Any] = {"name": call.name, "kind": call.kind}
-    if call.cpu_s:
-        record["cpu_s"] = _float(call.cpu_s)
-    if call.floor_s:
-        record["floor_s"] = _float(call.floor_s)
-    if call.child is not None:
-        record["child"] = _session_json(call.child)
-    return record
-
-
-def _float(seconds: float) -> float:
-    """1, 1.0, 0.0 and -0.0 must not give equal workloads different hashes."""
-    return float(seconds) + 0.0
-
-
-_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_Count = Annotated[int, Field(ge=0)]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Header(_Record):
-    marsbench_workload: int
     name: str
     lanes: Annotated[int, Field(ge=1)] | None = None
     meta: dict[str, Any] = Field(default_factory=dict)
 
 
-class _Cut(_Record):
-    to_tokens: _Count
-    kept_tokens: _Count = 0
+class _FileHeader(Header):
+    marsbench_workload: int
 
 
-class _Tool(_Record):
-    name: str
-    kind: ToolKind = "wait"
-    cpu_s: _Seconds = 0.0
-    floor_s: _Seconds = 0.0
-    child: _Session | None = None
-
-    def value(self) -> ToolCall:
-        child = None if self.child is None else self.child.value()
-        return ToolCall(self.name, self.kind, self.cpu_s, self.floor_s, child)
-
-
-class _Round(_Record):
-    append_tokens: _Count
-    output_tokens: Annotated[int, Field(ge=1)]
-    cut: _Cut | None = None
-    tools: list[_Tool] = Field(default_factory=list)
-
-    def value(self) -> Round:
-        cut = None if self.cut is None else Cut(self.cut.to_tokens, self.cut.kept_tokens)
-        tools = tuple(tool.value() for tool in self.tools)
-        return Round(self.append_tokens, self.output_tokens, tools, cut)
-
-
-class _Session(_Record):
-    id: str
-    arrival_s: _Seconds = 0.0
-    tenant: str = "default"
-    prefix_group: str | None = None
-    prefix_tokens: _Count = 0
-    rounds: list[_Round]
-
-    def value(self) -> Session:
-        return Session(
-            self.id,
-            tuple(rnd.value() for rnd in self.rounds),
-            self.arrival_s,
-            self.tenant,
-            self.prefix_group,
-            self.prefix_tokens,
-        )
-
-
-def _header(path: Path, line: str) -> _Header:
+def _header(path: Path, line: str) -> Header:
     record = _parsed(path, 1, line)
     if "marsbench_workload" not in record:
         raise UsageError(f"{path}:1 is not the header of a workload; {_CURE}")
@@ -243,7 +152,7 @@ def _header(path: Path, line: str) -> _Header:
             f"reads version {VERSION}; make it again with `marsbench workload make`."
         )
     try:
-        return _Header.model_validate(record)
+        return _FileHeader.model_validate(record, strict=True, extra="forbid")
     except ValidationError as error:
         raise UsageError(f"{path}:1: {first_problem(error)}") from error
 
@@ -267,7 +176,7 @@ def _sessions(path: Path, lines: list[str]) -> Iterator[Session]:
 def _session(path: Path, number: int, line: str) -> Session:
     record = _parsed(path, number, line)
     try:
-        return _Session.model_validate(record).value()
+        return NestedJson.model_validate(record, strict=True, extra="forbid").session()
     except ValidationError as error:
         raise UsageError(f"{path}:{number}: {first_problem(error)}") from error
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What the user states where a recording is silent: a tokenizer, and seconds of a tool call."""
+"""What stands in where a recording is silent: a tokenizer, and seconds of a tool call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Count = Callable[[str], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class Fallback:
     """tokens counts a text's tokens. tool_s: seconds of a tool call whose time is unknown."""
 
     tokens: Count | None = None
@@ -34,13 +34,13 @@ class Stated:
         return self.tool_s
 
 
-def stated(tokenizer: str | None, tool_time: float | None) -> Stated:
+def fallback_of(tokenizer: str | None, tool_time: float | None) -> Fallback:
     """What the options say. Raises UsageError for a tokenizer or a time that cannot be."""
     if tool_time is not None and not 0 <= tool_time < 1e9:
         raise UsageError(
             f"--tool-time must be seconds from 0 on, not {tool_time:g}; for example --tool-time 2."
         )
-    return Stated(None if tokenizer is None else load_tokenizer(tokenizer), tool_time)
+    return Fallback(None if tokenizer is None else load_tokenizer(tokenizer), tool_time)
 
 
 def load_tokenizer(name: str) -> Count:
