@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-INTERRUPTED = 130
-STOPPED = "stopped; a run that had begun keeps its folder."
+from marsbench.cli import INTERRUPTED, STOPPED
 
 
 def main() -> None:

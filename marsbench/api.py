@@ -1,12 +1,13 @@
 """marsbench from Python: what the command line does, with its options as keywords.
 
-    from marsbench import api
+    import marsbench
 
-    run = api.run("mars", workload="ilr-1", load=1.15, seed=1)   # marsbench run --backend mars …
+    run = marsbench.run("mars", workload="ilr-1", load=1.15)     # marsbench run --backend mars …
     run.summary["goodput"]["3"]["share"]
     run.rounds, run.sessions                                     # pandas frames
 
-    api.sweep("sweep.toml"), api.load("results/RUN"), api.compare([run, other], baseline="fcfs")
+    marsbench.sweep("sweep.toml"), marsbench.load("results/RUN")
+    marsbench.compare([run, other], baseline="fcfs")
 
 A mistake raises `marsbench.errors.UsageError` with the sentence that the command line prints.
 Importing this loads nothing heavy; docs/python.md has an example.
@@ -14,18 +15,16 @@ Importing this loads nothing heavy; docs/python.md has an example.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache, wraps
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
-
-# Pydantic reads typing's own TypedDict from Python 3.12 on; it brings this package.
-from typing_extensions import TypedDict
+from typing import TYPE_CHECKING, ParamSpec
 
 from marsbench.errors import UsageError, unknown_name
 from marsbench.extras import saying_what_is_missing
+from marsbench.run_options import RunOptions, request_of, several
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,58 +34,11 @@ if TYPE_CHECKING:
     from marsbench.judge.compare import Comparison
     from marsbench.judge.sweep.run import Report
 
+Keywords = ParamSpec("Keywords")
+Played = Callable[[RunOptions, Collection[str]], "Run"]
 
-class RunOptions(TypedDict, total=False):
-    """The options of `marsbench run` without their dashes; `--help` says what each is.
-
-    alpha: one or several. set: a backend's parameters by name.
-    """
-
-    alpha: float | Sequence[float]
-    set: Mapping[str, Any]
-    engine: Literal["sim", "live", "openhands"]
-    output: Path | None
-    workload: str | Path
-    sessions: int | None
-    rate: float | None
-    load: float | None
-    load_on: str | None
-    arrivals: str | None
-    seed: int | None
-    tools: str | None
-    prefixes: int | None
-    gpu: str
-    model: str | None
-    precision: str | None
-    kv_dtype: str | None
-    kv_blocks: int | None
-    block_size: int | None
-    tool_cores: int
-    engine_profile: str
-    hardware: Path | None
-    step_budget: int | None
-    max_seqs: int | None
-    reserve_full_prompt: Literal["on", "off"] | None
-    memory_fraction: float | None
-    tool_workers: int | None
-    step_time_scale: float
-    attention_time_scale: float
-    check: bool
-    url: str | None
-    served_model: str | None
-    endpoint: str | None
-    prompts: str | None
-    tools_as: str | None
-    speed: float | None
-    warm_up: float | None
-    cool_down: float | None
-    timeout: float | None
-    isolated: str | None
-    kv_events: str | None
-    max_send_lag: float | None
-    tasks: str | None
-    context_tokens: int | None
-    workers: int | None
+UNION_TAGS = ("dict[str,any]", "float", "str")
+"""Where an option is of several types, pydantic's names for them; they are no fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +76,48 @@ class Run:
         return self.folder.table("sessions")
 
 
-@saying_what_is_missing()
-def run(backend: str, **options: Unpack[RunOptions]) -> Run:
-    """Play sessions through a backend, as `marsbench run` does, and read what came out.
+def play(options: RunOptions, explicit: Collection[str], *, show_progress: bool = False) -> Run:
+    """A run of these options, played into its folder.
 
-    A run that is not valid is returned like any other: its summary says why.
+    explicit: names of the options that were given, as against left at their defaults; run.json
+    tells them, and one that is not for the engine is refused.
     Raises UsageError for what cannot be asked for, RunFailedError when the run cannot go on.
     """
-    from marsbench.asked import request_of
-    from marsbench.cli.main import command
-    from marsbench.cli.typed import words
     from marsbench.core.runs import RunFolder
-    from marsbench.engines import run as play
+    from marsbench.engines import run as engine_run
 
-    given = {"backend": backend, **_checked(options)}
-    asked = words(command().commands["run"], given)
-    path, _ = play(replace(request_of(_defaults() | given), asked=asked, show_progress=False))
+    path, _ = engine_run(replace(request_of(options, explicit), show_progress=show_progress))
     return Run(RunFolder.open(path))
+
+
+def _keywords_of(
+    options: Callable[Keywords, RunOptions],
+) -> Callable[[Played], Callable[Keywords, Run]]:
+    """Of a function of options one of the keywords that they are made of."""
+
+    def decorated(function: Played) -> Callable[Keywords, Run]:
+        @wraps(function)
+        @saying_what_is_missing()
+        def called(*args: Keywords.args, **kwargs: Keywords.kwargs) -> Run:
+            options_by_name = {**signature(options).bind_partial(*args).arguments, **kwargs}
+            explicit = {n: value for n, value in options_by_name.items() if value is not None}
+            return function(_checked(explicit), explicit)
+
+        called.__signature__ = signature(options)  # type: ignore[attr-defined]
+        return called
+
+    return decorated
+
+
+@_keywords_of(RunOptions)
+def run(options: RunOptions, explicit: Collection[str]) -> Run:
+    """Play sessions through a backend, as `marsbench run` does, and read what came out.
+
+    The keywords are the command's options (`marsbench run --help`). A run that is not valid is
+    returned like any other: its summary says why.
+    Raises UsageError for what cannot be asked for, RunFailedError when the run cannot go on.
+    """
+    return play(options, explicit)
 
 
 @saying_what_is_missing()
@@ -192,17 +169,10 @@ def compare(
     return assembled(
         [one.path if isinstance(one, Run) else Path(one) for one in runs],
         baseline=baseline,
-        alphas=None if alpha is None else _several(alpha),
+        alphas=None if alpha is None else several(alpha),
         across=across,
         confidence=confidence,
     )
-
-
-def _defaults() -> dict[str, Any]:
-    """What the command line takes where nothing is given."""
-    from marsbench.cli import main as cli
-
-    return {name: option.default for name, option in signature(cli.run).parameters.items()}
 
 
 @cache  # building it takes milliseconds
@@ -212,24 +182,19 @@ def _reader() -> TypeAdapter[RunOptions]:
     return TypeAdapter(RunOptions)
 
 
-def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options by the parameters of `cli.main.run`. Raises UsageError for a wrong one."""
+def _checked(options: Mapping[str, object]) -> RunOptions:
+    """Of the types that they must have. Raises UsageError for a wrong one."""
     from pydantic import ValidationError
 
     from marsbench.problems import first_problem
 
+    names = [field.name for field in fields(RunOptions)]
     for name in options:
-        if name not in RunOptions.__annotations__:
-            raise unknown_name("option", name, RunOptions.__annotations__)
+        if name not in names:
+            raise unknown_name("option", name, names)
     try:
-        read: dict[str, Any] = dict(_reader().validate_python(options))
+        return _reader().validate_python(options)
     except ValidationError as error:
-        raise UsageError(f"{first_problem(error)}; `marsbench run --help` says more.") from error
-    if "alpha" in read:
-        read["alpha"] = _several(read["alpha"])
-    read["set_"] = [f"{name}={value}" for name, value in read.pop("set", {}).items()]
-    return {**read, "workload": str(read["workload"])} if "workload" in read else read
-
-
-def _several(alpha: float | Sequence[float]) -> list[float]:
-    return [alpha] if isinstance(alpha, int | float) else list(alpha)
+        raise UsageError(
+            f"{first_problem(error, UNION_TAGS)}; `marsbench run --help` says more."
+        ) from error

@@ -2,73 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
-from marsbench.cli import options as opt
+from marsbench.cli.options import verb
 from marsbench.errors import UsageError
+from marsbench.gateway.options import GatewayOptions
+from marsbench.option import assignments
 
 if TYPE_CHECKING:
     from marsbench.core.backends import Choice
 
-LIMITS = "Limits"
 
-
-def _option(metavar: str, about: str, panel: str | None = None, **bounds: Any) -> Any:
-    return typer.Option(
-        metavar=metavar, help=about, rich_help_panel=panel, show_default=False, **bounds
-    )
-
-
-def gateway(
-    backend: opt.BackendName,
-    upstream: Annotated[str, _option("URL", "The server, as http://127.0.0.1:8000")],
-    set_: opt.Settings = None,
-    host: Annotated[str, _option("HOST", "Where to listen (127.0.0.1)")] = "127.0.0.1",
-    port: Annotated[int, _option("P", "0 for any free one (8080)", min=0, max=65535)] = 8080,
-    kv_blocks: Annotated[
-        int | None, _option("N", "The server's KV blocks (what its metrics say)", min=1)
-    ] = None,
-    tool_cores: Annotated[int, _option("N", "Cores of the host that runs tools (8)", min=1)] = 8,
-    gaps: Annotated[
-        Literal["wait", "cpu"], _option("WHAT", "Gaps nobody names: wait, or cpu (wait)")
-    ] = "wait",
-    waiting_tool: Annotated[
-        list[str] | None, _option("NAME", "A tool that burns no CPU; repeatable (user)")
-    ] = None,
-    speed: Annotated[float, _option("X", "An emulated server's --speed (1)")] = 1.0,
-    session_timeout: Annotated[
-        float, _option("S", "Silence that ends a session (600)", LIMITS)
-    ] = 600.0,
-    timeout: Annotated[float, _option("S", "Silence of the server (3600)", LIMITS)] = 3600.0,
-    grace: Annotated[float, _option("S", "For streams, after Ctrl-C (5)", LIMITS)] = 5.0,
-    max_body: Annotated[int, _option("MIB", "Of a request's body (32)", LIMITS, min=1)] = 32,
-) -> None:
+@verb
+def gateway(options: GatewayOptions) -> None:
     """Hold sessions back before a real server, as the backend's controller decides."""
     from marsbench.core.backends import choose
     from marsbench.gateway.load import LoadRules
     from marsbench.gateway.server import Config, run
     from marsbench.gateway.upstream import checked_url
 
-    _check(speed=speed, session_timeout=session_timeout, timeout=timeout, grace=grace)
-    choice = choose(backend, set_ or ())
+    _check(
+        speed=options.speed,
+        session_timeout=options.session_timeout,
+        timeout=options.timeout,
+        grace=options.grace,
+    )
+    choice = choose(options.backend, assignments(options.set))
     _try_out(choice)
     config = Config(
         choice,
-        checked_url(upstream),
-        host=host,
-        port=port,
-        speed=speed,
-        kv_blocks=kv_blocks,
-        tool_cores=tool_cores,
-        session_timeout_s=session_timeout,
-        timeout_s=timeout,
-        max_body=max_body << 20,
-        grace_s=grace,
-        rules=LoadRules(gaps == "cpu", frozenset(waiting_tool or ("user",))),
+        checked_url(options.upstream),
+        host=options.host,
+        port=options.port,
+        speed=options.speed,
+        kv_blocks=options.kv_blocks,
+        tool_cores=options.tool_cores,
+        session_timeout_s=options.session_timeout,
+        timeout_s=options.timeout,
+        max_body=options.max_body << 20,
+        grace_s=options.grace,
+        rules=LoadRules(options.gaps == "cpu", frozenset(options.waiting_tool)),
     )
-    run(config, lambda url: typer.echo(f"{url} → {config.upstream}, {backend}"))
+    run(config, lambda url: typer.echo(f"{url} → {config.upstream}, {options.backend}"))
 
 
 def _check(**seconds: float) -> None:

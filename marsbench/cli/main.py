@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import io
 import sys
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from marsbench import __version__
-from marsbench.__main__ import INTERRUPTED, STOPPED
-from marsbench.cli import options as opt
+from marsbench.cli import INTERRUPTED, STOPPED
 from marsbench.cli.export import export
 from marsbench.cli.gateway import gateway
 from marsbench.cli.hardware import app as hardware_app
 from marsbench.cli.hardware import calibrate
 from marsbench.cli.judge import capacity, compare, gate
+from marsbench.cli.options import explicit, verb
 from marsbench.cli.replay import app as replay_app
 from marsbench.cli.report import report
 from marsbench.cli.serve import serve
 from marsbench.cli.show import show
 from marsbench.cli.sweep import sweep
-from marsbench.cli.typed import typed
 from marsbench.cli.workload import app as workload_app
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.extras import saying_what_is_missing
+from marsbench.option import AsJson
+from marsbench.run_options import RunOptions
+from marsbench.version import __version__
 
 # What a verb needs is imported when it is called, so that --help answers at once.
 app = typer.Typer(
@@ -52,64 +52,14 @@ def root(
 
 
 @app.command()
-def run(
-    context: typer.Context,
-    backend: opt.BackendName,
-    alpha: opt.Alphas = None,
-    set_: opt.Settings = None,
-    engine: opt.EngineName = "sim",
-    output: opt.Output = None,
-    as_json: opt.AsJson = False,
-    workload: opt.WorkloadName = "ilr-1",
-    sessions: opt.Sessions = None,
-    rate: opt.Rate = None,
-    load: opt.Load = None,
-    load_on: opt.LoadOn = None,
-    arrivals: opt.Arrivals = None,
-    seed: opt.Seed = None,
-    tools: opt.Tools = None,
-    prefixes: opt.Prefixes = None,
-    gpu: opt.Gpu = "h200",
-    model: opt.Model = None,
-    precision: opt.Precision = None,
-    kv_dtype: opt.KvDtype = None,
-    kv_blocks: opt.KvBlocks = None,
-    block_size: opt.BlockSize = None,
-    tool_cores: opt.ToolCores = 8,
-    engine_profile: opt.EngineProfile = "default",
-    hardware: opt.HardwareFile = None,
-    step_budget: opt.StepBudget = None,
-    max_seqs: opt.MaxSeqs = None,
-    reserve_full_prompt: opt.ReserveFullPrompt = None,
-    memory_fraction: opt.MemoryFraction = None,
-    tool_workers: opt.ToolWorkers = None,
-    step_time_scale: opt.StepTimeScale = 1.0,
-    attention_time_scale: opt.AttentionTimeScale = 1.0,
-    check: opt.Check = False,
-    url: opt.Url = None,
-    served_model: opt.ServedModel = None,
-    endpoint: opt.EndpointName = None,
-    prompts: opt.Prompts = None,
-    tools_as: opt.ToolsAs = None,
-    speed: opt.Speed = None,
-    warm_up: opt.WarmUp = None,
-    cool_down: opt.CoolDown = None,
-    timeout: opt.Timeout = None,
-    isolated: opt.IsolatedBy = None,
-    kv_events: opt.KvEvents = None,
-    max_send_lag: opt.MaxSendLag = None,
-    tasks: opt.AgentTasks = None,
-    context_tokens: opt.ContextTokens = None,
-    workers: opt.Workers = None,
-) -> None:
+@verb
+def run(context: typer.Context, options: RunOptions, as_json: AsJson = False) -> None:
     """Play agent sessions through a scheduler and say which stay on track."""
-    given = locals()
-    from marsbench.asked import request_of
-    from marsbench.engines import run as play
+    from marsbench.api import play
 
-    path, summary = play(replace(request_of(given), asked=typed(context)))
-    _show_run(path, as_json)
-    if not summary["valid"]:
+    played = play(options, explicit(context), show_progress=True)
+    _show_run(played.path, as_json)
+    if not played.summary["valid"]:
         raise typer.Exit(3)
 
 
@@ -126,9 +76,10 @@ def _show_run(run: Path, as_json: bool) -> None:
 
 
 @app.command()
+@verb
 def backends(
     name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
-    as_json: opt.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the installed backends with their papers and parameters."""
     from marsbench.show.backends import show_backends
@@ -137,8 +88,8 @@ def backends(
 
 
 # In the order in which a user meets them.
-for verb in (show, sweep, compare, gate, capacity, report, export, serve, gateway, calibrate):
-    app.command()(verb)
+for _command in (show, sweep, compare, gate, capacity, report, export, serve, gateway, calibrate):
+    app.command()(_command)
 
 
 @cache  # building it takes tens of milliseconds

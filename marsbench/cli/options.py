@@ -1,156 +1,84 @@
-"""The options of `marsbench run`, declared once: type, name and the one line of help."""
+"""From options that a dataclass declares to those of a command."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+import functools
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, Optional, get_args, get_origin, get_type_hints
 
 import typer
 
-WORKLOAD, ENGINE, ADVANCED = "Workload", "Hardware and engine", "Advanced"
-LIVE = "With --engine live or openhands"
+from marsbench.option import Option, option_in, options_of
+
+NOTHING: tuple[object, ...] = (None, [])
+"""What typer hands over where nothing was typed and there is no default."""
 
 
-def _option(*names: str, metavar: str, about: str, panel: str | None = None) -> Any:
-    """An option whose default is told in its line of help, not in a column of its own."""
+def verb(function: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+    """The function as typer takes one: a parameter that is a dataclass becomes its options.
+
+    The function is handed one instance, made of what was typed. Its other parameters become
+    options too where their annotation holds one. without: options that the command has not.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    kinds: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    options = {name: options_of(kind).keys() - without for name, kind in kinds.items()}
+
+    @functools.wraps(function)
+    def called(**typed: Any) -> None:
+        for name, kind in kinds.items():
+            values = {option: typed.pop(option) for option in options[name]}
+            typed[name] = kind(**{o: value for o, value in values.items() if value not in NOTHING})
+        function(**typed)
+
+    parameters: list[Parameter] = []
+    for one in signature(function).parameters.values():
+        if one.name in kinds:
+            parameters += _parameters(kinds[one.name], without)
+        else:
+            parameters.append(_parameter(one.name, hints[one.name], one.default))
+    called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {}
+    return called
+
+
+def explicit(context: typer.Context) -> frozenset[str]:
+    """Names of the options that were typed, as against left at their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(n for n, source in sources.items() if source and source.name == "COMMANDLINE")
+
+
+def _parameters(kind: Any, without: Collection[str]) -> Iterator[Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    defaults = {field.name: field.default for field in fields(kind)}
+    for name in options_of(kind):
+        if name not in without:
+            default = Parameter.empty if defaults[name] is MISSING else defaults[name]
+            yield _parameter(name, hints[name], default)
+
+
+def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+    """As typer reads it: an option of ours becomes one of its own, all else stays."""
+    option = option_in(hint)
+    if option is not None:
+        kind = option.typed or get_args(hint)[0]
+        if get_origin(kind) is list and default is not Parameter.empty:
+            default = None  # typer would add what is typed to any other
+        optional = Optional[kind] if default is None else kind  # noqa: UP045 (kind is a value)
+        hint = Annotated[optional, _typers(name, option, kind is bool)]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+
+def _typers(name: str, option: Option, is_flag: bool) -> Any:
+    """typer's own option. A flag has one name, and no value that the help could show."""
     return typer.Option(
-        *names, metavar=metavar, help=about, rich_help_panel=panel, show_default=False
+        *(option.names or ([f"--{name.replace('_', '-')}"] if is_flag else [])),
+        metavar=" " if is_flag else option.metavar,
+        help=option.about,
+        rich_help_panel=option.panel,
+        show_default=option.shows_default,
+        min=option.least,
+        max=option.most,
     )
-
-
-def _flag(name: str, about: str, panel: str | None = None) -> Any:
-    """An option that takes no value: without a metavar the help would show one."""
-    return typer.Option(name, metavar=" ", help=about, rich_help_panel=panel)
-
-
-BackendName = Annotated[str, _option(metavar="NAME", about="Its name, or module:Class")]
-Alphas = Annotated[
-    list[float] | None, _option("--alpha", metavar="A", about="Goodput's α; repeatable (3)")
-]
-Settings = Annotated[
-    list[str] | None,
-    _option("--set", metavar="NAME.PARAM=VALUE", about="A backend's parameter; repeatable"),
-]
-EngineName = Annotated[
-    Literal["sim", "live", "openhands"],
-    _option(metavar="NAME", about="sim, live or openhands (sim)"),
-]
-Output = Annotated[
-    Path | None, _option("-o", "--output", metavar="DIR", about="The run's folder (results/…)")
-]
-AsJson = Annotated[bool, _flag("--json", "Print one JSON object")]
-
-WorkloadName = Annotated[
-    str,
-    _option(metavar="RECIPE|FILE", about="A recipe, or sessions (ilr-1)", panel=WORKLOAD),
-]
-Sessions = Annotated[int | None, _option(metavar="N", about="How many sessions", panel=WORKLOAD)]
-Rate = Annotated[float | None, _option(metavar="R", about="Sessions a second", panel=WORKLOAD)]
-Load = Annotated[
-    float | None,
-    _option(metavar="RHO", about="Rate x mean GPU s of a session alone", panel=WORKLOAD),
-]
-LoadOn = Annotated[
-    str | None,
-    _option(metavar="WHICH", about="Its hardware: reference, this (reference)", panel=WORKLOAD),
-]
-Arrivals = Annotated[
-    str | None,
-    _option(metavar="KIND", about="poisson, fixed, gamma:CV, burst:N, closed:N", panel=WORKLOAD),
-]
-Seed = Annotated[
-    int | None, _option(metavar="S", about="Of the sessions and their arrivals", panel=WORKLOAD)
-]
-Tools = Annotated[
-    str | None,
-    _option(metavar="MIX", about="autonomous, interactive, cpu-heavy", panel=WORKLOAD),
-]
-Prefixes = Annotated[
-    int | None, _option(metavar="K", about="Variants of the shared prefix", panel=WORKLOAD)
-]
-
-Gpu = Annotated[str, _option(metavar="GPU", about="h200, …, or an id (h200)", panel=ENGINE)]
-Model = Annotated[str | None, _option(metavar="MODEL", about="(qwen3-coder-30b)", panel=ENGINE)]
-KvBlocks = Annotated[
-    int | None, _option(metavar="N", about="KV blocks (what the GPU's memory holds)", panel=ENGINE)
-]
-BlockSize = Annotated[int | None, _option(metavar="N", about="Tokens a block (16)", panel=ENGINE)]
-ToolCores = Annotated[
-    int, _option(metavar="N", about="Cores of the host that runs tools (8)", panel=ENGINE)
-]
-EngineProfile = Annotated[
-    str, _option(metavar="NAME", about="default, or paper: 2,048 tokens x 128", panel=ENGINE)
-]
-
-Precision = Annotated[
-    str | None, _option(metavar="P", about="Of the weights: bf16, fp8, mxfp4", panel=ENGINE)
-]
-KvDtype = Annotated[
-    str | None, _option("--kv-dtype", metavar="D", about="auto, bf16, fp8 (auto)", panel=ENGINE)
-]
-HardwareFile = Annotated[
-    Path | None,
-    _option("--hardware", metavar="FILE", about="A hardware profile (TOML)", panel=ADVANCED),
-]
-StepBudget = Annotated[int | None, _option(metavar="N", about="Tokens a step", panel=ADVANCED)]
-MaxSeqs = Annotated[int | None, _option(metavar="N", about="Running requests", panel=ADVANCED)]
-ReserveFullPrompt = Annotated[
-    Literal["on", "off"] | None,
-    _option(metavar="on|off", about="Admit only prompts that fit whole", panel=ADVANCED),
-]
-MemoryFraction = Annotated[
-    float | None, _option(metavar="F", about="Share of GPU memory (0.9)", panel=ADVANCED)
-]
-ToolWorkers = Annotated[
-    int | None, _option(metavar="N", about="Tool calls at once, others queue", panel=ADVANCED)
-]
-StepTimeScale = Annotated[
-    float, _option(metavar="X", about="Scale every step time (1)", panel=ADVANCED)
-]
-AttentionTimeScale = Annotated[
-    float, _option(metavar="X", about="Scale attention's time alone (1)", panel=ADVANCED)
-]
-Check = Annotated[bool, _flag("--check", "Test invariants at every step", ADVANCED)]
-
-Url = Annotated[str | None, _option(metavar="URL", about="Of the server or gateway", panel=LIVE)]
-ServedModel = Annotated[
-    str | None, _option(metavar="NAME", about="Its model (the only one it lists)", panel=LIVE)
-]
-EndpointName = Annotated[
-    str | None,
-    _option("--endpoint", metavar="NAME", about="completions, chat (completions)", panel=LIVE),
-]
-Prompts = Annotated[
-    str | None, _option(metavar="KIND", about="ids, text, text:TOKENIZER.json (ids)", panel=LIVE)
-]
-ToolsAs = Annotated[
-    str | None, _option(metavar="WHAT", about="sleep, cpu, or both by kind (sleep)", panel=LIVE)
-]
-Speed = Annotated[float | None, _option(metavar="X", about="Of an emulated server (1)", panel=LIVE)]
-WarmUp = Annotated[
-    float | None, _option(metavar="S", about="Arrivals not measured at first (0)", panel=LIVE)
-]
-CoolDown = Annotated[
-    float | None, _option(metavar="S", about="Arrivals not measured at last (0)", panel=LIVE)
-]
-Timeout = Annotated[
-    float | None, _option(metavar="S", about="Silence that fails a request (600)", panel=LIVE)
-]
-IsolatedBy = Annotated[
-    str | None,
-    _option("--isolated", metavar="HOW", about="profile, measure:N, none (profile)", panel=LIVE),
-]
-KvEvents = Annotated[
-    str | None, _option(metavar="TCP", about="Endpoint of vLLM's KV events", panel=LIVE)
-]
-MaxSendLag = Annotated[
-    float | None,
-    _option(metavar="S", about="P99 of our own lag, at most (0.05)", panel=LIVE),
-]
-AgentTasks = Annotated[
-    str | None, _option(metavar="TASKS", about="For real agents: shipped, or a file", panel=LIVE)
-]
-ContextTokens = Annotated[
-    int | None, _option(metavar="N", about="Digest in an agent's first prompt (0)", panel=LIVE)
-]
-Workers = Annotated[int | None, _option(metavar="N", about="Agents at once (32)", panel=LIVE)]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from marsbench.cli.options import verb
+from marsbench.option import Option
 
 if TYPE_CHECKING:
     import aiohttp
 
+    from marsbench.model.recording import Recording
     from marsbench.model.server import ChatServer
 
 app = typer.Typer(
@@ -20,26 +24,19 @@ app = typer.Typer(
 KEY_VARIABLE = "OPENAI_API_KEY"
 
 
-def _option(*names: str, metavar: str, about: str) -> Any:
-    return typer.Option(*names, metavar=metavar, help=about, show_default=False)
-
-
-Host = Annotated[str, _option(metavar="HOST", about="Where to listen (127.0.0.1)")]
-Port = Annotated[int, _option(metavar="P", about="0 for any free one (8090)")]
-Tasks = Annotated[str, _option(metavar="TASKS", about="Tasks with rules (shipped)")]
+Host = Annotated[str, Option("HOST", "Where to listen (127.0.0.1)")]
+Port = Annotated[int, Option("P", "0 for any free one (8090)")]
+Tasks = Annotated[str, Option("TASKS", "Tasks with rules (shipped)")]
 
 
 @app.command()
+@verb
 def serve(
     upstream: Annotated[
-        str | None, _option(metavar="URL", about="A server that does the work of each round")
+        str | None, Option("URL", "A server that does the work of each round")
     ] = None,
-    recordings: Annotated[
-        Path | None, _option(metavar="DIR", about="Recordings (the shipped ones)")
-    ] = None,
-    model: Annotated[
-        str | None, _option(metavar="NAME", about="The server's model (what it says)")
-    ] = None,
+    recordings: Annotated[Path | None, Option("DIR", "Recordings (the shipped ones)")] = None,
+    model: Annotated[str | None, Option("NAME", "The server's model (what it says)")] = None,
     host: Host = "127.0.0.1",
     port: Port = 8090,
 ) -> None:
@@ -51,7 +48,7 @@ def serve(
 
 
 async def _serve_replay(
-    recordings: Any, url: str | None, model: str | None, host: str, port: int
+    recordings: dict[str, Recording], url: str | None, model: str | None, host: str, port: int
 ) -> None:
     from marsbench.model.models import Replay
     from marsbench.model.server import MODEL_NAME, ChatServer, http_client
@@ -86,13 +83,12 @@ async def _first_model(http: aiohttp.ClientSession, url: str) -> str:
 
 
 @app.command()
+@verb
 def record(
     output: Annotated[
-        Path, _option("-o", "--output", metavar="DIR", about="Where recordings are written")
+        Path, Option("DIR", "Where recordings are written", names=("-o", "--output"))
     ],
-    upstream: Annotated[
-        str | None, _option(metavar="URL", about="The model (else the player by rules)")
-    ] = None,
+    upstream: Annotated[str | None, Option("URL", "The model (else the player by rules)")] = None,
     tasks: Tasks = "shipped",
     host: Host = "127.0.0.1",
     port: Port = 8090,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marsbench.cli import options as opt
+from marsbench.cli.options import verb
+from marsbench.engine_options import EngineOptions
+from marsbench.option import AsJson, assignments
+from marsbench.serve.options import ServeOptions
 
 # What the command needs is imported when it is called, so that --help answers at once.
 if TYPE_CHECKING:
@@ -14,8 +17,9 @@ if TYPE_CHECKING:
     from marsbench.serve.server import VllmServer
 
 
+@verb
 def serve(
-    backend: opt.BackendName,
+    options: ServeOptions,
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="What vLLM loads.", show_default=False)
     ] = None,
@@ -23,48 +27,34 @@ def serve(
         list[str] | None,
         typer.Argument(metavar="[-- FLAGS]", help="vLLM's own flags.", show_default=False),
     ] = None,
-    set_: opt.Settings = None,
-    emulate: Annotated[
-        str | None,
-        typer.Option(metavar="GPU:MODEL", help="An emulated GPU instead, as h200:qwen3-coder-30b."),
-    ] = None,
-    speed: Annotated[float, typer.Option(metavar="X", help="Emulated seconds a second.")] = 1.0,
-    kv_blocks: opt.KvBlocks = None,
-    engine_profile: opt.EngineProfile = "default",
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="P", help="0 for any that is free.")] = 8000,
-    timeout: Annotated[
-        float, typer.Option(metavar="S", help="Silence of a start that is given up.")
-    ] = 600.0,
-    as_json: opt.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Serve a model with a backend in vLLM's scheduler, on a GPU or an emulated one."""
-    given = locals()
     from marsbench.serve.server import ended_by_signals, serving
 
-    request = _request(given)
-    with ended_by_signals(), serving(request, timeout, show_progress=True) as server:
+    request = _request(options, model, flags or [])
+    with ended_by_signals(), serving(request, options.timeout, show_progress=True) as server:
         _announce(server, as_json)
         server.wait()
 
 
-def _request(given: dict[str, Any]) -> ServeRequest:
+def _request(options: ServeOptions, model: str | None, flags: list[str]) -> ServeRequest:
     """The options as one value; with --emulate the first of vLLM's flags is no model."""
     from marsbench.core.backends import choose
-    from marsbench.core.settings import engine_settings
     from marsbench.serve.plan import ServeRequest
 
-    model, flags = given["model"], given["flags"] or []
     if model is not None and model.startswith("-"):
-        model, flags = None, [model, *flags]
+        flags = [model, *flags]
+        model = None
+    engine = EngineOptions(engine_profile=options.engine_profile, kv_blocks=options.kv_blocks)
     return ServeRequest(
-        choice=choose(given["backend"], given["set_"] or ()),
+        choice=choose(options.backend, assignments(options.set)),
         model=model,
-        emulate=given["emulate"],
-        speed=given["speed"],
-        settings=engine_settings(given["engine_profile"], kv_blocks=given["kv_blocks"]),
-        host=given["host"],
-        port=given["port"],
+        emulate=options.emulate,
+        speed=options.speed,
+        settings=engine.settings,
+        host=options.host,
+        port=options.port,
         flags=tuple(flags),
     )
 

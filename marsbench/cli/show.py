@@ -7,16 +7,18 @@ from typing import Annotated
 
 import typer
 
-from marsbench.cli import options as opt
+from marsbench.cli.options import verb
+from marsbench.option import AsJson, Option
 
 
+@verb
 def show(
     path: Annotated[
         Path, typer.Argument(metavar="RUN|SWEEP", help="The folder of a run or sweep.")
     ],
-    as_json: opt.AsJson = False,
+    as_json: AsJson = False,
     follow: Annotated[
-        bool, typer.Option("--watch", metavar=" ", help="Follow a sweep until it ends.")
+        bool, Option(None, "Follow a sweep until it ends.", names=("--watch",))
     ] = False,
 ) -> None:
     """Print a run again, even one that was cut short, with small charts; or a sweep.

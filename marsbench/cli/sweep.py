@@ -28,11 +28,9 @@ def sweep(
     ] = None,
 ) -> None:
     """Play every combination in a file; taken up where it stopped, whatever stopped it."""
-    from marsbench.judge.sweep.cluster import Cluster
-    from marsbench.judge.sweep.run import local
-    from marsbench.judge.sweep.run import sweep as play
+    from marsbench import api
 
-    report = play(file, output, jobs, local if ray is None else Cluster(ray))
+    report = api.sweep(file, output=output, jobs=jobs, ray=ray)
     for name, why in report.failures[:SHOWN]:
         typer.echo(f"failed: {name}: {why}", err=True)
     if len(report.failures) > SHOWN:

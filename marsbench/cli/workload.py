@@ -1,23 +1,16 @@
-"""`marsbench workload`: make, show and check workloads; import and export are beside it."""
+"""`marsbench workload`: export, make, show and check workloads; imports are beside it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from marsbench.cli.imports import import_app
-from marsbench.cli.workload_export import export
-from marsbench.cli.workload_shared import (
-    ArrivalKind,
-    Load,
-    Out,
-    Rate,
-    Seed,
-    mean_gpu_s,
-    progress,
-)
+from marsbench.cli.imports import ArrivalKind, Load, Out, Rate, Seed, mean_gpu_s, progress
+from marsbench.cli.imports import app as import_app
+from marsbench.cli.options import verb
+from marsbench.option import Option
 
 # What a command needs is imported when it is called, so that --help answers at once.
 if TYPE_CHECKING:
@@ -26,33 +19,67 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make, show, check, import and export workloads.")
 app.add_typer(import_app, name="import")
-app.command()(export)
 
 _SAMPLE = 300
 
 
 @app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="A workload file.")],
+    to: Annotated[
+        Literal["mooncake", "hf"],
+        typer.Option(help="mooncake: agentic Mooncake JSONL; hf: a datasets folder."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file or folder to write.")],
+) -> None:
+    """Write a workload in another tool's format; import of it gives the same workload.
+
+    What the format cannot hold is kept in fields of ours, which others pass over.
+    """
+    from marsbench.core.workload.files import read_workload, write_lines
+    from marsbench.formats.hf import write_hf
+    from marsbench.formats.mooncake_export import mooncake_lines
+
+    workload = read_workload(file)
+    if to == "hf":
+        write_hf(workload, output)
+    else:
+        write_lines(mooncake_lines(workload), output)
+    typer.echo(f"{output}: {len(workload.sessions):,} sessions of {file} as {to}")
+
+
+@app.command()
+@verb
 def make(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or its TOML file.")],
     output: Out,
-    sessions: Annotated[int | None, typer.Option(help="How many sessions.")] = None,
+    sessions: Annotated[int | None, Option(None, "How many sessions.")] = None,
     rate: Rate = None,
     load: Load = None,
     arrivals: ArrivalKind = None,
     seed: Seed = None,
-    tools: Annotated[str | None, typer.Option(help="The tool mix.")] = None,
+    tools: Annotated[str | None, Option(None, "The tool mix.")] = None,
     prefixes: Annotated[
-        int | None, typer.Option(help="Variants of the shared prefix; 0 shares nothing.")
+        int | None, Option(None, "Variants of the shared prefix; 0 shares nothing.")
     ] = None,
 ) -> None:
     """Make sessions from a recipe; options not given are the recipe's own."""
     from marsbench.core.workload.files import require_writable, write_workload
-    from marsbench.core.workload.make import Knobs, make_workload
+    from marsbench.core.workload.knobs import Knobs
+    from marsbench.core.workload.make import make_workload
     from marsbench.core.workload.recipe import load_recipe
     from marsbench.show.workload import summary_line
     from marsbench.show.workload_check import check, verdict
 
-    knobs = Knobs(sessions, rate, load, arrivals, seed, tools, prefixes)
+    knobs = Knobs(
+        sessions=sessions,
+        rate=rate,
+        load=load,
+        arrivals=arrivals,
+        seed=seed,
+        tools=tools,
+        prefixes=prefixes,
+    )
     found = load_recipe(recipe)
     require_writable(output)
     workload = make_workload(found, knobs, mean_gpu_s, progress("making sessions"))
@@ -116,7 +143,8 @@ def check(
 def _shown(source: str) -> tuple[Workload, Recipe | None]:
     """A file's workload with the recipe it came from, or a recipe's with a sample of it."""
     from marsbench.core.workload.files import read_workload
-    from marsbench.core.workload.make import Knobs, make_workload
+    from marsbench.core.workload.knobs import Knobs
+    from marsbench.core.workload.make import make_workload
     from marsbench.core.workload.recipe import load_recipe
 
     if Path(source).suffix != ".toml" and Path(source).exists():

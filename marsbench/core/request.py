@@ -6,17 +6,20 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from marsbench.core.backends import Choice
-from marsbench.core.hardware.profile import Hardware
 from marsbench.core.settings import EngineSettings
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.errors import UsageError
+
+if TYPE_CHECKING:  # a command's help knows the request, and loads nothing for it
+    from marsbench.core.backends import Choice
+    from marsbench.core.hardware.profile import Hardware
 
 RESULTS = Path("results")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OwnOptions:
     """What one engine is told beside what every run is told; the engine's room says what."""
 
@@ -48,11 +51,6 @@ class RunRequest:
 
 def check_request(request: RunRequest) -> None:
     """Raises UsageError for a value out of range, or a place where no folder can be made."""
-    _check_values(request)
-    _check_place(request.output)
-
-
-def _check_values(request: RunRequest) -> None:
     for alpha in request.alphas:
         if not 1 <= alpha < math.inf:
             raise UsageError(
@@ -65,6 +63,7 @@ def _check_values(request: RunRequest) -> None:
     ):
         if number is not None and number < 1:
             raise UsageError(f"{option} must be at least 1, not {number}; for example {option} 8.")
+    _check_place(request.output)
 
 
 def _check_place(output: Path | None) -> None:

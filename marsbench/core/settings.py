@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from marsbench.errors import UsageError, unknown_name
+from marsbench.errors import UsageError
 
-OPTIONS = {
-    "max_num_batched_tokens": "--step-budget",
-    "max_num_seqs": "--max-seqs",
-    "block_size": "--block-size",
-    "kv_blocks": "--kv-blocks",
-}
 MOST_BLOCKS = 10_000_000  # each is an object of vLLM's in this process: 1.3 GB at this number
 
 
@@ -36,8 +30,12 @@ class EngineSettings:
     kv_blocks: int | None = None
 
     def __post_init__(self) -> None:
-        for name, option in OPTIONS.items():
-            value = getattr(self, name)
+        for option, value in (
+            ("--step-budget", self.max_num_batched_tokens),
+            ("--max-seqs", self.max_num_seqs),
+            ("--block-size", self.block_size),
+            ("--kv-blocks", self.kv_blocks),
+        ):
             if value is not None and value < 1:
                 raise UsageError(f"{option} must be at least 1, not {value}.")
         if self.max_num_batched_tokens < self.max_num_seqs:
@@ -53,22 +51,3 @@ class EngineSettings:
             raise UsageError(
                 f"--memory-fraction must be above 0 and at most 1, not {self.memory_fraction}."
             )
-
-
-# The authors' replay ran a fork of vLLM 0.10.2 with a step budget of 2,048 and 128 sequences
-# (MARS_preview, experiments/scripts/run_baseline_continuum.sh); that version reserved no room
-# for a whole prompt.
-PROFILES = {
-    "default": EngineSettings(),
-    "paper": EngineSettings(
-        max_num_batched_tokens=2048, max_num_seqs=128, reserve_full_prompt=False
-    ),
-}
-
-
-def engine_settings(profile: str, **knobs: int | float | bool | None) -> EngineSettings:
-    """A profile with the knobs that were given (not None) turned."""
-    if profile not in PROFILES:
-        raise unknown_name("engine profile", profile, PROFILES)
-    given = {name: value for name, value in knobs.items() if value is not None}
-    return replace(PROFILES[profile], **given)  # type: ignore[arg-type]

@@ -11,7 +11,6 @@ from typing import Any
 
 from aiohttp import web
 
-from marsbench import __version__
 from marsbench.clock import WallClock
 from marsbench.core.backends import Choice
 from marsbench.gateway import pressure
@@ -23,6 +22,7 @@ from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
 from marsbench.http_server import listen, loop_factory, stop_signals, url_of
+from marsbench.version import __version__
 from marsbench_backends.answers.admission import watched
 from marsbench_backends.answers.wrong import WarnOnce
 

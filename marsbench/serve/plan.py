@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import marsbench
 import marsbench_backends
 from marsbench.core.backends import Choice
+from marsbench.core.code import ROOT
 from marsbench.core.hardware.profile import Hardware
 from marsbench.core.settings import EngineSettings
 from marsbench.errors import UsageError
@@ -183,4 +183,4 @@ def environment(request: ServeRequest, plugin: Path) -> Mapping[str, str]:
 
 def _packages() -> list[str]:
     """Where this marsbench and its backends lie, for a Python that has neither installed."""
-    return [str(Path(m.__path__[0]).parent) for m in (marsbench, marsbench_backends)]
+    return [str(ROOT), str(Path(marsbench_backends.__path__[0]).parent)]

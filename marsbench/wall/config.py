@@ -18,6 +18,14 @@ from marsbench.core.events import (
 from marsbench.core.request import OwnOptions
 from marsbench.wall.server import Server
 
+KEPT_AS = {
+    "warm_up": "warm_up_s",
+    "cool_down": "cool_down_s",
+    "timeout": "timeout_s",
+    "max_send_lag": "lag_bound_s",
+}
+"""What run.json calls some of the options."""
+
 # What no server shows a client from outside.
 INSIDE = (Preempted, Held, Unheld, SwappedOut, SwappedIn, HostEvicted)
 
@@ -25,7 +33,8 @@ INSIDE = (Preempted, Held, Unheld, SwappedOut, SwappedIn, HostEvicted)
 def option_facts(options: OwnOptions, *places: str) -> dict[str, Any]:
     """The engine's own options without those that are places: they say nothing of what was
     measured, and of KV events only that there were some."""
-    facts = {name: value for name, value in asdict(options).items() if name not in places}
+    kept = {name: value for name, value in asdict(options).items() if name not in places}
+    facts = {KEPT_AS.get(name, name): value for name, value in kept.items()}
     return {**facts, "kv_events": facts["kv_events"] is not None}
 
 

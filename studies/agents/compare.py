@@ -21,7 +21,7 @@ from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.request import RunRequest
 from marsbench.core.runs.folder import SUMMARY
 from marsbench.core.settings import EngineSettings
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.engines import run
 from marsbench.errors import MarsbenchError
 from marsbench.serve.plan import ServeRequest

@@ -12,7 +12,7 @@ from pathlib import Path
 from marsbench.core.backends import choose
 from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.request import RunRequest
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.engines import run
 from marsbench.errors import MarsbenchError, RunFailedError
 from marsbench.wall.agents.options import OpenHandsOptions

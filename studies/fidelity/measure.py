@@ -15,7 +15,7 @@ from marsbench.core.backends import Choice, choose
 from marsbench.core.hardware.profile import Hardware
 from marsbench.core.request import RunRequest
 from marsbench.core.settings import EngineSettings
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.errors import RunFailedError
 from marsbench.patience import await_end
 from marsbench.serve.emulated import emulated_hardware

@@ -14,7 +14,7 @@ import pytest
 
 from agents.world import play, replayed
 from marsbench.core.events import GpuEnd, GpuSubmit, RoundReady, SessionEnded, ToolEnd, ToolStart
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.errors import UsageError
 from marsbench.model.chat import Answer, ChatRequest, FunctionCall
 from marsbench.model.recording import load_recordings

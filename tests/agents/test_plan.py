@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.errors import UsageError
 from marsbench.tasks.files import load_tasks
 from marsbench.wall.agents import environment

@@ -25,7 +25,7 @@ from marsbench.core.events import (
 from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.metrics.check import Checker
 from marsbench.core.request import RunRequest
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.errors import RunFailedError
 from marsbench.tasks.files import load_tasks
 from marsbench.wall.agents.options import OpenHandsOptions

@@ -13,7 +13,7 @@ from marsbench.core.backends import choose
 from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.request import RunRequest
 from marsbench.core.runs import RunFolder, RunSummary
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.engines import run
 from marsbench.model.chat import Answer, ChatRequest
 from marsbench.model.models import Model, Replay

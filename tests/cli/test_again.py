@@ -40,7 +40,7 @@ host_link = "64 GB/s"
 TYPED: dict[str, tuple[str, ...]] = {
     "backend": ("--backend", "mars"),
     "alpha": ("--alpha", "1.5", "--alpha", "2"),
-    "set_": ("--set", "mars.admission=false", "--set", "mars.tick_s=2.5"),
+    "set": ("--set", "mars.admission=false", "--set", "mars.tick_s=2.5"),
     "workload": ("--workload", "own sessions.jsonl"),
     "sessions": ("--sessions", "7"),
     "rate": ("--rate", "0.037"),
@@ -136,8 +136,8 @@ def test_the_command_asks_for_the_same_run(
 ) -> None:
     Path("own.toml").write_text(PROFILE)
     write_workload(SESSIONS, Path("own sessions.jsonl"))
-    backend = () if name in ("backend", "set_") else ("--backend", "fcfs")
-    mars = ("--backend", "mars") if name == "set_" else ()
+    backend = () if name in ("backend", "set") else ("--backend", "fcfs")
+    mars = ("--backend", "mars") if name == "set" else ()
     first = asked(marsbench, monkeypatch, *backend, *mars, *TYPED[name], "-o", "first")
     again = asked(marsbench, monkeypatch, *words_again(first))
     plain = asked(marsbench, monkeypatch, "--backend", "mars" if mars else "fcfs")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import textwrap
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 
 import pytest
 
+import marsbench as package
 from cli.conftest import Marsbench
 from house.sources import ROOT
 from marsbench import api
@@ -16,8 +17,7 @@ from marsbench.cli import main as cli
 from marsbench.errors import UsageError
 
 SMALL = {"workload": "chat", "sessions": 4, "rate": 0.2, "seed": 5}
-NOT_OPTIONS = {"context", "backend", "as_json"}
-AS_TYPED = {"set_": "set"}
+NOT_OPTIONS = {"context", "as_json"}
 
 
 def example() -> str:
@@ -27,9 +27,26 @@ def example() -> str:
     return found[1]
 
 
+def test_the_package_has_the_functions_of_the_api() -> None:
+    names = ("Run", "compare", "load", "run", "sweep")
+    assert all(getattr(package, name) is getattr(api, name) for name in names)
+    assert {*names, "__version__"} == set(package.__all__)
+    with pytest.raises(AttributeError, match="module 'marsbench' has no attribute 'rnu'"):
+        _ = package.rnu
+
+
 def test_its_keywords_are_the_options_of_run() -> None:
-    options = [AS_TYPED.get(n, n) for n in signature(cli.run).parameters if n not in NOT_OPTIONS]
-    assert set(api.RunOptions.__annotations__) == set(options)
+    keywords = signature(api.run).parameters
+    typed = signature(cli.run).parameters
+    assert set(keywords) == set(typed) - NOT_OPTIONS
+    assert [name for name in keywords if keywords[name].kind is not Parameter.KEYWORD_ONLY] == [
+        "backend"
+    ]
+
+
+def test_none_is_an_option_that_was_not_given() -> None:
+    with pytest.raises(UsageError, match="--seed must be at least 0"):
+        api.run("fcfs", warm_up=None, url=None, rate=None, gpu=None, seed=-1)
 
 
 def test_the_example_is_short() -> None:
@@ -63,6 +80,9 @@ def test_a_mistake_has_the_sentence_of_the_command_line(
         ({"sessions": 1.5}, "sessions: expected int, got 1.5"),
         ({"reserve_full_prompt": "yes"}, "reserve_full_prompt: should be 'on' or 'off'"),
         ({"engine": "dream"}, "engine: should be 'sim', 'live' or 'openhands', got 'dream'"),
+        ({"load_on": "that"}, "load_on: should be 'reference' or 'this', got 'that'"),
+        ({"set": 3}, "set: expected object, got 3"),
+        ({"output": 3}, "output: expected string, got 3"),
     ],
 )
 def test_what_the_command_line_would_not_parse_is_refused(options: dict, said: str) -> None:

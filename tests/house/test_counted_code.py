@@ -22,9 +22,11 @@ COMPUTES_NOTHING = {
     "marsbench.errors",
     "marsbench.engines",
     "marsbench.extras",
+    "marsbench.option",
     "marsbench.outputs",
     "marsbench.problems",
     "marsbench.text.progress",
+    "marsbench.version",
 }
 
 PLAYED = """
@@ -44,7 +46,7 @@ alone = ours()
 from marsbench.core.backends import choose
 from marsbench.core.request import RunRequest
 from marsbench.engines import run
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 
 run(RunRequest(choice=choose("{backend}", ()), knobs=Knobs(sessions=1), hardware=load_hardware(),
                show_progress=False))

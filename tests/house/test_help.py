@@ -34,6 +34,10 @@ def loaded_by(code: str) -> list[str]:
 
 def test_importing_marsbench_loads_nothing_heavy() -> None:
     assert loaded_by("import marsbench, marsbench.api, marsbench_backends") == []
+    assert loaded_by("import marsbench; marsbench.run, marsbench.Run") == []
+    assert (
+        loaded_by("import marsbench; import sys; assert 'marsbench.api' not in sys.modules") == []
+    )
 
 
 @pytest.mark.skipif(not HAS_CLI, reason="no command line yet")

@@ -145,9 +145,9 @@ def test_a_failed_request_fails_its_session_alone(
         return await healthy(call)
 
     # Silence has to be longer than a busy machine's between two bytes of those who go on.
-    timeout_s = 2.0 if fault in (stalls, never_answers) else 3600.0
+    timeout = 2.0 if fault in (stalls, never_answers) else 3600.0
     with serving(script, **TOKENIZES) as server:
-        done = play(tmp_path, server.url, timeout_s=timeout_s, **how)
+        done = play(tmp_path, server.url, timeout=timeout, **how)
     assert done.ends.keys() == {"s0", "s1", "s2"}
     assert done.ends["s0"] is None
     assert done.ends["s2"] is None
@@ -194,7 +194,7 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(
 
 def test_a_late_client_does_not_count(tmp_path: Path) -> None:
     with serving() as server:
-        done = play(tmp_path, server.url, sessions(2), lag_bound_s=0.0)
+        done = play(tmp_path, server.url, sessions(2), max_send_lag=0.0)
     (reason,) = done.summary["reasons"]
     assert reason.startswith("the client was late: P99 of its send lag is ")
     assert done.client["send_lag_s"]["n"] == 4

@@ -22,10 +22,11 @@ from marsbench.core.events import Event, SessionArrived
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.errors import UsageError
 from marsbench.serve.metrics_page import ServerMetrics
+from marsbench.wall.config import option_facts
 from marsbench.wall.kv_events import BlockRemoved, BlockStored, KvEvents
 from marsbench.wall.live.endpoint import COMPLETIONS
 from marsbench.wall.live.ideals import apart, sample, with_rest
-from marsbench.wall.live.options import GIVEN, LiveOptions, ToolsAs, live_options
+from marsbench.wall.live.options import LiveOptions, ToolsAs
 from marsbench.wall.live.stream import AnswerError, read_answer
 from marsbench.wall.live.tools import ToolRunner
 from marsbench.wall.recorder import EventRecorder
@@ -358,14 +359,14 @@ def test_the_rest_is_simulated_and_scaled_as_the_sample_was() -> None:
     [
         ({"url": "127.0.0.1:8000"}, "http://"),
         ({"speed": 0.0}, "--speed"),
-        ({"timeout_s": float("inf")}, "--timeout"),
-        ({"warm_up_s": -1.0}, "--warm-up"),
+        ({"timeout": float("inf")}, "--timeout"),
+        ({"warm_up": -1.0}, "--warm-up"),
         ({"tools_as": "jump"}, "sleep, cpu or both"),
         ({"prompts": "words"}, "ids, text"),
         ({"prompts": "text:"}, "ids, text"),
         ({"endpoint": "talk"}, "completions or chat"),
         ({"endpoint": "chat"}, "no token ids: give --prompts text"),
-        ({"lag_bound_s": -0.1}, "--max-send-lag"),
+        ({"max_send_lag": -0.1}, "--max-send-lag"),
         ({"isolated": "measure:0"}, "measure:5"),
         ({"isolated": "guess"}, "measure:5"),
     ],
@@ -375,22 +376,13 @@ def test_what_cannot_be_is_refused(options: dict[str, object], words: str) -> No
         LiveOptions(**{"url": "http://x", **options})  # type: ignore[arg-type]
 
 
-def test_an_option_of_live_runs_is_refused_elsewhere() -> None:
-    given = dict.fromkeys(GIVEN) | {"engine": "sim"}
-    assert live_options(given) is None
-    with pytest.raises(UsageError, match="--warm-up is for --engine live, not --engine sim"):
-        live_options({**given, "warm_up": 3.0})
-    with pytest.raises(UsageError, match="needs the server's --url"):
-        live_options({**given, "engine": "live"})
-
-
-def test_chat_is_text_unless_ids_are_asked_for() -> None:
-    given = dict.fromkeys(GIVEN) | {"engine": "live", "url": "http://x", "endpoint": "chat"}
-    found = live_options({**given, "max_send_lag": 0.1})
-    assert found is not None
-    assert (found.endpoint, found.prompts, found.lag_bound_s) == ("chat", "text", 0.1)
-    with pytest.raises(UsageError, match="no token ids"):
-        live_options({**given, "prompts": "ids"})
+def test_a_run_folder_tells_the_options_and_not_where_the_server_was() -> None:
+    kept = option_facts(LiveOptions(url="http://x", kv_events="tcp://y", warm_up=2.0), "url")
+    assert list(kept) == [
+        *("served_model", "endpoint", "prompts", "tools_as", "speed", "warm_up_s", "cool_down_s"),
+        *("timeout_s", "isolated", "kv_events", "lag_bound_s"),
+    ]
+    assert (kept["warm_up_s"], kept["kv_events"]) == (2.0, True)
 
 
 def test_a_gateway_of_other_parameters_or_speed_is_refused() -> None:

@@ -239,6 +239,6 @@ def test_times_alone_are_measured_on_the_idle_server_first(tmp_path: Path) -> No
 
 def test_warm_up_and_cool_down_are_played_and_not_measured(tmp_path: Path) -> None:
     with serving() as server:
-        done = play(tmp_path, server.url, sessions(6, 0.1), warm_up_s=0.15, cool_down_s=0.15)
+        done = play(tmp_path, server.url, sessions(6, 0.1), warm_up=0.15, cool_down=0.15)
     assert done.summary["sessions"]["finished"] == 6
     assert done.summary["latency"]["n"] == 2  # those that came at 0.2 and 0.3 s

@@ -31,7 +31,7 @@ COMPLETIONS, CHATS = "/v1/completions", "/v1/chat/completions"
 HEAD, TAIL = "<user>", "</user><answer>"
 CHAT: dict[str, Any] = {"endpoint": "chat", "prompts": "text"}
 # A test shares its machine with others, so a late client is no failure but where it is the point.
-QUICK: dict[str, Any] = {"isolated": "none", "lag_bound_s": 3600.0}
+QUICK: dict[str, Any] = {"isolated": "none", "max_send_lag": 3600.0}
 METRICS = """\
 # TYPE vllm:kv_cache_usage_perc gauge
 vllm:kv_cache_usage_perc{engine="0"} 0.25

@@ -18,7 +18,8 @@ from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.isolated import isolated
 from marsbench.core.metrics.summary import summarise
 from marsbench.core.settings import EngineSettings
-from marsbench.core.workload.make import Knobs, make_workload
+from marsbench.core.workload.knobs import Knobs
+from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe
 from marsbench_backends.registry import BACKENDS
 

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from marsbench.core.hardware.catalog import load_gpus, load_models, load_profiles
 from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.hardware.steptime import StepTime
-from marsbench.core.workload.make import Knobs, make_workload
+from marsbench.core.workload.knobs import Knobs
+from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe, recipe_names
 from marsbench.show.workload_check import check
 from marsbench_backends import exact

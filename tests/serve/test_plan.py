@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from marsbench.core.backends import choose
-from marsbench.core.settings import engine_settings
+from marsbench.engine_options import EngineOptions
 from marsbench.errors import UsageError
 from marsbench.serve.emulated import emulated_hardware
 from marsbench.serve.plan import ServeRequest, command, environment
@@ -53,7 +53,9 @@ def test_what_serving_needs_is_on() -> None:
 
 
 def test_an_emulated_gpu_has_the_profiles_memory_and_the_engine_profiles_settings() -> None:
-    request = ServeRequest(choose("fcfs"), emulate=EMULATED, settings=engine_settings("paper"))
+    request = ServeRequest(
+        choose("fcfs"), emulate=EMULATED, settings=EngineOptions(engine_profile="paper").settings
+    )
     found = flags(request)
     blocks = emulated_hardware(EMULATED).kv_blocks(16)
     assert int(found["--num-gpu-blocks-override"]) == blocks + 1
@@ -64,7 +66,7 @@ def test_an_emulated_gpu_has_the_profiles_memory_and_the_engine_profiles_setting
 
 
 def test_few_blocks_bound_the_context() -> None:
-    settings = engine_settings("default", kv_blocks=100)
+    settings = EngineOptions(kv_blocks=100).settings
     request = ServeRequest(choose("fcfs"), emulate=EMULATED, settings=settings)
     assert flags(request)["--max-model-len"] == "1600"
 

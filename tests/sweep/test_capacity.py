@@ -17,15 +17,20 @@ from marsbench.judge.sweep.answer import told
 from marsbench.judge.sweep.bisect import FURTHEST, Bracket, fewest, highest_rate, rounded
 from marsbench.judge.sweep.capacity import capacity
 from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.judge.sweep.search import search_of
+from marsbench.judge.sweep.options import CapacityOptions
+from marsbench.judge.sweep.search import search_of as searched
 
 OPTIONS = {
     "backend": "mars", "workload": "ilr-1", "alpha": 3.0, "share": 0.9, "seeds": 2,
-    "tolerance": 0.05, "sessions": 2, "set_": None, "gpu": "h200", "model": "qwen3-coder-30b",
+    "tolerance": 0.05, "sessions": 2, "gpu": "h200", "model": "qwen3-coder-30b",
     "arrivals": None, "gpus": False, "engine_profile": "paper", "tool_cores": 8, "jobs": 1,
 }  # fmt: skip
 LIMIT = 0.0437
 """Sessions a second up to which the runs below are good."""
+
+
+def search_of(options):
+    return searched(CapacityOptions(**options))
 
 
 @given(st.floats(1e-3, 1e3), st.floats(0.05, 20), st.floats(0.01, 0.5))

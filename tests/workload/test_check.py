@@ -9,7 +9,8 @@ import pytest
 
 from marsbench.core.session import Round, ToolCall
 from marsbench.core.workload.generate import USER
-from marsbench.core.workload.make import Knobs, make_workload
+from marsbench.core.workload.knobs import Knobs
+from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import Recipe, load_recipe, recipe_names
 from marsbench.show.workload_check import check, describe, measure, number, order_band, verdict
 from workload.builders import session, workload

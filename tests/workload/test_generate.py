@@ -12,7 +12,8 @@ import pytest
 from marsbench.core.session import Session, ToolCall
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.generate import USER, Draft, fit
-from marsbench.core.workload.make import Knobs, make_workload
+from marsbench.core.workload.knobs import Knobs
+from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import Context, load_recipe, recipe_names
 from marsbench.core.workload.streams import stream
 from marsbench.core.workload.tool_times import ToolTimes

@@ -8,7 +8,7 @@ import pytest
 
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.workload.files import Workload
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.resample import rearranged, recorded_rate, resampled
 from marsbench.errors import UsageError
 

@@ -4,59 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 from marsbench.core.session import Session
 from marsbench.core.workload.arrivals import Arrivals
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.generate import Generator
+from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.recipe import Defaults, Recipe
 from marsbench.core.workload.streams import stream
-from marsbench.errors import UsageError, unknown_name
+from marsbench.errors import UsageError
 
 GpuSeconds = Callable[[Sequence[Session]], float]
 """The mean seconds that these sessions keep the engine busy, each alone on it."""
 
-LoadOn = Literal["reference", "this"]
-
 Track = Callable[[Sequence[int]], Iterable[int]]
 """Passes the numbers on and shows how far they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Knobs:
-    """What a user turned; None is the recipe's own value.
-
-    rate: sessions per second. load: rate x mean isolated GPU seconds, on the default hardware and
-    settings, so that other hardware meets the same traffic ("reference"), or on those of the run
-    ("this"): load_on. prefixes: how many variants
-    of the shared prefix there are (1 is the best case for a cache, 0 shares nothing).
-    """
-
-    sessions: int | None = None
-    rate: float | None = None
-    load: float | None = None
-    arrivals: str | None = None
-    seed: int | None = None
-    tools: str | None = None
-    prefixes: int | None = None
-    load_on: LoadOn | None = None
-
-    def __post_init__(self) -> None:
-        if self.load_on is not None and self.load_on not in get_args(LoadOn):
-            raise unknown_name("hardware for --load-on", self.load_on, get_args(LoadOn))
-        if self.rate is not None and self.load is not None:
-            raise UsageError(
-                "A rate and a load were given, and one follows from the other: give --rate "
-                "(sessions per second) or --load (1 = the engine just keeps up)."
-            )
-        _require(self.rate is None or 0 < self.rate < 1e9, "rate", self.rate, "above 0", "0.05")
-        _require(self.load is None or 0 < self.load < 1e9, "load", self.load, "above 0", "0.8")
-        _require(self.sessions is None or self.sessions >= 1, "sessions", self.sessions,
-                 "at least 1", "30")  # fmt: skip
-        _require(self.seed is None or self.seed >= 0, "seed", self.seed, "at least 0", "1")
-        _require(self.prefixes is None or self.prefixes >= 0, "prefixes", self.prefixes,
-                 "at least 0", "50")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +106,3 @@ def arrange(
         "rate": rate,
     }
     return Workload(name, sessions, schedule.arrivals.lanes, {**meta, **arrivals})
-
-
-def _require(holds: bool, knob: str, given: object, allowed: str, example: str) -> None:
-    if not holds:
-        raise UsageError(
-            f"--{knob} must be {allowed}, not {given}; for example --{knob} {example}."
-        )

@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 
 from marsbench.core.session import Round, Session
 from marsbench.core.workload.files import Workload
-from marsbench.core.workload.make import GpuSeconds, Knobs, Schedule, arrange
+from marsbench.core.workload.knobs import Knobs
+from marsbench.core.workload.make import GpuSeconds, Schedule, arrange
 from marsbench.core.workload.recipe import Defaults
 from marsbench.core.workload.streams import stream
 from marsbench.errors import UsageError

@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -17,23 +16,12 @@ from marsbench.errors import MarsbenchError
 from marsbench.judge.gate.documents import as_json, as_junit, as_markdown, junit_of_error
 from marsbench.judge.gate.exact import gate_exact
 from marsbench.judge.gate.judge import gate
+from marsbench.judge.gate.options import GateOptions
 from marsbench.judge.gate.rules import read_rules, rule_of
 from marsbench.judge.gate.show import render
 from marsbench.judge.gate.values import GateError, GateReport, GateRules
 from marsbench.outputs import save_text
 from marsbench.text.console import Uncut, console
-
-
-@dataclass(frozen=True, slots=True)
-class GateOptions:
-    """The options of a gate that say what is judged."""
-
-    metrics: tuple[str, ...]
-    alpha: float
-    margin: str
-    confidence: float
-    file: Path | None
-    exact: bool
 
 
 def decide(
@@ -57,17 +45,17 @@ def judge(baseline: Path, candidate: Path, options: GateOptions) -> GateReport:
     """The verdict that was asked for. Raises MarsbenchError."""
     if not options.exact:
         return gate(baseline, candidate, _rules(options))
-    if options.metrics or options.file:
+    if options.metric or options.rules:
         raise GateError("--exact compares everything; leave out --metric and --rules.")
     return gate_exact(baseline, candidate)
 
 
 def _rules(options: GateOptions) -> GateRules:
-    if options.file is not None:
-        if options.metrics:
+    if options.rules is not None:
+        if options.metric:
             raise GateError("Give --metric or --rules, not both: a rules file names its metrics.")
-        return read_rules(options.file)
-    names = options.metrics or ("goodput",)
+        return read_rules(options.rules)
+    names = options.metric or ("goodput",)
     rules = tuple(rule_of(name, options.margin, options.alpha) for name in names)
     return GateRules(rules, options.confidence)
 

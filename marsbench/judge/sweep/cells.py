@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.recipe import recipe_names
 from marsbench.judge.sweep.spec import (
     BackendEntry,

@@ -13,10 +13,11 @@ from marsbench.core.backends import Choice, choose
 from marsbench.core.code import simulation_hash
 from marsbench.core.hardware.profile import Hardware, load_hardware
 from marsbench.core.request import RunRequest
-from marsbench.core.settings import EngineSettings, engine_settings
+from marsbench.core.settings import EngineSettings
 from marsbench.core.simulated import Job, prepare, prepare_with, run_job
 from marsbench.core.workload.recipe import load_recipe
 from marsbench.core.workload.scaling import with_tool_time
+from marsbench.engine_options import EngineOptions
 from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.spec import EngineEntry, HardwareEntry, Variation
@@ -55,15 +56,16 @@ def hardware_of(entry: HardwareEntry, folder: Path) -> Hardware:
 @cache
 def settings_of(entry: EngineEntry) -> EngineSettings:
     """The profile with the entry's knobs turned."""
-    return engine_settings(
-        entry.profile,
-        max_num_batched_tokens=entry.step_budget,
-        max_num_seqs=entry.max_seqs,
-        reserve_full_prompt=entry.reserve_full_prompt,
+    reserve = entry.reserve_full_prompt
+    return EngineOptions(
+        engine_profile=entry.profile,
+        step_budget=entry.step_budget,
+        max_seqs=entry.max_seqs,
+        reserve_full_prompt=None if reserve is None else "on" if reserve else "off",
         memory_fraction=entry.memory_fraction,
         kv_blocks=entry.kv_blocks,
         block_size=entry.block_size,
-    )
+    ).settings
 
 
 def inputs_hash(cell: Cell) -> str:

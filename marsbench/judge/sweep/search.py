@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,9 @@ from marsbench.core.workload.arrivals import Arrivals
 from marsbench.core.workload.recipe import load_recipe, recipe_names
 from marsbench.errors import UsageError
 from marsbench.judge.sweep.cells import Cell, cells_of
+from marsbench.judge.sweep.options import CapacityOptions
 from marsbench.judge.sweep.spec import SweepFile
+from marsbench.option import assignments
 from marsbench.problems import first_problem
 
 
@@ -81,61 +82,78 @@ class Search:
         return [replace(cell, mark=probe.mark) for cell in cells_of(file, self.folder)]
 
 
-TRAFFIC = ("arrivals", "tools", "prefixes")
-HARDWARE = ("gpu", "model", "precision", "kv_dtype")
-ENGINE = ("block_size", "kv_blocks", "step_budget", "max_seqs", "memory_fraction", "tool_cores")
-"""Options of `capacity` that a sweep file knows by the same names."""
-
-
-def search_of(given: Mapping[str, Any]) -> Search:
+def search_of(options: CapacityOptions) -> Search:
     """The options of `capacity` as one value. Raises UsageError for what cannot be."""
-    choice, workload = choose(given["backend"], given["set_"] or ()), given["workload"]
-    check_alpha(given["alpha"])
+    choice, workload = choose(options.backend, assignments(options.set)), str(options.workload)
+    check_alpha(options.alpha)
     if workload not in recipe_names() and not Path(workload).suffix:
         load_recipe(workload)  # says which recipe was meant
     try:
         file = SweepFile.model_validate(
             {
-                "backends": [{"name": given["backend"], "set": dict(choice.settings)}],
-                "workloads": [{"name": workload, **_options(given, TRAFFIC)}],
-                "seeds": list(range(1, given["seeds"] + 1)),
-                "alphas": [given["alpha"]],
-                "hardware": [_options(given, HARDWARE, "hardware")],
-                "engines": [_options(given, ENGINE, "engine_profile")],
+                "backends": [{"name": options.backend, "set": dict(choice.settings)}],
+                "workloads": [_traffic(options, workload)],
+                "seeds": list(range(1, options.seeds + 1)),
+                "alphas": [options.alpha],
+                "hardware": [_hardware(options)],
+                "engines": [_engine(options)],
             }
         )
     except ValidationError as error:
         raise UsageError(first_problem(error)) from error
     return Search(
         file=file,
-        sessions=given["sessions"],
-        agents=_agents(given),
-        share=given["share"],
-        tolerance=given["tolerance"],
-        jobs=given["jobs"],
+        sessions=options.sessions,
+        agents=_agents(options),
+        share=options.share,
+        tolerance=options.tolerance,
+        jobs=options.jobs,
         folder=Path.cwd(),
     )
 
 
-def _options(
-    given: Mapping[str, Any], names: Sequence[str], profile: str | None = None
-) -> dict[str, Any]:
-    """Those that were given; `profile` is the option that a sweep file has under that name."""
-    options = {name: given.get(name) for name in names}
-    if profile is not None:
-        options["profile"] = given.get(profile)
-    return {name: value for name, value in options.items() if value is not None}
+def _traffic(options: CapacityOptions, name: str) -> dict[str, object]:
+    return _only(
+        name=name, arrivals=options.arrivals, tools=options.tools, prefixes=options.prefixes
+    )
 
 
-def _agents(given: Mapping[str, Any]) -> int | None:
+def _hardware(options: CapacityOptions) -> dict[str, object]:
+    return _only(
+        gpu=options.gpu,
+        model=options.model,
+        precision=options.precision,
+        kv_dtype=options.kv_dtype,
+        profile=options.hardware,
+    )
+
+
+def _engine(options: CapacityOptions) -> dict[str, object]:
+    return _only(
+        profile=options.engine_profile,
+        block_size=options.block_size,
+        kv_blocks=options.kv_blocks,
+        step_budget=options.step_budget,
+        max_seqs=options.max_seqs,
+        memory_fraction=options.memory_fraction,
+        tool_cores=options.tool_cores,
+    )
+
+
+def _only(**fields: object) -> dict[str, object]:
+    """The fields of a sweep file's entry that were given."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _agents(options: CapacityOptions) -> int | None:
     """How many agents are to be served at once, where GPUs are asked for. Raises UsageError."""
-    arrivals = Arrivals.parse(given["arrivals"] or "poisson")
-    if arrivals.lanes is not None and not given["gpus"]:
+    arrivals = Arrivals.parse(options.arrivals or "poisson")
+    if arrivals.lanes is not None and not options.gpus:
         raise UsageError(
             f"Arrivals 'closed:{arrivals.lanes}' have no rate to search; give --gpus to ask how "
             f"many GPUs {arrivals.lanes} agents need, or choose other arrivals."
         )
-    if given["gpus"] and arrivals.lanes is None:
+    if options.gpus and arrivals.lanes is None:
         raise UsageError(
             "--gpus asks how many GPUs a number of agents needs; say how many are at work at "
             "once, for example --gpus --arrivals closed:200."

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from marsbench.core.hardware.schema import KvDtype
-from marsbench.core.workload.make import LoadOn
+from marsbench.core.workload.knobs import LoadOn
 from marsbench.core.workload.recipe import recipe_folder
 from marsbench.errors import UsageError, unknown_name
 from marsbench.problems import first_problem

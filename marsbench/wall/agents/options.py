@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from marsbench.core.request import OwnOptions
 from marsbench.errors import UsageError
+from marsbench.option import LIVE, Option
 
 EXAMPLE_URL = "for example --url http://127.0.0.1:8000"
+TIME_LIMIT_S = 1800.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentOptions:
+    """What `--engine openhands` alone is told; OpenHandsOptions says what each is."""
+
+    tasks: Annotated[str, Option("TASKS", "For real agents: shipped, or a file", LIVE)] = "shipped"
+    context_tokens: Annotated[int, Option("N", "Digest in an agent's first prompt (0)", LIVE)] = 0
+    workers: Annotated[int, Option("N", "Agents at once (32)", LIVE)] = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +46,7 @@ class OpenHandsOptions(OwnOptions):
     served_model: str | None = None
     workers: int = 32
     context_tokens: int = 0
-    time_limit_s: float = 1800.0
+    time_limit_s: float = TIME_LIMIT_S
     max_rounds: int = 100
     alone: Path | None = None
     kv_events: str | None = None
@@ -60,43 +70,3 @@ class OpenHandsOptions(OwnOptions):
     def root(self) -> str:
         """The server's address without /v1 and without a slash at its end."""
         return self.url.rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-# As the command line names them, and as they are named here.
-GIVEN = {
-    "url": "url",
-    "tasks": "tasks",
-    "served_model": "served_model",
-    "workers": "workers",
-    "context_tokens": "context_tokens",
-    "timeout": "time_limit_s",
-    "isolated": "alone",
-    "kv_events": "kv_events",
-}
-OWN = ("tasks", "workers", "context_tokens")
-NOT_FOR_AGENTS = (
-    "endpoint", "prompts", "tools_as", "speed", "warm_up", "cool_down", "max_send_lag",
-)  # fmt: skip
-
-
-def openhands_options(given: Mapping[str, Any]) -> OpenHandsOptions | None:
-    """The options as typed (None where they were not); None for another engine.
-
-    Raises UsageError for one that the engine cannot use, or that is missing.
-    """
-    engine = given["engine"]
-    for name in OWN if engine != "openhands" else NOT_FOR_AGENTS:
-        if given[name] is not None:
-            raise UsageError(f"--{name.replace('_', '-')} is not for --engine {engine}.")
-    if engine != "openhands":
-        return None
-    typed = {GIVEN[name]: given[name] for name in GIVEN if given[name] is not None}
-    if "url" not in typed:
-        raise UsageError(f"--engine openhands needs the --url of a server; {EXAMPLE_URL}.")
-    alone = typed.pop("alone", "none")
-    if alone == "profile" or alone.startswith("measure:"):
-        raise UsageError(
-            f"--isolated {alone} simulates or samples sessions that are known, and real agents "
-            "make their own: give a file, as --isolated alone.json, or none."
-        )
-    return OpenHandsOptions(**typed, alone=None if alone == "none" else Path(alone))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marsbench.core.workload.arrivals import Arrivals
-from marsbench.core.workload.make import Knobs
+from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.streams import stream
 from marsbench.errors import UsageError
 from marsbench.tasks.task import Task

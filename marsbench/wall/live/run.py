@@ -141,7 +141,7 @@ async def play(
     patience_s = 0.0 if job.server.gateway is None else gateway.PATIENCE_S
     async with Stage(job.server, emit, options.speed, patience_s) as stage:
         record = await _gateway(stage, len(sessions))
-        rounds = Rounds(stage, record, job.endpoint, options.timeout_s, client)
+        rounds = Rounds(stage, record, job.endpoint, options.timeout, client)
         await stage.stack.enter_async_context(rounds)
         tools = ToolRunner(stage.clock, options.tools_as, cores, request.tool_workers)
         await stage.stack.enter_async_context(tools)

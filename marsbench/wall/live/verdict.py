@@ -27,7 +27,7 @@ class Findings:
         """For client.json."""
         return {
             "send_lag_s": describe(self.client.lags),
-            "lag_bound_s": self.options.lag_bound_s,
+            "lag_bound_s": self.options.max_send_lag,
             "rounds_answered": self.client.rounds,
             "rounds_with_another_prompt_length": self.client.other_prompt_length,
             "rounds_with_another_output_length": self.client.other_output_length,
@@ -40,7 +40,7 @@ class Findings:
         found = []
         if died is not None:
             found.append(f"the server died during the run ({died})")
-        lag, bound = describe(self.client.lags)["p99"], self.options.lag_bound_s
+        lag, bound = describe(self.client.lags)["p99"], self.options.max_send_lag
         if lag is not None and lag > bound:
             found.append(
                 f"the client was late: P99 of its send lag is {lag * 1000:.0f} ms, "

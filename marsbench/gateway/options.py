@@ -1,0 +1,38 @@
+"""What a gateway is told on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from marsbench.option import LIMITS, Assignments, BackendName, Option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayOptions:
+    """The options of `marsbench gateway`; `marsbench.gateway.server.Config` says what each is."""
+
+    backend: BackendName
+    upstream: Annotated[str, Option("URL", "The server, as http://127.0.0.1:8000")]
+    set: Assignments = ()
+    host: Annotated[str, Option("HOST", "Where to listen (127.0.0.1)")] = "127.0.0.1"
+    port: Annotated[int, Option("P", "0 for any free one (8080)", least=0, most=65535)] = 8080
+    kv_blocks: Annotated[
+        int | None, Option("N", "The server's KV blocks (what its metrics say)", least=1)
+    ] = None
+    tool_cores: Annotated[int, Option("N", "Cores of the host that runs tools (8)", least=1)] = 8
+    gaps: Annotated[
+        Literal["wait", "cpu"], Option("WHAT", "Gaps nobody names: wait, or cpu (wait)")
+    ] = "wait"
+    waiting_tool: Annotated[
+        Sequence[str],
+        Option("NAME", "A tool that burns no CPU; repeatable (user)", typed=list[str]),
+    ] = ("user",)
+    speed: Annotated[float, Option("X", "An emulated server's --speed (1)")] = 1.0
+    session_timeout: Annotated[float, Option("S", "Silence that ends a session (600)", LIMITS)] = (
+        600.0
+    )
+    timeout: Annotated[float, Option("S", "Silence of the server (3600)", LIMITS)] = 3600.0
+    grace: Annotated[float, Option("S", "For streams, after Ctrl-C (5)", LIMITS)] = 5.0
+    max_body: Annotated[int, Option("MIB", "Of a request's body (32)", LIMITS, least=1)] = 32

@@ -1,0 +1,34 @@
+"""What a server is told on the command line, beside its model and vLLM's own flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from marsbench.engine_options import EngineOptions
+from marsbench.option import Assignments, BackendName, Option, like
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """The options of `marsbench serve`; `marsbench.serve.plan.ServeRequest` says what each is.
+
+    timeout: seconds in which a server that is starting does nothing, after which it is given up.
+    """
+
+    backend: BackendName
+    set: Assignments = ()
+    emulate: Annotated[
+        str | None,
+        Option(
+            "GPU:MODEL", "An emulated GPU instead, as h200:qwen3-coder-30b.", shows_default=True
+        ),
+    ] = None
+    speed: Annotated[float, Option("X", "Emulated seconds a second.", shows_default=True)] = 1.0
+    kv_blocks: Annotated[int | None, like(EngineOptions, "kv_blocks")] = None
+    engine_profile: Annotated[str, like(EngineOptions, "engine_profile")] = "default"
+    host: Annotated[str, Option("ADDRESS", "Where to listen.", shows_default=True)] = "127.0.0.1"
+    port: Annotated[int, Option("P", "0 for any that is free.", shows_default=True)] = 8000
+    timeout: Annotated[
+        float, Option("S", "Silence of a start that is given up.", shows_default=True)
+    ] = 600.0
