@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
+
+from marsbench.text.options import words_of
 
 NOT_OF_THE_RUN = ("output", "as_json")
 """Where its folder lies and what is printed of it."""
@@ -28,7 +30,7 @@ def words(command: Any, given: Mapping[str, Any]) -> tuple[str, ...]:
         word
         for option in command.params
         if option.name in given and option.name not in NOT_OF_THE_RUN
-        for word in _words(option, given[option.name])
+        for word in words_of(option.opts[-1], _value(option.name, given[option.name]))
     )
 
 
@@ -37,18 +39,12 @@ def _was_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _words(option: Any, value: Any) -> Iterator[str]:
-    """An option's name before each of its values; of a flag its name alone."""
-    name = option.opts[-1]
-    if isinstance(value, bool):
-        if value:
-            yield name
-        return
-    for each in value if isinstance(value, list | tuple) else [value]:
-        yield from (name, ADDRESSES.get(option.name) or _value(each))
-
-
-def _value(value: object) -> str:
-    """As typed; an absolute path as one from here, for it names a machine."""
-    text = str(value)
-    return os.path.relpath(text) if Path(text).is_absolute() else text
+def _value(name: str, value: Any) -> Any:
+    """As typed; an absolute path as one from here, and an address as a word, for both name a
+    machine."""
+    if value and name in ADDRESSES:
+        return ADDRESSES[name]
+    if isinstance(value, list | tuple):
+        return [_value(name, each) for each in value]
+    is_absolute = not isinstance(value, bool) and Path(str(value)).is_absolute()
+    return os.path.relpath(str(value)) if is_absolute else value

@@ -27,7 +27,6 @@ from marsbench.formats.ours import (
     tools_json,
 )
 from marsbench.formats.reading import Header, ReadError, Reading, Record, Source, record_of
-from marsbench.show.workload_check import alone_s
 
 
 class _Session(Record):
@@ -93,7 +92,7 @@ def _waits(session: Session, number: int) -> dict[str, Any]:
     calls = session.rounds[number].tools
     children = [call.child for call in calls if call.child]
     tools = [(i, call) for i, call in enumerate(calls) if call.child is None]
-    wait_s = 0.0 if children else max((alone_s(call) for _, call in tools), default=0.0)
+    wait_s = 0.0 if children else max((call.alone_s for _, call in tools), default=0.0)
     last = [_request(child, len(child.rounds) - 1) for child in children]
     return {
         "wait_for": [_request(session, number), *last],
@@ -104,7 +103,7 @@ def _waits(session: Session, number: int) -> dict[str, Any]:
                 "tool_call_id": f"{_request(session, number)}.{i}",
                 "tool_class": call.name,
                 "status": "succeeded",
-                "duration_ms": alone_s(call) * 1000,
+                "duration_ms": call.alone_s * 1000,
             }
             for i, call in tools
         ],

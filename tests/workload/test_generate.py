@@ -17,7 +17,6 @@ from marsbench.core.workload.recipe import Context, load_recipe, recipe_names
 from marsbench.core.workload.streams import stream
 from marsbench.core.workload.tool_times import ToolTimes
 from marsbench.errors import UsageError
-from marsbench.show.workload_check import alone_s
 
 RECIPES = {name: load_recipe(name) for name in recipe_names()}
 ILR_1 = RECIPES["ilr-1"]
@@ -180,7 +179,7 @@ def test_each_class_has_its_own_durations() -> None:
     u = np.random.default_rng(1).random((2, 20_000))
     found = ToolTimes(ILR_1.tools, ILR_1.mix("autonomous").shares).calls(*u)
     for name, median in (("file_tool", 0.033), ("sh_test", 1.3), ("sh_git", 0.115)):
-        seconds = [alone_s(call) for call in found if call.name == name]
+        seconds = [call.alone_s for call in found if call.name == name]
         assert np.median(seconds) == pytest.approx(median, rel=0.12)
 
 
@@ -189,12 +188,12 @@ def test_what_runs_burns_a_core_and_the_network_only_waits() -> None:
     kinds = {(call.name, call.kind) for call in found}
     assert {("sh_test", "cpu"), ("sh_run", "cpu"), ("sh_network", "wait")} <= kinds
     assert all(call.floor_s == 0 for call in found if call.kind == "cpu")
-    assert max(alone_s(c) for c in found if c.name != USER) <= ILR_1.tools.timeout_s
+    assert max(c.alone_s for c in found if c.name != USER) <= ILR_1.tools.timeout_s
 
 
 def test_long_tools_print_more() -> None:
     pairs = [
-        (alone_s(before.tools[0]), after.append_tokens)
+        (before.tools[0].alone_s, after.append_tokens)
         for s in make(sessions=150).sessions
         for before, after in zip(s.rounds, s.rounds[1:], strict=False)
         if before.tools[0].child is None

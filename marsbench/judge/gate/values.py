@@ -9,12 +9,12 @@ from typing import Literal, NamedTuple
 from marsbench.errors import MarsbenchError
 from marsbench.judge.compare.figures import Better
 from marsbench.judge.intervals import Interval
+from marsbench.text.numbers import UNMEASURED
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 EXIT: dict[Verdict, int] = {"pass": 0, "fail": 1, "inconclusive": 2}
 CONFIDENCE = 0.95
-UNMEASURED = "–"
 
 
 class GateError(MarsbenchError):

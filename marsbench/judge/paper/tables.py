@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,11 +19,14 @@ from marsbench.judge.compare.ranking import (
     told,
 )
 from marsbench.judge.intervals import FEWEST_SEEDS
-from marsbench.judge.paper.cells import UNMEASURED, markdown, percent, short, times
 from marsbench.judge.paper.claims import CLAIMS, Claim
 from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.judge.paper.verdicts import NEAR
 from marsbench.judge.paper.view import Curve, View, contended
+from marsbench.text.numbers import UNMEASURED, percent, short, times
+from marsbench.text.tables import Table, markdown
+from marsbench.text.tables import as_csv as written
+from marsbench.text.words import bulleted
 
 ALPHAS = (1.5, 2.0, 3.0, 5.0)
 GOODPUTS = tuple(goodput_name(alpha) for alpha in ALPHAS)
@@ -54,8 +55,8 @@ SHARES = {*GOODPUTS, "hit_rate", "host_hit_rate"}
 
 def reported(matrix: Matrix) -> str:
     """What the paper reports, row by row, and our verdicts."""
-    rows = [("what", "the paper", "here", "verdict", "why, where known")]
-    return markdown([*rows, *(_claim(matrix, claim) for claim in CLAIMS)], right=5)
+    head = ("what", "the paper", "here", "verdict", "why, where known")
+    return markdown(Table(head, [_claim(matrix, claim) for claim in CLAIMS], "l"))
 
 
 def _claim(matrix: Matrix, claim: Claim) -> tuple[str, ...]:
@@ -66,7 +67,7 @@ def _claim(matrix: Matrix, claim: Claim) -> tuple[str, ...]:
 
 def rules() -> str:
     """How each verdict is reached."""
-    return "\n".join(f"- {claim.what}: {claim.rule}." for claim in CLAIMS)
+    return bulleted(f"{claim.what}: {claim.rule}." for claim in CLAIMS)
 
 
 def reasons() -> dict[str, str]:
@@ -90,7 +91,7 @@ def overview(matrix: Matrix) -> str:
         "fcfs-cap",
         "oracle",
     )
-    return markdown([head, *(_overview(matrix, place) for place in matrix.places)], right=2)
+    return markdown(Table(head, [_overview(matrix, place) for place in matrix.places], "llr"))
 
 
 def _overview(matrix: Matrix, place: Place) -> tuple[str, ...]:
@@ -104,9 +105,9 @@ def _overview(matrix: Matrix, place: Place) -> tuple[str, ...]:
         best.told if best else UNMEASURED,
         short(value),
         short(own),
-        times(None if value is None or not own else value / own),
-        times(matrix.ratio(place, LATENCY, CONTROL, MARS)),
-        times(matrix.ratio(place, LATENCY, BOUND, MARS)),
+        times(None if value is None or not own else value / own, 2),
+        times(matrix.ratio(place, LATENCY, CONTROL, MARS), 2),
+        times(matrix.ratio(place, LATENCY, BOUND, MARS), 2),
         *(percent(good) for good in goods),
     )
 
@@ -120,7 +121,7 @@ def _detail(matrix: Matrix, place: Place) -> str:
     order = [name for level in ranking(standings(matrix, place)) for name in level]
     points = [point for name in order if (point := matrix.at(place, name)) is not None]
     head = ("backend", *HEADINGS.values(), "÷ mars", "÷ best baseline")
-    return markdown([head, *(_row(matrix, point) for point in points)])
+    return markdown(Table(head, [_row(matrix, point) for point in points]))
 
 
 def _row(matrix: Matrix, point: Point) -> tuple[str, ...]:
@@ -129,8 +130,8 @@ def _row(matrix: Matrix, point: Point) -> tuple[str, ...]:
     return (
         point.backend,
         *(_cell(point.figures.get(name), name) for name in HEADINGS),
-        times(matrix.ratio(point.place, LATENCY, point.backend, MARS)),
-        times(None if best is None or own is None else own / best.value),
+        times(matrix.ratio(point.place, LATENCY, point.backend, MARS), 2),
+        times(None if best is None or own is None else own / best.value, 2),
     )
 
 
@@ -157,7 +158,7 @@ def loads(matrix: Matrix) -> str:
         )
         for key, curve in _curves(matrix, GOODPUTS[2]).items()
     ]
-    return markdown([head, *rows], right=5)
+    return markdown(Table(head, rows, "lllllr"))
 
 
 def _curves(matrix: Matrix, figure: str) -> dict[tuple[Place, str], Curve]:
@@ -176,13 +177,13 @@ def eviction_quarters(matrix: Matrix) -> str:
         for who in ("fcfs", "infercept", "continuum", CONTROL, MARS)
         if matrix.at(place, who) is not None
     ]
-    return markdown([head, *rows], right=2)
+    return markdown(Table(head, rows, "llr"))
 
 
 def rankings(rows: Sequence[Held], dimension: str) -> str:
     """Whether the ranking held, place by place."""
     head = ("place", dimension, "ranking by goodput(3), then mean latency", "verdict", "turned")
-    return markdown([head, *(line for row in rows for line in _held(row, dimension))], right=5)
+    return markdown(Table(head, [line for row in rows for line in _held(row, dimension)], "l"))
 
 
 def _held(row: Held, dimension: str) -> Iterator[tuple[str, ...]]:
@@ -197,15 +198,17 @@ def _held(row: Held, dimension: str) -> Iterator[tuple[str, ...]]:
 def as_csv(matrix: Matrix) -> str:
     """Every figure of every point, one row a point: mean, lowest and highest over the seeds."""
     names = list(dict.fromkeys(name for point in matrix.points for name in point.figures))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     spreads = [f"{name}{suffix}" for name in names for suffix in ("", "_low", "_high")]
-    writer.writerow([*Place._fields, "backend", "seeds", *spreads])
-    for point in matrix.points:
-        missing = Spread(None, None, None)
-        values = [v for name in names for v in point.figures.get(name, missing)]
-        writer.writerow([*point.place, point.backend, point.seeds, *map(_exact, values)])
-    return text.getvalue()
+    rows = [
+        (*point.place, point.backend, point.seeds, *_exact(point, names)) for point in matrix.points
+    ]
+    return written(Table((*Place._fields, "backend", "seeds", *spreads), rows))
+
+
+def _exact(point: Point, names: Sequence[str]) -> Iterator[str | None]:
+    missing = Spread(None, None, None)
+    for value in (v for name in names for v in point.figures.get(name, missing)):
+        yield None if value is None else f"{value:.6g}"
 
 
 def caps(matrix: Matrix) -> str:
@@ -221,10 +224,6 @@ def thresholds() -> str:
         "These are rules on means. Whether one backend is better than another beyond chance is "
         f"said by `marsbench compare` alone, and takes {FEWEST_SEEDS} seeds."
     )
-
-
-def _exact(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
 
 
 def _arrows(curve: Curve | None, form: Callable[[float], str]) -> str:

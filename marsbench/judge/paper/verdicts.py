@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from marsbench.text.numbers import UNMEASURED
+
 Verdict = Literal["reached", "partly", "not reached", "not exercised", "not measured", "ours alone"]
 
 NEAR = 0.9
@@ -26,7 +28,7 @@ class Finding(NamedTuple):
     why: str = ""
 
 
-NOTHING = Finding("–", "not measured")
+NOTHING = Finding(UNMEASURED, "not measured")
 
 
 def against(ratio: float, published: float) -> Verdict:

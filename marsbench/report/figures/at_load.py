@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from marsbench.judge.compare.points import Place
-from marsbench.report.canvas import finished
+from marsbench.report.canvas import Drawing, finished
 from marsbench.report.figures.dots import dot, dots, rows_of, span
-from marsbench.report.figures.drawing import Drawing
 from marsbench.report.figures.fence import Fence, mark, said
 from marsbench.report.figures.measures import Measure, scaled, told
 from marsbench.report.material import Material

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from marsbench.judge.compare.points import Place
-from marsbench.report.canvas import GREY, finished, legend
+from marsbench.report.canvas import GREY, Drawing, finished, legend
 from marsbench.report.figures.dots import at_one, dot, dots, rows_of
-from marsbench.report.figures.drawing import Drawing
 from marsbench.report.figures.fence import Fence, mark, said
 from marsbench.report.figures.measures import Measure, scaled
 from marsbench.report.material import Absent, Material, not_run, sheets

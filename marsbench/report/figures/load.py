@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marsbench.judge.compare.figures import goodput_name, goodput_rate_name
 from marsbench.judge.compare.points import Place
 from marsbench.report.canvas import (
+    Drawing,
     finished,
     handles,
     height,
@@ -18,7 +19,6 @@ from marsbench.report.canvas import (
     whiskers,
 )
 from marsbench.report.figures.at_load import at_one_load
-from marsbench.report.figures.drawing import Drawing
 from marsbench.report.figures.fence import Fence, mark, said
 from marsbench.report.figures.measures import Measure, scaled, shown, told
 from marsbench.report.material import Absent, Material, Regime, not_run, sheets

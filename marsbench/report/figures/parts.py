@@ -9,9 +9,8 @@ from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.values import Comparison, Difference
 from marsbench.judge.paper.parts import exercised_at
 from marsbench.report.axes import log_scale, number
-from marsbench.report.canvas import finished
+from marsbench.report.canvas import Drawing, finished
 from marsbench.report.figures.dots import at_one, dot, dots, rows_of, span
-from marsbench.report.figures.drawing import Drawing
 from marsbench.report.figures.fence import Fence, fence, mark, said
 from marsbench.report.looks import Look
 from marsbench.report.material import Absent, Material, not_run, sheets

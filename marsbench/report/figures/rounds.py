@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.values import RoundRow
-from marsbench.report.canvas import finished, handles, height, legend, lines, panels, titled
-from marsbench.report.figures.drawing import Drawing
+from marsbench.report.canvas import (
+    Drawing,
+    finished,
+    handles,
+    height,
+    legend,
+    lines,
+    panels,
+    titled,
+)
 from marsbench.report.figures.fence import Fence, mark, said
 from marsbench.report.figures.measures import Measure, scaled
 from marsbench.report.material import Absent, Material, not_run, sheets
