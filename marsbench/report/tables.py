@@ -10,7 +10,7 @@ from marsbench.judge.compare.caps import by_backend, in_words
 from marsbench.judge.compare.figures import goodput_name
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.tally import Carrier, tally
-from marsbench.judge.compare.values import Estimate, Fairness, Source
+from marsbench.judge.compare.values import Fairness, Source
 from marsbench.judge.paper.part_tables import decisions
 from marsbench.report.material import Material, Regime, sheets
 from marsbench.text.numbers import UNMEASURED, count, percent, short
@@ -231,9 +231,9 @@ def every_figure(material: Material, regime: Regime) -> Iterator[Table]:
 
 
 def _figures(material: Material, regime: Regime, columns: Mapping[str, str]) -> Table:
-    found = _estimates(material, regime.places, list(columns))
+    value = material.matrix.value
     rows = tuple(
-        (_at(place), backend, *(_cell(found.get((place, backend, name)), name) for name in columns))
+        (_at(place), backend, *(_cell(value(place, backend, name), name) for name in columns))
         for place in regime.places
         for backend in material.looks
         if material.matrix.at(place, backend) is not None
@@ -247,27 +247,15 @@ def _figures(material: Material, regime: Regime, columns: Mapping[str, str]) -> 
     return Table(("load", "backend", *columns.values()), rows, "llr", caption)
 
 
-def _estimates(
-    material: Material, places: Sequence[Place], names: Sequence[str]
-) -> dict[tuple[Place, str, str], Estimate]:
-    return {
-        (row.place, row.backend, row.figure): row
-        for row in material.comparison.estimates
-        if row.place in places and row.figure in names
-    }
-
-
 def _at(place: Place) -> str:
     if place.load is not None:
         return f"{place.load:g}"
     return UNMEASURED if place.rate is None else f"{place.rate:.4g}/s"
 
 
-def _cell(row: Estimate | None, name: str) -> str:
-    if row is None:
-        return UNMEASURED
+def _cell(value: float | None, name: str) -> str:
     is_share = name.startswith("goodput") or name.endswith("hit_rate")
-    return percent(row.mean) if is_share else short(row.mean)
+    return percent(value) if is_share else short(value)
 
 
 def cautions(material: Material) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from marsbench.judge.compare.points import Place
@@ -52,15 +52,11 @@ def shown(
     material: Material, regimes: Sequence[Regime], measure: Measure
 ) -> Mapping[str, Sequence[float]]:
     """What every backend shows over these regimes: its means, and its lowest and highest seeds."""
-    places = list(_places(regimes))
+    places = [place for regime in regimes for place in regime.places]
     return {
         name: [v for place in places for v in told(material, place, name, measure) if v is not None]
         for name in material.contenders
     }
-
-
-def _places(regimes: Sequence[Regime]) -> Iterator[Place]:
-    return (place for regime in regimes for place in regime.places)
 
 
 def scaled(
