@@ -18,7 +18,7 @@ from marsbench.report.material import Material
 from marsbench.report.spans import bracket_words, with_interval
 from marsbench.text.numbers import UNMEASURED, percent, short
 from marsbench.text.tables import Table
-from marsbench.text.words import listed
+from marsbench.text.words import capital, listed
 
 MISSED = ("partly", "not reached", "not exercised")
 """Verdicts that want a reason."""
@@ -37,7 +37,7 @@ def findings(material: Material, claims: Sequence[str]) -> Iterator[Block]:
         return
     found = [(claim, claim.found(material.matrix)) for claim in CLAIMS if claim.id in claims]
     items = [
-        f"{_capital(claim.what)}. Paper: {claim.paper}. Here: {_here(finding)}."
+        f"{capital(claim.what)}. Paper: {claim.paper}. Here: {_here(finding)}."
         for claim, finding in found
         if finding != NOTHING
     ]
@@ -83,11 +83,7 @@ def _published(material: Material) -> Iterator[Block]:
     ]
     if known:
         yield Text("Where a published number is not reached, what is known of why:")
-        yield Points(tuple(f"{_capital(claim.what)}: {text}" for claim, text in known))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+        yield Points(tuple(f"{capital(claim.what)}: {text}" for claim, text in known))
 
 
 def overview(material: Material) -> Table:

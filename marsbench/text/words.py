@@ -29,6 +29,11 @@ def bulleted(items: Iterable[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
 
 
+def capital(text: str) -> str:
+    """With a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def each(values: Sequence[str]) -> list[str]:
     """Every value once, in order of first appearance."""
     return list(dict.fromkeys(values))

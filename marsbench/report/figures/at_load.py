@@ -10,7 +10,7 @@ from marsbench.judge.compare.points import Place
 from marsbench.report.canvas import Drawing
 from marsbench.report.figures.dots import dot, dots, rows_of, span
 from marsbench.report.figures.fence import Fence, mark
-from marsbench.report.figures.measures import Measure, scaled, told
+from marsbench.report.figures.measures import Measure, scaled, spread_of
 from marsbench.report.material import Material
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ def _panel(
     material: Material, place: Place, rows: Sequence[str], axes: Axes, measure: Measure
 ) -> Fence | None:
     """Every backend's mean, from its lowest seed to its highest."""
-    values = {name: told(material, place, name, measure) for name in rows}
+    values = {name: spread_of(material, place, name, measure) for name in rows}
     known = {name: [v for v in own if v is not None] for name, own in values.items()}
     found = scaled(axes, "x", measure, known)
-    for row, (name, (low, mean, high)) in enumerate(values.items()):
+    for row, (name, (mean, low, high)) in enumerate(values.items()):
         if mean is None:
             continue
         look = material.contenders[name]

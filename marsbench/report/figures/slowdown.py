@@ -21,6 +21,7 @@ from marsbench.report.canvas import (
 from marsbench.report.figures.fence import Fence, fence, mark, said
 from marsbench.report.figures.measures import FAR, ROOM
 from marsbench.report.material import Absent, Material, not_run, sheets
+from marsbench.text.words import capital
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,18 +57,14 @@ def slowdown(material: Material) -> Iterator[Drawing]:
 
 def goodput_alpha(material: Material) -> Iterator[Drawing]:
     """Goodput as a curve over α at each regime's highest load."""
-    caption = f"{_capital(GOOD)}. {WHERE}"
+    caption = f"{capital(GOOD)}. {WHERE}"
     yield from _drawn(material, [_by_alpha(material)], "Goodput against α.", caption)
 
 
 def slowdown_cdf(material: Material) -> Iterator[Drawing]:
     """The distribution of slowdown at each regime's highest load."""
-    caption = f"{_capital(WHOLE)}. {WHERE}"
+    caption = f"{capital(WHOLE)}. {WHERE}"
     yield from _drawn(material, [_by_slowdown(material)], "Distribution of slowdown.", caption)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _by_alpha(material: Material) -> CurveRow:
