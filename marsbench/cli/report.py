@@ -37,13 +37,13 @@ def report(
 ) -> None:
     """Write a report of runs: what to choose, figures, tables, cautions, and the commands."""
     from marsbench.report.build import build, build_figure
-    from marsbench.report.material import Asked
+    from marsbench.report.material import ReportOptions
 
-    asked = Asked(tuple(across or ()), baseline, verdicts)
+    options = ReportOptions(tuple(across or ()), baseline, verdicts)
 
     if figure is not None:
-        written = build_figure(runs, output, figure, asked)
+        written = build_figure(runs, output, figure, options)
     else:
-        written = build(runs, output, title=title, asked=asked, figures=figures)
+        written = build(runs, output, title=title, options=options, figures=figures)
     for path in written:
         typer.echo(path)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from marsbench.text.numbers import plain
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -33,14 +35,14 @@ def log_scale(axes: Axes, which: Which, most: int = 8) -> None:
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     if high / max(low, 1e-12) < NARROW:
         axis.set_major_locator(MaxNLocator(min(most, 4), steps=[1, 2, 5, 10]))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 6))))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: plain(round(value, 6))))
         axis.set_minor_locator(NullLocator())
         return
     fits = [steps for steps in STEPS if _labels(low, high, steps) <= most]
     # Where there are more decades than that, matplotlib leaves some of them out.
     subs, ticks = (fits[0], 20) if fits else (STEPS[-1], most)
     axis.set_major_locator(LogLocator(10, subs=subs, numticks=ticks))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -66,12 +68,7 @@ def thousands(axes: Axes, which: Which, top: float) -> None:
     axes.set(**{f"{which}lim": (0, top)})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(MaxNLocator(4))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-
-
-def number(value: float) -> str:
-    """As short as it can be read: 1,500; 20; 0.5."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
 
 
 def minutes(axes: Axes) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from marsbench.errors import UsageError, unknown_name
@@ -13,8 +12,9 @@ from marsbench.report.canvas import METADATA, to_bytes
 from marsbench.report.chapters import CHAPTERS
 from marsbench.report.document import Document, Plate
 from marsbench.report.figures import FIGURES
-from marsbench.report.material import NOTHING_MORE, Absent, Asked, Material
-from marsbench.report.sections import Step, document, plates
+from marsbench.report.material import DEFAULTS, Absent, Material, ReportOptions
+from marsbench.report.sections import document, plates
+from marsbench.text.progress import steps
 
 FORMS = (".pdf", ".html", ".md")
 
@@ -24,7 +24,7 @@ def build(
     output: Path,
     *,
     title: str | None = None,
-    asked: Asked = NOTHING_MORE,
+    options: ReportOptions = DEFAULTS,
     figures: bool = True,
 ) -> list[Path]:
     """Writes the report and returns what was written; `figures` are those beside Markdown.
@@ -32,16 +32,16 @@ def build(
     Raises UsageError for runs that cannot be compared and a file that cannot be written.
     """
     _check_form(output, FORMS)
-    with _progress(len(CHAPTERS) + 4) as step:
+    with steps(len(CHAPTERS) + 4) as step:
         step("reading runs")
-        material = Material.read(runs, asked)
+        material = Material.read(runs, options)
         report = document(material, title, step)
         step(f"writing {output.name}")
         return _write(report, output, figures)
 
 
 def build_figure(
-    runs: Sequence[Path], output: Path, name: str, asked: Asked = NOTHING_MORE
+    runs: Sequence[Path], output: Path, name: str, options: ReportOptions = DEFAULTS
 ) -> list[Path]:
     """Writes one figure, a file a sheet, and returns them.
 
@@ -51,7 +51,7 @@ def build_figure(
         raise unknown_name("figure", name, FIGURES)
     _check_form(output, [f".{form}" for form in METADATA])
     try:
-        drawn = plates(Material.read(runs, asked), name)
+        drawn = plates(Material.read(runs, options), name)
     except Absent as why:
         raise UsageError(f"The figure {name} cannot be drawn: {why}; give other runs.") from why
     return [_write_plate(plate, output.with_stem(output.stem + plate.name.removeprefix(name)))
@@ -91,22 +91,3 @@ def _save(path: Path, content: bytes) -> Path:
             f"Cannot write {path}: {error.strerror}; give a file that you may write with -o."
         ) from error
     return path
-
-
-@contextmanager
-def _progress(steps: int) -> Iterator[Step]:
-    """A bar on a terminal's stderr; nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (BarColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=steps)
-
-        def step(name: str) -> None:
-            bar.update(task, description=name, advance=1)
-
-        yield step

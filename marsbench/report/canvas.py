@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marsbench.report.looks import Look
@@ -88,6 +89,15 @@ RC = {
     "figure.constrained_layout.hspace": 0.03,
     "figure.constrained_layout.wspace": 0.03,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What a figure shows: axes, a headline, and the caption that says how to read them."""
+
+    figure: Figure
+    headline: str
+    caption: str
 
 
 @contextmanager

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.judge.compare.values import RunSource
-from marsbench.report.argv import options_of
 from marsbench.report.material import Material
+from marsbench.text.options import Words, as_set, options_in
 
 WIDTH = 56
 """Characters of a line of commands: what a column of the PDF holds."""
+SETTINGS = {
+    "block_size": "--block-size",
+    "max_num_batched_tokens": "--step-budget",
+    "max_num_seqs": "--max-seqs",
+    "memory_fraction": "--memory-fraction",
+    "tool_cores": "--tool-cores",
+    "tool_workers": "--tool-workers",
+}
+HARDWARE = ("gpu", "model", "precision", "kv_dtype")
+WORKLOAD = ("arrivals", "tools", "prefixes")
 
 
 def run_commands(material: Material) -> tuple[str, ...]:
@@ -30,8 +42,47 @@ def _single(material: Material) -> list[RunSource]:
 
 def run_command(source: RunSource) -> tuple[str, ...]:
     """The command of one run, on lines that end between options."""
-    options = (*options_of(source), ("-o", shown(Path(source.path))))
+    options = (*_options(source), ("-o", shown(Path(source.path))))
     return tuple(_folded("marsbench run", [shlex.join(words) for words in options]))
+
+
+def _options(source: RunSource) -> Iterator[Words]:
+    """The options, each with its value: as typed, else as the run's own settings tell them.
+
+    A run that a sweep made, or an earlier marsbench, did not keep what was typed: a hardware
+    profile of one's own or a scaled step time is then not among them.
+    """
+    if source.asked:
+        yield from options_in(source.asked)
+        return
+    for name, value in _settings(source).items():
+        if value is not None:
+            yield name, as_set(value)
+    for alpha in source.alphas:
+        yield "--alpha", f"{alpha:g}"
+    for name, value in source.params.items():
+        if CAP_SEARCH not in source.settings or name != "cap":
+            yield "--set", f"{name}={as_set(value)}"
+
+
+def _settings(source: RunSource) -> Mapping[str, Any]:
+    """What is told once, by option; None where the run does not say."""
+    meta, settings = source.workload_meta, source.settings
+    # A rate that follows from a load was computed: the load is what was chosen.
+    traffic = "load" if meta.get("load") is not None else "rate"
+    reserve = settings.get("reserve_full_prompt")
+    own_blocks = settings.get("kv_blocks_of") == "option"
+    return {
+        "--backend": source.name,
+        "--workload": source.place.workload,
+        "--sessions": source.sessions,
+        "--seed": source.seed,
+        **{f"--{name}": meta.get(name) for name in (traffic, *WORKLOAD)},
+        **{f"--{name.replace('_', '-')}": source.hardware.get(name) for name in HARDWARE},
+        **{option: settings.get(key) for key, option in SETTINGS.items()},
+        "--kv-blocks": settings.get("kv_blocks") if own_blocks else None,
+        "--reserve-full-prompt": None if reserve is None else ("on" if reserve else "off"),
+    }
 
 
 def _folded(line: str, parts: Sequence[str]) -> Iterator[str]:
@@ -47,8 +98,8 @@ def _folded(line: str, parts: Sequence[str]) -> Iterator[str]:
 
 def figure_command(material: Material, name: str) -> str:
     """How one figure is made from the runs."""
-    runs = shlex.join(shown(path) for path in material.given)
-    options = "".join(f" {shlex.quote(part)}" for part in material.asked.options)
+    runs = shlex.join(shown(path) for path in material.folders)
+    options = "".join(f" {shlex.quote(part)}" for part in material.options.words)
     return f"marsbench report {runs}{options} --figure {name} -o {name}.svg"
 
 

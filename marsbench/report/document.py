@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
-from marsbench.report.figures import Drawing
+from marsbench.report.canvas import Drawing
+from marsbench.text.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """A paragraph. In all text, `code` stands between backticks; there is no other markup."""
 
-    kind: ClassVar[str] = "text"
     text: str
 
 
@@ -21,45 +20,26 @@ class Text:
 class Points:
     """A list."""
 
-    kind: ClassVar[str] = "points"
     items: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class Commands:
     """Lines of commands; one that ends in a backslash goes on in the next."""
 
-    kind: ClassVar[str] = "code"
     lines: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of text under a head; columns from `right` on are numbers, but for those in `words`."""
-
-    kind: ClassVar[str] = "table"
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    right: int = 1
-    words: tuple[int, ...] = ()
-
-    def is_number(self, column: int) -> bool:
-        """Whether a column is set to the right."""
-        return column >= self.right and column not in self.words
 
 
 @dataclass(frozen=True, slots=True)
 class Plate:
     """A figure with its name (its file's too) and the command that draws it again."""
 
-    kind: ClassVar[str] = "plate"
     name: str
     drawing: Drawing
     command: str
 
 
-Block = Text | Points | Code | Table | Plate
+Block = Text | Points | Commands | Table | Plate
 
 
 @dataclass(frozen=True, slots=True)

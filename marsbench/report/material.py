@@ -16,6 +16,7 @@ from marsbench.judge.compare.values import Comparison, Traces
 from marsbench.judge.paper.systems import MARS
 from marsbench.judge.sweep.folder import PLAN, SweepFolder
 from marsbench.report.looks import Look, is_ablation, looks_of
+from marsbench.text.options import words_of
 from marsbench.text.words import listed
 
 SHEET = 5
@@ -49,8 +50,8 @@ class Regime:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a report was asked for beyond its runs.
+class ReportOptions:
+    """What a report has beyond its runs.
 
     across: dimensions in which the runs may differ. baseline: what ratios are to; None for the
     one that `compare` takes. verdicts: the paper whose numbers are judged, one of `PAPERS`.
@@ -61,46 +62,45 @@ class Asked:
     verdicts: str | None = None
 
     @property
-    def options(self) -> tuple[str, ...]:
+    def words(self) -> tuple[str, ...]:
         """The same as options of a command."""
-        given = {"--baseline": self.baseline, "--verdicts": self.verdicts}
-        named = [(name, value) for name, value in given.items() if value is not None]
-        return tuple(part for pair in [*(("--across", d) for d in self.across), *named]
-                     for part in pair)  # fmt: skip
+        values = (("--across", self.across), ("--baseline", self.baseline),
+                  ("--verdicts", self.verdicts))  # fmt: skip
+        return tuple(word for name, value in values for word in words_of(name, value))
 
 
-NOTHING_MORE = Asked()
+DEFAULTS = ReportOptions()
 
 
 class Material:
     """A comparison and the folders that it was made from."""
 
     def __init__(
-        self, given: Sequence[Path], comparison: Comparison, asked: Asked = NOTHING_MORE
+        self, folders: Sequence[Path], comparison: Comparison, options: ReportOptions = DEFAULTS
     ) -> None:
-        self.given = tuple(given)
+        self.folders = tuple(folders)
         self.comparison = comparison
-        self.asked = asked
+        self.options = options
 
     @staticmethod
-    def read(given: Sequence[Path], asked: Asked = NOTHING_MORE) -> Material:
+    def read(folders: Sequence[Path], options: ReportOptions = DEFAULTS) -> Material:
         """Compares the runs in these folders.
 
         Raises UsageError as `compare` does, where there are no runs at all, and where the verdicts
         of a paper are asked for that no run can bear.
         """
-        if asked.verdicts is not None and asked.verdicts not in PAPERS:
-            raise unknown_name("paper with verdicts", asked.verdicts, PAPERS)
-        found = _compared(given, asked)
-        if not found.sources:
+        if options.verdicts is not None and options.verdicts not in PAPERS:
+            raise unknown_name("paper with verdicts", options.verdicts, PAPERS)
+        comparison = _compared(folders, options)
+        if not comparison.sources:
             raise UsageError("A report is of runs; give the folders of runs or of sweeps as well.")
-        return Material(given, found, asked)
+        return Material(folders, comparison, options)
 
     def against(self, base: str) -> Comparison:
         """The same runs with differences against another backend."""
         if base == self.comparison.baseline:
             return self.comparison
-        return compare(self.given, baseline=base, across=self.asked.across)
+        return compare(self.folders, baseline=base, across=self.options.across)
 
     @property
     def matrix(self) -> Matrix:
@@ -114,8 +114,8 @@ class Material:
 
     @cached_property
     def sweeps(self) -> list[SweepFolder]:
-        """Those of the folders given that are sweeps."""
-        return [SweepFolder.open(path) for path in self.given if (path / PLAN).is_file()]
+        """Those of the folders that are sweeps."""
+        return [SweepFolder.open(path) for path in self.folders if (path / PLAN).is_file()]
 
     @cached_property
     def looks(self) -> dict[str, Look]:
@@ -203,18 +203,18 @@ def not_run(
     )
 
 
-def _compared(given: Sequence[Path], asked: Asked) -> Comparison:
-    """With the baseline that was asked for, by name or by the verdicts on a paper."""
-    about = PAPERS.get(asked.verdicts or "")
-    base = asked.baseline or about
+def _compared(folders: Sequence[Path], options: ReportOptions) -> Comparison:
+    """With the baseline that is wanted, by name or by the verdicts on a paper."""
+    about = PAPERS.get(options.verdicts or "")
+    base = options.baseline or about
     try:
-        return compare(given, baseline=base, across=asked.across)
+        return compare(folders, baseline=base, across=options.across)
     except UsageError:
-        if about is None or asked.baseline is not None:
+        if about is None or options.baseline is not None:
             raise
     # The paper's backend may not be among them; what else is wrong is said by this one again.
-    compare(given, across=asked.across)
+    compare(folders, across=options.across)
     raise UsageError(
-        f"The verdicts of {asked.verdicts} are on the backend {about}, which is not among the "
+        f"The verdicts of {options.verdicts} are on the backend {about}, which is not among the "
         "runs; give its runs too, or leave --verdicts out."
     )

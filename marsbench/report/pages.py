@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from marsbench.report.canvas import to_bytes
-from marsbench.report.document import Document, Plate, Table
+from marsbench.report.document import Block, Document, Plate
+from marsbench.text.tables import Table, markdown
 from marsbench.text.words import pieces
 
 if TYPE_CHECKING:
@@ -121,13 +122,6 @@ def inline_svg(plate: Plate) -> Any:
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))  # noqa: S704
 
 
-def markdown_table(table: Table) -> str:
-    """A table for Markdown; numbers to the right."""
-    rule = ["--:" if table.is_number(column) else "---" for column in range(len(table.head))]
-    rows = [table.head, rule, *table.rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '∣') for cell in row)} |" for row in rows)
-
-
 def typst_columns(table: Table) -> str:
     """What typst measures to set a table's widths: by column its longest texts and parts.
 
@@ -136,7 +130,7 @@ def typst_columns(table: Table) -> str:
     """
     columns = []
     for number, head in enumerate(table.head):
-        cells = [row[number] for row in table.rows]
+        cells = [row[number] for row in table.texts]
         parts = [part for cell in cells for part in unbroken(cell)]
         columns.append(
             f"(cells: {_measured(cells)}, head: {_measured((), [head])}, "
@@ -172,12 +166,18 @@ def _measured(texts: Iterable[str], heads: Iterable[str] = ()) -> str:
     return f"({''.join(f'{text}, ' for text in told)})"
 
 
+def kind(block: Block) -> str:
+    """What a block is: text, points, commands, table or plate."""
+    return type(block).__name__.lower()
+
+
 _FILTERS: Mapping[str, Callable[..., Any]] = {
+    "kind": kind,
     "typst": typst_text,
     "string": typst_string,
     "html": html_text,
     "inline_svg": inline_svg,
-    "markdown_table": markdown_table,
+    "markdown_table": markdown,
     "typst_columns": typst_columns,
     "breakable": typst_breakable,
 }

@@ -12,10 +12,12 @@ from marsbench.judge.paper.claims import CLAIMS, OURS
 from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.judge.paper.tables import reasons, thresholds
 from marsbench.judge.paper.verdicts import NOTHING, Finding
-from marsbench.report.document import Block, Points, Section, Table, Text
+from marsbench.report.document import Block, Points, Section, Text
 from marsbench.report.material import Material
 from marsbench.report.spans import bracket_words, with_interval
-from marsbench.text.words import UNMEASURED, listed, percent, short
+from marsbench.text.numbers import UNMEASURED, percent, short
+from marsbench.text.tables import Table
+from marsbench.text.words import capital, listed
 
 MISSED = ("partly", "not reached", "not exercised")
 """Verdicts that want a reason."""
@@ -23,18 +25,18 @@ MISSED = ("partly", "not reached", "not exercised")
 
 def verdicts(material: Material) -> Iterator[Section]:
     """The section of the verdicts, where they were asked for."""
-    if material.asked.verdicts == "mars":
+    if material.options.verdicts == "mars":
         title = "Side by side with the published numbers"
         yield Section("published", title, tuple(_published(material)))
 
 
 def findings(material: Material, claims: Sequence[str]) -> Iterator[Block]:
     """What the paper says of a section's figures, and what came out."""
-    if material.asked.verdicts != "mars":
+    if material.options.verdicts != "mars":
         return
     found = [(claim, claim.found(material.matrix)) for claim in CLAIMS if claim.id in claims]
     items = [
-        f"{_capital(claim.what)}. Paper: {claim.paper}. Here: {_here(finding)}."
+        f"{capital(claim.what)}. Paper: {claim.paper}. Here: {_here(finding)}."
         for claim, finding in found
         if finding != NOTHING
     ]
@@ -50,7 +52,7 @@ def _here(finding: Finding) -> str:
 
 def counted(material: Material) -> str:
     """How many of the paper's numbers were reached; empty where nobody asked."""
-    if material.asked.verdicts != "mars":
+    if material.options.verdicts != "mars":
         return ""
     found = [claim.found(material.matrix).verdict for claim in CLAIMS if claim.paper != OURS]
     verdicts = [verdict for verdict in found if verdict != "ours alone"]
@@ -80,11 +82,7 @@ def _published(material: Material) -> Iterator[Block]:
     ]
     if known:
         yield Text("Where a published number is not reached, what is known of why:")
-        yield Points(tuple(f"{_capital(claim.what)}: {text}" for claim, text in known))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+        yield Points(tuple(f"{capital(claim.what)}: {text}" for claim, text in known))
 
 
 def overview(material: Material) -> Table:
@@ -100,7 +98,7 @@ def overview(material: Material) -> Table:
         "Mean latency and goodput at every place. A ratio (of means) above 1 is in favour of MARS; "
         f"{bracket_words(material.comparison)}. " + " ".join(sentences(material.comparison.caps))
     )
-    return Table(caption.strip(), head, rows, right=2)
+    return Table(head, rows, "llr", caption.strip())
 
 
 def _overview(
@@ -131,4 +129,4 @@ def published(material: Material) -> Table:
         for found in [claim.found(material.matrix)]
     )
     caption = "The MARS paper's numbers (arXiv 2604.26963) beside these runs'."
-    return Table(caption, ("what", "the paper", "here", "verdict"), rows, right=4)
+    return Table(("what", "the paper", "here", "verdict"), rows, "l", caption)

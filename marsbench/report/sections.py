@@ -9,11 +9,12 @@ from marsbench.report import paper, tables
 from marsbench.report.canvas import our_style
 from marsbench.report.chapters import CHAPTERS
 from marsbench.report.commands import figure_command, run_commands
-from marsbench.report.document import Block, Code, Document, Plate, Points, Section, Text
+from marsbench.report.document import Block, Commands, Document, Plate, Points, Section, Text
 from marsbench.report.figures import FIGURES
 from marsbench.report.material import Absent, Material
 from marsbench.report.summary import summary
-from marsbench.text.words import count, each, listed
+from marsbench.text.numbers import count
+from marsbench.text.words import each, listed
 
 Step = Callable[[str], None]
 """Told of each part that is begun."""
@@ -78,7 +79,7 @@ def _sections(material: Material, step: Step) -> Iterator[Section]:
 
 def _setup(material: Material) -> Iterator[Block]:
     yield Text("All runs are made by these commands; a sweep that was stopped goes on by itself.")
-    yield Code(run_commands(material))
+    yield Commands(run_commands(material))
     yield tables.setup(material)
     yield tables.backends(material)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marsbench.judge.compare.values import Comparison, Difference
 from marsbench.judge.intervals import fewest
-from marsbench.text.words import UNMEASURED, times
+from marsbench.text.numbers import UNMEASURED, times
 
 HARD = "\N{NO-BREAK SPACE}"
 

@@ -7,14 +7,23 @@ from collections.abc import Iterator, Sequence
 
 from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.ranking import LEVEL_GOODPUT, LEVEL_LATENCY
 from marsbench.judge.compare.values import Difference
 from marsbench.judge.intervals import fewest
 from marsbench.report.document import Block, Points, Text
-from marsbench.report.front import in_front
 from marsbench.report.material import Material
-from marsbench.report.standing import Field, against, bounds, choices, fields, led, recommended
-from marsbench.report.world import terms, world
-from marsbench.text.words import count, few, listed, percent, quoted, short, span, times
+from marsbench.report.standing import (
+    Field,
+    against,
+    bounds,
+    choices,
+    fields,
+    in_front,
+    led,
+    recommended,
+)
+from marsbench.text.numbers import count, percent, short, span, times
+from marsbench.text.words import few, listed, quoted
 
 FEW = 3
 """So many places at which another is ahead are named."""
@@ -25,7 +34,7 @@ def summary(material: Material) -> Iterator[Block]:
     yield Points(tuple(_sentences(material)))
     if len(choices(material)) > 1:
         yield in_front(material)
-    yield Text(terms(material))
+    yield Text(_terms(material))
 
 
 def _sentences(material: Material) -> Iterator[str]:
@@ -38,7 +47,7 @@ def _sentences(material: Material) -> Iterator[str]:
         yield _by_how_much(material, best)
         yield _how_surely(material, best)
         yield from _room(material, best)
-    yield world(material)
+    yield _world(material)
     yield _next(material, best)
 
 
@@ -90,7 +99,7 @@ def _take(material: Material, found: list[Field], best: str) -> str:
     if best != material.comparison.baseline:
         sure = any(row.standing == "better" for row in against(material, best))
         return f"Recommendation{'' if sure else ', not sure yet'}: `{best}`."
-    if material.asked.verdicts:
+    if material.options.verdicts:
         return f"Recommendation: `{best}`."
     everywhere = all(len(field.leaders) == len(field.standing) for field in found)
     why = "no backend is clearly ahead of another" if everywhere else "nothing here does better"
@@ -175,3 +184,43 @@ def _next(material: Material, best: str | None) -> str:
     if len({source.seed for source in comparison.sources}) < needed:
         steps.append(f"play {needed} seeds or more")
     return f"What to do next: {listed(steps)}."
+
+
+def _world(material: Material) -> str:
+    """For which traffic, models and engines the summary holds, in a sentence."""
+    sources = material.comparison.sources
+    loads = listed([f"{r.title} {_loads(r.places)}" for r in material.regimes])
+    sizes = span([source.sessions for source in sources], lambda number: f"{number:,.0f}")
+    seeds = sorted({source.seed for source in sources if source.seed is not None})
+    told = (
+        f", seed{'s' * (len(seeds) > 1)} {listed([str(seed) for seed in seeds])}" if seeds else ""
+    )
+    models = sorted({s.place.model for s in sources if s.place.model})
+    gpus = sorted({str(s.hardware["gpu"]) for s in sources if s.hardware.get("gpu")})
+    on = f"; {listed(models)}" + (f" on {listed(gpus)}" if gpus else "") if models else ""
+    played = listed(sorted({"the simulator" if s.engine == "sim" else s.engine for s in sources}))
+    return (
+        f"For which world: {loads}; {sizes} sessions a run{told}{on}; played by {played}. Section "
+        "“What was run” has the engine's settings. Elsewhere the order may be another."
+    )
+
+
+def _loads(places: Sequence[Place]) -> str:
+    loads = [place.load for place in places if place.load is not None]
+    rates = [place.rate for place in places if place.load is None and place.rate is not None]
+    told = [f"load {listed([f'{load:g}' for load in loads])}"] if loads else []
+    told += [f"{listed([f'{rate:g}' for rate in rates])} sessions/s"] if rates else []
+    return f"({', '.join(told)})" if told else ""
+
+
+def _terms(material: Material) -> str:
+    """A paragraph that defines what the summary speaks of."""
+    return (
+        "In these pages a session is one agent task: rounds of the model with tool calls between "
+        "them. Latency is from its arrival to its end, slowdown is latency over that of the same "
+        "session alone, and goodput(α) is the share of arrived sessions with a slowdown of at "
+        "most α. A place is a workload at a load on one hardware and engine; load is rate × mean "
+        "GPU seconds of a session alone. A backend is clearly ahead of another by more than "
+        f"{LEVEL_GOODPUT * 100:g} points of goodput({material.alpha:g}), or, where goodput is "
+        f"level, by more than {LEVEL_LATENCY:.0%} of mean latency."
+    )

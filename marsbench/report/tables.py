@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from marsbench.judge.compare.caps import by_backend, in_words
 from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.tally import Carrier, tally
-from marsbench.judge.compare.values import Estimate, Fairness, RunSource
-from marsbench.judge.paper.part_tables import decision_rows
-from marsbench.report.document import Table
+from marsbench.judge.compare.values import Fairness, RunSource
+from marsbench.judge.paper.part_tables import decisions
 from marsbench.report.material import Material, Regime, sheets
-from marsbench.text.words import UNMEASURED, count, each, listed, percent, short
+from marsbench.text.numbers import UNMEASURED, count, percent, short
+from marsbench.text.tables import Table
+from marsbench.text.words import each, listed
 
 ABREAST = 5
 """Places beside each other in a table of cells of three numbers."""
@@ -41,7 +43,7 @@ def setup(material: Material) -> Table:
         "versions": _each_of(material.versions),
     }
     rows = tuple((name, value) for name, value in facts.items() if value)
-    return Table("Setup and provenance.", ("", ""), rows, right=2)
+    return Table(("", ""), rows, "l", "Setup and provenance.")
 
 
 def _runs(material: Material) -> str:
@@ -105,7 +107,7 @@ def backends(material: Material) -> Table:
         "Backends. Parameters: those that differ from the backend's own run; of one run alone, the "
         "first few (`marsbench backends NAME` tells all)."
     )
-    return Table(caption, ("label", "backend", "parameters"), rows, right=3)
+    return Table(("label", "backend", "parameters"), rows, "l", caption)
 
 
 def _set(sources: Sequence[RunSource], plain: Mapping[str, Mapping[str, Any]]) -> str:
@@ -141,7 +143,7 @@ def fairness(material: Material) -> Iterator[Table]:
             for name in material.contenders
         )
         titles = (material.matrix.title(regime.heaviest) for regime in regimes)
-        yield Table(caption, ("backend", *titles), rows)
+        yield Table(("backend", *titles), rows, caption=caption)
 
 
 def _fair(row: Fairness | None) -> str:
@@ -157,14 +159,14 @@ def times_short(value: float | None) -> str:
 
 def decided(material: Material) -> Iterator[Table]:
     """How often each part of MARS decided something, in a run of the whole, place by place."""
-    head, *rows = decision_rows(material.matrix)
-    if all(cell == UNMEASURED for row in rows for cell in row[1:]):
+    table = decisions(material.matrix)
+    if all(cell == UNMEASURED for row in table.rows for cell in row[1:]):
         return
     caption = (
         "How often the parts of MARS decided something, in a run; means over seeds. Of how many: "
         "how often there was something to decide (docs/metrics.md)."
     )
-    yield Table(caption, head, tuple(rows))
+    yield replace(table, caption=caption)
 
 
 def held(material: Material) -> Table:
@@ -179,7 +181,7 @@ def held(material: Material) -> Table:
         "Whether the ranking held. Turned: pairs of which one had a clear lead here and the other "
         "there."
     )
-    return Table(caption, ("place", "against", "ranking", "turned"), rows, right=4)
+    return Table(("place", "against", "ranking", "turned"), rows, "l", caption)
 
 
 def capacities(material: Material) -> Table:
@@ -190,7 +192,7 @@ def capacities(material: Material) -> Table:
         for row in material.comparison.capacities
     )  # fmt: skip
     head = ("backend", "workload", "asked for", "highest rate of sessions", "lowest that fails")
-    return Table("Capacity.", head, rows, right=3)
+    return Table(head, rows, "lllr", "Capacity.")
 
 
 COLUMNS = {
@@ -229,9 +231,9 @@ def every_figure(material: Material, regime: Regime) -> Iterator[Table]:
 
 
 def _figures(material: Material, regime: Regime, columns: Mapping[Figure, str]) -> Table:
-    found = _estimates(material, regime.places, list(columns))
+    value = material.matrix.value
     rows = tuple(
-        (_at(place), backend, *(_cell(found.get((place, backend, name))) for name in columns))
+        (_at(place), backend, *(_cell(value(place, backend, name), name) for name in columns))
         for place in regime.places
         for backend in material.looks
         if material.matrix.at(place, backend) is not None
@@ -242,17 +244,7 @@ def _figures(material: Material, regime: Regime, columns: Mapping[Figure, str]) 
         "those of open sessions. Hit rate: of later rounds on the GPU, and what host memory gave "
         "them. Comp.: computed."
     )
-    return Table(caption, ("load", "backend", *columns.values()), rows, right=2)
-
-
-def _estimates(
-    material: Material, places: Sequence[Place], names: Sequence[Figure]
-) -> dict[tuple[Place, str, Figure], Estimate]:
-    return {
-        (row.place, row.backend, row.figure): row
-        for row in material.comparison.estimates
-        if row.place in places and row.figure in names
-    }
+    return Table(("load", "backend", *columns.values()), rows, "llr", caption)
 
 
 def _at(place: Place) -> str:
@@ -261,10 +253,8 @@ def _at(place: Place) -> str:
     return UNMEASURED if place.rate is None else f"{place.rate:.4g}/s"
 
 
-def _cell(row: Estimate | None) -> str:
-    if row is None:
-        return UNMEASURED
-    return percent(row.mean) if row.figure.is_share else short(row.mean)
+def _cell(value: float | None, figure: Figure) -> str:
+    return percent(value) if figure.is_share else short(value)
 
 
 def cautions(material: Material) -> tuple[str, ...]:

@@ -7,14 +7,14 @@ import re
 import sys
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from marsbench.core.backends import choose
 from marsbench.errors import UsageError
-from marsbench.text.console import console
+from marsbench.text.console import console, drawn
+from marsbench.text.options import as_set
+from marsbench.text.tables import Styled, Table
 from marsbench_backends import registry
 from marsbench_backends.parameters import Parameter
 from marsbench_backends.registry import Backend
@@ -70,12 +70,8 @@ def _record(backend: Backend) -> dict[str, object]:
 
 
 def _all(found: list[Backend], console: Console) -> None:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    for backend in found:
-        lines = escape("\n".join(_lines(backend)))
-        table.add_row(f"[bold]{escape(backend.name)}[/bold]", f"{lines}\n")
-    console.print(table)
+    rows = [(Styled(one.name, "bold"), "\n".join([*_lines(one), ""])) for one in found]
+    console.print(drawn(Table((), rows, "Ll")))
     console.print("Parameters: --set NAME.PARAMETER=VALUE. More of one: marsbench backends NAME.")
 
 
@@ -85,15 +81,12 @@ def _lines(backend: Backend) -> Iterator[str]:
     if source:
         yield f"Source: {source}"
     if backend.parameters:
-        yield f"Parameters: {' '.join(f'{p.name}={_typed(p)}' for p in backend.parameters)}"
+        yield f"Parameters: {' '.join(f'{p.name}={_default(p)}' for p in backend.parameters)}"
 
 
-def _typed(parameter: Parameter) -> str:
-    """The default as one would type it."""
-    value = parameter.default
-    if isinstance(value, tuple) and value:
-        return ",".join(str(item) for item in value)
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+def _default(parameter: Parameter) -> str:
+    """As one would type it."""
+    return as_set(parameter.default) or "()"
 
 
 def _one(backend: Backend, console: Console) -> None:
@@ -101,12 +94,8 @@ def _one(backend: Backend, console: Console) -> None:
     console.print(_flowing(backend.about), markup=False, highlight=False)
     if not backend.parameters:
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("parameter", "type", "default"):
-        table.add_column(heading)
-    for p in backend.parameters:
-        table.add_row(*(escape(cell) for cell in (p.name, p.kind, _typed(p))))
-    console.print(table)
+    rows = [(p.name, p.kind, _default(p)) for p in backend.parameters]
+    console.print(drawn(Table(("parameter", "type", "default"), rows, "l"), gap=2))
 
 
 def _flowing(about: str) -> str:

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from marsbench.core.events import KvUsage
 from marsbench.core.metrics.cache import EvictionCell
 from marsbench.core.metrics.goodput import goodput
 from marsbench.core.metrics.sessions import SessionRecord, roots
 from marsbench.core.runs import RunFolder
+from marsbench.text.console import drawn
+from marsbench.text.numbers import percent
 from marsbench.text.sparklines import columns, sparkline
+from marsbench.text.tables import Styled, Table
 
 WIDTH = 32
 ALPHAS = (1.0, 10.0)
@@ -30,18 +31,23 @@ class Chart:
     axis: str
     peak: str
 
+    @property
+    def words(self) -> str:
+        """What stands beside it: its axis and its highest value."""
+        return f"{self.axis}, {self.peak}"
+
 
 def show_charts(run: RunFolder, console: Console) -> None:
     """Prints the charts of what the run measured; of what it did not, none."""
-    grid = Table.grid(padding=(0, 2))
-    for _ in range(3):
-        grid.add_column(no_wrap=True)
-    for chart in charts_of(run):
-        line = Text(sparkline(chart.values, chart.top))
-        grid.add_row(chart.name, line, Text(f"{chart.axis}, {chart.peak}", style="dim"))
-    if grid.row_count:
+    charts = list(charts_of(run))
+    width = max((len(chart.words) for chart in charts), default=0)
+    rows = [
+        (chart.name, sparkline(chart.values, chart.top), Styled(chart.words.ljust(width), "dim"))
+        for chart in charts
+    ]
+    if rows:
         console.print()
-        console.print(grid)
+        console.print(drawn(Table((), rows, "L")))
 
 
 def charts_of(run: RunFolder) -> Iterator[Chart]:
@@ -67,7 +73,7 @@ def _goodput(sessions: Sequence[SessionRecord]) -> Iterator[Chart]:
     shares = [goodput(sessions, alpha, None)["share"] for alpha in alphas]
     known = [share for share in shares if share is not None]
     if known:
-        peak = f"{known[0]:.0%} to {known[-1]:.0%}"
+        peak = f"{percent(known[0])} to {percent(known[-1])}"
         yield Chart("goodput", shares, 1.0, f"α {low:g} to {high:g}", peak)
 
 

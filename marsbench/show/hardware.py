@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from marsbench.core.hardware.catalog import load_gpus, load_models, load_profiles
 from marsbench.core.hardware.profile import Hardware, load_hardware
+from marsbench.text.cautions import print_caution
+from marsbench.text.console import drawn
+from marsbench.text.numbers import fixed
+from marsbench.text.tables import Table
 
 GIB = 2**30
 STEPS: tuple[tuple[str, int, int, tuple[tuple[int, int], ...]], ...] = (
@@ -37,35 +39,32 @@ def all_hardware() -> Iterator[Hardware]:
 
 
 def print_list(console: Console) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("GPU", "model", "weights/KV"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("KV tokens", "decode\nat 1k ms", "8,192 on\n131k ms"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("step times")
-    for hardware in all_hardware():
-        seconds = hardware.step_time.seconds
-        decode, prefill = seconds(1, 1_024), seconds(0, 0, ((8_192, 131_072),))
-        table.add_row(
-            hardware.gpu, hardware.model, f"{hardware.precision}/{hardware.kv_dtype}",
-            f"{hardware.kv_tokens():,}", f"{decode * 1e3:.1f}", f"{prefill * 1e3:,.0f}",
-            hardware.source.split()[0],
-        )  # fmt: skip
-    console.print(table)
+    head = (
+        "GPU", "model", "weights/KV", "KV tokens", "decode\nat 1k ms", "8,192 on\n131k ms",
+        "step times",
+    )  # fmt: skip
+    rows = [_line(hardware) for hardware in all_hardware()]
+    console.print(drawn(Table(head, rows, "LLLRRRl")))
+
+
+def _line(hardware: Hardware) -> tuple[str, ...]:
+    seconds = hardware.step_time.seconds
+    decode, prefill = seconds(1, 1_024), seconds(0, 0, ((8_192, 131_072),))
+    return (
+        hardware.gpu, hardware.model, f"{hardware.precision}/{hardware.kv_dtype}",
+        fixed(hardware.kv_tokens()), fixed(decode * 1e3, 1), fixed(prefill * 1e3),
+        hardware.source.split()[0],
+    )  # fmt: skip
 
 
 def print_hardware(hardware: Hardware, console: Console) -> None:
     console.print(f"[bold]{escape(hardware.id)}[/bold]  {hardware.hash}", highlight=False)
     console.print(f"step times: {escape(hardware.source)}", highlight=False)
     console.print(capacity_line(hardware), highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("step", no_wrap=True)
-    table.add_column("ms", justify="right", no_wrap=True)
-    for label, seconds in steps(hardware):
-        table.add_row(label, f"{seconds * 1e3:,.1f}")
-    console.print(table)
+    rows = [(label, fixed(seconds * 1e3, 1)) for label, seconds in steps(hardware)]
+    console.print(drawn(Table(("step", "ms"), rows, "LR")))
     for caution in hardware.cautions_for(hardware.max_model_len):
-        console.print(f"[yellow]caution[/yellow] {escape(caution)}", highlight=False)
+        print_caution(console, caution)
 
 
 def capacity_line(hardware: Hardware) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marsbench.core.hardware.profile import Hardware
-from marsbench.errors import UsageError
+from marsbench.show.plots import require_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FORMATS = (".png", ".svg", ".pdf")
 CHUNKS = (512, 2_048, 8_192)
 DECODES = (1, 8, 32)
 POINTS = 120
@@ -23,11 +21,7 @@ def plot_hardware(hardware: Hardware, path: Path) -> None:
 
     Raises UsageError when the ending is unknown or the place cannot be written.
     """
-    if path.suffix not in FORMATS:
-        raise UsageError(
-            f"Cannot plot to {path}: give a file that ends in .png, .svg or .pdf, "
-            "for example --plot hardware.png."
-        )
+    require_plot(path, "hardware.png")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -46,7 +40,7 @@ def plot_hardware(hardware: Hardware, path: Path) -> None:
     _mark_measured(left, hardware.longest_prefill)
     _mark_measured(right, hardware.longest_decode)
     figure.suptitle(f"{hardware.id}: time of a step ({hardware.source})", fontsize="medium")
-    _save(figure.savefig, path)
+    figure.savefig(path)
 
 
 def _finish(axis: Axes, title: str, xlabel: str) -> None:
@@ -61,13 +55,3 @@ def _mark_measured(axis: Axes, tokens: int | None) -> None:
         axis.axvspan(0, tokens / 1e3, color="0.92", zorder=0)
         axis.text(tokens / 1e3, 0.98, " measured up to here", va="top", fontsize="small",
                   transform=axis.get_xaxis_transform())  # fmt: skip
-
-
-def _save(savefig: Callable[[Path], None], path: Path) -> None:
-    try:
-        savefig(path)
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise UsageError(
-            f"Cannot write the figure to {path} ({why}); give a file in a folder that exists."
-        ) from error

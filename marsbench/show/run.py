@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from marsbench.core.metrics.cache import HitRate
 from marsbench.core.metrics.goodput import Goodput
@@ -19,12 +17,15 @@ from marsbench.core.metrics.percentiles import Distribution
 from marsbench.core.metrics.swaps import Swaps
 from marsbench.core.runs import RunFolder, RunSummary
 from marsbench.core.runs.decisions import told
+from marsbench.text.cautions import print_caution, print_invalid
 from marsbench.text.console import console as stdout_console
+from marsbench.text.console import drawn
+from marsbench.text.numbers import UNMEASURED, fixed, measured, percent, seconds
+from marsbench.text.tables import Table
 
-UNMEASURED = "–"
 FEW_PARAMS = 4  # more than these do not help on one screen; run.json has all
 
-Row = tuple[str, str]
+Fact = tuple[str, str]
 
 _COMPARED = (
     "latency\nmean s",
@@ -56,15 +57,11 @@ def summary_json(summary: RunSummary) -> str:
 def render_summary(summary: RunSummary, console: Console) -> None:
     """What ran, how many sessions were served well, what they experienced, whether it counts."""
     console.print(f"[bold]{escape(_title(summary))}[/bold]", highlight=False)
-    console.print(_grid([*_conditions(summary), *_outcome(summary)]))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("seconds")
-    for heading in ("n", "mean", "P50", "P90", "P95", "P99", "max"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, distribution in _distributions(summary):
-        table.add_row(name, *_cells(distribution))
-    console.print(table)
-    console.print(_grid(_facts(summary)))
+    console.print(drawn(Table((), [*_conditions(summary), *_outcome(summary)], "l")))
+    head = ("seconds", "n", "mean", "P50", "P90", "P95", "P99", "max")
+    rows = [(name, *_cells(numbers)) for name, numbers in _distributions(summary)]
+    console.print(drawn(Table(head, rows, "lR")))
+    console.print(drawn(Table((), list(_facts(summary)), "l")))
     console.print()
     _verdict(summary, console)
 
@@ -72,24 +69,12 @@ def render_summary(summary: RunSummary, console: Console) -> None:
 def render_comparison(summaries: Sequence[RunSummary], console: Console) -> None:
     """Several runs side by side, a row each, in the order given."""
     alphas = list(dict.fromkeys(alpha for s in summaries for alpha in s["goodput"]))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("\nbackend", no_wrap=True)
-    for heading in (*(f"goodput\n({alpha})" for alpha in alphas), *_COMPARED):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for summary in summaries:
-        table.add_row(*(escape(cell) for cell in _compared(summary, alphas)))
-    console.print(table)
+    head = ("\nbackend", *(f"goodput\n({alpha})" for alpha in alphas), *_COMPARED)
+    rows = [_compared(summary, alphas) for summary in summaries]
+    console.print(drawn(Table(head, rows, "LR")))
     for summary in summaries:
         for reason in summary["reasons"]:
-            text = f"{escape(summary['backend'])}: {escape(reason)}"
-            console.print(f"[red]not valid[/red] {text}", highlight=False)
-
-
-def _grid(rows: Iterable[Row]) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    for name, value in rows:
-        grid.add_row(escape(name), escape(value))
-    return grid
+            print_invalid(console, reason, summary["backend"])
 
 
 def _title(summary: RunSummary) -> str:
@@ -97,11 +82,11 @@ def _title(summary: RunSummary) -> str:
     return f"{summary['backend']} on {summary['workload']}{seed} ({summary['engine']})"
 
 
-def _conditions(summary: RunSummary) -> Iterator[Row]:
+def _conditions(summary: RunSummary) -> Iterator[Fact]:
     hardware, params = summary["hardware"], summary["params"]
     if hardware:
         dtype = f" in {hardware['kv_dtype']}" if hardware.get("kv_dtype") else ""
-        yield "on", f"{hardware['id']}, {_number(hardware['kv_tokens'])} KV tokens{dtype}"
+        yield "on", f"{hardware['id']}, {fixed(hardware['kv_tokens'])} KV tokens{dtype}"
     if 0 < len(params) <= FEW_PARAMS:
         searched = {"cap": " (searched)"} if summary["cap_search"] else {}
         given = (f"{name}={value}{searched.get(name, '')}" for name, value in params.items())
@@ -121,49 +106,34 @@ def _distributions(summary: RunSummary) -> Iterator[tuple[str, Distribution]]:
 
 
 def _cells(numbers: Distribution) -> list[str]:
-    values = (
-        numbers["mean"],
-        numbers["p50"],
-        numbers["p90"],
-        numbers["p95"],
-        numbers["p99"],
-        numbers["max"],
-    )
-    return [str(numbers["n"]), *(_short(value) for value in values)]
+    values = (numbers[name] for name in ("mean", "p50", "p90", "p95", "p99", "max"))
+    return [str(numbers["n"]), *map(seconds, values)]
 
 
-def _short(value: float | None) -> str:
-    """Four digits or so: a thousandth of a second matters below one, a tenth not above 1000."""
-    if value is None or value == 0:
-        return UNMEASURED if value is None else "0"
-    digits = next((d for d, least in ((0, 1000), (1, 100), (2, 1), (3, 0.1)) if value >= least), 4)
-    return f"{value:.{digits}f}"
-
-
-def _outcome(summary: RunSummary) -> Iterator[Row]:
+def _outcome(summary: RunSummary) -> Iterator[Fact]:
     for alpha, figure in summary["goodput"].items():
         yield f"goodput({alpha})", _goodput(figure)
     yield "sessions", _counts(summary)
 
 
-def _facts(summary: RunSummary) -> Iterator[Row]:
+def _facts(summary: RunSummary) -> Iterator[Fact]:
     speed, lost = summary["throughput"], summary["evictions"]
     yield (
         "throughput",
-        f"{_number(speed['output_tokens_per_s'], 1)} output tokens/s; "
-        f"{_number(speed['prompt_tokens_per_s'])} prompt tokens/s with cached",
+        f"{fixed(speed['output_tokens_per_s'], 1)} output tokens/s; "
+        f"{fixed(speed['prompt_tokens_per_s'])} prompt tokens/s with cached",
     )
     yield (
         "evicted",
-        f"{_number(lost['blocks'])} blocks ({_number(lost['blocks_per_s'], 1)} /s); "
-        f"{_number(lost['recomputed_tokens'])} tokens had to be recomputed",
+        f"{fixed(lost['blocks'])} blocks ({fixed(lost['blocks_per_s'], 1)} /s); "
+        f"{fixed(lost['recomputed_tokens'])} tokens had to be recomputed",
     )
     if summary["swaps"]["out_blocks"]:
         yield "swapped", _swapped(summary["swaps"])
     yield (
         "preempted",
-        f"{_number(summary['preemptions'])} times; "
-        f"{_number(lost['preempt_recomputed_tokens'])} tokens recomputed after it",
+        f"{fixed(summary['preemptions'])} times; "
+        f"{fixed(lost['preempt_recomputed_tokens'])} tokens recomputed after it",
     )
     yield "prefix hit rate", _hits(summary["prefix_hit_rate"])
     yield "KV cache in use", _kv(summary)
@@ -177,12 +147,12 @@ def _calls(level: Level) -> str:
     """ "mean 0.633, peak 4"."""
     if level["mean"] is None:
         return UNMEASURED
-    return f"mean {_short(level['mean'])}, peak {_number(level['peak'])}"
+    return f"mean {seconds(level['mean'])}, peak {fixed(level['peak'])}"
 
 
 def _swapped(moved: Swaps) -> str:
     """ "1,200 blocks to host memory, 1,100 back" and, where there are any, "20 lost there"."""
-    out, back, lost = (_number(moved[key]) for key in ("out_blocks", "in_blocks", "lost_blocks"))
+    out, back, lost = (fixed(moved[key]) for key in ("out_blocks", "in_blocks", "lost_blocks"))
     text = f"{out} blocks to host memory, {back} back"
     return f"{text}, {lost} lost there" if moved["lost_blocks"] else text
 
@@ -200,9 +170,8 @@ def _goodput(figure: Goodput) -> str:
     """ "18/30 (60.0 %), 0.0123 sessions/s"."""
     if figure["good"] is None:
         return UNMEASURED
-    rate = UNMEASURED if figure["rate"] is None else f"{figure['rate']:.4f}"
     share = f"{figure['good']}/{figure['arrived']} ({_percent(figure['share'])})"
-    return f"{share}, {rate} sessions/s"
+    return f"{share}, {measured(figure['rate'], '.4f')} sessions/s"
 
 
 def _counts(summary: RunSummary) -> str:
@@ -215,7 +184,7 @@ def _counts(summary: RunSummary) -> str:
     }
     parts = [f"{counts['arrived']} arrived", f"{counts['finished']} finished"]
     parts += [f"{number} {name}" for name, number in rest.items() if number]
-    return f"{', '.join(parts)}, in {_number(summary['makespan_s'], 1)} s"
+    return f"{', '.join(parts)}, in {fixed(summary['makespan_s'], 1)} s"
 
 
 def _kv(summary: RunSummary) -> str:
@@ -226,26 +195,21 @@ def _kv(summary: RunSummary) -> str:
     return text
 
 
+def _percent(share: float | None) -> str:
+    return percent(share, 1, " %")
+
+
 def _level(level: Level, form: Callable[[float | None], str]) -> str:
     return f"mean {form(level['mean'])}, peak {form(level['peak'])}"
-
-
-def _number(value: float | None, digits: int = 0) -> str:
-    return UNMEASURED if value is None else f"{value:,.{digits}f}"
-
-
-def _percent(share: float | None) -> str:
-    return UNMEASURED if share is None else f"{share * 100:.1f} %"
 
 
 def _verdict(summary: RunSummary, console: Console) -> None:
     if summary["valid"]:
         console.print("valid")
     for reason in summary["reasons"]:
-        console.print(f"[red]not valid[/red]: {escape(reason)}", highlight=False)
+        print_invalid(console, reason)
     for caution in summary["cautions"]:
-        code, text = caution["code"], escape(caution["text"])
-        console.print(f"[yellow]caution[/yellow] {code}: {text}", highlight=False)
+        print_caution(console, caution["text"], caution["code"])
 
 
 def _compared(summary: RunSummary, alphas: Sequence[str]) -> list[str]:
@@ -253,10 +217,10 @@ def _compared(summary: RunSummary, alphas: Sequence[str]) -> list[str]:
     return [
         summary["backend"],
         *(UNMEASURED if good is None else _percent(good["share"]) for good in goods),
-        _short(summary["latency"]["mean"]),
-        _short(summary["latency"]["p95"]),
-        _short(summary["slowdown"]["max"]),
-        _short(summary["ttft"]["ready"]["all"]["p99"]),
-        _short(summary["throughput"]["output_tokens_per_s"]),
-        _number(summary["evictions"]["recomputed_tokens"]),
+        seconds(summary["latency"]["mean"]),
+        seconds(summary["latency"]["p95"]),
+        seconds(summary["slowdown"]["max"]),
+        seconds(summary["ttft"]["ready"]["all"]["p99"]),
+        seconds(summary["throughput"]["output_tokens_per_s"]),
+        fixed(summary["evictions"]["recomputed_tokens"]),
     ]

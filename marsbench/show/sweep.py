@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from marsbench.core.metrics.percentiles import mean
 from marsbench.core.runs import RunFolder, RunSummary
 from marsbench.judge.sweep.folder import CELL, DRAFTS, FAILED, SweepFolder
+from marsbench.text.console import drawn
+from marsbench.text.numbers import percent
+from marsbench.text.tables import Table
 
 EVERY_S = 1.0
-UNMEASURED = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,11 @@ class Watched:
         for backend, summary in self.found.values():
             by_backend.setdefault(backend, []).append(summary)
         alphas = sorted({a for _, s in self.found.values() for a in s["goodput"]}, key=float)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        table.add_column("backend", no_wrap=True)
-        for heading in ("cells", *(f"goodput({alpha})" for alpha in alphas)):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for backend in sorted(by_backend):
-            own = by_backend[backend]
-            table.add_row(escape(backend), str(len(own)), *(_mean(own, alpha) for alpha in alphas))
-        return table
+        rows = [
+            (backend, str(len(own)), *(_mean(own, alpha) for alpha in alphas))
+            for backend, own in sorted(by_backend.items())
+        ]
+        return Table(("backend", "cells", *(f"goodput({alpha})" for alpha in alphas)), rows, "LR")
 
 
 def is_running(root: Path) -> bool:
@@ -123,7 +120,7 @@ def watch(path: Path, console: Console, sleep: Callable[[float], None] = time.sl
         for state in _changes(watched, sleep):
             console.print(escape(state.line), highlight=False)
         if watched.found:
-            console.print(watched.table())
+            console.print(drawn(watched.table()))
         return
     with Live(console=console, refresh_per_second=4) as live:
         for state in _changes(watched, sleep):
@@ -144,10 +141,9 @@ def _changes(watched: Watched, sleep: Callable[[float], None]) -> Iterator[State
 
 
 def _screen(watched: Watched, state: State) -> Group:
-    parts: list[Text | Table] = [Text(state.line)]
-    parts += [Text(f"failed: {name}", style="red") for name in state.failed]
-    parts += [watched.table()] if watched.found else []
-    return Group(*parts)
+    failed = [Text(f"failed: {name}", style="red") for name in state.failed]
+    table = [drawn(watched.table())] if watched.found else []
+    return Group(Text(state.line), *failed, *table)
 
 
 def _mean(summaries: list[RunSummary], alpha: str) -> str:
@@ -155,4 +151,4 @@ def _mean(summaries: list[RunSummary], alpha: str) -> str:
     shares = [s["goodput"][alpha]["share"] for s in summaries if alpha in s["goodput"]]
     known = [share for share in shares if share is not None]
     average = mean(known) if len(known) == len(summaries) else None
-    return UNMEASURED if average is None else f"{average * 100:.1f} %"
+    return percent(average, 1, " %")

@@ -6,22 +6,15 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.recipe import Recipe
-from marsbench.show.workload_check import (
-    UNMEASURED,
-    CheckRow,
-    Row,
-    check,
-    describe,
-    number,
-    verdict,
-)
+from marsbench.show.workload_check import CheckRow, Quantiles, check, describe, verdict
+from marsbench.text.console import drawn
+from marsbench.text.numbers import compact
+from marsbench.text.tables import Cell, Styled, Table
 
 _SHARES = {0.1: "p10", 0.5: "p50", 0.9: "p90"}
 
@@ -30,33 +23,31 @@ def workload_table(workload: Workload, recipe: Recipe | None, console: Console) 
     """Print every quantity's quantiles, its target under each one that has a target."""
     checks = [] if recipe is None else check(workload, recipe)
     console.print(f"[bold]{escape(_title(workload))}[/bold]", highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("quantity", no_wrap=True)
-    for heading in ("n", "mean", "p10", "p50", "p90", "p99", "max"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    rows: list[list[str]] = []
+    wanted: set[int] = set()
     for row in describe(workload):
-        table.add_row(*_cells(row))
+        rows.append(_cells(row))
         targets = [c for c in checks if c.quantity == row.quantity]
         if targets:
-            table.add_row(*_target_cells(targets), style="dim")
-    console.print(table)
+            wanted.add(len(rows))
+            rows.append(_target_cells(targets))
+    head = ("quantity", "n", "mean", "p10", "p50", "p90", "p99", "max")
+    console.print(drawn(Table(head, rows, "LR", faint=wanted)))
     if recipe is not None:
         console.print(escape(f"{workload.name} {verdict(checks, recipe.name)}"), highlight=False)
 
 
 def check_table(rows: Sequence[CheckRow], console: Console) -> None:
     """Print every target beside the measured quantile and its confidence interval."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("target", no_wrap=True)
-    for heading in ("wanted", "within", "measured", "99.9% interval", "n", "met"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        interval = f"{number(row.low)} to {number(row.high)}" if row.n else UNMEASURED
-        table.add_row(
-            row.label, number(row.target), f"±{row.within:.0%}", number(row.measured), interval,
-            f"{row.n:,}", {True: "yes", False: "[red]no[/red]", None: UNMEASURED}[row.ok],
-        )  # fmt: skip
-    console.print(table)
+    head = ("target", "wanted", "within", "measured", "99.9% interval", "n", "met")
+    console.print(drawn(Table(head, [_check_cells(row) for row in rows], "LR")))
+
+
+def _check_cells(row: CheckRow) -> tuple[Cell, ...]:
+    interval = f"{compact(row.low)} to {compact(row.high)}" if row.n else None
+    met: Cell = {True: "yes", False: Styled("no", "red"), None: None}[row.ok]
+    found = (compact(row.measured), interval, f"{row.n:,}", met)
+    return (row.label, compact(row.target), f"±{row.within:.0%}", *found)
 
 
 def workload_json(workload: Workload, recipe: Recipe | None) -> str:
@@ -100,9 +91,9 @@ def _said(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Quantiles) -> list[str]:
     quantiles = (row.mean, row.p10, row.p50, row.p90, row.p99, row.max)
-    return [row.quantity, f"{row.n:,}", *(number(v) for v in quantiles)]
+    return [row.quantity, f"{row.n:,}", *(compact(v) for v in quantiles)]
 
 
 def _target_cells(targets: Sequence[CheckRow]) -> list[str]:
@@ -113,4 +104,4 @@ def _target_cells(targets: Sequence[CheckRow]) -> list[str]:
 
 def _wanted(row: CheckRow) -> str:
     mark = {True: "", False: " ✗", None: " ?"}[row.ok]
-    return number(row.target) + mark
+    return compact(row.target) + mark

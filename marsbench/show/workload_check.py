@@ -14,6 +14,7 @@ from marsbench.core.workload.exact import Floats, exp, log
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.generate import USER
 from marsbench.core.workload.recipe import Quantity, Recipe, Target
+from marsbench.text.numbers import compact
 from marsbench_backends import exact
 
 UNITS: dict[Quantity, str] = {
@@ -33,14 +34,12 @@ UNITS: dict[Quantity, str] = {
 """Every quantity with its unit, in the order in which they are shown; docs/workloads.md says
 what each is taken over."""
 
-UNMEASURED = "–"
-
 FALSE_ALARM = 0.001
 """The chance that one row of a check misses although its target is met exactly at its edge."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Quantiles:
     """A quantity's distribution; a quantile that its count cannot carry is None."""
 
     quantity: Quantity
@@ -99,7 +98,7 @@ def measure(workload: Workload) -> dict[Quantity, Floats]:
     return {name: np.asarray(v, dtype=np.float64) for name, v in values.items()}
 
 
-def describe(workload: Workload) -> list[Row]:
+def describe(workload: Workload) -> list[Quantiles]:
     """A row for every quantity of which the workload has any value."""
     return [_row(name, values) for name, values in measure(workload).items() if values.size]
 
@@ -124,22 +123,10 @@ def verdict(rows: Sequence[CheckRow], recipe: str) -> str:
     if not missed:
         return f"meets all {len(judged)} targets of {recipe}"
     worst = ", ".join(
-        f"{row.label} is {number(row.measured)}, not {number(row.target)} ±{row.within:.0%}"
+        f"{row.label} is {compact(row.measured)}, not {compact(row.target)} ±{row.within:.0%}"
         for row in missed
     )
     return f"misses {len(missed)} of {len(judged)} targets of {recipe}: {worst}"
-
-
-def number(value: float | None) -> str:
-    """Three digits are enough for a reader; a missing value is a dash."""
-    if value is None:
-        return UNMEASURED
-    size, suffix = 1.0, ""
-    if abs(value) >= 10_000:
-        size, suffix = (1e6, "M") if abs(value) >= 1e6 else (1e3, "k")
-    scaled = value / size
-    whole = abs(scaled) >= 100 or scaled == int(scaled)
-    return f"{scaled:,.0f}{suffix}" if whole else f"{scaled:.3g}{suffix}"
 
 
 def order_band(n: int, share: float, alpha: float = FALSE_ALARM) -> tuple[int, int]:
@@ -176,12 +163,12 @@ def _compare(
     return CheckRow(quantity, share, value, target.within, n, measured, low, high, ok)
 
 
-def _row(quantity: Quantity, values: Floats) -> Row:
+def _row(quantity: Quantity, values: Floats) -> Quantiles:
     n = values.size
     p10, p50, p90, p99 = (float(v) for v in np.quantile(values, [0.1, 0.5, 0.9, 0.99]))
     # A P99 of forty values is their maximum; one value beyond is the least that it needs.
     tenth, hundredth = n >= 10, n >= 100
-    return Row(
+    return Quantiles(
         quantity,
         UNITS[quantity],
         n,

@@ -10,13 +10,12 @@ import numpy as np
 from marsbench.core.workload.exact import Floats
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.recipe import Quantity, Recipe
-from marsbench.errors import UsageError
+from marsbench.show.plots import require_plot
 from marsbench.show.workload_check import UNITS, CheckRow, check, measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FORMATS = (".png", ".svg", ".pdf")
 _COLUMNS = 3
 _BLUE, _RED = "#4c72b0", "#c44e52"
 
@@ -26,7 +25,7 @@ def plot_workload(workload: Workload, recipe: Recipe | None, path: Path) -> None
 
     Raises UsageError when the ending is unknown or the place cannot be written.
     """
-    _require_writable(path)
+    require_plot(path, "workload.png")
     from matplotlib.figure import Figure
 
     values = {name: v for name, v in measure(workload).items() if v.size > 1}
@@ -41,22 +40,6 @@ def plot_workload(workload: Workload, recipe: Recipe | None, path: Path) -> None
     legend = "dashed: the recipe's targets" if checks else "no targets"
     figure.suptitle(f"{workload.name}: {len(workload.sessions)} sessions ({legend})")
     figure.savefig(path)
-
-
-def _require_writable(path: Path) -> None:
-    """Fail before matplotlib is loaded, for that takes longer than the mistake."""
-    if path.suffix not in FORMATS:
-        raise UsageError(
-            f"Cannot plot to {path}: give a file that ends in {', '.join(FORMATS[:-1])} or "
-            f"{FORMATS[-1]}, for example --plot workload.png."
-        )
-    try:
-        path.open("ab").close()
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise UsageError(
-            f"Cannot write the figure to {path} ({why}); give a file in a folder that exists."
-        ) from error
 
 
 def _histogram(axis: Axes, quantity: Quantity, values: Floats, targets: list[CheckRow]) -> None:

@@ -7,9 +7,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from rich import box
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Table as Drawn
+
+from marsbench.text.tables import Cell, Styled, Table, text_of
 
 PIPED = 240
 """Columns where neither a terminal nor COLUMNS says how many there are."""
@@ -38,15 +42,40 @@ def console() -> Uncut:
     return Uncut(width=None if is_sized else PIPED)
 
 
-def _tables(objects: Iterable[Any]) -> Iterator[Table]:
+def drawn(table: Table, gap: int = 1) -> Drawn:
+    """The table for a screen: a rule under its head; without a head, columns alone.
+
+    gap: characters between its columns, where it has a head.
+    """
+    if not any(table.head):
+        found = Drawn.grid(padding=(0, 2))
+    else:
+        found = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
+    for column, head in enumerate(table.head or [""] * len(table.rows[0])):
+        found.add_column(
+            escape(head),
+            justify="right" if table.is_number(column) else "left",
+            no_wrap=table.letter(column).isupper(),
+        )
+    for number, row in enumerate(table.rows):
+        found.add_row(*map(_marked, row), style="dim" if number in table.faint else None)
+    return found
+
+
+def _marked(cell: Cell) -> str:
+    text = escape(text_of(cell))
+    return f"[{cell.style}]{text}[/]" if isinstance(cell, Styled) else text
+
+
+def _tables(objects: Iterable[Any]) -> Iterator[Drawn]:
     for each in objects:
-        if isinstance(each, Table):
+        if isinstance(each, Drawn):
             yield each
         elif isinstance(each, Group):
             yield from _tables(each.renderables)
 
 
-def _least(here: Console, table: Table) -> int:
+def _least(here: Console, table: Drawn) -> int:
     """The width below which a column that must not break would be cut; words are folded."""
     for column in table.columns:
         column.overflow = "fold"

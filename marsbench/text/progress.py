@@ -25,6 +25,19 @@ def progress_bar(label: str, total: int, show: bool = True) -> Iterator[Callable
 
 
 @contextmanager
+def steps(total: int) -> Iterator[Callable[[str], None]]:
+    """A bar of `total` steps; the yielded function is told the name of each that begins."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = _stderr()
+    columns = (BarColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda name: bar.update(task, description=name, advance=1)
+
+
+@contextmanager
 def waiting_for(label: str, show: bool = True) -> Iterator[None]:
     """Something is under way whose length nobody knows."""
     console = _stderr()

@@ -1,48 +1,9 @@
-"""Numbers as text: as many digits as a reader needs."""
+"""Names and sentences as text: lists of them, and lines that are short enough."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-
-UNMEASURED = "–"
-
-
-def short(value: float | None) -> str:
-    """1,234; 56.7; 0.12."""
-    if value is None:
-        return UNMEASURED
-    if value == 0:
-        return "0"
-    digits = next((d for d, least in ((0, 100), (1, 10), (2, 0.1)) if abs(value) >= least), 4)
-    return f"{value:,.{digits}f}"
-
-
-def percent(share: float | None) -> str:
-    """63%."""
-    return UNMEASURED if share is None else f"{share:.0%}"
-
-
-def times(ratio: float | None) -> str:
-    """1.25×; 12.3×; 1,234×."""
-    return (
-        UNMEASURED
-        if ratio is None
-        else f"{ratio:,.{2 if ratio < 10 else 1 if ratio < 100 else 0}f}×"
-    )
-
-
-def span(values: Sequence[float], form: Callable[[float | None], str]) -> str:
-    """ "62% to 100%"; one value where all look alike."""
-    if not values:
-        return UNMEASURED
-    low, high = form(min(values)), form(max(values))
-    return low if low == high else f"{low} to {high}"
-
-
-def count(number: int, thing: str) -> str:
-    """ "1 run", "557 runs"."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+from collections.abc import Iterable, Sequence
 
 
 def listed(items: Sequence[str], most: int | None = None) -> str:
@@ -61,6 +22,16 @@ def few(items: Sequence[str], most: int = 3) -> str:
 def quoted(names: Sequence[str]) -> list[str]:
     """Names as code."""
     return [f"`{name}`" for name in names]
+
+
+def bulleted(items: Iterable[str]) -> str:
+    """A list for Markdown."""
+    return "\n".join(f"- {item}" for item in items)
+
+
+def capital(text: str) -> str:
+    """With a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def each(values: Sequence[str]) -> list[str]:

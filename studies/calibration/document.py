@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 
 from marsbench.judge.compare.figures import LATENCY, Figure
@@ -11,6 +9,7 @@ from marsbench.judge.gate.change import two_sided
 from marsbench.judge.gate.rules import rule_of
 from marsbench.judge.gate.values import CONFIDENCE
 from marsbench.judge.intervals import FEWEST_SEEDS, dissent
+from marsbench.text.tables import Table, as_csv, markdown
 from studies.calibration.effects import FIGURES
 from studies.calibration.pool import HARMLESS, Pool
 from studies.calibration.rates import (
@@ -146,14 +145,14 @@ def _caught(pool: Pool, sizes: Sequence[int]) -> Iterator[Row]:
 def _changes(pool: Pool) -> str:
     """The pool's true changes, with how much one seed scatters around them."""
     head = ("figure", "mean of the base", "unpaired", *(f"`{v}`" for v in pool.variations))
-    lines = [head, ("---", *["--:"] * (len(head) - 1))]
+    lines = []
     for figure in FIGURES:
         base = pool.base(figure)
         cells = [f"{pool.change(v, figure):+.1%} (typical {pool.typical(v, figure):+.1%}, per seed "
                  f"{_scatter(pool, v, figure):.1%})" for v in pool.variations]  # fmt: skip
         spread = float(base.std(ddof=1) / base.mean())
         lines.append((figure.label, f"{base.mean():.4g}", f"{spread:.1%}", *cells))
-    return _markdown(lines)
+    return markdown(Table(head, lines))
 
 
 def _scatter(pool: Pool, variation: str, figure: Figure) -> float:
@@ -163,15 +162,13 @@ def _scatter(pool: Pool, variation: str, figure: Figure) -> float:
 
 
 def _enough(pool: Pool, null: Sequence[Row], caught: Sequence[Row], sizes: Sequence[int]) -> str:
-    lines: list[tuple[str, ...]] = [
-        ("figure", "seeds", "false fails, at most", "regression", "caught"),
-        ("---", "--:", "--:", "--:", "--:"),
-    ]
+    head = ("figure", "seeds", "false fails, at most", "regression", "caught")
+    lines: list[tuple[str | None, ...]] = []
     for figure in FIGURES:
         n = recommended(null, caught, figure, sizes)
         if n is None:
             change = pool.change(TENTH, figure)
-            lines.append((figure.label, _estimated(pool, figure), "–", f"{change:+.1%}", "–"))
+            lines.append((figure.label, _estimated(pool, figure), None, f"{change:+.1%}", None))
             continue
         (tenth,) = [r for r in caught if _is(r, figure, n) and r.case == TENTH]
         worst = max(r.failed for r in null if _is(r, figure, n) and r.case != OTHERS)
@@ -179,7 +176,7 @@ def _enough(pool: Pool, null: Sequence[Row], caught: Sequence[Row], sizes: Seque
         lines.append(
             (figure.label, f"**{n}**", _rate(worst), f"{tenth.change:+.1%}", _rate(tenth.failed))
         )
-    return _markdown(lines)
+    return markdown(Table(head, lines))
 
 
 def _estimated(pool: Pool, figure: Figure) -> str:
@@ -218,56 +215,46 @@ def _is(one: Row, figure: Figure, seeds: int) -> bool:
 
 
 def _null_table(rows: Sequence[Row]) -> str:
-    lines: list[tuple[str, ...]] = [
-        ("figure", "margin", "seeds", f"`{HARMLESS}`", COIN, OTHERS),
-        ("---", "--:", "--:", "--:", "--:", "--:"),
-    ]
+    lines = []
     for i in range(0, len(rows), 3):
         first = rows[i]
         rates = [_rate(one.failed) for one in rows[i : i + 3]]
         lines.append((first.figure.label, first.margin, str(first.seeds), *rates))
-    return _markdown(lines)
+    head = ("figure", "margin", "seeds", f"`{HARMLESS}`", COIN, OTHERS)
+    return markdown(Table(head, lines))
 
 
 def _caught_table(rows: Sequence[Row]) -> str:
-    lines: list[tuple[str, ...]] = [
-        ("figure", "regression", "margin", "seeds", "failed", "inconclusive", "passed"),
-        ("---", "--:", "--:", "--:", "--:", "--:", "--:"),
-    ]
+    lines = []
     for one in rows:
         assert one.change is not None
         cells = (_rate(one.failed), f"{one.inconclusive.share:.1%}", f"{one.passed.share:.1%}")
         change = f"{one.change:+.1%} (`{one.case}`)"
         lines.append((one.figure.label, change, one.margin, str(one.seeds), *cells))
-    return _markdown(lines)
+    head = ("figure", "regression", "margin", "seeds", "failed", "inconclusive", "passed")
+    return markdown(Table(head, lines))
 
 
 def _coverage_table(rows: Sequence[Coverage]) -> str:
     head = ("figure", "seeds", "the gate's interval", "Student's t", "percentile bootstrap")
-    lines: list[tuple[str, ...]] = [head, ("---", "--:", "--:", "--:", "--:")]
+    lines = []
     for r in rows:
         gate = "none" if r.gate is None else _rate(r.gate)
         cells = (gate, _rate(r.student), _rate(r.bootstrap))
         lines.append((r.figure.label, str(r.seeds), *cells))
-    return _markdown(lines)
+    return markdown(Table(head, lines))
 
 
 def _csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     verdicts = ("failed", "inconclusive", "passed")
     spread = [f"{v}{end}" for v in verdicts for end in ("", "_low", "_high")]
-    writer.writerow(["case", "figure", "margin", "seeds", "change", *spread])
+    lines = []
     for one in rows:
-        change = "" if one.change is None else f"{one.change:.6g}"
+        change = None if one.change is None else f"{one.change:.6g}"
         rates = [f"{x:.6g}" for v in verdicts for x in getattr(one, v)]
-        writer.writerow([one.case, one.figure, one.margin, one.seeds, change, *rates])
-    return text.getvalue()
+        lines.append((one.case, str(one.figure), one.margin, one.seeds, change, *rates))
+    return as_csv(Table(("case", "figure", "margin", "seeds", "change", *spread), lines))
 
 
 def _rate(one: Rate) -> str:
     return f"{one.share:.1%} ({one.low:.1%}–{one.high:.1%})"
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

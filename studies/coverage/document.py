@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from marsbench.judge.intervals.seeds import CONFIDENCE, FEWEST_SEEDS, dissent, held
+from marsbench.text.numbers import UNMEASURED, percent
+from marsbench.text.tables import Table, as_csv, markdown
 from studies.coverage.families import FAMILIES
 from studies.coverage.measure import (
     DRAWS,
@@ -27,7 +27,6 @@ from studies.coverage.text import TEXT
 SEEDS = (2, 3, 4, 5, 6, 8, 9, 10, 12, 17, 20, 30)
 GATE = 0.9
 """What the gate asks of an interval: 95 % on each side."""
-NO = "–"
 FOUND = ((0.95, 0.03), (0.95, 0.1), (0.9, 0.1), (0.9, 0.2), (0.8, 0.2), (0.8, 0.5), (0.5, 0.5))
 """True ratios, and the CV of one seed's ratio around each."""
 
@@ -74,20 +73,20 @@ def _rule() -> str:
     head = ("seeds", "may say otherwise", "the interval holds", "the gate: may say otherwise",
             "each bound holds")  # fmt: skip
     numbers = (*range(1, 21), 25, 30, 40)
-    rows = ((str(n), *_level(n, CONFIDENCE), *_bound(n)) for n in numbers)
-    return markdown([head, ("--:",) * len(head), *rows])
+    rows = [(str(n), *_level(n, CONFIDENCE), *_bound(n)) for n in numbers]
+    return markdown(Table(head, rows, "r"))
 
 
 def _level(number: int, confidence: float) -> tuple[str, str]:
     level = held(number, confidence)
     most = dissent(number, confidence)
-    return ("no verdict", NO) if level is None else (str(most), f"{level:.1%}")
+    return ("no verdict", UNMEASURED) if level is None else (str(most), f"{level:.1%}")
 
 
 def _bound(number: int) -> tuple[str, str]:
     level = held(number, GATE)
     most = dissent(number, GATE)
-    return ("no verdict", NO) if level is None else (str(most), f"{(1 + level) / 2:.1%}")
+    return ("no verdict", UNMEASURED) if level is None else (str(most), f"{(1 + level) / 2:.1%}")
 
 
 def _table(rows: Sequence[Row]) -> str:
@@ -97,13 +96,8 @@ def _table(rows: Sequence[Row]) -> str:
         by[one.family, one.what].append(share(one.held))
     exact = [share(held(number)) for number in SEEDS]
     head = ("distribution of a seed's figure", "of", *map(str, SEEDS))
-    lines = [
-        head,
-        ("---", "---", *["--:"] * len(SEEDS)),
-        ("**by theory, without ties**", "", *exact),
-    ]
-    lines += [(*key, *cells) for key, cells in by.items()]
-    return markdown(lines)
+    theory = ("**by theory, without ties**", "", *exact)
+    return markdown(Table(head, [theory, *((*key, *cells) for key, cells in by.items())], "llr"))
 
 
 def _lowest(rows: Iterable[Row]) -> str:
@@ -118,15 +112,12 @@ def _extremes(rows: Sequence[Row]) -> str:
     for one in rows:
         if one.held is not None:
             by[one.method, one.seeds].append(one.held)
-    lines = [("interval", *map(str, SEEDS)), ("---", *["--:"] * len(SEEDS))]
-    for method in OTHERS:
-        cells = (by[method.name, number] for number in SEEDS)
-        lines.append((method.name, *(_range(cell) for cell in cells)))
-    return markdown(lines)
+    lines = [(one.name, *(_range(by[one.name, number]) for number in SEEDS)) for one in OTHERS]
+    return markdown(Table(("interval", *map(str, SEEDS)), lines))
 
 
 def _range(shares: Sequence[float]) -> str:
-    return f"{min(shares) * 100:.0f}–{max(shares) * 100:.0f}" if shares else NO
+    return f"{min(shares) * 100:.0f}–{max(shares) * 100:.0f}" if shares else UNMEASURED
 
 
 def _each(rows: Sequence[Row]) -> str:
@@ -134,18 +125,17 @@ def _each(rows: Sequence[Row]) -> str:
     for one in rows:
         by[one.family, one.method].append(share(one.held))
     head = ("distribution of a seed's figure", "interval", *map(str, SEEDS))
-    lines = [head, ("---", "---", *["--:"] * len(SEEDS))]
-    return markdown([*lines, *((*key, *cells) for key, cells in by.items())])
+    return markdown(Table(head, [(*key, *cells) for key, cells in by.items()], "llr"))
 
 
 def _said(rows: Sequence[Said]) -> str:
     """How often equal sides are told apart, now and before; over all distributions."""
-    lines = [("rule", *map(str, SEEDS)), ("---", *["--:"] * len(SEEDS))]
+    lines = []
     for name in ("before", "now"):
         cells = ([getattr(r, name) for r in rows if r.seeds == number] for number in SEEDS)
         told = {"before": "0.1.0: percentile bootstrap", "now": "now: typical seed and mean"}[name]
         lines.append((told, *(_percents(cell) for cell in cells)))
-    return markdown(lines)
+    return markdown(Table(("rule", *map(str, SEEDS)), lines))
 
 
 def _percents(shares: Sequence[float]) -> str:
@@ -155,29 +145,22 @@ def _percents(shares: Sequence[float]) -> str:
 def _found() -> str:
     numbers = [n for n in SEEDS if n >= FEWEST_SEEDS]
     head = ("true ratio", "CV of one seed's ratio", *map(str, numbers))
-    lines = [head, ("--:",) * len(head)]
+    lines = []
     for ratio, spread in FOUND:
         cells = (f"{found(ratio, spread, number):.0%}" for number in numbers)
         lines.append((f"{ratio:g}", f"{spread:g}", *cells))
-    return markdown(lines)
+    return markdown(Table(head, lines, "r"))
 
 
 def share(value: float | None) -> str:
     """In per cent, to a tenth."""
-    return NO if value is None else f"{value * 100:.1f}"
+    return percent(value, 1, "")
 
 
 def _csv(rows: Iterable[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*Row._fields, "theory"])
+    lines = []
     for one in rows:
-        cells = ("" if value is None else value for value in (one.held, one.above, one.below))
         theory = held(one.seeds) if one.what else None
-        writer.writerow([*one[:5], *cells, "" if theory is None else f"{theory:.6g}"])
-    return text.getvalue()
-
-
-def markdown(lines: Iterable[Sequence[str]]) -> str:
-    """Rows as a Markdown table; the second one is the rule under the first."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        exact = None if theory is None else f"{theory:.6g}"
+        lines.append((*one[:5], one.held, one.above, one.below, exact))
+    return as_csv(Table((*Row._fields, "theory"), lines))

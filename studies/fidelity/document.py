@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from marsbench.text.numbers import UNMEASURED, measured
+from marsbench.text.tables import Table, markdown
+from marsbench.text.words import bulleted
 from studies.fidelity.measure import Compared
 
 Figures = Mapping[str, Any]
@@ -97,18 +100,13 @@ def _setting(one: Compared) -> str:
     )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *["--:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
-
-
 def _decisions(found: Sequence[Compared]) -> str:
     names = ("steps", "requests", "tokens", "preemptions", "evicted_blocks")
     header = ["backend", *(name.replace("_", " ") for name in names), "steps that differ"]
     rows = [
         [one.backend, *(f"{one.decisions[n]:,}" for n in names), _differing(one)] for one in found
     ]
-    return _table(header, rows)
+    return markdown(Table(header, rows))
 
 
 def _differing(one: Compared) -> str:
@@ -117,12 +115,12 @@ def _differing(one: Compared) -> str:
 
 def _differences(found: Sequence[Compared]) -> str:
     lines = [
-        f"- {one.backend}, step {d['step']}, {d['what']}: the server {d['server']}, "
+        f"{one.backend}, step {d['step']}, {d['what']}: the server {d['server']}, "
         f"the simulator {d['simulator']}. What follows it was not compared."
         for one in found
         for d in one.decisions["differences"]
     ]
-    return "\n".join(lines) or "No decision differs."
+    return bulleted(lines) or "No decision differs."
 
 
 def _figures(found: Sequence[Compared]) -> str:
@@ -135,13 +133,13 @@ def _figures(found: Sequence[Compared]) -> str:
         for one in found:
             row += _row(read(one.simulated), read(one.live), form)
         rows.append(row)
-    return _table(header, rows)
+    return markdown(Table(header, rows))
 
 
 def _row(simulated: float | None, live: float | None, form: str) -> list[str]:
-    values = ["–" if value is None else format(value, form) for value in (simulated, live)]
+    values = [measured(value, form) for value in (simulated, live)]
     if simulated is None or live is None or not simulated:
-        return [*values, "–" if simulated != live or simulated is None else "0%"]
+        return [*values, UNMEASURED if simulated != live or simulated is None else "0%"]
     return [*values, f"{(live / simulated - 1) * 100:+.1f}%"]
 
 
@@ -151,7 +149,7 @@ def _remarks(found: Sequence[Compared]) -> str:
         lag = one.send_lag_s["p99"]
         late = "unknown" if lag is None else f"{lag * 1000:.1f} ms"
         valid = "valid" if one.live["valid"] else f"NOT valid ({'; '.join(one.live['reasons'])})"
-        lines.append(f"- {one.backend}: the live run is {valid}; P99 of its send lag is {late}.")
+        lines.append(f"{one.backend}: the live run is {valid}; P99 of its send lag is {late}.")
     if found[0].case["realtime"]:
-        lines.append("- Client, gateway and server ran in the real-time class (`--realtime`).")
-    return "\n".join(lines)
+        lines.append("Client, gateway and server ran in the real-time class (`--realtime`).")
+    return bulleted(lines)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +11,16 @@ from typing import Any
 from marsbench.core.runs import RunFolder, RunSummary
 from marsbench.errors import UsageError
 from marsbench.judge.compare.tally import Carrier, tally
+from marsbench.text.numbers import measured, percent
+from marsbench.text.tables import Table, as_csv, markdown
+from marsbench.text.words import bulleted
 
 TASKS = "tasks.json"
 BASELINE = "fcfs"
 FIGURES = ("mean", "p90", "p95")
 # MARS (arXiv 2604.26963): task completion time with OpenHands on real tasks, over its baselines.
 PAPER = "1.20-1.87"
+UNMEASURED = "-"
 BUSIER = 1.25  # times as long, for the same tools
 CLOSE = 2.0  # ratios above it are those of a baseline that has tipped over
 SPENT = {"model": "llm_s", "tools": "tools_s", "framework": "framework_s", "waiting": "wait_s"}
@@ -86,10 +88,10 @@ def agents(folders: Sequence[Path]) -> tuple[str, str]:
         setup=_setup(runs),
         baseline=BASELINE,
         paper=PAPER,
-        completion=_table(_COMPLETION, (_completion(run, runs) for run in runs)),
-        spent=_table(["rate", "backend", *SPENT], map(_spent, runs)),
-        server=_table(_SERVER, map(_server, runs)),
-        cautions="\n".join(_cautions(runs)),
+        completion=_table(_COMPLETION, [_completion(run, runs) for run in runs]),
+        spent=_table(["rate", "backend", *SPENT], list(map(_spent, runs))),
+        server=_table(_SERVER, list(map(_server, runs))),
+        cautions=bulleted(_cautions(runs)),
     )
     return page, _csv(runs)
 
@@ -172,7 +174,7 @@ def _server(run: Run) -> list[str]:
 def _cautions(runs: Sequence[Run]) -> Iterator[str]:
     cpus = runs[0].wall["cpus"]
     yield (
-        f"- The agents, their tools, the gateway, the replay and the server shared {cpus} cores "
+        f"The agents, their tools, the gateway, the replay and the server shared {cpus} cores "
         "with other work. The framework's and the tools' seconds are those of this machine, and "
         "the emulated GPU runs late where its process gets no core."
     )
@@ -180,21 +182,21 @@ def _cautions(runs: Sequence[Run]) -> Iterator[str]:
     yield from _busier(runs)
     if any(_times(run, runs, "mean") > CLOSE for run in runs):
         yield (
-            f"- Past its tipping point `{BASELINE}` computes live sessions' contexts again and "
+            f"Past its tipping point `{BASELINE}` computes live sessions' contexts again and "
             "again, and its times grow with the number of sessions: a ratio there says on which "
             "side of the point a backend is, not how much faster it is."
         )
-    yield "- One seed and one run a cell: no interval, and a small difference says nothing."
+    yield "One seed and one run a cell: no interval, and a small difference says nothing."
     yield (
-        "- Answers are a rule player's: fewer and shorter rounds than a language model's."
+        "Answers are a rule player's: fewer and shorter rounds than a language model's."
         " Contexts are in the paper's range by their digest, not by growth."
     )
-    yield "- The paper ran a GPU, SWE-bench tasks and more agents: the ratios stand side by side."
+    yield "The paper ran a GPU, SWE-bench tasks and more agents: the ratios stand side by side."
     carriers = (Carrier(r.backend, f"{r.rate:g}/s", r.summary["cautions"]) for r in runs)
-    yield from (f"- {line}" for line in tally(carriers))
+    yield from tally(carriers)
     invalid = [run for run in runs if not run.summary["valid"]]
     for run in invalid:
-        yield f"- `{run.backend}` at {run.rate:g}/s is not valid: {run.summary['reasons'][0]}."
+        yield f"`{run.backend}` at {run.rate:g}/s is not valid: {run.summary['reasons'][0]}."
 
 
 def _beside(runs: Sequence[Run]) -> Iterator[str]:
@@ -208,7 +210,7 @@ def _beside(runs: Sequence[Run]) -> Iterator[str]:
         ]
         if others:
             yield (
-                f"- `{run.backend}` at {run.rate:g}/s was still under way when "
+                f"`{run.backend}` at {run.rate:g}/s was still under way when "
                 f"{' and '.join(others)} began: they shared the cores, not the server."
             )
 
@@ -219,39 +221,36 @@ def _busier(runs: Sequence[Run]) -> Iterator[str]:
         for other in runs:
             if run.rate == other.rate and run.spent("tools") > BUSIER * other.spent("tools"):
                 yield (
-                    f"- At {run.rate:g}/s the same tools took {run.spent('tools'):.1f} s with "
+                    f"At {run.rate:g}/s the same tools took {run.spent('tools'):.1f} s with "
                     f"`{run.backend}` and {other.spent('tools'):.1f} s with `{other.backend}`: the "
                     "machine was busier in that run, which slows the emulated GPU too; a ratio of "
                     "this rate within that factor says nothing of the backends."
                 )
 
 
-def _table(head: Sequence[str], rows: Iterator[list[str]] | Any) -> str:
-    lines = [list(head), ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return markdown(Table(head, rows, "l"))
 
 
 def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+    return measured(value, ".1f", UNMEASURED)
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
+    return UNMEASURED if value is None else percent(value, 1, " %")
 
 
 def _whole(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+    return measured(value, ",.0f", UNMEASURED)
 
 
 def _csv(runs: Sequence[Run]) -> str:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["rate", "backend", "session", "task", "finished", "passed", *SPENT.values()])
-    for run in runs:
-        for task in run.tasks:
-            seconds = task["seconds"] or {}
-            passed = bool(task["check"] and task["check"]["passed"])
-            spent = [seconds.get(name, "") for name in SPENT.values()]
-            facts = [task["session"], task["task"], task["finished"], passed]
-            rows.writerow([run.rate, run.backend, *facts, *spent])
-    return text.getvalue()
+    head = ("rate", "backend", "session", "task", "finished", "passed", *SPENT.values())
+    return as_csv(Table(head, [_line(run, task) for run in runs for task in run.tasks]))
+
+
+def _line(run: Run, task: Mapping[str, Any]) -> tuple[Any, ...]:
+    seconds = task["seconds"] or {}
+    passed = bool(task["check"] and task["check"]["passed"])
+    facts = (run.rate, run.backend, task["session"], task["task"], task["finished"], passed)
+    return (*facts, *map(seconds.get, SPENT.values()))

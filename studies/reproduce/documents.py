@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from marsbench.errors import UsageError
@@ -13,6 +13,7 @@ from marsbench.judge.compare.tally import Carrier, tally
 from marsbench.judge.paper import part_tables, tables
 from marsbench.judge.paper.systems import BASELINES
 from marsbench.judge.sweep.folder import Result, SweepFolder
+from marsbench.text.words import bulleted, each
 
 STORY = """\
 # The paper's comparison, repeated
@@ -162,7 +163,7 @@ def _read(folders: Sequence[Path]) -> tuple[list[Result], dict[str, str]]:
     planned = sum(len(plan["cells"]) for plan in plans)
     names = [f"`{plan['name']}`" for plan in plans]
     return results, {
-        "cautions": "\n".join(f"- {line}" for line in tally(_carriers(results))),
+        "cautions": bulleted(tally(_carriers(results))),
         "cells": str(len(results)),
         "sweeps": " and ".join(names),
         "titles": " and ".join(str(plan["name"]) for plan in plans),
@@ -184,12 +185,8 @@ def _state(results: Sequence[Result], planned: int) -> Iterator[str]:
     invalid = sum(not result.summary["valid"] for result in results)
     if invalid:
         yield f"**{invalid} runs are not valid.**"
-    hardware = _each(str(result.summary["hardware"].get("id")) for result in results)
-    code = _each(result.summary["code"] for result in results)
+    hardware = each([str(result.summary["hardware"].get("id")) for result in results])
+    code = each([result.summary["code"] for result in results])
     yield f"Hardware {', '.join(hardware)}; code {', '.join(code)}; step times modelled."
     if len(code) > 1:
         yield "**The code changed meanwhile**: `marsbench sweep` again plays what it concerns."
-
-
-def _each(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(values))

@@ -23,15 +23,12 @@ EXCEPTIONS: dict[str, set[str]] = {
     "siblings": set(),
     "names": {
         "Clock",
-        "Code",
         "Difference",
         "Gpu",
         "Provenance",
         "Replay",
-        "Row",
         "Scale",
         "SessionEnded",  # a signal of policies, and an event named by its file format
-        "Table",
         "Tools",
         "Writers",
     },

@@ -8,7 +8,7 @@ import pytest
 
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.report import pages
-from marsbench.report.material import Asked, Material
+from marsbench.report.material import Material, ReportOptions
 from marsbench.report.sections import document
 from report import boxes
 from report.conftest import config, place, story, write
@@ -28,7 +28,7 @@ LONG = {
 
 
 def drawn(folders, **asked):
-    material = Material.read(folders, Asked(**asked))
+    material = Material.read(folders, ReportOptions(**asked))
     return boxes.pages_of(pages.as_pdf(document(material, None, lambda step: None)))
 
 

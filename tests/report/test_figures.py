@@ -74,7 +74,7 @@ def test_what_is_drawn_is_what_was_compared(drawn, material):
 
 @pytest.mark.parametrize("name", ["latency", "collapse"])
 def test_a_measure_has_one_scale_for_all_regimes(name, material):
-    pair = Material(material.given, material.comparison)
+    pair = Material(material.folders, material.comparison)
     whole = material.regimes[0]
     turned = dataclasses.replace(whole, places=(whole.lightest, whole.lightest))
     pair.__dict__["regimes"] = [whole, turned]
@@ -95,7 +95,7 @@ def test_a_figure_without_its_runs_is_absent_and_says_why(material):
     bare = dataclasses.replace(material.comparison, curves=(), cdf=(), sizes=(), ttft_by_round=())
     for name in ("goodput-alpha", "slowdown-cdf", "fairness", "ttft-by-round"):
         with pytest.raises(Absent, match="no r"):
-            plates(Material(material.given, bare), name)
+            plates(Material(material.folders, bare), name)
 
 
 def test_an_svg_has_no_more_digits_than_a_printer_needs_but_letters_keep_their_size(drawn):
@@ -112,7 +112,7 @@ def test_an_svg_has_no_more_digits_than_a_printer_needs_but_letters_keep_their_s
 
 def test_many_regimes_go_onto_several_sheets(material):
     copies = tuple(dataclasses.replace(material.regimes[0], title=f"r{n}") for n in range(7))
-    many = Material(material.given, material.comparison)
+    many = Material(material.folders, material.comparison)
     many.__dict__["regimes"] = list(copies)
     with our_style():
         widths = [len(d.figure.axes) for d in FIGURES["slowdown-cdf"](many)]
@@ -120,7 +120,7 @@ def test_many_regimes_go_onto_several_sheets(material):
 
 
 def test_a_regime_of_one_load_is_dots_and_no_empty_curve(material):
-    one = Material(material.given, material.comparison)
+    one = Material(material.folders, material.comparison)
     heavy = material.regimes[0].places[-1:]
     one.__dict__["regimes"] = [dataclasses.replace(material.regimes[0], places=heavy)]
     with our_style():
@@ -133,7 +133,7 @@ def test_a_regime_of_one_load_is_dots_and_no_empty_curve(material):
 
 
 def test_one_backend_at_one_load_is_no_figure(material):
-    one = Material(material.given, material.comparison)
+    one = Material(material.folders, material.comparison)
     one.__dict__["contenders"] = {"mars": material.looks["mars"]}
     alone = dataclasses.replace(material.comparison, matrix=Matrix([material.matrix.points[0]]))
     with pytest.raises(Absent, match="a row of numbers"):
@@ -141,14 +141,14 @@ def test_one_backend_at_one_load_is_no_figure(material):
 
 
 def _with(material, comparison):
-    own = Material(material.given, comparison)
+    own = Material(material.folders, comparison)
     own.__dict__.update(material.__dict__ | {"comparison": comparison})
     return own
 
 
 def test_a_backend_that_was_not_run_somewhere_has_no_strip_there_and_a_sentence_says_so(material):
     kept = [p for p in material.traces.evictions if p.backend != "oracle"]
-    own = Material(material.given, material.comparison)
+    own = Material(material.folders, material.comparison)
     own.__dict__["traces"] = dataclasses.replace(material.traces, evictions=tuple(kept))
     elsewhere = material.regimes[0].heaviest._replace(workload="other")
     points = tuple(p._replace(place=elsewhere) for p in material.traces.evictions)
@@ -201,7 +201,7 @@ def test_what_lies_beyond_an_axis_has_a_mark_on_its_edge(material):
         point for name, top in far.items()
         for point in (CdfPoint(place, name, 1.0, 0.5), CdfPoint(place, name, top, 1.0))
     )  # fmt: skip
-    own = Material(material.given, dataclasses.replace(material.comparison, cdf=points))
+    own = Material(material.folders, dataclasses.replace(material.comparison, cdf=points))
     own.__dict__ |= {"contenders": looks, "looks": looks}
     with our_style():
         (drawing,) = FIGURES["slowdown-cdf"](own)

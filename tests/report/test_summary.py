@@ -9,7 +9,7 @@ import pytest
 from marsbench.errors import UsageError
 from marsbench.judge.compare.figures import GOODPUT, LATENCY
 from marsbench.judge.compare.points import Matrix, MatrixPoint, Place
-from marsbench.report.material import Asked, Material
+from marsbench.report.material import Material, ReportOptions
 from marsbench.report.sections import document
 from marsbench.report.standing import Field, bounds, choices, fields, led, recommended
 from marsbench.report.summary import summary
@@ -27,7 +27,7 @@ def point(backend, place, goodput, latency_s):
 def of(material, *points):
     """The same material with these points for what is ranked."""
     comparison = dataclasses.replace(material.comparison, matrix=Matrix(points))
-    return Material(material.given, comparison)
+    return Material(material.folders, comparison)
 
 
 def text_of(blocks):
@@ -94,22 +94,22 @@ def test_no_report_speaks_of_the_paper_unless_asked(material, sweep):
     def whole(asked):
         return text_of(document(Material.read([sweep], asked), None, lambda step: None).sections)
 
-    assert "MARS" not in whole(Asked())
-    assert "numbers that the MARS paper reports" in whole(Asked(verdicts="mars"))
+    assert "MARS" not in whole(ReportOptions())
+    assert "numbers that the MARS paper reports" in whole(ReportOptions(verdicts="mars"))
 
 
 def test_verdicts_need_the_backend_that_they_are_on(lone):
     with pytest.raises(UsageError, match="on the backend mars, which is not among the runs"):
-        Material.read([lone], Asked(verdicts="mars"))
+        Material.read([lone], ReportOptions(verdicts="mars"))
 
 
 def test_verdicts_on_an_unknown_paper_are_refused(lone):
     with pytest.raises(UsageError, match="Unknown paper with verdicts 'vllm'"):
-        Material.read([lone], Asked(verdicts="vllm"))
+        Material.read([lone], ReportOptions(verdicts="vllm"))
 
 
 def test_a_figures_command_has_the_options_that_the_report_had(sweep):
-    asked = Asked(baseline="oracle")
+    asked = ReportOptions(baseline="oracle")
     report = document(Material.read([sweep], asked), None, lambda step: None)
     (command,) = {p.command for p in report.plates() if p.name == "latency"}
     assert "--baseline oracle --figure latency" in command

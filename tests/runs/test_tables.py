@@ -13,7 +13,8 @@ from marsbench.core.events import HostEvicted, SessionArrived, SwappedIn, Swappe
 from marsbench.core.metrics.summary import summarise
 from marsbench.core.runs import run_summary
 from marsbench.errors import UsageError
-from marsbench.show.run import _short, render_comparison, render_summary, show_run
+from marsbench.show.run import render_comparison, render_summary, show_run
+from marsbench.text.numbers import seconds
 from metrics.story import a_round, a_session, told
 from runs.conftest import EVENTS, IDEAL
 
@@ -83,7 +84,7 @@ def test_swaps_are_on_the_screen_where_there_are_any(config, summary):
     ],
 )
 def test_numbers_keep_four_digits_or_so(value, text):
-    assert _short(value) == text
+    assert seconds(value) == text
 
 
 def test_what_was_not_measured_is_a_dash(config):

@@ -12,7 +12,8 @@ from marsbench.core.workload.generate import USER
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import Recipe, load_recipe, recipe_names
-from marsbench.show.workload_check import check, describe, measure, number, order_band, verdict
+from marsbench.show.workload_check import check, describe, measure, order_band, verdict
+from marsbench.text.numbers import compact
 from workload.builders import session, workload
 
 ILR_1 = load_recipe("ilr-1")
@@ -134,4 +135,4 @@ def test_a_quantile_that_the_count_cannot_carry_is_left_out() -> None:
      (78_000, "78k"), (1_234_000, "1.23M")],
 )  # fmt: skip
 def test_numbers_have_three_digits(value: float | None, text: str) -> None:
-    assert number(value) == text
+    assert compact(value) == text

@@ -13,7 +13,7 @@ from marsbench.core.hardware.tables import (
     DecodeTable,
     PrefillTable,
     RestTable,
-    Table,
+    StepTable,
     TableDecode,
     TablePrefill,
     TableRest,
@@ -70,8 +70,8 @@ def from_tables(
 
 
 def _with_kv(
-    table: Table, name: str, shape: ModelShape, bytes_per: Precision
-) -> tuple[Table, tuple[str, ...]]:
+    table: StepTable, name: str, shape: ModelShape, bytes_per: Precision
+) -> tuple[StepTable, tuple[str, ...]]:
     """The table with attention over KV elements of the bytes that are served.
 
     Attention does not know what the weights are, so another precision's table serves where its KV
@@ -94,7 +94,7 @@ def _with_kv(
     return table.model_copy(update={"decode": decode}), (caution,)
 
 
-def _tabled(table: Table, source: str, cautions: tuple[str, ...]) -> Grounded:
+def _tabled(table: StepTable, source: str, cautions: tuple[str, ...]) -> Grounded:
     curves = Curves(
         overhead_s=TABLE_OVERHEAD_S,
         rest=TableRest(table.rest),
@@ -104,7 +104,9 @@ def _tabled(table: Table, source: str, cautions: tuple[str, ...]) -> Grounded:
     return Grounded(curves, source, table.longest_prefill, table.longest_decode, cautions)
 
 
-def _derived(table: Table, base: Gpu, gpu: Gpu, shape: ModelShape, precision: Precision) -> Table:
+def _derived(
+    table: StepTable, base: Gpu, gpu: Gpu, shape: ModelShape, precision: Precision
+) -> StepTable:
     """The table of another board: bytes take the ratio of bandwidths, FLOPs that of rates.
 
     Floors, which are launches, stay. Everything but attention is split as the roofline splits it.

@@ -68,7 +68,7 @@ class Provenance(_Strict):
     command: str
 
 
-class Table(_Strict):
+class StepTable(_Strict):
     """Three measured curves of a step, in microseconds at the nodes of a grid."""
 
     provenance: Provenance
@@ -88,11 +88,11 @@ class Table(_Strict):
 
 
 @cache
-def load_table(name: str) -> Table | None:
+def load_table(name: str) -> StepTable | None:
     """The table that ships for e.g. "h200-qwen3-coder-30b-bf16", None where there is none."""
     folder = resources.files("marsbench.core.hardware").joinpath("data", "steptime")
     file = folder.joinpath(f"{name}.json")
-    return Table.model_validate_json(file.read_text("utf-8")) if file.is_file() else None
+    return StepTable.model_validate_json(file.read_text("utf-8")) if file.is_file() else None
 
 
 def line(x0: float, y0: float, x1: float, y1: float) -> Segment:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from marsbench.judge.compare.figures import CAP, CAP_SEARCHED
 from marsbench.judge.compare.points import Matrix, Place
+from marsbench.text import numbers
 
 
 class Cap(NamedTuple):
@@ -34,9 +35,7 @@ def caps_in(matrix: Matrix) -> tuple[Cap, ...]:
 
 def span(caps: Iterable[Cap]) -> str:
     """ "2", "3 to 6"."""
-    found = list(caps)
-    low, high = min(cap.low for cap in found), max(cap.high for cap in found)
-    return f"{low}" if low == high else f"{low} to {high}"
+    return numbers.span([bound for cap in caps for bound in (cap.low, cap.high)], str)
 
 
 def in_words(caps: Sequence[Cap]) -> str:

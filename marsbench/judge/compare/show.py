@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from marsbench.judge.compare.caps import by_backend, in_words
 from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.ranking import told
 from marsbench.judge.compare.values import Comparison, Difference, Estimate, Fairness
+from marsbench.text.cautions import print_caution
+from marsbench.text.console import drawn
+from marsbench.text.numbers import UNMEASURED, measured, percent, plain, span, times
+from marsbench.text.tables import Cell, Styled, Table
 
-UNMEASURED = "–"
 DEFAULT = (
     LATENCY,
     Figure("latency_p95_s"),
@@ -35,18 +36,13 @@ def render(found: Comparison, metrics: Sequence[Figure], console: Console) -> No
         for figure in figures:
             table = _figure(found, place, figure)
             if table is not None:
-                console.print(table)
-        console.print(_sizes(found, place))
-        console.print(_evenness(found, place))
+                console.print(drawn(table))
+        console.print(drawn(_sizes(found, place)))
+        console.print(drawn(_evenness(found, place)))
     for line in _lines(found):
-        console.print(line, highlight=False)
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=not number)
-    return table
+        console.print(escape(line), highlight=False)
+    for caution in found.cautions:
+        print_caution(console, caution)
 
 
 def _figure(found: Comparison, place: Place, figure: Figure) -> Table | None:
@@ -56,15 +52,14 @@ def _figure(found: Comparison, place: Place, figure: Figure) -> Table | None:
         return None
     against = {d.backend: d for d in found.differences if (d.place, d.figure) == (place, figure)}
     label = figure.label + (f", {figure.unit}" if figure.unit else "")
-    table = _table(label, "mean", "seeds", f"to {found.baseline}", "typical seed", "ahead")
-    for row in sorted(rows, key=lambda r: (r.rank or 0, r.backend)):
-        table.add_row(*_cells(row, against.get(row.backend)))
-    return table
+    head = (label, "mean", "seeds", f"to {found.baseline}", "typical seed", "ahead")
+    order = sorted(rows, key=lambda r: (r.rank or 0, r.backend))
+    return Table(head, [_cells(row, against.get(row.backend)) for row in order], "Lr")
 
 
-def _cells(row: Estimate, against: Difference | None) -> tuple[str, ...]:
+def _cells(row: Estimate, against: Difference | None) -> tuple[Cell, ...]:
     """Mean, lowest to highest seed; to the baseline: of the means, typical, in how many seeds."""
-    own = (escape(row.backend), _value(row.figure, row.mean), _span(row))
+    own = (row.backend, _value(row.figure, row.mean), _span(row))
     if against is None:
         return (*own, "", "", "")
     return (*own, *(_differences if _by_difference(against) else _ratios)(against), _ahead(against))
@@ -87,37 +82,28 @@ def _ratios(against: Difference) -> tuple[str, str]:
     """Of the means, and of the typical seed: "0.35×", "0.35× (0.29–0.96)"."""
     value, low, high = against.typical_ratio
     between = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
-    return _times(against.ratio), f"{_times(value)}{between}"
+    return times(against.ratio, 2), f"{times(value, 2)}{between}"
 
 
-def _times(value: float | None) -> str:
-    return UNMEASURED if value is None else f"{value:.2f}×"
-
-
-def _ahead(against: Difference) -> str:
+def _ahead(against: Difference) -> Cell:
     """ "5/6 better": the seeds in which the backend is the better one, and the verdict."""
     if against.ahead is None:
         return ""
     number = f"{against.ahead}/{against.seeds}"
     if against.standing == "unclear":
         return number
-    return f"[{COLOURS[against.standing]}]{number} {against.standing}[/]"
+    return Styled(f"{number} {against.standing}", COLOURS[against.standing])
 
 
 def _span(row: Estimate) -> str:
     """The lowest seed and the highest."""
     if row.lowest is None or row.highest is None:
         return UNMEASURED
-    low, high = _value(row.figure, row.lowest), _value(row.figure, row.highest)
-    return low if low == high else f"{low}–{high}"
+    return span((row.lowest, row.highest), lambda value: _value(row.figure, value), "–")
 
 
 def _value(figure: Figure, value: float | None) -> str:
-    if value is None:
-        return UNMEASURED
-    if figure.is_share:
-        return f"{value:.1%}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return percent(value, 1) if figure.is_share else plain(value, 4)
 
 
 def _signed(figure: Figure, value: float | None) -> str:
@@ -129,33 +115,28 @@ def _signed(figure: Figure, value: float | None) -> str:
 def _sizes(found: Comparison, place: Place) -> Table:
     """Mean slowdown by size, the worst, and how many starved."""
     sizes = [s for s in ("small", "middle", "long", "over 50k") if _has(found, place, s)]
-    table = _table("slowdown", *sizes, "worst", "starved")
+    rows = []
     for row in found.fairness:
         if row.place == place:
             means = [_mean(found, row, size) for size in sizes]
-            told = [
-                UNMEASURED if number is None else f"{number:.2f}"
-                for number in (*means, row.worst_slowdown)
-            ]
-            table.add_row(escape(row.backend), *told, f"{row.starved}/{row.sessions}")
-    return table
+            told = [measured(number, ".2f") for number in (*means, row.worst_slowdown)]
+            rows.append((row.backend, *told, f"{row.starved}/{row.sessions}"))
+    return Table(("slowdown", *sizes, "worst", "starved"), rows, "Lr")
 
 
 def _evenness(found: Comparison, place: Place) -> Table:
     """Jain's index, the area under goodput against α, and what is left to the oracle."""
-    table = _table("Jain's index", "sessions", "tenants", "sizes", "goodput area", "÷ oracle")
     areas = {(a.place, a.backend): a.area for a in found.areas}
     oracle = {(o.place, o.backend): o.share for o in found.of_oracle}
+    rows = []
     for row in found.fairness:
         if row.place == place:
             key = (place, row.backend)
             indices = (row.jain_sessions, row.jain_tenants, row.jain_sizes, areas[key])
-            told = [UNMEASURED if number is None else f"{number:.3f}" for number in indices]
-            share = oracle.get(key)
-            table.add_row(
-                escape(row.backend), *told, UNMEASURED if share is None else f"{share:.1%}"
-            )
-    return table
+            told = [measured(number, ".3f") for number in indices]
+            rows.append((row.backend, *told, percent(oracle.get(key), 1)))
+    head = ("Jain's index", "sessions", "tenants", "sizes", "goodput area", "÷ oracle")
+    return Table(head, rows, "Lr")
 
 
 def _has(found: Comparison, place: Place, size: str) -> bool:
@@ -169,20 +150,17 @@ def _mean(found: Comparison, row: Fairness, size: str) -> float | None:
 
 def _lines(found: Comparison) -> Iterator[str]:
     for ranking in found.rankings:
-        order = escape(told(ranking.order))
-        yield f"ranking on {escape(found.matrix.title(ranking.place))}: {order}"
+        yield f"ranking on {found.matrix.title(ranking.place)}: {told(ranking.order)}"
     for dimension, rows in found.held.items():
         for row in rows:
             other = getattr(row.other, dimension)
             where = f"{row.base.title}, {dimension} {other}"
-            yield f"ranking with {escape(where)}: {row.verdict}"
+            yield f"ranking with {where}: {row.verdict}"
     for caps in by_backend(found.caps).values():
-        yield f"{escape(caps[0].backend)}: {in_words(caps)}"
+        yield f"{caps[0].backend}: {in_words(caps)}"
     for capacity in found.capacities:
         yield (
-            f"capacity of {escape(capacity.backend)} on {escape(capacity.workload)} "
+            f"capacity of {capacity.backend} on {capacity.workload} "
             f"({capacity.share:.0%} of sessions within {capacity.alpha:g}× alone): "
             f"{capacity.answer}"
         )
-    for caution in found.cautions:
-        yield f"[yellow]caution[/yellow] {escape(caution)}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
 from typing import Any
 
-from marsbench.judge.gate.values import EXACTLY, UNMEASURED, GateCheck, GateReport, Rule, as_change
+from marsbench.judge.gate.values import EXACTLY, GateCheck, GateReport, Rule, as_change
+from marsbench.text.numbers import measured
+from marsbench.text.tables import Table, markdown
+from marsbench.text.words import bulleted
 
 SUITE = "marsbench gate"
 
@@ -97,13 +99,15 @@ def _written(suite: ET.Element) -> str:
 
 def as_markdown(report: GateReport) -> str:
     """A summary for a pull request: the verdict, a line for every check, what to know."""
-    lines = [f"### marsbench gate: **{report.verdict}**", ""]
-    lines.append(f"`{report.candidate}` against `{report.baseline}`{_terms(report)}.")
-    lines.append("")
-    lines += table(report)
-    lines += [f"- {check.why}" for check in report.checks if check.verdict != "pass"]
-    lines += [f"- Caution: {caution}" for caution in report.cautions]
-    return "\n".join(lines).rstrip() + "\n"
+    told = [check.why for check in report.checks if check.verdict != "pass"]
+    told += [f"Caution: {caution}" for caution in report.cautions]
+    parts = [
+        f"### marsbench gate: **{report.verdict}**",
+        f"`{report.candidate}` against `{report.baseline}`{_terms(report)}.",
+        markdown(table(report)),
+        bulleted(told),
+    ]
+    return "\n\n".join(parts).rstrip() + "\n"
 
 
 def _terms(report: GateReport) -> str:
@@ -112,24 +116,15 @@ def _terms(report: GateReport) -> str:
     return f", paired by seed; each verdict at {report.confidence:.0%}, one-sided"
 
 
-def table(report: GateReport) -> list[str]:
-    """The checks as a Markdown table, with an empty line after it."""
+def table(report: GateReport) -> Table:
+    """The checks, a row each."""
     if report.exact:
-        rows = [("run", "verdict"), ("---", "---")]
-        rows += [(f"`{check.place}`", check.verdict) for check in report.checks]
-        return [*(_line(row) for row in rows), ""]
+        runs = [(f"`{check.place}`", check.verdict) for check in report.checks]
+        return Table(("run", "verdict"), runs, "l")
     head = (
-        "where",
-        "metric",
-        "baseline",
-        "candidate",
-        "typical change",
-        "margin",
-        "seeds",
-        "verdict",
-    )
-    rule = ("---", "---", "--:", "--:", "--:", "--:", "--:", "---")
-    return [*(_line(row) for row in (head, rule, *map(cells, report.checks))), ""]
+        "where", "metric", "baseline", "candidate", "typical change", "margin", "seeds", "verdict",
+    )  # fmt: skip
+    return Table(head, list(map(cells, report.checks)), "llrrrrrl")
 
 
 def cells(check: GateCheck) -> tuple[str, ...]:
@@ -159,8 +154,4 @@ def name_of(rule: Rule) -> str:
 
 def number(value: float | None) -> str:
     """Four digits."""
-    return UNMEASURED if value is None else f"{value:,.4g}"
-
-
-def _line(row: Iterable[str]) -> str:
-    return f"| {' | '.join(row)} |"
+    return measured(value, ",.4g")

@@ -10,12 +10,12 @@ from marsbench.errors import MarsbenchError
 from marsbench.judge.compare.figures import Figure
 from marsbench.judge.compare.kinds import Better
 from marsbench.judge.intervals import Interval, check_confidence
+from marsbench.text.numbers import UNMEASURED
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 EXIT: dict[Verdict, int] = {"pass": 0, "fail": 1, "inconclusive": 2}
 CONFIDENCE = 0.95
-UNMEASURED = "–"
 
 
 class GateError(MarsbenchError):

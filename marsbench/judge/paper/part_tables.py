@@ -5,9 +5,10 @@ from __future__ import annotations
 from marsbench.core.runs.decisions import DECIDED, REASONS
 from marsbench.judge.compare.figures import LATENCY, num_asked, num_differed, num_held_back
 from marsbench.judge.compare.points import Matrix, Place
-from marsbench.judge.paper.cells import counted, markdown, times
 from marsbench.judge.paper.parts import PARTS, exercised_at
 from marsbench.judge.paper.systems import MARS
+from marsbench.text.numbers import mean_count, times
+from marsbench.text.tables import Table, markdown
 
 
 def ablations(matrix: Matrix) -> str:
@@ -21,7 +22,7 @@ def ablations(matrix: Matrix) -> str:
         )
         for place in matrix.places
     ]
-    return markdown([head, *rows])
+    return markdown(Table(head, rows))
 
 
 def _ablated(matrix: Matrix, place: Place, label: str) -> str:
@@ -31,22 +32,22 @@ def _ablated(matrix: Matrix, place: Place, label: str) -> str:
 
 def decided(matrix: Matrix) -> str:
     """How often MARS's parts decided something, at every place; means over seeds."""
-    return markdown(decision_rows(matrix))
+    return markdown(decisions(matrix))
 
 
-def decision_rows(matrix: Matrix) -> list[tuple[str, ...]]:
-    """The same as rows of text, under their head."""
+def decisions(matrix: Matrix) -> Table:
+    """The same as a table."""
     names = list(dict.fromkeys(name for decisions in PARTS.values() for name in decisions))
     head = ("place", *(DECIDED[name] for name in names), *_HELD_BACK.values())
     rows = [
         (
             matrix.title(place),
             *(_of(matrix, place, name) for name in names),
-            *(counted(matrix.value(place, MARS, name)) for name in _HELD_BACK),
+            *(mean_count(matrix.value(place, MARS, name)) for name in _HELD_BACK),
         )
         for place in matrix.places
     ]
-    return [head, *rows]
+    return Table(head, rows)
 
 
 _HELD_BACK = {num_held_back(why): f"by {why.replace('_', ' ')}" for why in REASONS}
@@ -55,5 +56,5 @@ _HELD_BACK = {num_held_back(why): f"by {why.replace('_', ' ')}" for why in REASO
 def _of(matrix: Matrix, place: Place, name: str) -> str:
     """ "3 of 120"."""
     of = matrix.value(place, MARS, num_asked(name))
-    count = counted(matrix.value(place, MARS, num_differed(name)))
-    return count if of is None else f"{count} of {counted(of)}"
+    count = mean_count(matrix.value(place, MARS, num_differed(name)))
+    return count if of is None else f"{count} of {mean_count(of)}"

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from marsbench.core.runs.decisions import DECIDED
 from marsbench.judge.compare.figures import LATENCY
 from marsbench.judge.compare.points import Matrix, Place
-from marsbench.judge.paper.cells import counted
 from marsbench.judge.paper.systems import MARS
 from marsbench.judge.paper.verdicts import NOTHING, Finding, against, graded
 from marsbench.judge.paper.view import MatrixView, Ran
+from marsbench.text.numbers import mean_count, span
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "mars-no-coordinator": ("waiting_order", "running_order", "victim", "reclaim"),
@@ -70,16 +70,15 @@ def how_often(view: MatrixView, places: Sequence[Place]) -> str:
     if len(runs) < len(places):
         return UNCOUNTED
     told = (
-        f"{_span([ran[name][0] for ran in runs])} of {_span([ran[name][1] for ran in runs])} "
+        f"{_range([ran[name][0] for ran in runs])} of {_range([ran[name][1] for ran in runs])} "
         f"{DECIDED[name]}"
         for name in runs[0]
     )
     return f"in a run of the whole, {', '.join(told)}"
 
 
-def _span(counts: Sequence[float]) -> str:
-    low, high = counted(min(counts)), counted(max(counts))
-    return low if low == high else f"{low}–{high}"
+def _range(counts: Sequence[float]) -> str:
+    return span(counts, mean_count, "–")
 
 
 def inversion(view: MatrixView) -> Finding:

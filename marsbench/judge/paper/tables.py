@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,11 +18,14 @@ from marsbench.judge.compare.ranking import (
     told,
 )
 from marsbench.judge.intervals import FEWEST_SEEDS
-from marsbench.judge.paper.cells import UNMEASURED, markdown, percent, short, times
 from marsbench.judge.paper.claims import CLAIMS, Claim
 from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.judge.paper.verdicts import NEAR
 from marsbench.judge.paper.view import Curve, MatrixView, contended
+from marsbench.text.numbers import UNMEASURED, percent, short, times
+from marsbench.text.tables import Table, markdown
+from marsbench.text.tables import as_csv as written
+from marsbench.text.words import bulleted
 
 GOODPUTS = tuple(Figure("goodput", alpha) for alpha in (1.5, 2.0, 3.0, 5.0))
 
@@ -50,8 +51,8 @@ HEADINGS = {
 
 def reported(matrix: Matrix) -> str:
     """What the paper reports, row by row, and our verdicts."""
-    rows = [("what", "the paper", "here", "verdict", "why, where known")]
-    return markdown([*rows, *(_claim(matrix, claim) for claim in CLAIMS)], right=5)
+    head = ("what", "the paper", "here", "verdict", "why, where known")
+    return markdown(Table(head, [_claim(matrix, claim) for claim in CLAIMS], "l"))
 
 
 def _claim(matrix: Matrix, claim: Claim) -> tuple[str, ...]:
@@ -62,7 +63,7 @@ def _claim(matrix: Matrix, claim: Claim) -> tuple[str, ...]:
 
 def rules() -> str:
     """How each verdict is reached."""
-    return "\n".join(f"- {claim.what}: {claim.rule}." for claim in CLAIMS)
+    return bulleted(f"{claim.what}: {claim.rule}." for claim in CLAIMS)
 
 
 def reasons() -> dict[str, str]:
@@ -86,7 +87,7 @@ def overview(matrix: Matrix) -> str:
         "fcfs-cap",
         "oracle",
     )
-    return markdown([head, *(_overview(matrix, place) for place in matrix.places)], right=2)
+    return markdown(Table(head, [_overview(matrix, place) for place in matrix.places], "llr"))
 
 
 def _overview(matrix: Matrix, place: Place) -> tuple[str, ...]:
@@ -100,9 +101,9 @@ def _overview(matrix: Matrix, place: Place) -> tuple[str, ...]:
         best.told if best else UNMEASURED,
         short(value),
         short(own),
-        times(None if value is None or not own else value / own),
-        times(matrix.ratio(place, LATENCY, CONTROL, MARS)),
-        times(matrix.ratio(place, LATENCY, BOUND, MARS)),
+        times(None if value is None or not own else value / own, 2),
+        times(matrix.ratio(place, LATENCY, CONTROL, MARS), 2),
+        times(matrix.ratio(place, LATENCY, BOUND, MARS), 2),
         *(percent(good) for good in goods),
     )
 
@@ -116,7 +117,7 @@ def _detail(matrix: Matrix, place: Place) -> str:
     order = [name for level in ranking(standings(matrix, place)) for name in level]
     points = [point for name in order if (point := matrix.at(place, name)) is not None]
     head = ("backend", *HEADINGS.values(), "÷ mars", "÷ best baseline")
-    return markdown([head, *(_row(matrix, point) for point in points)])
+    return markdown(Table(head, [_row(matrix, point) for point in points]))
 
 
 def _row(matrix: Matrix, point: MatrixPoint) -> tuple[str, ...]:
@@ -125,8 +126,8 @@ def _row(matrix: Matrix, point: MatrixPoint) -> tuple[str, ...]:
     return (
         point.backend,
         *(_cell(point, figure) for figure in HEADINGS),
-        times(matrix.ratio(point.place, LATENCY, point.backend, MARS)),
-        times(None if best is None or own is None else own / best.value),
+        times(matrix.ratio(point.place, LATENCY, point.backend, MARS), 2),
+        times(None if best is None or own is None else own / best.value, 2),
     )
 
 
@@ -156,7 +157,7 @@ def loads(matrix: Matrix) -> str:
         )
         for key, curve in _curves(matrix, GOODPUTS[2]).items()
     ]
-    return markdown([head, *rows], right=5)
+    return markdown(Table(head, rows, "lllllr"))
 
 
 def _curves(matrix: Matrix, figure: Figure) -> dict[tuple[Place, str], Curve]:
@@ -178,13 +179,13 @@ def eviction_quarters(matrix: Matrix) -> str:
         for who in ("fcfs", "infercept", "continuum", CONTROL, MARS)
         if matrix.at(place, who) is not None
     ]
-    return markdown([head, *rows], right=2)
+    return markdown(Table(head, rows, "llr"))
 
 
 def rankings(rows: Sequence[HeldRanking], dimension: str) -> str:
     """Whether the ranking held, place by place."""
     head = ("place", dimension, "ranking by goodput(3), then mean latency", "verdict", "turned")
-    return markdown([head, *(line for row in rows for line in _held(row, dimension))], right=5)
+    return markdown(Table(head, [line for row in rows for line in _held(row, dimension)], "l"))
 
 
 def _held(row: HeldRanking, dimension: str) -> Iterator[tuple[str, ...]]:
@@ -199,14 +200,17 @@ def _held(row: HeldRanking, dimension: str) -> Iterator[tuple[str, ...]]:
 def as_csv(matrix: Matrix) -> str:
     """Every figure of every point, one row a point: mean, lowest and highest over the seeds."""
     figures = list(dict.fromkeys(figure for point in matrix.points for figure in point.figures))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     spreads = [f"{figure}{suffix}" for figure in figures for suffix in ("", "_low", "_high")]
-    writer.writerow([*Place._fields, "backend", "seeds", *spreads])
-    for point in matrix.points:
-        values = [value for figure in figures for value in point.spread(figure)]
-        writer.writerow([*point.place, point.backend, len(point.seeds), *map(_exact, values)])
-    return text.getvalue()
+    rows = [
+        (*point.place, point.backend, len(point.seeds), *_exact(point, figures))
+        for point in matrix.points
+    ]
+    return written(Table((*Place._fields, "backend", "seeds", *spreads), rows))
+
+
+def _exact(point: MatrixPoint, figures: Sequence[Figure]) -> Iterator[str | None]:
+    for value in (v for figure in figures for v in point.spread(figure)):
+        yield None if value is None else f"{value:.6g}"
 
 
 def caps(matrix: Matrix) -> str:
@@ -222,10 +226,6 @@ def thresholds() -> str:
         "These are rules on means. Whether one backend is better than another beyond chance is "
         f"said by `marsbench compare` alone, and takes {FEWEST_SEEDS} seeds."
     )
-
-
-def _exact(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
 
 
 def _arrows(curve: Curve | None, form: Callable[[float], str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from marsbench.text.numbers import UNMEASURED
+
 Verdict = Literal["reached", "partly", "not reached", "not exercised", "not measured", "ours alone"]
 
 NEAR = 0.9
@@ -31,7 +33,7 @@ def graded(text: str, reached: bool, partly: bool) -> Finding:
     return Finding(text, "reached" if reached else "partly" if partly else "not reached")
 
 
-NOTHING = Finding("–", "not measured")
+NOTHING = Finding(UNMEASURED, "not measured")
 
 
 def against(ratio: float, published: float) -> Verdict:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from marsbench.core.metrics.rounds import RoundRecord
-from marsbench.report.export.results import Results, latency_s, per_second, total
+from marsbench.report.export.results import Results, Tokens, latency_s, per_second, tokens_of
 
 VERSION = "0.2.1"
 QUANTILES = {
@@ -142,9 +142,7 @@ def _length(values: Sequence[float]) -> dict[str, Any] | None:
 def _aggregate(results: Results) -> dict[str, Any]:
     sent, done = results.submitted, results.completed
     seconds = results.summary["makespan_s"]
-    prompts = total(rnd.prompt_tokens for rnd in done)
-    outputs = total(rnd.output_tokens for rnd in done)
-    both = None if prompts is None or outputs is None else prompts + outputs
+    tokens = tokens_of(done)
     return {
         "requests": {
             "total": len(sent),
@@ -159,9 +157,9 @@ def _aggregate(results: Results) -> dict[str, Any]:
             "request_latency": _statistics("s", map(latency_s, done)),
         },
         "throughput": {
-            "input_token_rate": _rate("tokens/s", prompts, seconds),
-            "output_token_rate": _rate("tokens/s", outputs, seconds),
-            "total_token_rate": _rate("tokens/s", both, seconds),
+            "input_token_rate": _rate("tokens/s", tokens.prompts, seconds),
+            "output_token_rate": _rate("tokens/s", tokens.outputs, seconds),
+            "total_token_rate": _rate("tokens/s", tokens.both, seconds),
             "request_rate": _rate("queries/s", len(done), seconds),
         },
     }
@@ -170,7 +168,7 @@ def _aggregate(results: Results) -> dict[str, Any]:
 def _sessions(results: Results) -> dict[str, Any]:
     counts = results.summary["sessions"]
     own = results.own_sessions
-    prompts, outputs = _tokens(results)
+    tokens = _tokens(results)
     return {
         "total": counts["arrived"],
         "succeeded": counts["finished"],
@@ -179,19 +177,17 @@ def _sessions(results: Results) -> dict[str, Any]:
         "session_rate": _rate("queries/s", counts["finished"], results.summary["makespan_s"]),
         "session_duration": _statistics("s", (session.completion_s for session in own)),
         "events_per_session": _statistics("count", (session.num_rounds for session in own)),
-        "input_tokens_per_session": _statistics("count", prompts),
-        "output_tokens_per_session": _statistics("count", outputs),
+        "input_tokens_per_session": _statistics("count", (one.prompts for one in tokens)),
+        "output_tokens_per_session": _statistics("count", (one.outputs for one in tokens)),
     }
 
 
-def _tokens(results: Results) -> tuple[list[int | None], list[int | None]]:
+def _tokens(results: Results) -> list[Tokens]:
     """Tokens of all rounds that each session sent and got; sub-agents' are their own."""
     by_session: dict[str, list[RoundRecord]] = {}
     for rnd in results.completed:
         by_session.setdefault(rnd.session, []).append(rnd)
-    rounds = [by_session.get(session.session, []) for session in results.own_sessions]
-    prompts = [total(rnd.prompt_tokens for rnd in own) for own in rounds]
-    return prompts, [total(rnd.output_tokens for rnd in own) for own in rounds]
+    return [tokens_of(by_session.get(one.session, [])) for one in results.own_sessions]
 
 
 def _observability(results: Results) -> dict[str, Any] | None:

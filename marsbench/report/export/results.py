@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from marsbench.core.metrics.rounds import RoundRecord
 from marsbench.core.metrics.sessions import SessionRecord, roots
@@ -88,7 +88,26 @@ def latency_s(rnd: RoundRecord) -> float | None:
     return rnd.ended_at - rnd.submitted_at
 
 
-def total(values: Iterable[int | None]) -> int | None:
+class Tokens(NamedTuple):
+    """Tokens of rounds together; None where one of them is not known, or there is no round."""
+
+    prompts: int | None
+    outputs: int | None
+
+    @property
+    def both(self) -> int | None:
+        """Prompts and outputs."""
+        return _total(self)
+
+
+def tokens_of(rounds: Sequence[RoundRecord]) -> Tokens:
+    """How many they sent and got."""
+    return Tokens(
+        _total(rnd.prompt_tokens for rnd in rounds), _total(rnd.output_tokens for rnd in rounds)
+    )
+
+
+def _total(values: Iterable[int | None]) -> int | None:
     """The sum if every value is known and there is one: a partial sum is not a total."""
     known = list(values)
     if not known or any(value is None for value in known):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from typing import Literal
 
 from marsbench.core.metrics.rounds import RoundRecord
 from marsbench.core.metrics.sessions import SessionRecord
 from marsbench.report.export.results import Results
+from marsbench.text.tables import Table, as_csv
 
 TableName = Literal["rounds", "sessions"]
 
@@ -20,8 +19,5 @@ def csv_text(results: Results, table: TableName) -> str:
     kind = RoundRecord if table == "rounds" else SessionRecord
     records: Sequence[object] = results.rounds if table == "rounds" else results.sessions
     names = [field.name for field in dataclasses.fields(kind)]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([getattr(record, name) for name in names] for record in records)
-    return out.getvalue()
+    rows = [[getattr(record, name) for name in names] for record in records]
+    return as_csv(Table(names, rows))

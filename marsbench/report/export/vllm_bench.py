@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from marsbench.core.metrics.rounds import RoundRecord
-from marsbench.report.export.results import Results, latency_s, per_second, total
+from marsbench.report.export.results import Results, latency_s, per_second, tokens_of
 
 PERCENTILES = (50, 90, 95, 99)
 ALWAYS = ("latencies", "queue_times")
@@ -58,19 +58,17 @@ def _setup(results: Results) -> dict[str, Any]:
 def _totals(results: Results) -> dict[str, Any]:
     done = results.completed
     seconds = results.summary["makespan_s"]
-    prompts = total(rnd.prompt_tokens for rnd in done)
-    outputs = total(rnd.output_tokens for rnd in done)
-    both = None if prompts is None or outputs is None else prompts + outputs
+    tokens = tokens_of(done)
     return {
         "duration": seconds,
         "completed": len(done),
         "failed": len(results.submitted) - len(done),
-        "total_input_tokens": prompts,
-        "total_output_tokens": outputs,
+        "total_input_tokens": tokens.prompts,
+        "total_output_tokens": tokens.outputs,
         "request_throughput": per_second(len(done), seconds),
         "request_goodput": None,
-        "output_throughput": per_second(outputs, seconds),
-        "total_token_throughput": per_second(both, seconds),
+        "output_throughput": per_second(tokens.outputs, seconds),
+        "total_token_throughput": per_second(tokens.both, seconds),
         "max_output_tokens_per_s": None,
         "max_concurrent_requests": _most_at_once(done),
         "rtfx": None,

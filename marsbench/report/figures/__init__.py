@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from marsbench.report.figures.drawing import Drawing
-from marsbench.report.figures.evictions import evictions
+from marsbench.report.canvas import Drawing
 from marsbench.report.figures.fairness import fairness
 from marsbench.report.figures.load import collapse, latency
-from marsbench.report.figures.occupancy import occupancy
+from marsbench.report.figures.over_time import evictions, occupancy
 from marsbench.report.figures.parts import ablations, light_load
 from marsbench.report.figures.rounds import ttft_by_round
 from marsbench.report.figures.slowdown import goodput_alpha, slowdown, slowdown_cdf

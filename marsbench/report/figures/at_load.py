@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from marsbench.judge.compare.points import Place
-from marsbench.report.canvas import finished
+from marsbench.report.canvas import Drawing
 from marsbench.report.figures.dots import dot, dots, rows_of, span
-from marsbench.report.figures.drawing import Drawing
-from marsbench.report.figures.fence import Fence, mark, said
-from marsbench.report.figures.measures import Measure, scaled, told
+from marsbench.report.figures.fence import Fence, mark
+from marsbench.report.figures.measures import Measure, scaled, spread_of
 from marsbench.report.material import Material
 
 if TYPE_CHECKING:
@@ -24,23 +24,19 @@ def at_one_load(
     names = [n for n in material.contenders if material.matrix.at(place, n) is not None]
     title = material.matrix.title(place)
     for rows in rows_of(names):
-        figure, axes = dots(rows, [measure.label for measure in measures])
-        fences = [
-            (measure.label.replace("\n", " "), _panel(own, material, place, measure, rows))
-            for own, measure in zip(axes[0], measures, strict=True)
-        ]
-        finished(figure)
-        yield Drawing(figure, f"{headline} on {title}.", caption + said(fences))
+        columns = {measure.label: measure for measure in measures}
+        figure, beyond = dots(rows, columns, partial(_panel, material, place, rows))
+        yield Drawing(figure, f"{headline} on {title}.", caption + beyond)
 
 
 def _panel(
-    axes: Axes, material: Material, place: Place, measure: Measure, rows: Sequence[str]
+    material: Material, place: Place, rows: Sequence[str], axes: Axes, measure: Measure
 ) -> Fence | None:
     """Every backend's mean, from its lowest seed to its highest."""
-    values = {name: told(material, place, name, measure) for name in rows}
+    values = {name: spread_of(material, place, name, measure) for name in rows}
     known = {name: [v for v in own if v is not None] for name, own in values.items()}
     found = scaled(axes, "x", measure, known)
-    for row, (name, (low, mean, high)) in enumerate(values.items()):
+    for row, (name, (mean, low, high)) in enumerate(values.items()):
         if mean is None:
             continue
         look = material.contenders[name]

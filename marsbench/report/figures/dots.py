@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from marsbench.report.canvas import GREY, LINE, height, panels, titled
+from marsbench.report.canvas import GREY, LINE, finished, height, legend, panels, titled
+from marsbench.report.figures.fence import Fence, said
 from marsbench.report.looks import Look
 from marsbench.report.material import sheets
 from marsbench.text.words import wrapped
@@ -24,13 +25,40 @@ ROW = 0.15
 """Inches a line."""
 
 
+Item = TypeVar("Item")
+
+
 def rows_of(names: Sequence[str]) -> Iterator[Sequence[str]]:
     """The names in groups that have room in one figure."""
     yield from sheets(names, MOST // _lines([wrapped(name, NAME) for name in names]))
 
 
-def dots(rows: Sequence[str], titles: Sequence[str], legends: int = 0) -> tuple[Figure, Any]:
-    """Panels side by side with these rows, the first one on top, below so many lines of legend."""
+def dots(
+    rows: Sequence[str],
+    columns: Mapping[str, Item],
+    draw: Callable[[Axes, Item], Fence | None],
+    label: str = "",
+    key: Sequence[Any] = (),
+) -> tuple[Figure, str]:
+    """Panels side by side with these rows, and a sentence on the axes that end early.
+
+    columns: what each panel is of, by its title. label: of every horizontal axis. key: of the
+    legend.
+    """
+    figure, axes = _panels(rows, list(columns), 1 if key else 0)
+    fences = []
+    for own, (title, item) in zip(axes[0], columns.items(), strict=True):
+        fences.append((title.replace("\n", " "), draw(own, item)))
+        if label:
+            own.set_xlabel(label)
+    if key:
+        legend(figure, key)
+    finished(figure)
+    return figure, said(fences)
+
+
+def _panels(rows: Sequence[str], titles: Sequence[str], legends: int) -> tuple[Figure, Any]:
+    """The first row on top, below so many lines of legend."""
     names = [wrapped(row, NAME) for row in rows]
     above = [titled(title, len(titles) + NAMES) for title in titles]
     high = height(len(rows) * _lines(names) * ROW + legends * LINE, titles=above)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from marsbench.judge.compare.figures import Figure as RunFigure
 from marsbench.judge.compare.points import Place
-from marsbench.report.canvas import GREY, finished, legend
+from marsbench.report.canvas import GREY, Drawing
 from marsbench.report.figures.dots import at_one, dot, dots, rows_of
-from marsbench.report.figures.drawing import Drawing
-from marsbench.report.figures.fence import Fence, mark, said
+from marsbench.report.figures.fence import Fence, mark
 from marsbench.report.figures.measures import Measure, scaled
 from marsbench.report.material import Absent, Material, not_run, sheets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 SIZES = {"small": "o", "middle": "s", "long": "^", "over 50k": "x"}
 """Markers; the names are those of `marsbench.judge.compare.fairness`."""
@@ -41,28 +41,22 @@ def fairness(material: Material) -> Iterator[Drawing]:
     for regimes in sheets(material.regimes):
         places = [regime.heaviest for regime in regimes]
         lacking = not_run(material, places, material.contenders, lambda *key: key in rows)
+        columns = {material.matrix.title(place): place for place in places}
         for names in rows_of(list(material.contenders)):
-            figure, fences = _figure(material, places, names, rows)
-            yield Drawing(figure, headline, caption + said(fences) + lacking)
+            draw = partial(_panel, material, rows, names)
+            figure, beyond = dots(names, columns, draw, "mean slowdown", _key())
+            yield Drawing(figure, headline, caption + beyond + lacking)
 
 
-def _figure(
-    material: Material, places: Sequence[Place], names: Sequence[str], rows: Sized
-) -> tuple[Any, list[tuple[str, Fence | None]]]:
-    titles = [material.matrix.title(place) for place in places]
-    figure, axes = dots(names, titles, legends=1)
-    fences = []
-    for own, place, title in zip(axes[0], places, titles, strict=True):
-        sized = {name: rows.get((place, name), {}) for name in names}
-        found = scaled(own, "x", MEAN, {name: [1.0, *of.values()] for name, of in sized.items()})
-        fences.append((title, found))
-        for row, name in enumerate(names):
-            _row(own, material, name, row, sized[name], found)
-        at_one(own)
-        own.set_xlabel("mean slowdown")
-    _key(figure)
-    finished(figure)
-    return figure, fences
+def _panel(
+    material: Material, rows: Sized, names: Sequence[str], axes: Axes, place: Place
+) -> Fence | None:
+    sized = {name: rows.get((place, name), {}) for name in names}
+    found = scaled(axes, "x", MEAN, {name: [1.0, *of.values()] for name, of in sized.items()})
+    for row, name in enumerate(names):
+        _row(axes, material, name, row, sized[name], found)
+    at_one(axes)
+    return found
 
 
 def _row(
@@ -80,13 +74,10 @@ def _row(
             dot(axes, value, row, material.contenders[name], SIZES[size])
 
 
-def _key(figure: Figure) -> None:
+def _key() -> list[Line2D]:
     from matplotlib.lines import Line2D
 
-    legend(
-        figure,
-        [
-            Line2D([], [], color=GREY, marker=marker, linestyle="", markersize=3.6, label=size)
-            for size, marker in SIZES.items()
-        ],
-    )
+    return [
+        Line2D([], [], color=GREY, marker=marker, linestyle="", markersize=3.6, label=size)
+        for size, marker in SIZES.items()
+    ]

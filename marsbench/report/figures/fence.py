@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from marsbench.report.axes import Which
 from marsbench.report.looks import Look
-from marsbench.text.words import listed, short
+from marsbench.text.numbers import short
+from marsbench.text.words import listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

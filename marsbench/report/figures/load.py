@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.report.canvas import (
+    Drawing,
     finished,
     handles,
     height,
@@ -18,9 +19,8 @@ from marsbench.report.canvas import (
     whiskers,
 )
 from marsbench.report.figures.at_load import at_one_load
-from marsbench.report.figures.drawing import Drawing
 from marsbench.report.figures.fence import Fence, mark, said
-from marsbench.report.figures.measures import Measure, scaled, shown, told
+from marsbench.report.figures.measures import Measure, scaled, shown, spread_of
 from marsbench.report.material import Absent, Material, Regime, not_run, sheets
 from marsbench.text.words import wrapped
 
@@ -163,7 +163,7 @@ def _curves(axes: Axes, material: Material, regime: Regime, measure: Measure) ->
     courses: dict[str, list[tuple[float, float]]] = {}
     for name, look in material.contenders.items():
         for place in regime.places:
-            low, mean, high = told(material, place, name, measure)
+            mean, low, high = spread_of(material, place, name, measure)
             if mean is not None:
                 whiskers(axes, _load(place), low, high, look)
                 courses.setdefault(name, []).append((_load(place), mean))
@@ -175,7 +175,7 @@ def _marks(
 ) -> None:
     for name in found.beyond if found else ():
         for place in regime.places:
-            mean = told(material, place, name, measure).mean
+            mean = spread_of(material, place, name, measure).mean
             if found and mean is not None and mean > found.end:
                 mark(axes, "y", _load(place), material.contenders[name])
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from marsbench.judge.compare.figures import Figure
-from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.points import Place, Spread
 from marsbench.report.axes import Which, log_scale, percent_scale, thousands
 from marsbench.report.figures.fence import Fence, fence
 from marsbench.report.material import Material, Regime
@@ -31,37 +31,29 @@ class Measure(NamedTuple):
     unit: float = 1.0
 
 
-class Told(NamedTuple):
-    """A measure's lowest seed, mean and highest, in its unit."""
-
-    low: float | None
-    mean: float | None
-    high: float | None
-
-
-def told(material: Material, place: Place, backend: str, measure: Measure) -> Told:
-    """A backend's measure at a place; all None where it was not measured."""
+def spread_of(material: Material, place: Place, backend: str, measure: Measure) -> Spread:
+    """A backend's measure at a place, in the measure's unit; all None where not measured."""
     point = material.matrix.at(place, backend)
     spread = None if point is None else point.spread(measure.figure)
     if spread is None:
-        return Told(None, None, None)
-    values = (spread.low, spread.mean, spread.high)
-    return Told(*(None if value is None else value / measure.unit for value in values))
+        return Spread(None, None, None)
+    return Spread(*(None if value is None else value / measure.unit for value in spread))
 
 
 def shown(
     material: Material, regimes: Sequence[Regime], measure: Measure
 ) -> Mapping[str, Sequence[float]]:
     """What every backend shows over these regimes: its means, and its lowest and highest seeds."""
-    places = list(_places(regimes))
+    places = [place for regime in regimes for place in regime.places]
     return {
-        name: [v for place in places for v in told(material, place, name, measure) if v is not None]
+        name: [
+            v
+            for place in places
+            for v in spread_of(material, place, name, measure)
+            if v is not None
+        ]
         for name in material.contenders
     }
-
-
-def _places(regimes: Sequence[Regime]) -> Iterator[Place]:
-    return (place for regime in regimes for place in regime.places)
 
 
 def scaled(

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from marsbench.judge.compare.figures import LATENCY
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.values import Comparison, Difference
 from marsbench.judge.paper.parts import exercised_at
-from marsbench.report.axes import log_scale, number
-from marsbench.report.canvas import finished
+from marsbench.report.axes import log_scale
+from marsbench.report.canvas import Drawing
 from marsbench.report.figures.dots import at_one, dot, dots, rows_of, span
-from marsbench.report.figures.drawing import Drawing
-from marsbench.report.figures.fence import Fence, fence, mark, said
+from marsbench.report.figures.fence import Fence, fence, mark
 from marsbench.report.looks import Look
 from marsbench.report.material import Absent, Material, not_run, sheets
 from marsbench.report.spans import bar_words
+from marsbench.text.numbers import plain
 from marsbench.text.words import listed
 
 if TYPE_CHECKING:
@@ -65,12 +66,12 @@ def _ablation(
     places: Sequence[Place],
     ratios: Ratios,
 ) -> Drawing:
-    titles = [f"without {_part(base, name)}" for name in parts]
-    figure, axes = dots([material.matrix.title(place) for place in places], titles)
-    for own, (name, look) in zip(axes[0], parts.items(), strict=True):
-        _panel(own, [(ratios.get((place, name)), look) for place in places], None)
-        own.set_xlabel(f"÷ {base}")
-    finished(figure)
+    def draw(axes: Axes, name: str) -> None:
+        _panel(axes, [(ratios.get((place, name)), parts[name]) for place in places], None)
+
+    rows = [material.matrix.title(place) for place in places]
+    columns = {f"without {_part(base, name)}": name for name in parts}
+    figure, _ = dots(rows, columns, draw, f"÷ {base}")
     caption = (
         f"Mean latency of {base} without one of its parts over that of {base}; right of the line, "
         "the part helps. No dot: it decided nothing there. Bars: "
@@ -98,18 +99,18 @@ def light_load(material: Material) -> Iterator[Drawing]:
     for regimes in sheets(light):
         places = [regime.lightest for regime in regimes]
         for names in rows_of(list(looks)):
-            titles = [material.matrix.title(place) for place in places]
-            figure, axes = dots(names, titles)
-            fences = []
-            for own, place, title in zip(axes[0], places, titles, strict=True):
-                rows = {name: ratios.get((place, name)) for name in names}
-                found = _fence(rows)
-                fences.append((title, found))
-                _panel(own, [(rows[name], looks[name]) for name in names], found)
-                own.set_xlabel(f"÷ {base}")
-            finished(figure)
+            columns = {material.matrix.title(place): place for place in places}
+            draw = partial(_lightest, ratios, {name: looks[name] for name in names})
+            figure, beyond = dots(names, columns, draw, f"÷ {base}")
             lacking = not_run(material, places, names)
-            yield Drawing(figure, "Light load.", caption + said(fences) + lacking)
+            yield Drawing(figure, "Light load.", caption + beyond + lacking)
+
+
+def _lightest(ratios: Ratios, looks: Mapping[str, Look], axes: Axes, place: Place) -> Fence | None:
+    rows = {name: ratios.get((place, name)) for name in looks}
+    found = _fence(rows)
+    _panel(axes, [(rows[name], look) for name, look in looks.items()], found)
+    return found
 
 
 def _ratios(material: Material, comparison: Comparison) -> Ratios:
@@ -167,8 +168,4 @@ def _around_one(axes: Axes, ends: Sequence[float], found: Fence | None) -> None:
     reach = 1.08 * max(1 - low, top - 1)
     axes.set_xlim(1 - reach, 1 + reach)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _ratio(value)))
-
-
-def _ratio(value: Any) -> str:
-    return number(round(float(value), 6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(round(float(value), 6))))

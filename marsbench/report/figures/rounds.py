@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 from marsbench.judge.compare.figures import Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.values import RoundRow
-from marsbench.report.canvas import finished, handles, height, legend, lines, panels, titled
-from marsbench.report.figures.drawing import Drawing
+from marsbench.report.canvas import (
+    Drawing,
+    finished,
+    handles,
+    height,
+    legend,
+    lines,
+    panels,
+    titled,
+)
 from marsbench.report.figures.fence import Fence, mark, said
 from marsbench.report.figures.measures import Measure, scaled
 from marsbench.report.material import Absent, Material, not_run, sheets
@@ -64,23 +72,21 @@ def _figure(
     titles = [titled(material.matrix.title(place), len(places)) for place in places]
     high = height(2.0, material.contenders, titles)
     figure, axes = panels(2, len(places), high=high, sharex="col", sharey=True)
-    for column, place in enumerate(places):
-        axes[0, column].set_title(titles[column])
-        axes[-1, column].set_xlabel("round")
-        axes[-1, column].locator_params(axis="x", nbins=5, integer=True)
-        for own, way in zip(axes[:, column], WAYS, strict=True):
-            lines(own, _courses(material, place, rows, way), material.contenders)
+    for above, below, title in zip(*axes, titles, strict=True):
+        above.set_title(title)
+        below.set_xlabel("round")
+        below.locator_params(axis="x", nbins=5, integer=True)
     for own, measure in zip(axes[:, 0], WAYS.values(), strict=True):
         own.set_ylabel(f"P99 TTFT\n{measure.label}")
+    shown = [_courses(material, place, rows, way) for way in WAYS for place in places]
     values: defaultdict[str, list[float]] = defaultdict(list)
-    for place in places:
-        for way in WAYS:
-            for name, course in _courses(material, place, rows, way).items():
-                values[name] += [seconds for _, seconds in course]
+    for own, courses in zip(axes.flat, shown, strict=True):
+        lines(own, courses, material.contenders)
+        for name, course in courses.items():
+            values[name] += [seconds for _, seconds in course]
     found = scaled(axes[0, 0], "y", WAYS["ready_p99_s"], values)
-    for column, place in enumerate(places):
-        for own, way in zip(axes[:, column], WAYS, strict=True):
-            _marks(own, material, _courses(material, place, rows, way), found)
+    for own, courses in zip(axes.flat, shown, strict=True):
+        _marks(own, material, courses, found)
     legend(figure, handles(material.contenders))
     finished(figure)
     return figure, [("P99 TTFT, s", found)]

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from marsbench.judge.compare.points import Place
 from marsbench.report.axes import log_scale, percent_scale
-from marsbench.report.canvas import finished, handles, height, legend, lines, panels, titled
-from marsbench.report.figures.drawing import Drawing
+from marsbench.report.canvas import (
+    Drawing,
+    finished,
+    handles,
+    height,
+    legend,
+    lines,
+    panels,
+    titled,
+)
 from marsbench.report.figures.fence import Fence, fence, mark, said
 from marsbench.report.figures.measures import FAR, ROOM
 from marsbench.report.material import Absent, Material, not_run, sheets
+from marsbench.text.words import capital
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
 Curves = Mapping[tuple[Place, str], Sequence[tuple[float, float]]]
 
 
-class Row(NamedTuple):
+class CurveRow(NamedTuple):
     """A row of panels: what stands along its axes, and its curves."""
 
     x: str
@@ -48,28 +57,24 @@ def slowdown(material: Material) -> Iterator[Drawing]:
 
 def goodput_alpha(material: Material) -> Iterator[Drawing]:
     """Goodput as a curve over α at each regime's highest load."""
-    caption = f"{_capital(GOOD)}. {WHERE}"
+    caption = f"{capital(GOOD)}. {WHERE}"
     yield from _drawn(material, [_by_alpha(material)], "Goodput against α.", caption)
 
 
 def slowdown_cdf(material: Material) -> Iterator[Drawing]:
     """The distribution of slowdown at each regime's highest load."""
-    caption = f"{_capital(WHOLE)}. {WHERE}"
+    caption = f"{capital(WHOLE)}. {WHERE}"
     yield from _drawn(material, [_by_slowdown(material)], "Distribution of slowdown.", caption)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _by_alpha(material: Material) -> Row:
+def _by_alpha(material: Material) -> CurveRow:
     points = material.comparison.curves
-    return Row("α", "goodput(α)", _curves(points, lambda point: point.alpha))
+    return CurveRow("α", "goodput(α)", _curves(points, lambda point: point.alpha))
 
 
-def _by_slowdown(material: Material) -> Row:
+def _by_slowdown(material: Material) -> CurveRow:
     points = material.comparison.cdf
-    return Row("slowdown", "sessions", _curves(points, lambda point: point.slowdown))
+    return CurveRow("slowdown", "sessions", _curves(points, lambda point: point.slowdown))
 
 
 def _curves(points: Sequence[Any], x: Callable[[Any], float]) -> Curves:
@@ -80,7 +85,7 @@ def _curves(points: Sequence[Any], x: Callable[[Any], float]) -> Curves:
 
 
 def _drawn(
-    material: Material, rows: Sequence[Row], headline: str, caption: str
+    material: Material, rows: Sequence[CurveRow], headline: str, caption: str
 ) -> Iterator[Drawing]:
     if not all(row.curves for row in rows):
         raise Absent("no run has a table of sessions with the time of each alone")
@@ -103,7 +108,7 @@ def _drawn(
         yield Drawing(figure, headline, caption + said(fences) + lacking)
 
 
-def _panel(axes: Axes, material: Material, place: Place, row: Row) -> Fence | None:
+def _panel(axes: Axes, material: Material, place: Place, row: CurveRow) -> Fence | None:
     own = {name: row.curves.get((place, name), ()) for name in material.contenders}
     lines(axes, own, material.contenders, drawstyle="steps-post")
     found = fence({name: [x for x, _ in course] for name, course in own.items()}, FAR["log"])
