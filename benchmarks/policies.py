@@ -22,7 +22,7 @@ def scheduler_of(backend: str | None) -> Any:
     """A scheduler with 64 decoding requests and 500 that wait for a place."""
     from marsbench.core.session import Round, Session
     from marsbench.core.settings import EngineSettings
-    from marsbench.core.sim.hashes import SessionHashes, Writers
+    from marsbench.core.sim.hashes import BlockWriters, SessionHashes
     from marsbench.core.sim.merge import PolicyScheduler, StockScheduler
     from marsbench.core.sim.vllm_core import make_request, make_scheduler, sampled
     from marsbench_backends.registry import load
@@ -38,7 +38,7 @@ def scheduler_of(backend: str | None) -> Any:
         built = load(backend).build({})
         scheduler = make_scheduler(PolicyScheduler, *engine, backend=built, clock=clock)
     scheduler.clock = clock
-    writers = Writers()
+    writers = BlockWriters()
     for number in range(RUNNING + WAITING):
         session = Session(f"s{number}", (Round(200 + number, 5_000), Round(10, 10)))
         hashes = SessionHashes(session, writers, 16).upto(5_200 + number)

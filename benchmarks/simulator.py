@@ -99,13 +99,13 @@ def add_ms(tokens: int = 128_000) -> tuple[float, float]:
     """Milliseconds to add a round of that many tokens: a session's first, and a later one."""
     from marsbench.core.session import Round, Session
     from marsbench.core.settings import EngineSettings
-    from marsbench.core.sim.hashes import SessionHashes, Writers
+    from marsbench.core.sim.hashes import BlockWriters, SessionHashes
     from marsbench.core.sim.vllm_core import make_request, make_scheduler
     from marsbench_backends.scheduler import SimScheduler
 
     scheduler = make_scheduler(SimScheduler, EngineSettings(), 100_000, 262_144)
     session = Session("s", (Round(tokens, 1), Round(300, 1)))
-    hashes = SessionHashes(session, Writers(), 16)
+    hashes = SessionHashes(session, BlockWriters(), 16)
     times = []
     for prompt in session.prompts():
         start = time.perf_counter()

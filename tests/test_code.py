@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from marsbench.core import code
-from marsbench.core.code import BACKENDS, DECIDES, RUN, Code, simulation_hash
+from marsbench.core.code import BACKENDS, DECIDES, RUN, CodeFiles, simulation_hash
 from marsbench_backends.policies.fcfs import FCFS
 
 PARTS = {"every policy": DECIDES, "run": RUN}
@@ -116,7 +116,7 @@ def test_every_place_that_is_named_is_there() -> None:
 def test_installed_the_backends_lie_beside(tree: Path, tmp_path: Path) -> None:
     shutil.copytree(tree / "marsbench", tmp_path / "marsbench")
     shutil.copytree(tree / "backends" / BACKENDS, tmp_path / BACKENDS)
-    part = Code((BACKENDS,))
+    part = CodeFiles((BACKENDS,))
     assert len(part.files(tmp_path)) == len(part.files(tree)) > 20
 
 

@@ -253,9 +253,11 @@ def run(
 
 def mean_gpu_s(sessions: Sequence[Session]) -> float:
     """Mean seconds that these sessions keep the default engine busy, each alone on it."""
-    from marsbench.core.isolated import mean_gpu_s
+    from marsbench.core.hardware.profile import load_hardware
+    from marsbench.core.isolated import cache_folder, isolated
+    from marsbench.core.settings import EngineSettings
 
-    return mean_gpu_s(sessions)
+    return isolated(sessions, load_hardware(), EngineSettings(), cache=cache_folder()).mean_gpu_s
 
 
 def progress(label: str) -> Callable[[Sequence[T]], Iterable[T]]:

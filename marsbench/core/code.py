@@ -26,7 +26,7 @@ PINNED = ("vllm", "numpy")
 
 
 @dataclass(frozen=True)
-class Code:
+class CodeFiles:
     """Folders and files, by their path from the packages' folder, without some places below."""
 
     places: tuple[str, ...]
@@ -65,14 +65,14 @@ class Code:
         return [*kept, *(f":(exclude){path}" for path in left_out)]
 
 
-DECIDES = Code(
+DECIDES = CodeFiles(
     ("marsbench/core", BACKENDS),
     # A policy counts for its own runs; recipes, whose content a run counts itself.
     (f"{BACKENDS}/policies", "marsbench/core/workload/recipes"),
 )
 """Decides every number of a simulated run, but for the policy's own file."""
 
-RUN = Code(
+RUN = CodeFiles(
     (
         *(f"marsbench/{room}" for room in ("core", "wall", "gateway", "serve", "model", "tasks")),
         "marsbench/clock.py",
@@ -116,7 +116,7 @@ def installed(name: str) -> str | None:
 
 
 @cache  # the code of a process is the one that it began with
-def _hash(code: Code) -> str:
+def _hash(code: CodeFiles) -> str:
     return code.hash_in(ROOT)
 
 

@@ -33,55 +33,67 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionArrived(Event):
+class SessionEvent(Event):
+    """Something that happened to a session."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEvent(SessionEvent):
+    """Something that happened to a round of a session."""
+
+    round: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Which round it is of."""
+        return self.session, self.round
+
+
+@dataclass(frozen=True, slots=True)
+class SessionArrived(SessionEvent):
     """A session wants to begin; `parent` is the session that waits for a sub-agent."""
 
     kind: ClassVar[str] = "session_arrived"
-    session: str
     tenant: str = "default"
     parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class SessionAdmitted(Event):
+class SessionAdmitted(SessionEvent):
     """The admission controller let the session in."""
 
     kind: ClassVar[str] = "session_admitted"
-    session: str
 
 
 @dataclass(frozen=True, slots=True)
-class SessionEnded(Event):
+class SessionEnded(SessionEvent):
     """The session's last round ended, or it failed for `reason`."""
 
     kind: ClassVar[str] = "session_ended"
-    session: str
     outcome: Literal["finished", "failed"]
     reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class RoundReady(Event):
+class RoundReady(RoundEvent):
     """The round's prompt is complete: the session arrived, or its last tool call ended."""
 
     kind: ClassVar[str] = "round_ready"
-    session: str
-    round: int
 
 
 @dataclass(frozen=True, slots=True)
-class GpuSubmit(Event):
+class GpuSubmit(RoundEvent):
     """The round was handed to the engine."""
 
     kind: ClassVar[str] = "gpu_submit"
-    session: str
-    round: int
     prompt_tokens: int
     output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class GpuStart(Event):
+class GpuStart(RoundEvent):
     """The scheduler let the request run (again, after a preemption).
 
     cached_tokens: prompt tokens found in the GPU's prefix cache.
@@ -92,8 +104,6 @@ class GpuStart(Event):
     """
 
     kind: ClassVar[str] = "gpu_start"
-    session: str
-    round: int
     cached_tokens: int | None
     reusable_tokens: int | None
     resumed: bool = False
@@ -101,16 +111,14 @@ class GpuStart(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class GpuFirstToken(Event):
+class GpuFirstToken(RoundEvent):
     """The round's first output token exists."""
 
     kind: ClassVar[str] = "gpu_first_token"
-    session: str
-    round: int
 
 
 @dataclass(frozen=True, slots=True)
-class PromptCached(Event):
+class PromptCached(RoundEvent):
     """What a server told of a round's prompt when it had answered; its start nobody saw.
 
     The tokens are those of GpuStart; a server with a KV connector counts as cached what that
@@ -118,24 +126,20 @@ class PromptCached(Event):
     """
 
     kind: ClassVar[str] = "prompt_cached"
-    session: str
-    round: int
     cached_tokens: int | None
     reusable_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class GpuEnd(Event):
+class GpuEnd(RoundEvent):
     """The round's last output token exists."""
 
     kind: ClassVar[str] = "gpu_end"
-    session: str
-    round: int
     output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class ToolStart(Event):
+class ToolStart(RoundEvent):
     """Tool call number `call` of the round began; `child` is the sub-agent's session.
 
     burns_cpu: whether it is work for the tool host's cores; a person who types, the network and a
@@ -143,8 +147,6 @@ class ToolStart(Event):
     """
 
     kind: ClassVar[str] = "tool_start"
-    session: str
-    round: int
     call: int
     name: str
     child: str | None = None
@@ -152,23 +154,19 @@ class ToolStart(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolEnd(Event):
+class ToolEnd(RoundEvent):
     """Tool call number `call` of the round ended."""
 
     kind: ClassVar[str] = "tool_end"
-    session: str
-    round: int
     call: int
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Preempted(Event):
+class Preempted(RoundEvent):
     """A running request lost its blocks and waits again."""
 
     kind: ClassVar[str] = "preempted"
-    session: str
-    round: int
     computed_tokens: int
 
 
@@ -186,7 +184,7 @@ class Evicted(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class SwappedOut(Event):
+class SwappedOut(SessionEvent):
     """`blocks` blocks left the GPU's cache, their contents having been copied to host memory.
 
     They are of the context of `session`, which is paused: its own, and those of its shared prefix
@@ -194,48 +192,42 @@ class SwappedOut(Event):
     """
 
     kind: ClassVar[str] = "swapped_out"
-    session: str
     blocks: int
 
 
 @dataclass(frozen=True, slots=True)
-class SwappedIn(Event):
+class SwappedIn(RoundEvent):
     """`blocks` blocks of the round's prompt have come back from host memory; it can start."""
 
     kind: ClassVar[str] = "swapped_in"
-    session: str
-    round: int
     blocks: int
 
 
 @dataclass(frozen=True, slots=True)
-class HostEvicted(Event):
+class HostEvicted(SessionEvent):
     """Host memory had no room for `blocks` blocks of the context that `session` had swapped.
 
     A copy that goes with its session's end is no loss, and no event.
     """
 
     kind: ClassVar[str] = "host_evicted"
-    session: str
     blocks: int
 
 
 @dataclass(frozen=True, slots=True)
-class Held(Event):
+class Held(SessionEvent):
     """A policy holds `blocks` blocks of a paused session through its tool calls."""
 
     kind: ClassVar[str] = "held"
-    session: str
     blocks: int
     until: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Unheld(Event):
+class Unheld(SessionEvent):
     """The hold ended: "resumed", "expired", "revoked", "swapped", or "session_ended"."""
 
     kind: ClassVar[str] = "unheld"
-    session: str
     reason: str
 
 

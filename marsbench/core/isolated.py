@@ -7,20 +7,21 @@ one engine with nothing shared between them, which is the same and spares a star
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from marsbench.core import events
 from marsbench.core.code import simulation_hash
-from marsbench.core.hardware.profile import Hardware, load_hardware
+from marsbench.core.hardware.profile import Hardware
 from marsbench.core.session import Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.files import Workload
+from marsbench.outputs import save_text
 from marsbench_backends.admission import Admission
 from marsbench_backends.policies.fcfs import FCFS
 
@@ -53,12 +54,6 @@ def isolated(
         if file is not None:
             _write(file, found)
     return found
-
-
-def mean_gpu_s(sessions: Sequence[Session]) -> float:
-    """Mean seconds that a session alone keeps the default hardware busy."""
-    found = isolated(sessions, load_hardware(), EngineSettings(), cache=cache_folder())
-    return found.mean_gpu_s
 
 
 def cache_folder() -> Path:
@@ -105,34 +100,19 @@ def _unshared(session: Session) -> Session:
 
     Its sub-agents keep their group among themselves: they are part of the session.
     """
-    rounds = tuple(
-        dataclasses.replace(
-            rnd,
-            tools=tuple(
-                call
-                if call.child is None
-                else dataclasses.replace(call, child=_regroup(call.child, session.id))
-                for call in rnd.tools
-            ),
-        )
-        for rnd in session.rounds
-    )
-    return _own_group(dataclasses.replace(session, rounds=rounds), session.id)
-
-
-def _regroup(child: Session, root: str) -> Session:
-    return _own_group(_unshared(child), root)
+    own = session.with_children(lambda child: _own_group(_unshared(child), session.id))
+    return _own_group(own, session.id)
 
 
 def _own_group(session: Session, root: str) -> Session:
     if session.prefix_group is None:
         return session
-    return dataclasses.replace(session, prefix_group=f"{root}/{session.prefix_group}")
+    return replace(session, prefix_group=f"{root}/{session.prefix_group}")
 
 
 def _key(sessions: Sequence[Session], hardware: Hardware, settings: EngineSettings) -> str:
     """Of all that decides the times; changed code or another vLLM never finds an old answer."""
-    bodies = tuple(dataclasses.replace(session, arrival_s=0.0) for session in sessions)
+    bodies = tuple(replace(session, arrival_s=0.0) for session in sessions)
     facts = [
         Workload("", bodies).hash,
         hardware.hash,
@@ -150,10 +130,7 @@ def _read(file: Path) -> Isolated | None:
 
 
 def _write(file: Path, found: Isolated) -> None:
-    draft = file.with_suffix(f".{os.getpid()}.part")
-    try:
+    # A cache that cannot be written costs time, and nothing else.
+    with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(asdict(found)), encoding="utf-8")
-        draft.replace(file)
-    except OSError:
-        return  # a cache that cannot be written costs time, and nothing else
+        save_text(file, json.dumps(asdict(found)))

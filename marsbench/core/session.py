@@ -8,8 +8,8 @@ where a round says that it was cut (compacted or reset) first.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 ToolKind = Literal["cpu", "wait", "agent"]
@@ -135,6 +135,17 @@ class Session:
     def children(self) -> tuple[Session, ...]:
         """The sub-agents of all rounds, in order."""
         return tuple(t.child for r in self.rounds for t in r.tools if t.child is not None)
+
+    def with_calls(self, change: Callable[[ToolCall], ToolCall]) -> Session:
+        """The session with each tool call of its own rounds changed."""
+        rounds = tuple(replace(r, tools=tuple(map(change, r.tools))) for r in self.rounds)
+        return replace(self, rounds=rounds)
+
+    def with_children(self, change: Callable[[Session], Session]) -> Session:
+        """The session with each of its sub-agents changed."""
+        return self.with_calls(
+            lambda call: call if call.child is None else replace(call, child=change(call.child))
+        )
 
     def walk(self) -> Iterator[Session]:
         """This session and all sessions below it."""

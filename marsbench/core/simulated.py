@@ -19,7 +19,7 @@ from marsbench.core.job import (
     run_folder,
     times_alone,
 )
-from marsbench.core.metrics.summary import summarise
+from marsbench.core.metrics.summary import Scale, measure
 from marsbench.core.request import RunRequest
 from marsbench.core.runs import Caution, CautionNote, RunConfig, RunSummary
 from marsbench.core.runs.summary import CAP_SEARCH
@@ -119,8 +119,8 @@ def _with_cap(job: Job) -> tuple[Choice, dict[str, float] | None]:
     def score(cap: int) -> Score:
         seen: list[events.Event] = []
         _play(job, choice.having(cap=cap), seen.append, trial=f", trying cap={cap}")
-        alphas = job.request.alphas[:1]
-        figures = summarise(seen, ideal_s=job.alone.ideal_s, alphas=alphas)
+        scale = Scale(ideal_s=job.alone.ideal_s, alphas=job.request.alphas[:1])
+        figures = measure(seen, scale).summary
         share = next(iter(figures["goodput"].values()))["share"]
         latency = figures["latency"]["mean"]
         return (share or 0.0, -(latency or float("inf")))

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from marsbench.core.hardware.cost import HardwareCost
-from marsbench.core.hardware.profile import Hardware, load_hardware
+from marsbench.core.hardware.profile import Hardware, HardwareCost, load_hardware
 from marsbench.errors import UsageError
 
 

@@ -19,7 +19,7 @@ from vllm.v1.outputs import EMPTY_MODEL_RUNNER_OUTPUT, ModelRunnerOutput
 from vllm.v1.worker.worker_base import CompilationTimes
 
 from marsbench.clock import monotonic
-from marsbench.core.hardware.batch import Work, batch_seconds
+from marsbench.core.hardware.steptime import Work, batch_seconds
 from marsbench.serve.emulated import emulated_hardware
 from marsbench.serve.replies import Reply, ScriptedRequest, load_script
 

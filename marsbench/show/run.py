@@ -16,10 +16,10 @@ from marsbench.core.metrics.load import Level
 from marsbench.core.metrics.percentiles import Distribution
 from marsbench.core.metrics.swaps import Swaps
 from marsbench.core.runs import RunFolder, RunSummary
-from marsbench.core.runs.decisions import told
 from marsbench.text.cautions import print_caution, print_invalid
 from marsbench.text.console import console as stdout_console
 from marsbench.text.console import drawn
+from marsbench.text.decisions import told
 from marsbench.text.numbers import UNMEASURED, fixed, measured, percent, seconds
 from marsbench.text.tables import Table
 

@@ -99,7 +99,7 @@ def kernel_case(python: Path, sessions: int, folder: Path) -> Case:
     )
     profile = folder / "cpu-kernels.toml"
     if not profile.exists():
-        from marsbench.core.sim.replay import read_record
+        from studies.fidelity.replay import read_record
 
         folder.mkdir(parents=True, exist_ok=True)
         record = folder / "steps.jsonl"

@@ -148,7 +148,7 @@ def _gateway(choice: Choice, case: Case, server: VllmServer) -> Iterator[str]:
 
 def _decisions(choice: Choice, case: Case, record: Path) -> dict[str, Any]:
     from marsbench.core.job import resolve_workload
-    from marsbench.core.sim.replay import World, read_record, replay
+    from studies.fidelity.replay import World, read_record, replay
 
     sessions = resolve_workload(case.request(choice, record.parent / "none")).sessions
     facts = (choice.backend, choice.settings, case.settings, case.hardware)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from marsbench.core.hardware.batch import parts
+from marsbench.core.hardware.steptime import batch_parts
 from marsbench.errors import RunFailedError
 
 Array = NDArray[np.float64]
@@ -73,7 +73,7 @@ def _terms(
         (chunk, computed[request], computed[request] + chunk >= prompts[request])
         for request, chunk in tokens.items()
     )
-    decodes, kv_tokens, prefills = parts(works)
+    decodes, kv_tokens, prefills = batch_parts(works)
     pairs = sum(chunk * (prefix + chunk / 2) for chunk, prefix in prefills)
     return (1.0, sum(tokens.values()), pairs, decodes, kv_tokens)
 

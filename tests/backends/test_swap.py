@@ -12,6 +12,7 @@ pytest.importorskip("vllm")
 from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1
 
 from backends.world import hardware, simulate
+from figures import summarise
 from marsbench.core.events import (
     Event,
     Evicted,
@@ -24,7 +25,6 @@ from marsbench.core.events import (
     ToolEnd,
     Unheld,
 )
-from marsbench.core.metrics.summary import summarise
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Swap, View

@@ -16,10 +16,10 @@ import pytest
 from marsbench.core.backends import choose
 from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import Generate, Round, RunTools, Session, Step, ToolCall, play
-from marsbench.core.sim.clock import Clock, Due
+from marsbench.core.sim.clock import Due, VirtualClock
 from marsbench.core.sim.sessions import LiveSession
-from marsbench.core.sim.sessions import Sessions as SimulatedSessions
-from marsbench.core.sim.tools import Tools
+from marsbench.core.sim.sessions import SimSessions as SimulatedSessions
+from marsbench.core.sim.tools import SimTools
 from marsbench.gateway.load import LoadRules
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
@@ -73,7 +73,7 @@ def seen(state: EngineState) -> tuple[Any, ...]:
 class SteadyEngine:
     """Generates every round in one second."""
 
-    clock: Clock
+    clock: VirtualClock
     running: int = 0
 
     def start(self, ended: Callable[[], None]) -> None:
@@ -112,7 +112,7 @@ class ForSimulator:
 class Virtual:
     """Virtual time as the gateway's sessions ask for it."""
 
-    clock: Clock
+    clock: VirtualClock
 
     @property
     def now(self) -> float:
@@ -138,9 +138,9 @@ class Go:
 class Client:
     """Plays sessions through the gateway as an agent would; `tells`: of its tool calls."""
 
-    clock: Clock
+    clock: VirtualClock
     engine: SteadyEngine
-    tools: Tools
+    tools: SimTools
     gateway: OpenSessions
     tells: Tells
     open_calls: dict[str, int] = field(default_factory=dict)
@@ -201,15 +201,15 @@ class Client:
         self.clock.at(now, Due.ARRIVAL, lambda: self.arrive(child, session.id, lambda: ended(None)))
 
 
-def run(clock: Clock) -> None:
+def run(clock: VirtualClock) -> None:
     while (action := clock.pop_due(FOREVER - 1.0)) is not None:
         action()
 
 
 def simulated(workload: Sequence[Session], admission: Watched) -> list[tuple[Any, ...]]:
-    clock = Clock()
+    clock = VirtualClock()
     engine = ForSimulator(SteadyEngine(clock))
-    tools = Tools(clock, ToolHost(CORES))
+    tools = SimTools(clock, ToolHost(CORES))
     sessions = SimulatedSessions(clock, tools, admission, engine, lambda _event: None)
     engine.sessions = sessions
     sessions.schedule(workload, None)
@@ -221,9 +221,9 @@ def simulated(workload: Sequence[Session], admission: Watched) -> list[tuple[Any
 def through_the_gateway(
     workload: Sequence[Session], admission: Watched, tells: Tells, gaps_burn: bool = False
 ) -> list[tuple[Any, ...]]:
-    clock = Clock()
+    clock = VirtualClock()
     engine = SteadyEngine(clock)
-    tools = Tools(clock, ToolHost(CORES))
+    tools = SimTools(clock, ToolHost(CORES))
     sessions = OpenSessions(
         Virtual(clock),
         admission,

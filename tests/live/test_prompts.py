@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from live.world import a_session
 from marsbench.core.session import Cut, Prompt, Round, Session
-from marsbench.core.sim.hashes import SessionHashes, Writers
+from marsbench.core.sim.hashes import BlockWriters, SessionHashes
 from marsbench.errors import UsageError
 from marsbench.wall.live.prompts import PromptContext, TokenContext, Vocabulary
 from marsbench.wall.live.text import Count, TextContext, Tokenizer, units
@@ -53,7 +53,7 @@ def test_two_blocks_are_alike_exactly_where_their_hashes_are(pair: list[Session]
     """A block of vLLM's is its tokens and all before them."""
     tokens: dict[tuple[int, ...], bytes] = {}
     hashes: dict[bytes, tuple[int, ...]] = {}
-    writers = Writers()
+    writers = BlockWriters()
     for session in pair:
         hashed, context = SessionHashes(session, writers, BLOCK), TokenContext(session, MANY)
         for prompt in session.prompts():

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from backends.world import simulate, workload
+from figures import summarise
 from marsbench.core.events import Event
 from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.isolated import isolated
-from marsbench.core.metrics.summary import summarise
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import make_workload

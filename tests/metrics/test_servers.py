@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from figures import summarise
 from marsbench.core.events import (
     Evicted,
     GpuStart,
@@ -13,7 +14,7 @@ from marsbench.core.events import (
     Unmeasured,
 )
 from marsbench.core.metrics.check import check_stream
-from marsbench.core.metrics.summary import Scale, measure, summarise
+from marsbench.core.metrics.summary import Scale, measure
 from metrics.story import a_round, a_session, told
 
 HIDDEN = ("gpu_start", "preempted", "held", "unheld")

@@ -7,8 +7,9 @@ import random
 
 import pytest
 
+from figures import summarise
 from marsbench.core.events import Evicted, KvUsage, Preempted, SessionArrived, ToolEnd, ToolStart
-from marsbench.core.metrics.summary import Scale, measure, summarise
+from marsbench.core.metrics.summary import Scale, measure
 from marsbench.errors import UsageError
 from metrics.story import a_round, a_session, told
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from figures import summarise
 from marsbench.core.events import (
     Evicted,
     HostEvicted,
@@ -13,7 +14,6 @@ from marsbench.core.events import (
     Unheld,
     from_json,
 )
-from marsbench.core.metrics.summary import summarise
 from marsbench.core.metrics.swaps import swaps
 from metrics.story import a_round, a_session, records, told
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from marsbench.core.runs.decisions import DECIDED
 from marsbench.judge.compare.figures import Figure, num_asked, num_differed
 from marsbench.judge.compare.points import Matrix, MatrixPoint, Place
+from marsbench.text.decisions import DECIDED
 
 HERE = Place("ilr-1", 0.9, None, "h200", "paper", "base", "qwen3-coder-30b")
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from marsbench.core.runs.decisions import DECIDED, REASONS
 from marsbench.judge.compare.figures import (
     CAP,
     CAP_SEARCHED,
@@ -24,6 +23,7 @@ from marsbench.judge.paper.parts import PARTS
 from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.judge.paper.tables import reasons
 from marsbench.judge.paper.view import contended
+from marsbench.text.decisions import DECIDED, REASONS
 from reproduce.builders import at_work, matrix, place, point, race
 
 BY_ID = {claim.id: claim for claim in CLAIMS}

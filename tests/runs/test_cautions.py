@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from figures import summarise
 from marsbench.core.metrics.percentiles import MIN_FOR_P99
-from marsbench.core.metrics.summary import summarise
 from marsbench.core.runs import Caution
 from marsbench.core.runs.cautions import cautions_of, keeps_growing
 from metrics.story import a_round, a_session, told

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from figures import summarise
 from marsbench.core.events import HostEvicted, SessionArrived, SwappedIn, SwappedOut
-from marsbench.core.metrics.summary import summarise
 from marsbench.core.runs import run_summary
 from marsbench.errors import UsageError
 from marsbench.show.run import render_comparison, render_summary, show_run

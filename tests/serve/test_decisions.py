@@ -40,8 +40,8 @@ class Served:
     hardware: Any
 
     def world(self, workload: list[Session] = WORKLOAD) -> Any:
-        from marsbench.core.sim.replay import World
         from marsbench_backends.registry import load
+        from studies.fidelity.replay import World
 
         facts = (load(self.backend), {}, self.settings, self.hardware, self.asynchronous)
         return World(workload, *facts)
@@ -54,7 +54,7 @@ SERVERS = ["fcfs-sync", "mars-async", pytest.param("fcfs-kernels", marks=needs_k
 
 @pytest.fixture(scope="module", params=SERVERS)
 def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
-    from marsbench.core.sim.replay import read_record
+    from studies.fidelity.replay import read_record
 
     backend, _, mode = request.param.partition("-")
     record: Path = tmp_path_factory.mktemp("record") / "decisions.jsonl"
@@ -92,7 +92,7 @@ ASKED = {
 
 
 def test_every_step_is_the_same(served: Served) -> None:
-    from marsbench.core.sim.replay import replay
+    from studies.fidelity.replay import replay
 
     found = replay(served.lines, served.world())
     assert found.differences == ()
@@ -102,7 +102,7 @@ def test_every_step_is_the_same(served: Served) -> None:
 
 def test_the_workload_was_under_memory_pressure(served: Served) -> None:
     """Or equal decisions would say little."""
-    from marsbench.core.sim.replay import replay
+    from studies.fidelity.replay import replay
 
     found = replay(served.lines, served.world())
     assert found.preemptions >= 1
@@ -119,7 +119,7 @@ def test_steps_overlap_when_scheduled_asynchronously(served: Served) -> None:
 
 
 def test_one_block_less_is_noticed(served: Served) -> None:
-    from marsbench.core.sim.replay import replay
+    from studies.fidelity.replay import replay
 
     world = served.world()
     smaller = replace(served.settings, kv_blocks=served.settings.kv_blocks - 1)
@@ -128,7 +128,7 @@ def test_one_block_less_is_noticed(served: Served) -> None:
 
 
 def test_another_policy_is_noticed(served: Served) -> None:
-    from marsbench.core.sim.replay import replay
+    from studies.fidelity.replay import replay
 
     other = replace(served.world(), backend="mars" if served.backend == "fcfs" else "fcfs")
     assert replay(served.lines, other).differences

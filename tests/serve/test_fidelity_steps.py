@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marsbench.core.hardware.batch import batch_seconds
+from marsbench.core.hardware.steptime import batch_seconds
 from marsbench.errors import RunFailedError, UsageError
 from marsbench.serve.emulated import emulated_hardware
 from studies.fidelity.kernels import profile_toml, version

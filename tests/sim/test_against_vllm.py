@@ -93,12 +93,12 @@ def test_macro_steps_count_decisions_as_single_steps_do(
 def decisions(cls: type, prompts: list[tuple[int, int, int]], blocks: int, budget: int) -> Any:
     """Step by step: tokens given, requests preempted, free blocks."""
     from marsbench.core.session import Round, Session
-    from marsbench.core.sim.hashes import SessionHashes, Writers
+    from marsbench.core.sim.hashes import BlockWriters, SessionHashes
     from marsbench.core.sim.vllm_core import make_request, make_scheduler, sampled
 
     knobs = EngineSettings(budget, max_num_seqs=16, reserve_full_prompt=False)
     scheduler: Any = make_scheduler(cls, knobs, blocks, 262_144)
-    writers, steps = Writers(), []
+    writers, steps = BlockWriters(), []
     pending = sorted(enumerate(prompts), key=lambda p: p[1][2])
     for step in range(10_000):
         while pending and pending[0][1][2] <= step:

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marsbench.core.session import Cut, Prompt, Round, Session
-from marsbench.core.sim.hashes import SessionHashes, TokenCount, Writers
+from marsbench.core.sim.hashes import BlockWriters, SessionHashes, TokenCount
 from tests.sim.worlds import workloads
 
 SIZE = 16
 
 
-def hashes_of(session: Session, writers: Writers, size: int = SIZE) -> list[list[bytes]]:
+def hashes_of(session: Session, writers: BlockWriters, size: int = SIZE) -> list[list[bytes]]:
     """The block hashes of every prompt."""
     own = SessionHashes(session, writers, size)
     found = []
@@ -35,14 +35,14 @@ def tokens_of(session: Session, prompt: Prompt) -> list[tuple[str, int]]:
 
 
 def test_a_round_finds_the_blocks_of_the_rounds_before_it() -> None:
-    first, second = hashes_of(Session("a", (Round(100, 20), Round(60, 1))), Writers())
+    first, second = hashes_of(Session("a", (Round(100, 20), Round(60, 1))), BlockWriters())
     assert len(first) == 100 // SIZE
     assert len(second) == 180 // SIZE
     assert second[: len(first)] == first
 
 
 def test_sessions_of_a_group_share_whole_blocks_of_their_prefix_and_nothing_else() -> None:
-    writers = Writers()
+    writers = BlockWriters()
     group = {"prefix_group": "g", "prefix_tokens": 40}
     (a,) = hashes_of(Session("a", (Round(100, 1),), **group), writers)
     (b,) = hashes_of(Session("b", (Round(100, 1),), **group), writers)
@@ -50,7 +50,7 @@ def test_sessions_of_a_group_share_whole_blocks_of_their_prefix_and_nothing_else
 
 
 def test_sessions_without_a_group_share_nothing() -> None:
-    writers = Writers()
+    writers = BlockWriters()
     (a,) = hashes_of(Session("a", (Round(64, 1),)), writers)
     (b,) = hashes_of(Session("b", (Round(64, 1),)), writers)
     assert not set(a) & set(b)
@@ -58,13 +58,13 @@ def test_sessions_without_a_group_share_nothing() -> None:
 
 def test_a_cut_keeps_the_blocks_before_it_and_writes_the_others_anew() -> None:
     session = Session("a", (Round(160, 1), Round(10, 1, cut=Cut(100, kept_tokens=50))))
-    before, after = hashes_of(session, Writers())
+    before, after = hashes_of(session, BlockWriters())
     assert after[:3] == before[:3]  # 48 of the 50 kept tokens are whole blocks
     assert not set(after[3:]) & set(before)
 
 
 def test_an_evicted_block_names_its_owner() -> None:
-    writers = Writers()
+    writers = BlockWriters()
     session = Session("a", (Round(64, 1),), prefix_group="g", prefix_tokens=32)
     (found,) = hashes_of(session, writers)
     assert [writers.owner_of(h) for h in found] == ["prefix:g", "prefix:g", "a", "a"]
@@ -73,7 +73,7 @@ def test_an_evicted_block_names_its_owner() -> None:
 @settings(max_examples=20)
 @given(workload=workloads())
 def test_equal_hashes_mean_equal_tokens_up_to_there(workload: list[Session]) -> None:
-    writers = Writers()
+    writers = BlockWriters()
     seen: dict[bytes, int] = {}
     texts: dict[tuple[object, ...], int] = {}  # (the text before, then a block's tokens)
     for root in workload:

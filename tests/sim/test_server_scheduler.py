@@ -22,14 +22,14 @@ def served(backend: str, settings: dict[str, object], blocks: int) -> dict[str, 
     """Requests to their number of tokens, two steps always under way."""
     from vllm.v1.outputs import ModelRunnerOutput
 
-    from marsbench.core.sim.hashes import SessionHashes, Writers
+    from marsbench.core.sim.hashes import BlockWriters, SessionHashes
     from marsbench.core.sim.vllm_core import TOKEN, make_request, make_scheduler
     from marsbench_backends.scheduler import MarsbenchScheduler
 
     config = {"marsbench": {"backend": backend, "settings": settings}}
     knobs = EngineSettings(256, max_num_seqs=16)
     scheduler: Any = make_scheduler(MarsbenchScheduler, knobs, blocks, 4096, config)
-    writers, tokens = Writers(), {}
+    writers, tokens = BlockWriters(), {}
     for number in range(6):
         session = Session(f"s{number}", (Round(150 + number, 40),))
         hashes = SessionHashes(session, writers, 16).upto(190 + number)

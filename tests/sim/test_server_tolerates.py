@@ -25,7 +25,7 @@ class Server:
     """A scheduler and what its clients do: each asks for its second round after the first."""
 
     def __init__(self, policy: type[Policy]) -> None:
-        from marsbench.core.sim.hashes import SessionHashes, Writers
+        from marsbench.core.sim.hashes import BlockWriters, SessionHashes
         from marsbench.core.sim.vllm_core import make_scheduler
         from marsbench_backends.scheduler import MarsbenchScheduler
 
@@ -34,7 +34,7 @@ class Server:
         self.scheduler: Any = make_scheduler(
             MarsbenchScheduler, knobs, BLOCKS, 4096, {"marsbench": told}
         )
-        writers = Writers()
+        writers = BlockWriters()
         self._sessions = [Session(f"s{n:02}", ROUNDS) for n in range(NUM_SESSIONS)]
         self._hashes = {s.id: SessionHashes(s, writers, 16) for s in self._sessions}
         self.num_tokens: dict[str, int] = {}

@@ -8,9 +8,9 @@ from typing import Any
 from marsbench.core import events
 from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import Generate, Round, Session, ToolCall
-from marsbench.core.sim.clock import Clock, Due
-from marsbench.core.sim.sessions import LiveSession, Sessions
-from marsbench.core.sim.tools import Tools
+from marsbench.core.sim.clock import Due, VirtualClock
+from marsbench.core.sim.sessions import LiveSession, SimSessions
+from marsbench.core.sim.tools import SimTools
 from marsbench_backends.admission import Admission, EngineState, FixedCap
 from marsbench_backends.signals import Signal, ToolEnded
 
@@ -19,8 +19,8 @@ from marsbench_backends.signals import Signal, ToolEnded
 class SteadyEngine:
     """Generates every round in one second."""
 
-    clock: Clock
-    sessions: Sessions | None = None
+    clock: VirtualClock
+    sessions: SimSessions | None = None
     told: list[Any] = field(default_factory=list)
 
     def submit(self, live: LiveSession, step: Generate) -> None:
@@ -48,10 +48,10 @@ def timeline(
     cores: int = 8,
 ) -> list[tuple[float, str, str]]:
     """(time, event, session) of everything that happened, KV and GPU details left out."""
-    clock, seen = Clock(), []
+    clock, seen = VirtualClock(), []
     engine = SteadyEngine(clock)
-    tools = Tools(clock, ToolHost(cores))
-    sessions = Sessions(clock, tools, admission or Admission(), engine, seen.append)
+    tools = SimTools(clock, ToolHost(cores))
+    sessions = SimSessions(clock, tools, admission or Admission(), engine, seen.append)
     engine.sessions = sessions
     sessions.schedule(workload, lanes)
     while (action := clock.pop_due(float("inf"))) is not None:
@@ -150,9 +150,9 @@ def test_time_never_goes_back_and_what_ends_comes_before_what_begins() -> None:
 
 
 def test_every_event_of_a_story_reads_back_from_its_line() -> None:
-    clock, seen = Clock(), []
+    clock, seen = VirtualClock(), []
     engine = SteadyEngine(clock)
-    sessions = Sessions(clock, Tools(clock, ToolHost(1)), Admission(), engine, seen.append)
+    sessions = SimSessions(clock, SimTools(clock, ToolHost(1)), Admission(), engine, seen.append)
     engine.sessions = sessions
     sessions.schedule([Session("s", (Round(10, 1, (ToolCall("a"),)), Round(5, 1)))], None)
     while (action := clock.pop_due(float("inf"))) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from marsbench.core.hardware.profile import load_hardware
@@ -61,6 +62,8 @@ def sessions(draw: st.DrawFn, children: bool = True) -> Session:
 def workloads(draw: st.DrawFn) -> list[Session]:
     """One to eight sessions with ids of their own."""
     found = draw(st.lists(sessions(), min_size=1, max_size=8))
+    # vLLM takes no prompt without a token.
+    assume(all(p.num_tokens for root in found for s in root.walk() for p in s.prompts()))
     return [named(session, f"s{i}") for i, session in enumerate(found)]
 
 

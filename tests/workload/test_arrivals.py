@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from marsbench.core.workload.arrivals import Arrivals
-from marsbench.core.workload.streams import stream
+from marsbench.core.workload.draws import stream
 from marsbench.errors import UsageError
 
 

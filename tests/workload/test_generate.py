@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from marsbench.core.session import Session, ToolCall
+from marsbench.core.workload.draws import stream
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.generate import USER, Draft, fit
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import make_workload
-from marsbench.core.workload.recipe import Context, load_recipe, recipe_names
-from marsbench.core.workload.streams import stream
-from marsbench.core.workload.tool_times import ToolTimes
+from marsbench.core.workload.recipe import ContextShape, load_recipe, recipe_names
+from marsbench.core.workload.tool_times import ToolTimeDraws
 from marsbench.errors import UsageError
 
 RECIPES = {name: load_recipe(name) for name in recipe_names()}
@@ -132,7 +132,7 @@ def test_a_fresh_session_compacts_to_a_summary_behind_its_prefix() -> None:
 
 def fitted(*lengths: tuple[int, int], on_overflow: str = "stop") -> list[tuple[int, int, object]]:
     target = {"median": 20, "sigma": 0.1, "clip": [20, 20]} if on_overflow == "compact" else None
-    limit = Context.model_validate(
+    limit = ContextShape.model_validate(
         {"max_tokens": 100, "on_overflow": on_overflow, "compact_to": target}
     )
     drafts = [Draft(append, output, TOOL) for append, output in lengths]
@@ -178,7 +178,7 @@ def test_a_mix_has_its_classes_in_their_shares() -> None:
 
 def test_each_class_has_its_own_durations() -> None:
     u = np.random.default_rng(1).random((2, 20_000))
-    found = ToolTimes(ILR_1.tools, ILR_1.mix("autonomous").shares).calls(*u)
+    found = ToolTimeDraws(ILR_1.tools, ILR_1.mix("autonomous").shares).calls(*u)
     for name, median in (("file_tool", 0.033), ("sh_test", 1.3), ("sh_git", 0.115)):
         seconds = [call.alone_s for call in found if call.name == name]
         assert np.median(seconds) == pytest.approx(median, rel=0.12)

@@ -18,9 +18,15 @@ from pathlib import Path
 
 from marsbench.core.hardware import curves
 from marsbench.core.hardware.catalog import load_profiles, named_gpu, named_model, read_profile
-from marsbench.core.hardware.ids import hardware_id, parse_id
 from marsbench.core.hardware.schema import Gpu, ModelShape, Precision, ProfileFile
-from marsbench.core.hardware.served import Served, Wish, dtype_name, served_model
+from marsbench.core.hardware.served import (
+    Served,
+    Wish,
+    dtype_name,
+    hardware_id,
+    parse_id,
+    served_model,
+)
 from marsbench.core.hardware.steptime import StepTime
 from marsbench.errors import UsageError, unknown_name
 
@@ -107,21 +113,14 @@ class Hardware:
         )
         return (*self.cautions, caution)
 
-    def with_scale(
-        self,
-        step: float = 1.0,
-        attention: float = 1.0,
-        weights: float = 1.0,
-        overhead: float = 1.0,
-    ) -> Hardware:
-        """The same hardware with scaled step times; its hash differs, its id does not.
+    def with_scale(self, **factors: float) -> Hardware:
+        """The same hardware with scaled step times (`StepScale`); its hash differs, its id not.
 
         Itself where nothing is scaled.
         """
-        if step == attention == weights == overhead == 1:
+        if all(factor == 1 for factor in factors.values()):
             return self
-        scaled = self.step_time.with_scale(step, attention, weights, overhead)
-        return replace(self, step_time=scaled)
+        return replace(self, step_time=self.step_time.with_scale(**factors))
 
     @cached_property
     def hash(self) -> str:
@@ -134,6 +133,20 @@ class Hardware:
             "step_time": self.step_time.facts(),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareCost:
+    """What policies may know of a hardware's speed, whose steps hold `budget` tokens: seconds."""
+
+    hardware: Hardware
+    budget: int
+
+    def prefill_s(self, num_tokens: int, prefix_tokens: int) -> float:
+        return self.hardware.step_time.prefill_s(num_tokens, prefix_tokens, self.budget)
+
+    def swap_s(self, num_tokens: int) -> float:
+        return self.hardware.swap_s(num_tokens)
 
 
 def load_hardware(
@@ -170,14 +183,15 @@ def load_hardware(
 
 def _with_id(text: str, wish: Wish) -> tuple[str, Wish]:
     """The GPU of an id, and the wish with what else the id says."""
-    gpu, *said = parse_id(text)
-    both = zip(("--model", "--precision", "--kv-dtype"), astuple(wish), said, strict=True)
-    for option, asked, told in both:
+    gpu, said = parse_id(text)
+    options = ("--model", "--precision", "--kv-dtype")
+    both = list(zip(astuple(wish), astuple(said), strict=True))
+    for option, (asked, told) in zip(options, both, strict=True):
         if asked is not None and told is not None and asked != told:
             raise UsageError(
                 f"--gpu {text} says {told} and {option} {asked}; leave one of them out."
             )
-    return gpu, Wish(*(a if a is not None else t for a, t in zip(astuple(wish), said, strict=True)))
+    return gpu, Wish(*(told if asked is None else asked for asked, told in both))
 
 
 def _from_profile(profile: ProfileFile, stem: str, wish: Wish) -> Hardware:
@@ -213,7 +227,7 @@ def _check_rate(gpu: Gpu, precision: Precision) -> None:
 def _hardware(name: str, gpu: Gpu, served: Served, grounded: curves.Grounded) -> Hardware:
     shape, bytes_per, gpus = served.shape, served.bytes_per, served.gpus
     hardware = Hardware(
-        id=hardware_id(name, gpus, served.model, served.precision, served.kv_dtype),
+        id=hardware_id(name, served),
         model=served.model,
         gpu=name,
         precision=served.precision,

@@ -148,7 +148,7 @@ class Fit(_Strict):
     kv_token: Seconds
 
 
-class Point(_Strict):
+class MeasuredStep(_Strict):
     """One measured step: what was in it, how long it took, and what the fit makes of it."""
 
     decodes: int = Field(ge=0)
@@ -194,6 +194,6 @@ class ProfileFile(_Strict):
     kv_dtype: KvDtype = "auto"
     tensor_parallel: PositiveInt = 1
     fit: Fit | None = None
-    points: list[Point] = []
+    points: list[MeasuredStep] = []
     note: str | None = None
     caution: str | None = None

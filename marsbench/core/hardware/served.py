@@ -1,12 +1,18 @@
-"""A model as it is served: which weights, which KV, split over how many GPUs."""
+"""A model as it is served: which weights, which KV, split over how many GPUs; and its name.
+
+Results print that name, and it can be read back: "h100:qwen3-coder-30b:fp8:kv-fp8".
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
-from marsbench.core.hardware.ids import named_kv_dtype
 from marsbench.core.hardware.schema import KV_BYTES, KvDtype, ModelShape, Precision
 from marsbench.errors import UsageError, unknown_name
+
+KV_PREFIX = "kv-"
+DTYPES: tuple[KvDtype, ...] = get_args(KvDtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +67,35 @@ def dtype_name(kv_bytes: float) -> str:
     """ "bf16", "fp8", or the bytes of an element that a user's own shape gives."""
     names = (name for name, size in KV_BYTES.items() if size == kv_bytes)
     return next(names, f"{kv_bytes:g} B")
+
+
+def named_kv_dtype(name: str) -> KvDtype:
+    """The name itself. Raises UsageError for one that is none."""
+    if name not in DTYPES:
+        raise unknown_name("KV dtype", name, DTYPES)
+    return name
+
+
+def hardware_id(gpu: str, served: Served) -> str:
+    """The name of that model on such GPUs; it says nothing of KV that is as the checkpoint's."""
+    group = f"{gpu}x{served.gpus}" if served.gpus > 1 else gpu
+    kv = [KV_PREFIX + served.kv_dtype] if served.kv_dtype else []
+    return ":".join((group, served.model, served.precision, *kv))
+
+
+def parse_id(text: str) -> tuple[str, Wish]:
+    """The GPU of `GPU[:MODEL[:PRECISION[:kv-DTYPE]]]`, and what else that says.
+
+    Raises UsageError for anything else.
+    """
+    gpu, *rest = text.split(":")
+    kv = rest.pop() if rest and rest[-1].startswith(KV_PREFIX) else None
+    if not gpu or len(rest) > 2 or not all(rest):
+        raise UsageError(
+            f"'{text}' is no hardware: give a GPU, or GPU:MODEL[:PRECISION[:kv-DTYPE]]; "
+            "for example h100:qwen3-coder-30b:fp8:kv-fp8."
+        )
+    model, precision = (*rest, None, None)[:2]
+    return gpu, Wish(
+        model, precision, None if kv is None else named_kv_dtype(kv.removeprefix(KV_PREFIX))
+    )

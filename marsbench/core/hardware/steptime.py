@@ -10,7 +10,7 @@ measured tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol, Self
 
@@ -53,7 +53,7 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class StepScale:
     """Factors for sensitivity runs: on the whole step and on its parts."""
 
     step: float = 1.0
@@ -70,7 +70,7 @@ class Scale:
 class _Rest(dict[int, float]):
     """Overhead and everything but attention, by total tokens; each is computed once."""
 
-    def __init__(self, curves: Curves, scale: Scale) -> None:
+    def __init__(self, curves: Curves, scale: StepScale) -> None:
         self._curve = curves.rest
         self._overhead_s = curves.overhead_s * scale.overhead * scale.step
         self._factor = scale.weights * scale.step
@@ -86,9 +86,9 @@ class StepTime:
 
     __slots__ = ("_decode_s", "_prefill_once_s", "_prefill_s", "_rest", "curves", "scale")
 
-    def __init__(self, curves: Curves, scale: Scale | None = None) -> None:
+    def __init__(self, curves: Curves, scale: StepScale | None = None) -> None:
         self.curves = curves
-        self.scale = scale or Scale()
+        self.scale = scale or StepScale()
         attention = self.scale.attention * self.scale.step
         self._rest = _Rest(curves, self.scale)
         prefill = curves.prefill.scaled(attention)
@@ -96,7 +96,7 @@ class StepTime:
         self._prefill_once_s = prefill.once_s
         self._decode_s = curves.decode.scaled(attention).seconds
 
-    def __reduce__(self) -> tuple[type[StepTime], tuple[Curves, Scale]]:
+    def __reduce__(self) -> tuple[type[StepTime], tuple[Curves, StepScale]]:
         return StepTime, (self.curves, self.scale)
 
     def seconds(
@@ -144,15 +144,9 @@ class StepTime:
             prefix += chunk
         return total
 
-    def with_scale(
-        self,
-        step: float = 1.0,
-        attention: float = 1.0,
-        weights: float = 1.0,
-        overhead: float = 1.0,
-    ) -> StepTime:
-        """The same curves under these factors, for sensitivity runs; replaces earlier factors."""
-        return StepTime(self.curves, Scale(step, attention, weights, overhead))
+    def with_scale(self, **factors: float) -> StepTime:
+        """The same curves under these factors of `StepScale` alone, for sensitivity runs."""
+        return StepTime(self.curves, StepScale(**factors))
 
     def facts(self) -> dict[str, object]:
         """All the numbers that decide what `seconds` returns."""
@@ -163,3 +157,28 @@ class StepTime:
             "decode": self.curves.decode.facts(),
             "scale": asdict(self.scale),
         }
+
+
+Work = tuple[int, int, bool]
+"""A request's share of a step: tokens, tokens computed before, and whether one is sampled."""
+
+
+def batch_parts(works: Iterable[Work]) -> tuple[int, int, list[Prefill]]:
+    """Of a step that vLLM's scheduler put together: decodes, KV tokens of all of them, prefills.
+
+    One token that is sampled from is a decode, all else a prefill.
+    """
+    decodes, kv_tokens = 0, 0
+    prefills: list[Prefill] = []
+    for tokens, computed, sampled in works:
+        if tokens == 1 and sampled:
+            decodes += 1
+            kv_tokens += computed + 1
+        else:
+            prefills.append((tokens, computed))
+    return decodes, kv_tokens, prefills
+
+
+def batch_seconds(step_time: StepTime, works: Iterable[Work]) -> float:
+    """Seconds of the step."""
+    return step_time.seconds(*batch_parts(works))

@@ -53,7 +53,7 @@ class DecodeTable(_Strict):
     us: list[list[PositiveFloat | None]]
 
 
-class Provenance(_Strict):
+class TableSource(_Strict):
     """Where a table's numbers come from."""
 
     profile: str
@@ -71,7 +71,7 @@ class Provenance(_Strict):
 class StepTable(_Strict):
     """Three measured curves of a step, in microseconds at the nodes of a grid."""
 
-    provenance: Provenance
+    provenance: TableSource
     rest: RestTable
     prefill: PrefillTable
     decode: DecodeTable

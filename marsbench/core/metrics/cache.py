@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 from marsbench.core.events import Evicted
@@ -39,42 +39,34 @@ def hit_rate(rounds: Sequence[RoundRecord]) -> HitRate:
 
     After a preemption a request finds its own blocks again, which says nothing about reuse.
     """
-    started = [
-        _Found(r.round, r.prompt_tokens, r.cached_tokens, r.loaded_tokens, r.reusable_tokens)
-        for r in rounds
-        if r.prompt_tokens is not None and r.cached_tokens is not None
+    started = [r for r in rounds if r.prompt_tokens is not None and r.cached_tokens is not None]
+    later = [r for r in started if r.round > 0]
+    known = [
+        ((r.cached_tokens or 0) + (r.loaded_tokens or 0), r.reusable_tokens)
+        for r in started
+        if r.reusable_tokens is not None
     ]
-    later = [f for f in started if f.round > 0]
-    known = [(f.cached + (f.loaded or 0), f.reusable) for f in started if f.reusable is not None]
     return {
         "rounds": len(started),
-        "all": _gpu_rate(started),
-        "continuation": _gpu_rate(later),
-        "host_all": _host_rate(started),
-        "host_continuation": _host_rate(later),
-        "of_reusable": _ratio(sum(min(f, r) for f, r in known), sum(r for _, r in known)),
+        "all": _share(started, lambda r: r.cached_tokens),
+        "continuation": _share(later, lambda r: r.cached_tokens),
+        "host_all": _share(started, lambda r: r.loaded_tokens),
+        "host_continuation": _share(later, lambda r: r.loaded_tokens),
+        "of_reusable": _ratio([(min(found, reusable), reusable) for found, reusable in known]),
     }
 
 
-class _Found(NamedTuple):
-    round: int
-    prompt: int
-    cached: int
-    loaded: int | None
-    reusable: int | None
+def _share(
+    rounds: Sequence[RoundRecord], tokens: Callable[[RoundRecord], int | None]
+) -> float | None:
+    """These tokens ÷ prompt tokens, of the rounds that know them."""
+    counts = ((tokens(r), r.prompt_tokens or 0) for r in rounds)
+    return _ratio([(part, whole) for part, whole in counts if part is not None])
 
 
-def _gpu_rate(found: Sequence[_Found]) -> float | None:
-    return _ratio(sum(f.cached for f in found), sum(f.prompt for f in found))
-
-
-def _host_rate(found: Sequence[_Found]) -> float | None:
-    known = [(f.loaded, f.prompt) for f in found if f.loaded is not None]
-    return _ratio(sum(loaded for loaded, _ in known), sum(prompt for _, prompt in known))
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _ratio(counts: Sequence[tuple[int, int]]) -> float | None:
+    whole = sum(whole for _, whole in counts)
+    return sum(part for part, _ in counts) / whole if whole else None
 
 
 class Evictions(TypedDict):
@@ -117,22 +109,20 @@ def evictions(
     # A server hides its starts; that a round had one, its first token shows.
     started = [r for r in rounds if r.started_at is not None or r.first_token_at is not None]
     lost = _sum_or_none([r.recomputed_tokens for r in started])
-    again = _sum_or_none([r.preempt_recomputed_tokens for r in started])
-    blocks_lost = None if lost is None or block_size is None else -(-lost // block_size)
-    blind = Evicted.kind in unmeasured
     owners = _by_owner(stream, sessions)
     blocks = sum(owners.values())
-    series = eviction_series(stream, sessions, run)
+    peak = max((cell.blocks for cell in eviction_series(stream, sessions, run)), default=None)
+    blind = Evicted.kind in unmeasured
     return {
         "blocks": None if blind else blocks,
         "blocks_per_s": None if blind or run is None else blocks / run.length_s,
-        "peak_blocks_per_s": None if blind else max((cell.blocks for cell in series), default=None),
+        "peak_blocks_per_s": None if blind else peak,
         "live_blocks": None if blind else owners["live"],
         "ended_blocks": None if blind else owners["ended"],
         "prefix_blocks": None if blind else owners["prefix"],
         "recomputed_tokens": lost,
-        "recomputed_blocks": blocks_lost,
-        "preempt_recomputed_tokens": again,
+        "recomputed_blocks": None if lost is None or block_size is None else -(-lost // block_size),
+        "preempt_recomputed_tokens": _sum_or_none([r.preempt_recomputed_tokens for r in started]),
     }
 
 

@@ -18,10 +18,12 @@ from marsbench.core.events import (
     Preempted,
     PreemptionCount,
     PromptCached,
+    RoundEvent,
     RoundReady,
     SessionAdmitted,
     SessionArrived,
     SessionEnded,
+    SessionEvent,
     SwappedIn,
     SwappedOut,
     ToolEnd,
@@ -83,8 +85,6 @@ _BEFORE = {
 }
 _AFTER_FIRST = tuple(kind for kind, before in _BEFORE.items() if before == GpuFirstToken.kind)
 
-_RoundEvent = GpuSubmit | GpuStart | GpuFirstToken | GpuEnd | Preempted | PromptCached | SwappedIn
-
 
 class Checker:
     """Follows a stream and writes down in `violations` what cannot be; see `check_stream`."""
@@ -97,7 +97,7 @@ class Checker:
         self._before = _BEFORE if seen else _BEFORE | dict.fromkeys(_AFTER_FIRST, GpuSubmit.kind)
         self._now = 0.0
         self._sessions: dict[str, _Session] = {}
-        self._rules: dict[type[Event], Callable[..., None]] = {
+        self._rules: dict[type[Event], Callable[..., object]] = {
             SessionArrived: self._arrived,
             SessionAdmitted: self._admitted,
             SessionEnded: self._ended,
@@ -116,7 +116,7 @@ class Checker:
             Held: self._held,
             Unheld: self._unheld,
             KvUsage: self._usage,
-            PromptCached: self._told,
+            PromptCached: self._round,
             PreemptionCount: lambda _: None,
             Unmeasured: lambda _: None,
         }
@@ -136,28 +136,42 @@ class Checker:
     def _say(self, event: Event, what: str) -> None:
         self.violations.append(f"{event.kind} at {event.at:g} s: {what}")
 
-    def _session(self, event: Event, name: str) -> _Session:
+    def _of_session(self, event: SessionEvent, what: str) -> None:
+        self._say(event, f"session {event.session} {what}")
+
+    def _of_round(self, event: RoundEvent, what: str) -> None:
+        self._say(event, f"round {event.round} of session {event.session}{what}")
+
+    def _of_call(self, event: ToolStart | ToolEnd, what: str) -> None:
+        self._say(event, f"call {event.call} of {event.session} {what}")
+
+    def _some(self, event: Evicted | SwappedOut | SwappedIn | HostEvicted, what: str) -> None:
+        if event.blocks < 1:
+            self._say(event, f"{event.blocks} blocks were {what}")
+
+    def _session(self, event: SessionEvent) -> _Session:
         """The session, which must be under way; an unknown one is reported once."""
-        if name not in self._sessions:
-            self._say(event, f"session {name} has not arrived")
-            self._sessions[name] = _Session()
-        elif self._sessions[name].ended:
-            self._say(event, f"session {name} has ended")
-        return self._sessions[name]
+        session = self._sessions.get(event.session)
+        if session is None:
+            self._of_session(event, "has not arrived")
+            session = self._sessions[event.session] = _Session()
+        elif session.ended:
+            self._of_session(event, "has ended")
+        return session
 
     def _arrived(self, event: SessionArrived) -> None:
         if event.session in self._sessions:
-            self._say(event, f"session {event.session} arrived twice")
+            self._of_session(event, "arrived twice")
         self._sessions.setdefault(event.session, _Session())
 
     def _admitted(self, event: SessionAdmitted) -> None:
-        session = self._session(event, event.session)
+        session = self._session(event)
         if session.admitted:
-            self._say(event, f"session {event.session} was admitted twice")
+            self._of_session(event, "was admitted twice")
         session.admitted = True
 
     def _ended(self, event: SessionEnded) -> None:
-        session = self._session(event, event.session)
+        session = self._session(event)
         session.ended = True
         if event.outcome == "failed":
             return
@@ -167,63 +181,56 @@ class Checker:
             self._say(event, f"call {call} of round {number} of {event.session} has not ended")
 
     def _ready(self, event: RoundReady) -> None:
-        session = self._session(event, event.session)
+        session = self._session(event)
         if event.round in session.rounds:
-            self._say(event, f"round {event.round} of session {event.session} came twice")
+            self._of_round(event, " came twice")
         elif session.open_rounds():
-            self._say(event, f"session {event.session} has another round under way")
+            self._of_session(event, "has another round under way")
         session.rounds.setdefault(event.round, _Round()).seen.add(event.kind)
 
-    def _round(self, event: _RoundEvent) -> _Round:
+    def _round(self, event: RoundEvent) -> _Round:
         """The round, which must have come as far as this event needs."""
-        rounds = self._session(event, event.session).rounds
-        rnd = rounds.setdefault(event.round, _Round())
+        rnd = self._session(event).rounds.setdefault(event.round, _Round())
         needed = self._before[event.kind]
         if needed not in rnd.seen:
-            self._say(event, f"round {event.round} of session {event.session} has no {needed}")
+            self._of_round(event, f" has no {needed}")
         if GpuEnd.kind in rnd.seen:
-            self._say(event, f"round {event.round} of session {event.session} has ended")
+            self._of_round(event, " has ended")
         return rnd
-
-    def _told(self, event: PromptCached) -> None:
-        self._round(event)
 
     def _once(self, event: GpuSubmit | GpuFirstToken | GpuEnd) -> None:
         rnd = self._round(event)
-        name = f"round {event.round} of session {event.session}"
         if event.kind in rnd.seen and event.kind != GpuEnd.kind:
-            self._say(event, f"{name} had this before")
+            self._of_round(event, " had this before")
         if rnd.preempted:
-            self._say(event, f"{name} is preempted")
+            self._of_round(event, " is preempted")
         rnd.seen.add(event.kind)
 
     def _started(self, event: GpuStart) -> None:
         rnd = self._round(event)
         if event.resumed != (GpuStart.kind in rnd.seen):
-            self._say(
-                event, f"round {event.round} of session {event.session}: resumed={event.resumed}"
-            )
+            self._of_round(event, f": resumed={event.resumed}")
         if event.resumed and not rnd.preempted:
-            self._say(event, f"round {event.round} of session {event.session} was not preempted")
+            self._of_round(event, " was not preempted")
         rnd.preempted = False
         rnd.seen.add(event.kind)
 
     def _preempted(self, event: Preempted) -> None:
         rnd = self._round(event)
         if rnd.preempted:
-            self._say(event, f"round {event.round} of session {event.session} is not running")
+            self._of_round(event, " is not running")
         rnd.preempted = True
 
     def _tool_started(self, event: ToolStart) -> None:
-        calls = self._session(event, event.session).open_calls
+        calls = self._session(event).open_calls
         if (event.round, event.call) in calls:
-            self._say(event, f"call {event.call} of {event.session} started twice")
+            self._of_call(event, "started twice")
         calls[event.round, event.call] = event.child
 
     def _tool_ended(self, event: ToolEnd) -> None:
-        calls = self._session(event, event.session).open_calls
+        calls = self._session(event).open_calls
         if (event.round, event.call) not in calls:
-            self._say(event, f"call {event.call} of {event.session} has not started")
+            self._of_call(event, "has not started")
         child = self._sessions.get(calls.pop((event.round, event.call), None) or "")
         if child is not None and not child.ended:
             self._say(event, f"the sub-agent of call {event.call} of {event.session} goes on")
@@ -232,33 +239,30 @@ class Checker:
         known = event.owner in self._sessions or event.owner == OTHER_OWNER
         if not event.owner.startswith(PREFIX_OWNER) and not known:
             self._say(event, f"owner {event.owner} has not arrived")
-        if event.blocks < 1:
-            self._say(event, f"{event.blocks} blocks were evicted")
+        self._some(event, "evicted")
 
     def _moved(self, event: SwappedOut | HostEvicted) -> None:
         """What a session has in host memory goes with it, so that none moves after its end."""
-        self._session(event, event.session)
-        if event.blocks < 1:
-            self._say(event, f"{event.blocks} blocks were moved")
+        self._session(event)
+        self._some(event, "moved")
 
     def _came_back(self, event: SwappedIn) -> None:
         rnd = self._round(event)
         if GpuStart.kind in rnd.seen and not rnd.preempted:
-            self._say(event, f"round {event.round} of session {event.session} is running")
-        if event.blocks < 1:
-            self._say(event, f"{event.blocks} blocks were moved")
+            self._of_round(event, " is running")
+        self._some(event, "moved")
 
     def _held(self, event: Held) -> None:
-        session = self._session(event, event.session)
+        session = self._session(event)
         if session.held:
-            self._say(event, f"session {event.session} is held already")
+            self._of_session(event, "is held already")
         session.held = True
 
     def _unheld(self, event: Unheld) -> None:
         """A hold may end with its session, just after it."""
         session = self._sessions.get(event.session)
         if session is None or not session.held:
-            self._say(event, f"session {event.session} is not held")
+            self._of_session(event, "is not held")
         else:
             session.held = False
 

@@ -22,7 +22,7 @@ class Level(TypedDict):
     peak: float | None
 
 
-class Usage(TypedDict):
+class MachineUsage(TypedDict):
     """KV blocks of running requests and of held sessions; as shares of `total_blocks` too.
 
     Cached blocks without a user are in neither: they are free for the taking.
@@ -46,7 +46,7 @@ class Waiting(TypedDict):
     by_quarter: list[float] | None
 
 
-def kv_usage(stream: Stream, total_blocks: int | None = None) -> Usage:
+def kv_usage(stream: Stream, total_blocks: int | None = None) -> MachineUsage:
     """The engine's samples as levels: equally spaced, none taken while nothing was under way.
 
     total_blocks: all blocks of the cache; without it there are no shares.

@@ -53,26 +53,25 @@ class RoundRecord:
 
 def rounds_of(stream: Stream) -> tuple[RoundRecord, ...]:
     """A record for every round that was ever ready, in the order in which they were ready."""
-    submits = {(e.session, e.round): e for e in stream.of(GpuSubmit)}
-    firsts = {(e.session, e.round): e for e in stream.of(GpuFirstToken)}
-    ends = {(e.session, e.round): e for e in stream.of(GpuEnd)}
-    told = {(e.session, e.round): e for e in stream.of(PromptCached)}
-    preemptions = Counter((e.session, e.round) for e in stream.of(Preempted))
+    submits = {e.key: e for e in stream.of(GpuSubmit)}
+    firsts = {e.key: e for e in stream.of(GpuFirstToken)}
+    ends = {e.key: e for e in stream.of(GpuEnd)}
+    told = {e.key: e for e in stream.of(PromptCached)}
+    preemptions = Counter(e.key for e in stream.of(Preempted))
     starts: defaultdict[tuple[str, int], list[GpuStart]] = defaultdict(list)
     for event in stream.of(GpuStart):
-        starts[event.session, event.round].append(event)
+        starts[event.key].append(event)
     return tuple(
         _record(
             ready,
-            submits.get(key),
-            starts[key],
-            firsts.get(key),
-            ends.get(key),
-            told.get(key),
-            preemptions[key],
+            submits.get(ready.key),
+            starts[ready.key],
+            firsts.get(ready.key),
+            ends.get(ready.key),
+            told.get(ready.key),
+            preemptions[ready.key],
         )
         for ready in stream.of(RoundReady)
-        for key in [(ready.session, ready.round)]
     )
 
 

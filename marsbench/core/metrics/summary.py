@@ -18,7 +18,7 @@ from marsbench.core.metrics.cache import (
 from marsbench.core.metrics.goodput import Goodput, alpha_key, goodput
 from marsbench.core.metrics.load import (
     Level,
-    Usage,
+    MachineUsage,
     Waiting,
     cpu_calls,
     kv_usage,
@@ -82,7 +82,7 @@ class Summary(TypedDict):
     evictions: Evictions
     swaps: Swaps
     prefix_hit_rate: HitRate
-    kv_usage: Usage
+    kv_usage: MachineUsage
     tools_in_flight: Level
     cpu_calls: Level
     waiting: Waiting
@@ -118,31 +118,11 @@ class Scale:
     cool_down_s: float = 0.0
 
 
-def summarise(
-    events: Iterable[Event],
-    *,
-    ideal_s: Mapping[str, float] | None = None,
-    alphas: Sequence[float] = DEFAULT_ALPHAS,
-    block_size: int | None = None,
-    total_blocks: int | None = None,
-    unmeasured: Collection[str] = (),
-) -> Summary:
-    """The figures of a run; the arguments are those of `Scale`.
+def measure(events: Iterable[Event], scale: Scale) -> Measured:
+    """The figures of a run and its tables.
 
     Raises UsageError for an α below 1, ValueError for an ideal time that is not positive.
     """
-    scale = Scale(
-        ideal_s=ideal_s,
-        alphas=alphas,
-        block_size=block_size,
-        total_blocks=total_blocks,
-        unmeasured=unmeasured,
-    )
-    return measure(events, scale).summary
-
-
-def measure(events: Iterable[Event], scale: Scale) -> Measured:
-    """The figures of a run and its tables. Raises what `summarise` raises."""
     stream = Stream(events)
     rounds = rounds_of(stream)
     sessions = sessions_of(stream, rounds, scale.ideal_s)

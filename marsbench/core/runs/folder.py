@@ -17,11 +17,11 @@ from marsbench.core.metrics.sessions import SessionRecord
 from marsbench.core.metrics.summary import Measured, Scale, measure
 from marsbench.core.runs.cautions import CautionNote
 from marsbench.core.runs.config import RunConfig
-from marsbench.core.runs.decisions import Decisions
 from marsbench.core.runs.parquet import read_table, write_table
 from marsbench.core.runs.provenance import wall, wall_now
-from marsbench.core.runs.summary import FORMAT, RunSummary, read_back, run_summary
+from marsbench.core.runs.summary import FORMAT, Decisions, RunSummary, read_back, run_summary
 from marsbench.errors import MarsbenchError, RunFailedError, UsageError
+from marsbench.outputs import save_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -283,11 +283,8 @@ class RunWriter(RunFolder):
 
     def _write(self, name: str, content: object) -> None:
         """Writes a JSON file whole or not at all: a reader never finds half of it."""
-        text = _text(content)
-        draft = self.path / f"{name}.part"
         try:
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(self.path / name)
+            save_text(self.path / name, _text(content))
         except OSError as error:
             raise _disk(self.path, error) from error
 

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from marsbench.core.metrics.cache import HitRate
 from marsbench.core.metrics.summary import Summary
 from marsbench.core.metrics.swaps import Swaps
 from marsbench.core.runs.cautions import CautionNote, cautions_of
 from marsbench.core.runs.config import RunConfig
-from marsbench.core.runs.decisions import Decisions
 
 FORMAT = 1
 CAP_SEARCH = "cap_search"
 """The setting of a run that searched its cap: goodput by cap, and the α it was searched for."""
+
+
+class Decision(TypedDict):
+    """Times asked, and times answered other than vLLM would have (docs/metrics.md).
+
+    reasons: of sessions held back at the entrance, how many for each reason that was given.
+    """
+
+    asked: int
+    differed: int
+    reasons: NotRequired[Mapping[str, int]]
+
+
+Decisions = Mapping[str, Decision]
+"""By what is decided; `decisions.json` holds them."""
 
 
 class RunSummary(Summary):

@@ -16,7 +16,7 @@ class Due(IntEnum):
     TICK = 3
 
 
-class Clock:
+class VirtualClock:
     """The time now, and actions that are due later.
 
     num_done: actions that have been done, ticks aside.

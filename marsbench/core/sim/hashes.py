@@ -16,7 +16,7 @@ WRITER_BYTES = 8
 _pack = struct.Struct(">QI").pack
 
 
-class Writers:
+class BlockWriters:
     """Numbers for whoever writes blocks; the number is the first 8 bytes of a block's hash."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Writers:
 class SessionHashes:
     """The block hashes of one session, grown as its context grows."""
 
-    def __init__(self, session: Session, writers: Writers, block_size: int) -> None:
+    def __init__(self, session: Session, writers: BlockWriters, block_size: int) -> None:
         self._session = session
         self._writers = writers
         self._block_size = block_size

@@ -1,13 +1,13 @@
-"""Events of blocks that leave the GPU's cache: evicted, or swapped to host memory and back."""
+"""Events of blocks: evicted, swapped to host memory and back, held for paused sessions."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 from marsbench.core import events
-from marsbench.core.sim.clock import Clock
-from marsbench.core.sim.hashes import Writers
+from marsbench.core.sim.clock import VirtualClock
+from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.sessions import Emit
 from marsbench_backends.vllm.watch import BlockWatch
 
@@ -15,14 +15,14 @@ from marsbench_backends.vllm.watch import BlockWatch
 class BlockMoves(BlockWatch):
     """Emits them; what the scheduler's answers move, it hears as it happens."""
 
-    def __init__(self, clock: Clock, writers: Writers, emit: Emit) -> None:
+    def __init__(self, clock: VirtualClock, ledger: BlockLedger, emit: Emit) -> None:
         self._clock = clock
-        self._writers = writers
+        self._ledger = ledger
         self._emit = emit
 
-    def evicted(self, at: float, hashes: Sequence[bytes]) -> None:
+    def evicted(self, at: float, hashes: Iterable[bytes]) -> None:
         """These blocks were dropped at `at`: an event an owner, in the order of their first."""
-        for owner, blocks in Counter(map(self._writers.owner_of, hashes)).items():
+        for owner, blocks in self._ledger.owners(hashes).items():
             self._emit(events.Evicted(at, owner, blocks))
 
     def discarded(self, hashes: Sequence[bytes]) -> None:
@@ -37,3 +37,12 @@ class BlockMoves(BlockWatch):
 
     def host_evicted(self, session_id: str, num_blocks: int) -> None:
         self._emit(events.HostEvicted(self._clock.now, session_id, num_blocks))
+
+    def hold_changed(self, session_id: str, num_blocks: int | None, how: float | str) -> None:
+        """A hold began, until an instant (inf: no end), or ended (None blocks) for a reason."""
+        now = self._clock.now
+        if num_blocks is None:
+            self._emit(events.Unheld(now, session_id, str(how)))
+        else:
+            until = float(how) if math.isfinite(float(how)) else None
+            self._emit(events.Held(now, session_id, num_blocks, until))

@@ -15,8 +15,8 @@ from marsbench.core import events
 from marsbench.core.entrance import Entrance
 from marsbench.core.rounds import ComputedTokens, Futures
 from marsbench.core.session import Generate, RunTools, Session, Step, ToolCall, play
-from marsbench.core.sim.clock import Clock, Due
-from marsbench.core.sim.tools import Ended, Tools
+from marsbench.core.sim.clock import Due, VirtualClock
+from marsbench.core.sim.tools import Ended, SimTools
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.vllm.decisions import Entries
@@ -48,11 +48,11 @@ class LiveSession:
     num_open_calls: int = 0
 
 
-class Sessions:
+class SimSessions:
     """All sessions of a run, driven by the clock and by what the engine reports."""
 
     def __init__(
-        self, clock: Clock, tools: Tools, admission: Admission, engine: Engine, emit: Emit
+        self, clock: VirtualClock, tools: SimTools, admission: Admission, engine: Engine, emit: Emit
     ) -> None:
         self._clock = clock
         self._tools = tools

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import ToolCall
-from marsbench.core.sim.clock import Clock, Due
+from marsbench.core.sim.clock import Due, VirtualClock
 
 Ended = Callable[[float | None], None]
 
 
-class Tools:
+class SimTools:
     """Runs tool calls and tells each caller when its call has ended, with its queueing seconds.
 
     in_flight: calls that run, those that only wait included. Those are no load: see `num_burning`.
     """
 
-    def __init__(self, clock: Clock, host: ToolHost) -> None:
+    def __init__(self, clock: VirtualClock, host: ToolHost) -> None:
         self._clock = clock
         self._host = host
         self._ended: dict[int, Ended] = {}

@@ -1,5 +1,7 @@
-"""Normal, exponential and gamma numbers, made of a stream's integers alike on every machine.
+"""Random streams, one a purpose; normal, exponential and gamma numbers, alike on every machine.
 
+A stream is named, so that a knob that turns one stream (the rate: arrivals) leaves every other
+as it was (the session bodies). The numbers are alike on every machine:
 The ziggurat method (Marsaglia and Tsang 2000, DOI 10.18637/jss.v005.i08) with 256 layers, and
 their gamma method (2000, DOI 10.1145/358407.358414), in the order in which NumPy's Generator takes
 integers from its stream: the numbers are NumPy's but for their last digits. NumPy's own ask the C
@@ -10,6 +12,7 @@ integers of PCG64 may not.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
@@ -46,6 +49,13 @@ class Layers:
     inside: tuple[int, ...]
     density: tuple[float, ...]
     edge: float
+
+
+def stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
+    """The generator of this purpose, for example of session `numbers[0]`'s tools."""
+    # Python's own hash() of a string differs from process to process.
+    key = zlib.crc32(purpose.encode())
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key, *numbers)))
 
 
 def normals(rng: np.random.Generator, count: int) -> Floats:

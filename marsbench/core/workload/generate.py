@@ -14,11 +14,10 @@ import numpy as np
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.workload.distributions import Append, LogNormals, phi
-from marsbench.core.workload.draws import normals
+from marsbench.core.workload.draws import normals, stream
 from marsbench.core.workload.exact import Floats, microseconds
-from marsbench.core.workload.recipe import SUBAGENT, Context, Recipe
-from marsbench.core.workload.streams import stream
-from marsbench.core.workload.tool_times import ToolTimes
+from marsbench.core.workload.recipe import SUBAGENT, ContextShape, Recipe
+from marsbench.core.workload.tool_times import ToolTimeDraws
 from marsbench.errors import UsageError
 
 USER = "user"
@@ -40,10 +39,10 @@ class Generator:
     def __init__(self, recipe: Recipe, tools: str, prefixes: int, seed: int) -> None:
         self._recipe = recipe
         self._mix = recipe.mix(tools)
-        self._times = ToolTimes(recipe.tools, self._mix.shares)
+        self._times = ToolTimeDraws(recipe.tools, self._mix.shares)
         self._prefixes = prefixes
         self._seed = seed
-        self._agent_times = ToolTimes(
+        self._agent_times = ToolTimeDraws(
             recipe.tools, recipe.subagent.shares if recipe.subagent else {}
         )
         self._p_subagent = self._mix.shares.get(SUBAGENT, 0.0)
@@ -123,14 +122,14 @@ class Generator:
         tools = self._agent_times.calls(lengths.u_gap, rng.random(len(lengths.u_gap)))
         appends = [lengths.first, *lengths.appends[:-1]]
         drafts = [Draft(*row) for row in zip(appends, lengths.outputs, tools, strict=True)]
-        limit = Context(max_tokens=agent.max_tokens, on_overflow="stop")
+        limit = ContextShape(max_tokens=agent.max_tokens, on_overflow="stop")
         shared = min(agent.prefix_tokens, lengths.first)
         rounds = fit(drafts, limit, shared, rng)
         return _session(name, rounds, None if group is None else f"{group}-{SUBAGENT}", shared)
 
 
 def fit(
-    drafts: Sequence[Draft], limit: Context, shared: int, rng: np.random.Generator
+    drafts: Sequence[Draft], limit: ContextShape, shared: int, rng: np.random.Generator
 ) -> tuple[Round, ...]:
     """The rounds of a session whose context, output included, never passes the limit.
 

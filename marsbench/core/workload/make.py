@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from marsbench.core.session import Session
 from marsbench.core.workload.arrivals import Arrivals
+from marsbench.core.workload.draws import stream
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.generate import Generator
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.recipe import Defaults, Recipe
-from marsbench.core.workload.streams import stream
 from marsbench.errors import UsageError
 
 GpuSeconds = Callable[[Sequence[Session]], float]

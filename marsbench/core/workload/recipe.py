@@ -77,7 +77,7 @@ class Defaults(_Table):
         return self
 
 
-class Context(_Table):
+class ContextShape(_Table):
     """The longest context, output included, and what happens to a session that would pass it."""
 
     max_tokens: Annotated[int, Field(ge=2)]
@@ -138,7 +138,7 @@ class ToolMix(_Table):
         return self
 
 
-class Tools(_Table):
+class ToolCatalog(_Table):
     """Tool classes and the mixes made of them."""
 
     timeout_s: Annotated[float, Field(gt=0)]
@@ -177,11 +177,11 @@ class Recipe(_Table):
     rounds: LogNormals
     append: Append
     output: LogNormals
-    context: Context
+    context: ContextShape
     prefix: Prefix
     turns: Turns
     append_gap_correlation: Annotated[float, Field(gt=-1, lt=1)]
-    tools: Tools
+    tools: ToolCatalog
     subagent: Subagent | None = None
     targets: dict[Quantity, Target]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from marsbench.core.session import Round, Session
+from marsbench.core.session import Session
+from marsbench.core.workload.draws import stream
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import GpuSeconds, Schedule, arrange
 from marsbench.core.workload.recipe import Defaults
-from marsbench.core.workload.streams import stream
 from marsbench.errors import UsageError
 
 RECIPE_ONLY = ("tools", "prefixes")
@@ -75,16 +75,8 @@ def resampled(sessions: Sequence[Session], count: int, seed: int) -> list[Sessio
 def _copy(session: Session, turn: int) -> Session:
     if turn == 1:
         return session
-    rounds = tuple(_copied(rnd, turn) for rnd in session.rounds)
-    return replace(session, id=f"{session.id}~{turn}", rounds=rounds)
-
-
-def _copied(rnd: Round, turn: int) -> Round:
-    tools = tuple(
-        call if call.child is None else replace(call, child=_copy(call.child, turn))
-        for call in rnd.tools
-    )
-    return replace(rnd, tools=tools)
+    copy = session.with_children(lambda child: _copy(child, turn))
+    return replace(copy, id=f"{session.id}~{turn}")
 
 
 def _check(workload: Workload, told: Sequence[str]) -> None:

@@ -16,20 +16,15 @@ def with_tool_time(workload: Workload, factor: float) -> Workload:
     """
     if factor == 1:
         return workload
-    sessions = tuple(_session(session, factor) for session in workload.sessions)
+    sessions = tuple(_scaled(session, factor) for session in workload.sessions)
     return replace(workload, sessions=sessions, meta={**workload.meta, "tool_time": factor})
 
 
-def _session(session: Session, factor: float) -> Session:
-    rounds = tuple(
-        replace(rnd, tools=tuple(_call(call, factor) for call in rnd.tools))
-        for rnd in session.rounds
-    )
-    return replace(session, rounds=rounds)
+def _scaled(session: Session, factor: float) -> Session:
+    def scaled(call: ToolCall) -> ToolCall:
+        if call.name == USER:
+            return call
+        child = None if call.child is None else _scaled(call.child, factor)
+        return replace(call, cpu_s=call.cpu_s * factor, floor_s=call.floor_s * factor, child=child)
 
-
-def _call(call: ToolCall, factor: float) -> ToolCall:
-    if call.name == USER:
-        return call
-    child = None if call.child is None else _session(call.child, factor)
-    return replace(call, cpu_s=call.cpu_s * factor, floor_s=call.floor_s * factor, child=child)
+    return session.with_calls(scaled)

@@ -13,20 +13,20 @@ import numpy.typing as npt
 from marsbench.core.session import ToolCall
 from marsbench.core.workload.distributions import LogNormals, phi
 from marsbench.core.workload.exact import Floats, exp, microseconds
-from marsbench.core.workload.recipe import SUBAGENT, Tools
+from marsbench.core.workload.recipe import SUBAGENT, ToolCatalog
 
 _SHORTEST_S = 0.001
 
 
 @dataclass(frozen=True)
-class ToolTimes:
+class ToolTimeDraws:
     """The tool classes of a mix as one distribution of durations.
 
     Durations are drawn from the whole mix, so that they can be coupled with what the tool prints,
     and the class afterwards from its odds at that duration. Both come out as the shares say.
     """
 
-    tools: Tools
+    tools: ToolCatalog
     shares: Mapping[str, float]
 
     def calls(self, u_time: Floats, u_class: Floats) -> list[ToolCall]:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from marsbench.core.metrics.goodput import alpha_key, goodput
 from marsbench.core.metrics.window import Window
-from marsbench.core.runs.decisions import DECIDED, REASONS
 from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.judge.sweep.folder import Result
+from marsbench.text.decisions import DECIDED, REASONS
 
 PAPER_BLOCK = 16
 """Tokens a block in the paper's engine: evictions are given in blocks of this size."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from marsbench.core.runs.decisions import DECIDED, REASONS
 from marsbench.judge.compare.figures import LATENCY, num_asked, num_differed, num_held_back
 from marsbench.judge.compare.points import Matrix, Place
 from marsbench.judge.paper.parts import PARTS, exercised_at
 from marsbench.judge.paper.systems import MARS
+from marsbench.text.decisions import DECIDED, REASONS
 from marsbench.text.numbers import mean_count, times
 from marsbench.text.tables import Table, markdown
 

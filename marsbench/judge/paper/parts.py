@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from marsbench.core.runs.decisions import DECIDED
 from marsbench.judge.compare.figures import LATENCY
 from marsbench.judge.compare.points import Matrix, Place
 from marsbench.judge.paper.systems import MARS
 from marsbench.judge.paper.verdicts import NOTHING, Finding, against, graded
 from marsbench.judge.paper.view import MatrixView, Ran
+from marsbench.text.decisions import DECIDED
 from marsbench.text.numbers import mean_count, span
 
 PARTS: Mapping[str, tuple[str, ...]] = {

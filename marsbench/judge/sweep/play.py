@@ -137,4 +137,6 @@ def job_of(cell: Cell, output: Path) -> Job:
 
 def varied(hardware: Hardware, by: Variation) -> Hardware:
     """The hardware with its step times scaled; itself when nothing is."""
-    return hardware.with_scale(by.step, by.attention, by.weights, by.overhead)
+    return hardware.with_scale(
+        step=by.step, attention=by.attention, weights=by.weights, overhead=by.overhead
+    )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from marsbench.core.workload.arrivals import Arrivals
+from marsbench.core.workload.draws import stream
 from marsbench.core.workload.knobs import Knobs
-from marsbench.core.workload.streams import stream
 from marsbench.errors import UsageError
 from marsbench.tasks.task import Task
 from marsbench.tasks.tokens import RULE

@@ -1,27 +1,9 @@
-"""How often what decides was asked, and how often it answered other than vLLM would have.
-
-docs/metrics.md defines each count; `decisions.json` holds them.
-"""
+"""What a policy and a controller decide, in words; docs/metrics.md defines each count."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NotRequired, TypedDict
-
-
-class Decision(TypedDict):
-    """Times asked, and times answered other than vLLM would have.
-
-    reasons: of sessions held back at the entrance, how many for each reason that was given.
-    """
-
-    asked: int
-    differed: int
-    reasons: NotRequired[Mapping[str, int]]
-
-
-Decisions = Mapping[str, Decision]
-"""By what is decided: the keys of `DECIDED`."""
+from typing import Any
 
 DECIDED = {
     "waiting_order": "fronts of the queue",
@@ -34,14 +16,14 @@ DECIDED = {
     "reclaim": "holds given up",
     "admission": "sessions held back",
 }
-"""What "differed" counts, in words."""
+"""What "differed" counts."""
 
 REASONS = ("window", "cut_window", "kv", "reserve")
 """What holds a session back under `mars`."""
 
 
-def told(decisions: Decisions) -> Iterator[str]:
-    """ "victims 3 of 8", for all that was asked at all."""
+def told(decisions: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """ "victims 3 of 8", for all of a run's decisions that were asked for at all."""
     for name, words in DECIDED.items():
         if name in decisions and decisions[name]["asked"]:
             count = decisions[name]

@@ -18,12 +18,11 @@ from typing import Any
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.request import RequestStatus
 
-from marsbench.core.hardware.cost import HardwareCost
-from marsbench.core.hardware.profile import Hardware
+from marsbench.core.hardware.profile import Hardware, HardwareCost
 from marsbench.core.session import Prompt, Round, Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.fast_pool import FastPool
-from marsbench.core.sim.hashes import SessionHashes, Writers
+from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.merge import PolicyScheduler
 from marsbench.core.sim.vllm_core import make_request, make_scheduler, sampled
 from marsbench_backends import signals
@@ -101,9 +100,8 @@ class Replay:
         self.pool = FastPool(manager)
         if not world.asynchronous:
             self.pool.install(self.scheduler)
-        self._writers = Writers()
-        self._prompts: dict[str, Iterator[Prompt]] = {}
-        self._hashes: dict[str, SessionHashes] = {}
+        self._ledger = BlockLedger(world.settings.block_size)
+        self._sessions: dict[str, tuple[Session, Iterator[Prompt]]] = {}
         for root in world.sessions:
             for session in root.walk():
                 self._know(session)
@@ -128,9 +126,7 @@ class Replay:
         return scheduler
 
     def _know(self, session: Session) -> None:
-        size = self._world.settings.block_size
-        self._prompts[session.id] = session.prompts()
-        self._hashes[session.id] = SessionHashes(session, self._writers, size)
+        self._sessions[session.id] = (session, session.prompts())
 
     def take(self, line: Mapping[str, Any]) -> dict[str, Any] | None:
         """Do what the line says; the decision, where it is a step."""
@@ -153,24 +149,23 @@ class Replay:
 
     def _submit(self, line: Mapping[str, Any]) -> None:
         info = RoundInfo.of_facts(line)
-        if info.session_id not in self._prompts:  # a probe of somebody's, which shares no block
+        if info.session_id not in self._sessions:  # a probe of somebody's, which shares no block
             self._know(
                 Session(info.session_id, (Round(line["prompt_tokens"], line["max_tokens"]),))
             )
-        prompt = next(self._prompts[info.session_id])
+        session, prompts = self._sessions[info.session_id]
+        prompt = next(prompts)
         planned = (prompt.round, prompt.num_tokens, prompt.output_tokens)
         sent = (info.round, line["prompt_tokens"], line["max_tokens"])
         if planned != sent:
             raise ValueError(f"{line['request']} is (round, prompt, output) {sent}, not {planned}")
-        hashes = self._hashes[info.session_id]
-        hashes.start_round(prompt)
         self.scheduler.add_request(
             make_request(
                 line["request"],
                 info.session_id,
                 prompt.num_tokens,
                 prompt.output_tokens,
-                hashes.upto(prompt.num_tokens + prompt.output_tokens),
+                self._ledger.hashes(session, prompt),
                 self._now,
                 info.to_extra_args(),
             )

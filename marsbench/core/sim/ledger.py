@@ -1,0 +1,35 @@
+"""Who owns which block: the hashes of every session's context, and the owner of each hash."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from marsbench.core.session import Prompt, Session
+from marsbench.core.sim.hashes import BlockWriters, SessionHashes
+
+
+class BlockLedger:
+    """The contexts of all sessions under way, as hashes of blocks of `block_size` tokens."""
+
+    def __init__(self, block_size: int) -> None:
+        self.block_size = block_size
+        self._writers = BlockWriters()
+        self._contexts: dict[str, SessionHashes] = {}
+
+    def hashes(self, session: Session, prompt: Prompt) -> list[bytes]:
+        """Of all full blocks of a round's prompt and output; a session's rounds come in order."""
+        context = self._contexts.get(session.id)
+        if context is None:
+            context = SessionHashes(session, self._writers, self.block_size)
+            self._contexts[session.id] = context
+        context.start_round(prompt)
+        return context.upto(prompt.num_tokens + prompt.output_tokens)
+
+    def forget(self, session: Session) -> None:
+        """The session has ended; its blocks are still known for its own."""
+        self._contexts.pop(session.id, None)
+
+    def owners(self, hashes: Iterable[bytes]) -> Counter[str]:
+        """How many of these blocks each session or "prefix:NAME" owns, in order of their first."""
+        return Counter(map(self._writers.owner_of, hashes))

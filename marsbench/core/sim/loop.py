@@ -1,0 +1,144 @@
+"""The loop of a simulation: what is due happens, the engine takes its steps, time passes.
+
+A step begins with `schedule()` at virtual time t and ends at t + its modelled duration; what
+falls due in between (arrivals, tool ends) happens at its own time and joins the next step, as
+requests join a server's queue while the GPU computes. Ties: what is due exactly when a step ends
+happens before the step's tokens exist.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from marsbench.core.sim.clock import VirtualClock
+from marsbench.core.sim.evictions import EvictionReports
+from marsbench.core.sim.invariants import check_blocks
+from marsbench.core.sim.requests import Requests
+from marsbench.core.sim.sampler import KvSampler
+from marsbench.core.sim.sessions import SimSessions
+from marsbench.core.sim.steps import ScheduledStep, Steps
+from marsbench.core.sim.vllm_core import sampled
+from marsbench.core.sim.watchdog import Watchdog
+from marsbench.errors import RunFailedError
+
+
+class Loop:
+    """Plays what was scheduled to its end.
+
+    backend: who is to be named when nothing goes on. checks: test the invariants at every step.
+    """
+
+    def __init__(
+        self,
+        clock: VirtualClock,
+        steps: Steps,
+        requests: Requests,
+        evictions: EvictionReports,
+        sampler: KvSampler,
+        sessions: SimSessions,
+        scheduler: Any,
+        backend: str | None,
+        checks: bool,
+    ) -> None:
+        self._clock = clock
+        self._steps = steps
+        self._requests = requests
+        self._evictions = evictions
+        self._sampler = sampler
+        self._sessions = sessions
+        self._scheduler = scheduler
+        self._backend = backend
+        self._checks = checks
+        self._watchdog = Watchdog()
+
+    def play(self) -> None:
+        """Raises RunFailedError when nothing can go on."""
+        while True:
+            if self._scheduler.has_unfinished_requests():
+                self._step()
+            elif math.isfinite(self._clock.next_due):
+                self._pass_time(self._clock.next_due)
+            else:
+                break
+
+    def _pass_time(self, until: float) -> None:
+        """Let everything happen that is due by `until`, and sample the state on the way."""
+        while True:
+            due = min(self._clock.next_due, until)
+            self._sampler.sample(due)
+            num_done = self._clock.num_done
+            action = self._clock.pop_due(until)
+            if action is None:
+                break
+            action()
+            if self._clock.num_done > num_done:
+                self._watchdog.worked(self._clock.now)
+            else:
+                self._look_on()
+        self._clock.now = until
+
+    def _step(self) -> None:
+        step = self._steps.next()
+        if not step.output.total_num_scheduled_tokens:
+            self._stall(step)
+            return
+        self._watchdog.worked(self._clock.now)
+        self._requests.report_starts(step.output)
+        self._evictions.report(step)
+        if self._checks:
+            check_blocks(self._scheduler, self._sampler.num_blocks)
+        self._pass_time(step.ends[-1])
+        self._finish(step.output)
+
+    def _finish(self, output: Any) -> None:
+        """The step's tokens exist."""
+        self._sampler.later_blocks = 0
+        firsts = self._requests.first_tokens(output)
+        outputs = self._scheduler.update_from_output(output, sampled(self._scheduler, output))
+        self._requests.report_first_tokens(firsts)
+        if 0 in outputs:
+            for done in outputs[0].outputs:
+                if done.finish_reason is not None:
+                    self._round_ended(done.request_id)
+
+    def _round_ended(self, request_id: str) -> None:
+        live, prompt = self._requests.end(request_id)
+        self._steps.forget_head()
+        self._sessions.round_ended(live, prompt.output_tokens, prompt.round)
+
+    def _stall(self, step: ScheduledStep) -> None:
+        """Nothing could run: wait for what may change that."""
+        output = step.output
+        self._scheduler.update_from_output(output, sampled(self._scheduler, output))
+        self._steps.forget_head()
+        self._requests.report_starts(output)
+        self._evictions.report(step)
+        self._look_on()
+        if output.preempted_req_ids:
+            return  # vLLM admits nobody in a step that preempted: the next one will try
+        limit = self._steps.limit()
+        if not math.isfinite(limit):
+            raise RunFailedError(self._stuck())
+        self._pass_time(max(limit, self._clock.now))
+
+    def _look_on(self) -> None:
+        """Nothing came of a call or a tick."""
+        clock, num_requests = self._clock, len(self._scheduler.requests)
+        wrong = self._watchdog.in_vain(clock.now, num_requests, clock.only_ticks)
+        if wrong is not None:
+            raise RunFailedError(f"{wrong}.{self._last_answers()}")
+
+    def _stuck(self) -> str:
+        waiting = [request.request_id for request in self._scheduler.waiting]
+        free = self._scheduler.kv_cache_manager.block_pool.get_num_free_blocks()
+        return (
+            f"Nothing can run: {len(waiting)} requests wait ({', '.join(waiting[:3])}, …) and the "
+            f"first does not fit into {free} free KV blocks of {self._sampler.num_blocks}."
+            f"{self._last_answers()}"
+        )
+
+    def _last_answers(self) -> str:
+        answers = getattr(self._scheduler, "answers", None)
+        last = "" if answers is None else answers.last()
+        return f" What {self._backend} answered last: {last}." if last else ""

@@ -1,0 +1,76 @@
+"""The requests that the scheduler has, as rounds of sessions; and the events of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from marsbench.core import events
+from marsbench.core.session import Prompt
+from marsbench.core.sim.clock import VirtualClock
+from marsbench.core.sim.sessions import Emit, LiveSession
+
+
+class Requests:
+    """From submit to end: emits starts, preemptions and first tokens."""
+
+    def __init__(self, scheduler: Any, clock: VirtualClock, emit: Emit) -> None:
+        self._scheduler = scheduler
+        self._clock = clock
+        self._emit = emit
+        self._rounds: dict[str, tuple[LiveSession, Prompt]] = {}
+        self._no_token_yet: dict[str, None] = {}  # ordered
+
+    def add(self, request_id: str, live: LiveSession, prompt: Prompt) -> None:
+        """A round was handed to the scheduler as this request."""
+        self._rounds[request_id] = (live, prompt)
+        self._no_token_yet[request_id] = None
+
+    def end(self, request_id: str) -> tuple[LiveSession, Prompt]:
+        """The request's last token was generated; whose round it was."""
+        live, prompt = self._rounds.pop(request_id)
+        live.computed.end(prompt)
+        return live, prompt
+
+    def report_starts(self, output: Any) -> None:
+        """Whom a step preempted, and whom it let run."""
+        now = self._clock.now
+        for request_id in sorted(output.preempted_req_ids or ()):
+            live, prompt = self._rounds[request_id]
+            lost = self._scheduler.lost_tokens.pop(request_id)
+            live.computed.preempted(lost)
+            self._emit(events.Preempted(now, live.session.id, prompt.round, lost))
+        for data in output.scheduled_new_reqs:
+            self._report_start(data.req_id, output)
+        for request_id in sorted(output.scheduled_cached_reqs.resumed_req_ids):
+            self._report_start(request_id, output)
+
+    def _report_start(self, request_id: str, output: Any) -> None:
+        live, prompt = self._rounds[request_id]
+        request = self._scheduler.requests[request_id]
+        found = request.num_computed_tokens - output.num_scheduled_tokens[request_id]
+        loaded = self._loaded(request_id, found)
+        reusable = live.computed.reusable(request.num_tokens, self._scheduler.block_size)
+        resumed = request.num_preemptions > 0
+        facts = (found - loaded, reusable, resumed, loaded)
+        self._emit(events.GpuStart(self._clock.now, live.session.id, prompt.round, *facts))
+
+    def _loaded(self, request_id: str, found: int) -> int:
+        """Of the tokens that a request found computed, those that came from host memory."""
+        host = getattr(self._scheduler, "host", None)
+        return 0 if host is None else int(host.take_loaded(request_id, found))
+
+    def first_tokens(self, output: Any) -> list[str]:
+        """The requests that get their first token in this step."""
+        return [i for i in self._no_token_yet if self._gets_a_token(i, output)]
+
+    def _gets_a_token(self, request_id: str, output: Any) -> bool:
+        is_served = request_id in output.num_scheduled_tokens
+        return is_served and not self._scheduler.requests[request_id].is_prefill_chunk
+
+    def report_first_tokens(self, request_ids: Iterable[str]) -> None:
+        """The first tokens of these requests exist."""
+        for request_id in request_ids:
+            del self._no_token_yet[request_id]
+            live, prompt = self._rounds[request_id]
+            self._emit(events.GpuFirstToken(self._clock.now, live.session.id, prompt.round))

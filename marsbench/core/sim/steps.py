@@ -1,0 +1,111 @@
+"""The engine's steps: one at a time, or as many alike as one call of `schedule()` can stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from marsbench.core.hardware.steptime import StepTime, batch_seconds
+from marsbench.core.sim.clock import VirtualClock
+from marsbench.core.sim.merge import Merger, Pattern, PolicyScheduler
+
+
+class ScheduledStep(NamedTuple):
+    """What `schedule()` put out, and when the step ends; of a macro step each of its steps."""
+
+    output: Any
+    pattern: Pattern | None
+    ends: list[float]
+
+
+@dataclass(slots=True)
+class Counters:
+    """How much work a simulation was; `busy_s` is the virtual time that steps took."""
+
+    steps: int = 0
+    schedule_calls: int = 0
+    busy_s: float = 0.0
+
+
+class Steps:
+    """Asks the scheduler for one step after the other.
+
+    can_merge: take runs of equal steps as one (the events are the same).
+    """
+
+    def __init__(
+        self, scheduler: Any, clock: VirtualClock, step_time: StepTime, can_merge: bool
+    ) -> None:
+        self.counters = Counters()
+        self._scheduler = scheduler
+        self._clock = clock
+        self._step_time = step_time
+        self._can_merge = can_merge
+        self._merger = Merger(scheduler)
+        self._last_duration = 0.0
+
+    def forget_head(self) -> None:
+        """Blocks were freed or requests ended: the head of the queue may now fit."""
+        self._merger.forget_head()
+
+    def next(self) -> ScheduledStep:
+        """The step that begins now; it may have computed nothing."""
+        pattern, ends = self._plan()
+        if pattern is None:
+            output = self._scheduler.schedule()
+            self._merger.saw(output)
+            ends = [self._clock.now + self._duration(output)]
+        else:
+            output = self._merger.schedule(pattern, len(ends))
+        if output.preempted_req_ids:
+            self.forget_head()
+        self.counters.schedule_calls += 1
+        if output.total_num_scheduled_tokens:
+            self._count(ends)
+        return ScheduledStep(output, pattern, ends)
+
+    def _count(self, ends: list[float]) -> None:
+        span = ends[-1] - self._clock.now
+        self._last_duration = span / len(ends)
+        self.counters.steps += len(ends)
+        self.counters.busy_s += span
+
+    def _plan(self) -> tuple[Pattern | None, list[float]]:
+        """The pattern to take as one macro step, and when each step ends; none for a single one."""
+        now, limit = self._clock.now, self.limit()
+        # Something is due within about one step: there is hardly anything to merge.
+        if not self._can_merge or limit - now <= 0.9 * self._last_duration:
+            return None, []
+        pattern = self._merger.pattern()
+        if pattern is None:
+            return None, []
+        ends = []
+        for seconds in self._durations(pattern, limit - now):
+            now += seconds
+            ends.append(now)
+            if now >= limit:
+                break
+        return (pattern, ends) if len(ends) > 1 else (None, [])
+
+    def limit(self) -> float:
+        """The first instant at which something may change the next step."""
+        limit = self._clock.next_due
+        if isinstance(self._scheduler, PolicyScheduler):
+            limit = min(limit, self._scheduler.next_change())
+        return limit
+
+    def _durations(self, pattern: Pattern, span: float) -> list[float]:
+        """Durations of the pattern's steps, no more of them than begin within `span` seconds."""
+        batch = (len(pattern.decodes), pattern.decode_kv_tokens, pattern.prefills)
+        first = self._step_time.seconds(*batch)
+        # Steps only grow longer as their contexts grow.
+        steps = min(pattern.steps, int(min(span / first, 1e9)) + 2)
+        return self._step_time.run_seconds(*batch, steps)
+
+    def _duration(self, output: Any) -> float:
+        requests = self._scheduler.requests
+        works = (
+            (tokens, requests[i].num_computed_tokens - tokens, not requests[i].is_prefill_chunk)
+            for i, tokens in output.num_scheduled_tokens.items()
+        )
+        return batch_seconds(self._step_time, works)
