@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 _EXPECTED = {
@@ -22,6 +22,12 @@ _EXPECTED = {
     "model_attributes_type": "object",
     "bool_type": "bool",
 }
+
+
+class Strict(BaseModel):
+    """A table of a file from outside: no fields but its own, and never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def first_problem(error: ValidationError, tags: Collection[str] = ()) -> str:

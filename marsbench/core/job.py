@@ -44,20 +44,16 @@ def resolve_workload(request: RunRequest) -> Workload:
 def _gpu_s(request: RunRequest, bodies: Workload) -> float:
     """Mean GPU seconds alone, on the reference unless the load is to be of this hardware."""
     if request.knobs.load_on == "this":
-        on: tuple[Hardware, EngineSettings] = (request.hardware, request.settings)
+        on, cure = (request.hardware, request.settings), ""
     else:
         on = (load_hardware(), EngineSettings())
+        cure = (
+            f" (A load is of {on[0].id}, whatever plays it, unless --load-on this is given; "
+            "--rate needs neither.)"
+        )
     try:
         check_fits(bodies, *on)
     except UsageError as error:
-        cure = (
-            ""
-            if request.knobs.load_on == "this"
-            else (
-                f" (A load is of {on[0].id}, whatever plays it, unless --load-on this is given; "
-                "--rate needs neither.)"
-            )
-        )
         raise UsageError(f"{error}{cure}") from error
     return times_alone(bodies, *on, request.show_progress).mean_gpu_s
 

@@ -6,12 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from marsbench.cli.workload import app
+from marsbench.core.isolated import Isolated
 from marsbench.core.session import Session
 from marsbench.core.workload.files import read_workload
 from marsbench.errors import UsageError
@@ -61,12 +61,10 @@ def test_make_passes_its_options_on(tmp_path: Path) -> None:
 def test_make_asks_the_engine_what_a_load_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def mean_gpu_s(sessions: list[Session]) -> float:
-        return 2.0 * len(sessions)
+    def alone(sessions: list[Session], *_: object, **__: object) -> Isolated:
+        return Isolated({}, 2.0 * len(sessions))
 
-    fake = ModuleType("marsbench.core.isolated")
-    fake.mean_gpu_s = mean_gpu_s  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    monkeypatch.setattr("marsbench.core.isolated.isolated", alone)
     run("make", "chat", "-o", tmp_path / "w", "--sessions", 5, "--load", 0.5)
     assert read_workload(tmp_path / "w").meta["rate"] == pytest.approx(0.05)
 

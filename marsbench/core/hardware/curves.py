@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from marsbench.core.hardware import roofline
+from marsbench.core.hardware import roofline, tables
 from marsbench.core.hardware.catalog import load_gpus
 from marsbench.core.hardware.schema import Fit, Gpu, ModelShape, Precision
 from marsbench.core.hardware.steptime import Curves
-from marsbench.core.hardware.tables import (
-    DecodeTable,
-    PrefillTable,
-    RestTable,
-    StepTable,
-    TableDecode,
-    TablePrefill,
-    TableRest,
-    load_table,
-)
 
 TABLE_OVERHEAD_S = 1e-4
 """What the host adds to a step beyond the GPU's kernels, most of it hidden by async scheduling.
@@ -53,7 +43,7 @@ def from_tables(
     gpus = load_gpus()
     gpu = gpus[gpu_name]
     base = gpu.derived_from or gpu_name
-    table = load_table(f"{base}-{model}-{precision}")
+    table = tables.load_table(f"{base}-{model}-{precision}")
     if table is None:
         return None
     origin = f"{table.provenance.package} {table.provenance.version}"
@@ -70,8 +60,8 @@ def from_tables(
 
 
 def _with_kv(
-    table: StepTable, name: str, shape: ModelShape, bytes_per: Precision
-) -> tuple[StepTable, tuple[str, ...]]:
+    table: tables.StepTable, name: str, shape: ModelShape, bytes_per: Precision
+) -> tuple[tables.StepTable, tuple[str, ...]]:
     """The table with attention over KV elements of the bytes that are served.
 
     Attention does not know what the weights are, so another precision's table serves where its KV
@@ -80,7 +70,7 @@ def _with_kv(
     if bytes_per.kv_bytes == bytes_per.measured_kv_bytes:
         return table, ()
     for precision, other in shape.precisions.items():
-        found = load_table(f"{name}-{precision}")
+        found = tables.load_table(f"{name}-{precision}")
         if found is not None and other.measured_kv_bytes == bytes_per.kv_bytes:
             return table.model_copy(update={"prefill": found.prefill, "decode": found.decode}), ()
     ratio = bytes_per.kv_bytes / bytes_per.measured_kv_bytes
@@ -94,19 +84,19 @@ def _with_kv(
     return table.model_copy(update={"decode": decode}), (caution,)
 
 
-def _tabled(table: StepTable, source: str, cautions: tuple[str, ...]) -> Grounded:
+def _tabled(table: tables.StepTable, source: str, cautions: tuple[str, ...]) -> Grounded:
     curves = Curves(
         overhead_s=TABLE_OVERHEAD_S,
-        rest=TableRest(table.rest),
-        prefill=TablePrefill(table.prefill),
-        decode=TableDecode(table.decode),
+        rest=tables.TableRest(table.rest),
+        prefill=tables.TablePrefill(table.prefill),
+        decode=tables.TableDecode(table.decode),
     )
     return Grounded(curves, source, table.longest_prefill, table.longest_decode, cautions)
 
 
 def _derived(
-    table: StepTable, base: Gpu, gpu: Gpu, shape: ModelShape, precision: Precision
-) -> StepTable:
+    table: tables.StepTable, base: Gpu, gpu: Gpu, shape: ModelShape, precision: Precision
+) -> tables.StepTable:
     """The table of another board: bytes take the ratio of bandwidths, FLOPs that of rates.
 
     Floors, which are launches, stay. Everything but attention is split as the roofline splits it.
@@ -122,13 +112,13 @@ def _derived(
     rest = [us * rest_ratio(n) for n, us in zip(table.rest.tokens, table.rest.us, strict=True)]
     return table.model_copy(
         update={
-            "rest": RestTable(tokens=table.rest.tokens, us=rest),
-            "prefill": PrefillTable(
+            "rest": tables.RestTable(tokens=table.rest.tokens, us=rest),
+            "prefill": tables.PrefillTable(
                 chunks=table.prefill.chunks,
                 prefixes=table.prefill.prefixes,
                 us=_above_floor(table.prefill.us, lambda us: us * flops_ratio),
             ),
-            "decode": DecodeTable(
+            "decode": tables.DecodeTable(
                 requests=table.decode.requests,
                 contexts=table.decode.contexts,
                 us=_above_floor(table.decode.us, lambda us: us * bytes_ratio),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveFloat, PositiveInt, Tag
+from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag
 
 from marsbench.core.hardware.units import Bytes, BytesPerS, FlopsPerS, Seconds, SecondsOrZero, Share
+from marsbench.problems import Strict
 
 Compute = Literal["bf16", "fp8"]
 KvDtype = Literal["auto", "bf16", "fp8"]
@@ -14,11 +15,7 @@ KV_BYTES: dict[KvDtype, float] = {"bf16": 2.0, "fp8": 1.0}
 """Of one element of K or V; "auto" is the checkpoint's own: `Precision.kv_bytes`."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Precision(_Strict):
+class Precision(Strict):
     """Bytes per element of each kind of tensor, and the rate that the GEMMs run at.
 
     kv_bytes: what the checkpoint asks for. vLLM keeps KV in the model's own 16 bits unless the
@@ -34,7 +31,7 @@ class Precision(_Strict):
     measured_kv_bytes: PositiveFloat = 2.0
 
 
-class ModelShape(_Strict):
+class ModelShape(Strict):
     """A transformer with grouped-query attention and a mixture of experts.
 
     A dense model is one whose only expert every token uses: `experts` and `experts_per_token` are
@@ -108,7 +105,7 @@ class ModelShape(_Strict):
         return 2 * layers * self.kv_heads_on(gpus) * self.head_dim * precision.kv_bytes
 
 
-class Roofline(_Strict):
+class Roofline(Strict):
     """What a real engine reaches of the datasheet's rates, and what it adds to every step."""
 
     bandwidth_share: Share = 0.88
@@ -117,7 +114,7 @@ class Roofline(_Strict):
     overhead: Seconds = 0.0026
 
 
-class Gpu(_Strict):
+class Gpu(Strict):
     """A GPU as its datasheet gives it.
 
     derived_from: the GPU whose measured tables are scaled by the ratio of bandwidths and rates.
@@ -132,7 +129,7 @@ class Gpu(_Strict):
     roofline: Roofline = Roofline()
 
 
-class Fit(_Strict):
+class Fit(Strict):
     """A step as a sum of lines, fitted to measured steps.
 
     step = overhead + weights + experts x touched(n) + token x n + pair x chunk x (prefix + chunk/2)
@@ -148,7 +145,7 @@ class Fit(_Strict):
     kv_token: Seconds
 
 
-class MeasuredStep(_Strict):
+class MeasuredStep(Strict):
     """One measured step: what was in it, how long it took, and what the fit makes of it."""
 
     decodes: int = Field(ge=0)
@@ -180,7 +177,7 @@ Model = Annotated[
 """A model by name or by shape, told apart first, so that a mistake is named by its own field."""
 
 
-class ProfileFile(_Strict):
+class ProfileFile(Strict):
     """A user's own hardware: a GPU, the model on it by name or by shape, and measurements if any.
 
     fit: decides the step time; without it the GPU's datasheet does.
@@ -194,6 +191,6 @@ class ProfileFile(_Strict):
     kv_dtype: KvDtype = "auto"
     tensor_parallel: PositiveInt = 1
     fit: Fit | None = None
-    points: list[MeasuredStep] = []
+    points: list[MeasuredStep] = Field(default_factory=list)
     note: str | None = None
     caution: str | None = None

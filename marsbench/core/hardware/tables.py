@@ -20,7 +20,9 @@ from functools import cache
 from importlib import resources
 from itertools import accumulate, pairwise
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
+
+from marsbench.problems import Strict
 
 MICRO = 1e-6
 BITS = 40
@@ -32,28 +34,24 @@ Segment = tuple[float, float]
 """(value at zero, slope): seconds as a line in tokens."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RestTable(_Strict):
+class RestTable(Strict):
     tokens: list[PositiveInt]
     us: list[PositiveFloat]
 
 
-class PrefillTable(_Strict):
+class PrefillTable(Strict):
     chunks: list[PositiveInt]
     prefixes: list[int]
     us: list[list[PositiveFloat | None]]
 
 
-class DecodeTable(_Strict):
+class DecodeTable(Strict):
     requests: list[PositiveInt]
     contexts: list[PositiveInt]
     us: list[list[PositiveFloat | None]]
 
 
-class TableSource(_Strict):
+class TableSource(Strict):
     """Where a table's numbers come from."""
 
     profile: str
@@ -68,7 +66,7 @@ class TableSource(_Strict):
     command: str
 
 
-class StepTable(_Strict):
+class StepTable(Strict):
     """Three measured curves of a step, in microseconds at the nodes of a grid."""
 
     provenance: TableSource

@@ -5,36 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from marsbench.core.events import (
-    Event,
-    Evicted,
-    GpuEnd,
-    GpuFirstToken,
-    GpuStart,
-    GpuSubmit,
-    Held,
-    HostEvicted,
-    KvUsage,
-    Preempted,
-    PreemptionCount,
-    PromptCached,
-    RoundEvent,
-    RoundReady,
-    SessionAdmitted,
-    SessionArrived,
-    SessionEnded,
-    SessionEvent,
-    SwappedIn,
-    SwappedOut,
-    ToolEnd,
-    ToolStart,
-    Unheld,
-    Unmeasured,
-)
+from marsbench.core import events
 from marsbench.core.metrics.cache import OTHER_OWNER, PREFIX_OWNER
 
 
-def check_stream(events: Iterable[Event], total_blocks: int | None = None) -> list[str]:
+def check_stream(stream: Iterable[events.Event], total_blocks: int | None = None) -> list[str]:
     """Every violation as one sentence with its time; an empty list when the stream is sound.
 
     Times never go back; sessions arrive, are admitted and end at most once, and nothing happens
@@ -45,7 +20,7 @@ def check_stream(events: Iterable[Event], total_blocks: int | None = None) -> li
     held and free blocks are never negative nor, together, more than total_blocks.
     """
     checker = Checker(total_blocks)
-    for _ in checker.watch(events):
+    for _ in checker.watch(stream):
         continue
     return checker.violations
 
@@ -69,21 +44,23 @@ class _Session:
     open_calls: dict[tuple[int, int], str | None] = field(default_factory=dict)
 
     def open_rounds(self) -> list[int]:
-        return [number for number, rnd in self.rounds.items() if GpuEnd.kind not in rnd.seen]
+        return [number for number, rnd in self.rounds.items() if events.GpuEnd.kind not in rnd.seen]
 
 
 # What must have been seen of a round before. An engine that cannot see when a request starts
 # (a live server) emits no gpu_start, so nothing waits for one.
 _BEFORE = {
-    GpuSubmit.kind: RoundReady.kind,
-    GpuStart.kind: GpuSubmit.kind,
-    GpuFirstToken.kind: GpuSubmit.kind,
-    GpuEnd.kind: GpuFirstToken.kind,
-    Preempted.kind: GpuStart.kind,
-    PromptCached.kind: GpuFirstToken.kind,
-    SwappedIn.kind: GpuSubmit.kind,
+    events.GpuSubmit.kind: events.RoundReady.kind,
+    events.GpuStart.kind: events.GpuSubmit.kind,
+    events.GpuFirstToken.kind: events.GpuSubmit.kind,
+    events.GpuEnd.kind: events.GpuFirstToken.kind,
+    events.Preempted.kind: events.GpuStart.kind,
+    events.PromptCached.kind: events.GpuFirstToken.kind,
+    events.SwappedIn.kind: events.GpuSubmit.kind,
 }
-_AFTER_FIRST = tuple(kind for kind, before in _BEFORE.items() if before == GpuFirstToken.kind)
+_AFTER_FIRST = tuple(
+    kind for kind, before in _BEFORE.items() if before == events.GpuFirstToken.kind
+)
 
 
 class Checker:
@@ -93,63 +70,65 @@ class Checker:
         self.violations: list[str] = []
         self._total_blocks = total_blocks
         # A client that does not stream sees a round's end and never its first token.
-        seen = GpuFirstToken.kind not in unmeasured
-        self._before = _BEFORE if seen else _BEFORE | dict.fromkeys(_AFTER_FIRST, GpuSubmit.kind)
+        seen = events.GpuFirstToken.kind not in unmeasured
+        self._before = (
+            _BEFORE if seen else _BEFORE | dict.fromkeys(_AFTER_FIRST, events.GpuSubmit.kind)
+        )
         self._now = 0.0
         self._sessions: dict[str, _Session] = {}
-        self._rules: dict[type[Event], Callable[..., object]] = {
-            SessionArrived: self._arrived,
-            SessionAdmitted: self._admitted,
-            SessionEnded: self._ended,
-            RoundReady: self._ready,
-            GpuSubmit: self._once,
-            GpuStart: self._started,
-            GpuFirstToken: self._once,
-            GpuEnd: self._once,
-            Preempted: self._preempted,
-            ToolStart: self._tool_started,
-            ToolEnd: self._tool_ended,
-            Evicted: self._evicted,
-            SwappedOut: self._moved,
-            SwappedIn: self._came_back,
-            HostEvicted: self._moved,
-            Held: self._held,
-            Unheld: self._unheld,
-            KvUsage: self._usage,
-            PromptCached: self._round,
-            PreemptionCount: lambda _: None,
-            Unmeasured: lambda _: None,
+        self._rules: dict[type[events.Event], Callable[..., object]] = {
+            events.SessionArrived: self._arrived,
+            events.SessionAdmitted: self._admitted,
+            events.SessionEnded: self._ended,
+            events.RoundReady: self._ready,
+            events.GpuSubmit: self._once,
+            events.GpuStart: self._started,
+            events.GpuFirstToken: self._once,
+            events.GpuEnd: self._once,
+            events.Preempted: self._preempted,
+            events.ToolStart: self._tool_started,
+            events.ToolEnd: self._tool_ended,
+            events.Evicted: self._evicted,
+            events.SwappedOut: self._moved,
+            events.SwappedIn: self._came_back,
+            events.HostEvicted: self._moved,
+            events.Held: self._held,
+            events.Unheld: self._unheld,
+            events.KvUsage: self._usage,
+            events.PromptCached: self._round,
+            events.PreemptionCount: lambda _: None,
+            events.Unmeasured: lambda _: None,
         }
 
-    def watch(self, events: Iterable[Event]) -> Iterator[Event]:
+    def watch(self, stream: Iterable[events.Event]) -> Iterator[events.Event]:
         """The same events, checked as they pass: a long stream is read only once."""
-        for event in events:
+        for event in stream:
             self._see(event)
             yield event
 
-    def _see(self, event: Event) -> None:
+    def _see(self, event: events.Event) -> None:
         if event.at < self._now:
             self._say(event, f"time went back from {self._now:g} s")
         self._now = max(self._now, event.at)
         self._rules[type(event)](event)
 
-    def _say(self, event: Event, what: str) -> None:
+    def _say(self, event: events.Event, what: str) -> None:
         self.violations.append(f"{event.kind} at {event.at:g} s: {what}")
 
-    def _of_session(self, event: SessionEvent, what: str) -> None:
+    def _of_session(self, event: events.SessionEvent, what: str) -> None:
         self._say(event, f"session {event.session} {what}")
 
-    def _of_round(self, event: RoundEvent, what: str) -> None:
+    def _of_round(self, event: events.RoundEvent, what: str) -> None:
         self._say(event, f"round {event.round} of session {event.session}{what}")
 
-    def _of_call(self, event: ToolStart | ToolEnd, what: str) -> None:
+    def _of_call(self, event: events.ToolStart | events.ToolEnd, what: str) -> None:
         self._say(event, f"call {event.call} of {event.session} {what}")
 
-    def _some(self, event: Evicted | SwappedOut | SwappedIn | HostEvicted, what: str) -> None:
-        if event.blocks < 1:
-            self._say(event, f"{event.blocks} blocks were {what}")
+    def _some(self, event: events.Event, blocks: int, what: str) -> None:
+        if blocks < 1:
+            self._say(event, f"{blocks} blocks were {what}")
 
-    def _session(self, event: SessionEvent) -> _Session:
+    def _session(self, event: events.SessionEvent) -> _Session:
         """The session, which must be under way; an unknown one is reported once."""
         session = self._sessions.get(event.session)
         if session is None:
@@ -159,18 +138,18 @@ class Checker:
             self._of_session(event, "has ended")
         return session
 
-    def _arrived(self, event: SessionArrived) -> None:
+    def _arrived(self, event: events.SessionArrived) -> None:
         if event.session in self._sessions:
             self._of_session(event, "arrived twice")
         self._sessions.setdefault(event.session, _Session())
 
-    def _admitted(self, event: SessionAdmitted) -> None:
+    def _admitted(self, event: events.SessionAdmitted) -> None:
         session = self._session(event)
         if session.admitted:
             self._of_session(event, "was admitted twice")
         session.admitted = True
 
-    def _ended(self, event: SessionEnded) -> None:
+    def _ended(self, event: events.SessionEnded) -> None:
         session = self._session(event)
         session.ended = True
         if event.outcome == "failed":
@@ -180,7 +159,7 @@ class Checker:
         for number, call in session.open_calls:
             self._say(event, f"call {call} of round {number} of {event.session} has not ended")
 
-    def _ready(self, event: RoundReady) -> None:
+    def _ready(self, event: events.RoundReady) -> None:
         session = self._session(event)
         if event.round in session.rounds:
             self._of_round(event, " came twice")
@@ -188,46 +167,46 @@ class Checker:
             self._of_session(event, "has another round under way")
         session.rounds.setdefault(event.round, _Round()).seen.add(event.kind)
 
-    def _round(self, event: RoundEvent) -> _Round:
+    def _round(self, event: events.RoundEvent) -> _Round:
         """The round, which must have come as far as this event needs."""
         rnd = self._session(event).rounds.setdefault(event.round, _Round())
         needed = self._before[event.kind]
         if needed not in rnd.seen:
             self._of_round(event, f" has no {needed}")
-        if GpuEnd.kind in rnd.seen:
+        if events.GpuEnd.kind in rnd.seen:
             self._of_round(event, " has ended")
         return rnd
 
-    def _once(self, event: GpuSubmit | GpuFirstToken | GpuEnd) -> None:
+    def _once(self, event: events.GpuSubmit | events.GpuFirstToken | events.GpuEnd) -> None:
         rnd = self._round(event)
-        if event.kind in rnd.seen and event.kind != GpuEnd.kind:
+        if event.kind in rnd.seen and event.kind != events.GpuEnd.kind:
             self._of_round(event, " had this before")
         if rnd.preempted:
             self._of_round(event, " is preempted")
         rnd.seen.add(event.kind)
 
-    def _started(self, event: GpuStart) -> None:
+    def _started(self, event: events.GpuStart) -> None:
         rnd = self._round(event)
-        if event.resumed != (GpuStart.kind in rnd.seen):
+        if event.resumed != (events.GpuStart.kind in rnd.seen):
             self._of_round(event, f": resumed={event.resumed}")
         if event.resumed and not rnd.preempted:
             self._of_round(event, " was not preempted")
         rnd.preempted = False
         rnd.seen.add(event.kind)
 
-    def _preempted(self, event: Preempted) -> None:
+    def _preempted(self, event: events.Preempted) -> None:
         rnd = self._round(event)
         if rnd.preempted:
             self._of_round(event, " is not running")
         rnd.preempted = True
 
-    def _tool_started(self, event: ToolStart) -> None:
+    def _tool_started(self, event: events.ToolStart) -> None:
         calls = self._session(event).open_calls
         if (event.round, event.call) in calls:
             self._of_call(event, "started twice")
         calls[event.round, event.call] = event.child
 
-    def _tool_ended(self, event: ToolEnd) -> None:
+    def _tool_ended(self, event: events.ToolEnd) -> None:
         calls = self._session(event).open_calls
         if (event.round, event.call) not in calls:
             self._of_call(event, "has not started")
@@ -235,30 +214,30 @@ class Checker:
         if child is not None and not child.ended:
             self._say(event, f"the sub-agent of call {event.call} of {event.session} goes on")
 
-    def _evicted(self, event: Evicted) -> None:
+    def _evicted(self, event: events.Evicted) -> None:
         known = event.owner in self._sessions or event.owner == OTHER_OWNER
         if not event.owner.startswith(PREFIX_OWNER) and not known:
             self._say(event, f"owner {event.owner} has not arrived")
-        self._some(event, "evicted")
+        self._some(event, event.blocks, "evicted")
 
-    def _moved(self, event: SwappedOut | HostEvicted) -> None:
+    def _moved(self, event: events.SwappedOut | events.HostEvicted) -> None:
         """What a session has in host memory goes with it, so that none moves after its end."""
         self._session(event)
-        self._some(event, "moved")
+        self._some(event, event.blocks, "moved")
 
-    def _came_back(self, event: SwappedIn) -> None:
+    def _came_back(self, event: events.SwappedIn) -> None:
         rnd = self._round(event)
-        if GpuStart.kind in rnd.seen and not rnd.preempted:
+        if events.GpuStart.kind in rnd.seen and not rnd.preempted:
             self._of_round(event, " is running")
-        self._some(event, "moved")
+        self._some(event, event.blocks, "moved")
 
-    def _held(self, event: Held) -> None:
+    def _held(self, event: events.Held) -> None:
         session = self._session(event)
         if session.held:
             self._of_session(event, "is held already")
         session.held = True
 
-    def _unheld(self, event: Unheld) -> None:
+    def _unheld(self, event: events.Unheld) -> None:
         """A hold may end with its session, just after it."""
         session = self._sessions.get(event.session)
         if session is None or not session.held:
@@ -266,7 +245,7 @@ class Checker:
         else:
             session.held = False
 
-    def _usage(self, event: KvUsage) -> None:
+    def _usage(self, event: events.KvUsage) -> None:
         parts = [event.used_blocks, event.held_blocks, event.free_blocks]
         known = [part for part in parts if part is not None]
         if any(part < 0 for part in known):

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from marsbench.core.events import (
-    GpuEnd,
-    GpuFirstToken,
-    GpuStart,
-    GpuSubmit,
-    Preempted,
-    PromptCached,
-    RoundReady,
-)
-from marsbench.core.metrics.percentiles import Distribution, describe, percentile
+from marsbench.core import events
+from marsbench.core.metrics.percentiles import Distribution, describe
 from marsbench.core.metrics.stream import Stream
 
 
@@ -53,13 +45,13 @@ class RoundRecord:
 
 def rounds_of(stream: Stream) -> tuple[RoundRecord, ...]:
     """A record for every round that was ever ready, in the order in which they were ready."""
-    submits = {e.key: e for e in stream.of(GpuSubmit)}
-    firsts = {e.key: e for e in stream.of(GpuFirstToken)}
-    ends = {e.key: e for e in stream.of(GpuEnd)}
-    told = {e.key: e for e in stream.of(PromptCached)}
-    preemptions = Counter(e.key for e in stream.of(Preempted))
-    starts: defaultdict[tuple[str, int], list[GpuStart]] = defaultdict(list)
-    for event in stream.of(GpuStart):
+    submits = {e.key: e for e in stream.of(events.GpuSubmit)}
+    firsts = {e.key: e for e in stream.of(events.GpuFirstToken)}
+    ends = {e.key: e for e in stream.of(events.GpuEnd)}
+    told = {e.key: e for e in stream.of(events.PromptCached)}
+    preemptions = Counter(e.key for e in stream.of(events.Preempted))
+    starts: defaultdict[tuple[str, int], list[events.GpuStart]] = defaultdict(list)
+    for event in stream.of(events.GpuStart):
         starts[event.key].append(event)
     return tuple(
         _record(
@@ -71,17 +63,17 @@ def rounds_of(stream: Stream) -> tuple[RoundRecord, ...]:
             told.get(ready.key),
             preemptions[ready.key],
         )
-        for ready in stream.of(RoundReady)
+        for ready in stream.of(events.RoundReady)
     )
 
 
 def _record(
-    ready: RoundReady,
-    submit: GpuSubmit | None,
-    starts: Sequence[GpuStart],
-    first: GpuFirstToken | None,
-    end: GpuEnd | None,
-    told: PromptCached | None,
+    ready: events.RoundReady,
+    submit: events.GpuSubmit | None,
+    starts: Sequence[events.GpuStart],
+    first: events.GpuFirstToken | None,
+    end: events.GpuEnd | None,
+    told: events.PromptCached | None,
     preemptions: int,
 ) -> RoundRecord:
     start = starts[0] if starts else None
@@ -108,14 +100,14 @@ def _record(
     )
 
 
-def _tpot_s(first: GpuFirstToken | None, end: GpuEnd | None) -> float | None:
+def _tpot_s(first: events.GpuFirstToken | None, end: events.GpuEnd | None) -> float | None:
     """Seconds per output token after the first; a round of one token has none."""
     if first is None or end is None or end.output_tokens < 2:
         return None
     return (end.at - first.at) / (end.output_tokens - 1)
 
 
-def _total_lost(starts: Sequence[GpuStart | PromptCached]) -> int | None:
+def _total_lost(starts: Sequence[events.GpuStart | events.PromptCached]) -> int | None:
     """Tokens that these starts had to compute again; None when one of them does not know.
 
     The shared prefix of another session can make `cached` the larger: nothing was lost then.
@@ -128,9 +120,9 @@ def _total_lost(starts: Sequence[GpuStart | PromptCached]) -> int | None:
     return lost
 
 
-def _loaded(start: GpuStart | PromptCached) -> int:
+def _loaded(start: events.GpuStart | events.PromptCached) -> int:
     """Tokens from host memory that are not among the cached: where nobody tells, they are."""
-    return (start.loaded_tokens or 0) if isinstance(start, GpuStart) else 0
+    return (start.loaded_tokens or 0) if isinstance(start, events.GpuStart) else 0
 
 
 class TtftSplit(TypedDict):
@@ -185,15 +177,11 @@ def ttft_by_round(rounds: Iterable[RoundRecord]) -> list[RoundIndexTtft]:
 
 
 def _at_index(index: int, rounds: Sequence[RoundRecord]) -> RoundIndexTtft:
-    ready = sorted(_measured(r.ttft_ready_s for r in rounds))
-    submit = sorted(_measured(r.ttft_submit_s for r in rounds))
+    ready = describe(r.ttft_ready_s for r in rounds)
+    submit = describe(r.ttft_submit_s for r in rounds)
     return {
         "round": index,
-        "n": len(ready),
-        "ready_p99": percentile(ready, 99),
-        "submit_p99": percentile(submit, 99),
+        "n": ready["n"],
+        "ready_p99": ready["p99"],
+        "submit_p99": submit["p99"],
     }
-
-
-def _measured(values: Iterable[float | None]) -> Iterator[float]:
-    return (value for value in values if value is not None)

@@ -7,24 +7,8 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from marsbench.core.events import Event, Preempted, PreemptionCount, Unmeasured
-from marsbench.core.metrics.cache import (
-    EvictionCell,
-    Evictions,
-    HitRate,
-    eviction_series,
-    evictions,
-    hit_rate,
-)
+from marsbench.core.metrics import cache, load
 from marsbench.core.metrics.goodput import Goodput, alpha_key, goodput
-from marsbench.core.metrics.load import (
-    Level,
-    MachineUsage,
-    Waiting,
-    cpu_calls,
-    kv_usage,
-    tools_in_flight,
-    waiting,
-)
 from marsbench.core.metrics.percentiles import Distribution, describe
 from marsbench.core.metrics.rounds import (
     RoundIndexTtft,
@@ -79,13 +63,13 @@ class Summary(TypedDict):
     throughput: Throughput
     steady: Steady | None
     preemptions: int | None
-    evictions: Evictions
+    evictions: cache.Evictions
     swaps: Swaps
-    prefix_hit_rate: HitRate
-    kv_usage: MachineUsage
-    tools_in_flight: Level
-    cpu_calls: Level
-    waiting: Waiting
+    prefix_hit_rate: cache.HitRate
+    kv_usage: load.MachineUsage
+    tools_in_flight: load.Level
+    cpu_calls: load.Level
+    waiting: load.Waiting
     tenants: dict[str, TenantFigures]
 
 
@@ -96,7 +80,7 @@ class Measured:
     summary: Summary
     rounds: tuple[RoundRecord, ...]
     sessions: tuple[SessionRecord, ...]
-    evictions: list[EvictionCell]
+    evictions: list[cache.EvictionCell]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +112,7 @@ def measure(events: Iterable[Event], scale: Scale) -> Measured:
     sessions = sessions_of(stream, rounds, scale.ideal_s)
     run = whole_run(sessions, stream.end_s)
     summary = _figures(stream, rounds, sessions, run, scale)
-    return Measured(summary, rounds, sessions, eviction_series(stream, sessions, run))
+    return Measured(summary, rounds, sessions, cache.eviction_series(stream, sessions, run))
 
 
 def _figures(
@@ -146,7 +130,7 @@ def _figures(
     seen = stream if window is None else stream.between(window.from_s, window.to_s)
     fates = _fates(kept, marked, scale.alphas)
     unmeasured = {*scale.unmeasured, *(event.what for event in stream.of(Unmeasured))}
-    lost = evictions(
+    lost = cache.evictions(
         seen,
         sessions,
         own,
@@ -169,11 +153,11 @@ def _figures(
         "preemptions": _preemptions(seen, unmeasured),
         "evictions": lost,
         "swaps": swaps(seen, own, unmeasured),
-        "prefix_hit_rate": hit_rate(own),
-        "kv_usage": kv_usage(seen, scale.total_blocks),
-        "tools_in_flight": tools_in_flight(stream, marked),
-        "cpu_calls": cpu_calls(stream, marked),
-        "waiting": waiting(rounds, marked, window or arrivals(sessions)),
+        "prefix_hit_rate": cache.hit_rate(own),
+        "kv_usage": load.kv_usage(seen, scale.total_blocks),
+        "tools_in_flight": load.tools_in_flight(stream, marked),
+        "cpu_calls": load.cpu_calls(stream, marked),
+        "waiting": load.waiting(rounds, marked, window or arrivals(sessions)),
         "tenants": _tenants(kept, marked, scale.alphas),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -217,10 +218,8 @@ class RunWriter(RunFolder):
 
     def emit(self, event: Event) -> None:
         """Appends an event. Raises RunFailedError when the disk does not take it."""
-        try:
+        with self._writing():
             self._writer(event)
-        except OSError as error:
-            raise _disk(self.path, error) from error
 
     def save_ideal(self, ideal_s: Mapping[str, float]) -> None:
         """Stores the seconds that each session takes alone; sessions it leaves out have none."""
@@ -268,25 +267,30 @@ class RunWriter(RunFolder):
             self._write(WALL, wall(self._started, outcome))
 
     def _close(self) -> None:
-        try:
+        with self._writing():
             self._writer.__exit__()
-        except OSError as error:
-            raise _disk(self.path, error) from error
 
     def _write_tables(self, measured: Measured) -> None:
         rows = (measured.rounds, measured.sessions, measured.evictions)
-        try:
+        with self._writing():
             for (name, kind), records in zip(TABLES.items(), rows, strict=True):
                 write_table(self.path / f"{name}.parquet", kind, records)
-        except OSError as error:
-            raise _disk(self.path, error) from error
 
     def _write(self, name: str, content: object) -> None:
         """Writes a JSON file whole or not at all: a reader never finds half of it."""
-        try:
+        with self._writing():
             save_text(self.path / name, _text(content))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raises RunFailedError when the disk does not take it."""
+        try:
+            yield
         except OSError as error:
-            raise _disk(self.path, error) from error
+            raise RunFailedError(
+                f"Cannot go on writing {self.path}: {error.strerror}; what was written is kept. "
+                "Make room and rerun into another folder."
+            ) from error
 
 
 def _text(content: object) -> str:
@@ -310,13 +314,6 @@ def _say(violations: Sequence[str]) -> list[str]:
     if not violations:
         return []
     return [f"the event stream breaks {len(violations)} rules, first: {violations[0]}"]
-
-
-def _disk(path: Path, error: OSError) -> RunFailedError:
-    return RunFailedError(
-        f"Cannot go on writing {path}: {error.strerror}; what was written is kept. "
-        "Make room and rerun into another folder."
-    )
 
 
 def _load(path: Path) -> dict[str, Any]:

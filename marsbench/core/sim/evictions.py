@@ -6,63 +6,25 @@ that its single steps would have popped, whoever gets it: its place says in whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from marsbench.core.sim.clock import VirtualClock
-from marsbench.core.sim.fast_pool import FastPool
-from marsbench.core.sim.merge import Pattern
-from marsbench.core.sim.moves import BlockMoves
-from marsbench.core.sim.sampler import KvSampler
-from marsbench.core.sim.steps import ScheduledStep
 
+def popped_by_step(
+    tokens: Mapping[str, int], requests: Mapping[str, Any], steps: int, block_size: int
+) -> list[int]:
+    """Blocks popped off the free list by the end of each of so many steps.
 
-class EvictionReports:
-    """Tells of evictions at the start of the step that they belong to, with samples in between.
-
-    is_fast: put the loops of `fast_pool` in place of vLLM's.
+    tokens: what a step gives each request; requests: as they are after the last step.
     """
-
-    def __init__(
-        self,
-        scheduler: Any,
-        clock: VirtualClock,
-        moves: BlockMoves,
-        sampler: KvSampler,
-        is_fast: bool,
-    ) -> None:
-        self._scheduler = scheduler
-        self._pool = FastPool(scheduler.kv_cache_manager)
-        if is_fast:
-            self._pool.install(scheduler)
-        self._clock = clock
-        self._moves = moves
-        self._sampler = sampler
-
-    def report(self, step: ScheduledStep) -> None:
-        """Those of a step that begins now."""
-        evictions, pattern, ends = self._pool.take_evictions(), step.pattern, step.ends
-        if pattern is None or (not evictions and self._sampler.next_at >= ends[-1]):
-            self._moves.evicted(self._clock.now, [h for _, h in evictions])
-            return
-        popped = self._popped(pattern, len(ends))
-        begins = [self._clock.now, *ends[:-1]]
-        for begin, total, hashes in zip(begins, popped, by_step(evictions, popped), strict=True):
-            self._sampler.sample(begin)
-            self._sampler.later_blocks = popped[-1] - total
-            self._moves.evicted(begin, hashes)
-
-    def _popped(self, pattern: Pattern, steps: int) -> list[int]:
-        """Blocks popped off the free list by the end of each step of a macro step."""
-        size, requests = self._scheduler.block_size, self._scheduler.requests
-        tokens = np.array(list(pattern.tokens.values()))
-        after = np.array([requests[i].num_computed_tokens for i in pattern.tokens])
-        before = after - steps * tokens
-        upto = before + np.arange(1, steps + 1)[:, None] * tokens
-        blocks = -(-upto // size) - -(-before // size)
-        return [int(n) for n in blocks.sum(axis=1)]
+    each = np.array(list(tokens.values()))
+    after = np.array([requests[i].num_computed_tokens for i in tokens])
+    before = after - steps * each
+    upto = before + np.arange(1, steps + 1)[:, None] * each
+    blocks = -(-upto // block_size) - -(-before // block_size)
+    return [int(n) for n in blocks.sum(axis=1)]
 
 
 def by_step(evictions: list[tuple[int, bytes]], popped: list[int]) -> Iterator[list[bytes]]:

@@ -12,8 +12,10 @@ import math
 from typing import Any
 
 from marsbench.core.sim.clock import VirtualClock
-from marsbench.core.sim.evictions import EvictionReports
+from marsbench.core.sim.evictions import by_step, popped_by_step
+from marsbench.core.sim.fast_pool import FastPool
 from marsbench.core.sim.invariants import check_blocks
+from marsbench.core.sim.moves import BlockMoves
 from marsbench.core.sim.requests import Requests
 from marsbench.core.sim.sampler import KvSampler
 from marsbench.core.sim.sessions import SimSessions
@@ -34,7 +36,8 @@ class Loop:
         clock: VirtualClock,
         steps: Steps,
         requests: Requests,
-        evictions: EvictionReports,
+        pool: FastPool,
+        moves: BlockMoves,
         sampler: KvSampler,
         sessions: SimSessions,
         scheduler: Any,
@@ -44,7 +47,8 @@ class Loop:
         self._clock = clock
         self._steps = steps
         self._requests = requests
-        self._evictions = evictions
+        self._pool = pool
+        self._moves = moves
         self._sampler = sampler
         self._sessions = sessions
         self._scheduler = scheduler
@@ -85,11 +89,25 @@ class Loop:
             return
         self._watchdog.worked(self._clock.now)
         self._requests.report_starts(step.output)
-        self._evictions.report(step)
+        self._report_evictions(step)
         if self._checks:
             check_blocks(self._scheduler, self._sampler.num_blocks)
         self._pass_time(step.ends[-1])
         self._finish(step.output)
+
+    def _report_evictions(self, step: ScheduledStep) -> None:
+        """Evictions at the start of the step they belong to; samples between them."""
+        evictions, tokens, ends = self._pool.take_evictions(), step.tokens, step.ends
+        if tokens is None or (not evictions and self._sampler.next_at >= ends[-1]):
+            self._moves.evicted(self._clock.now, [h for _, h in evictions])
+            return
+        scheduler = self._scheduler
+        popped = popped_by_step(tokens, scheduler.requests, len(ends), scheduler.block_size)
+        begins = [self._clock.now, *ends[:-1]]
+        for begin, total, hashes in zip(begins, popped, by_step(evictions, popped), strict=True):
+            self._sampler.sample(begin)
+            self._sampler.later_blocks = popped[-1] - total
+            self._moves.evicted(begin, hashes)
 
     def _finish(self, output: Any) -> None:
         """The step's tokens exist."""
@@ -113,7 +131,7 @@ class Loop:
         self._scheduler.update_from_output(output, sampled(self._scheduler, output))
         self._steps.forget_head()
         self._requests.report_starts(output)
-        self._evictions.report(step)
+        self._report_evictions(step)
         self._look_on()
         if output.preempted_req_ids:
             return  # vLLM admits nobody in a step that preempted: the next one will try

@@ -11,7 +11,7 @@ from marsbench.core.hardware.profile import Hardware, HardwareCost
 from marsbench.core.session import Generate, Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.clock import VirtualClock
-from marsbench.core.sim.evictions import EvictionReports
+from marsbench.core.sim.fast_pool import FastPool
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.loop import Loop
 from marsbench.core.sim.merge import PolicyScheduler, StockScheduler
@@ -84,11 +84,15 @@ class Simulation:
         self._requests = Requests(self.scheduler, self._clock, emit)
         self._sampler = KvSampler(self.scheduler, tools, config.num_blocks, config.sample_s, emit)
         self._steps = Steps(self.scheduler, self._clock, config.hardware.step_time, config.merge)
+        pool = FastPool(self.scheduler.kv_cache_manager)
+        if config.fast:
+            pool.install(self.scheduler)
         self._loop = Loop(
             self._clock,
             self._steps,
             self._requests,
-            EvictionReports(self.scheduler, self._clock, self._moves, self._sampler, config.fast),
+            pool,
+            self._moves,
             self._sampler,
             self.sessions,
             self.scheduler,

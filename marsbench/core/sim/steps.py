@@ -11,10 +11,13 @@ from marsbench.core.sim.merge import Merger, Pattern, PolicyScheduler
 
 
 class ScheduledStep(NamedTuple):
-    """What `schedule()` put out, and when the step ends; of a macro step each of its steps."""
+    """What `schedule()` put out, and when the step ends; of a macro step each of its steps.
+
+    tokens: what each step of a macro step gives each request; None of a single one.
+    """
 
     output: Any
-    pattern: Pattern | None
+    tokens: dict[str, int] | None
     ends: list[float]
 
 
@@ -62,7 +65,7 @@ class Steps:
         self.counters.schedule_calls += 1
         if output.total_num_scheduled_tokens:
             self._count(ends)
-        return ScheduledStep(output, pattern, ends)
+        return ScheduledStep(output, None if pattern is None else pattern.tokens, ends)
 
     def _count(self, ends: list[float]) -> None:
         span = ends[-1] - self._clock.now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import ToolCall
@@ -20,8 +21,6 @@ class SimTools:
     def __init__(self, clock: VirtualClock, host: ToolHost) -> None:
         self._clock = clock
         self._host = host
-        self._ended: dict[int, Ended] = {}
-        self._number = 0
         self._wake_at: float | None = None
         self.in_flight = 0
 
@@ -40,9 +39,7 @@ class SimTools:
         if call.kind == "wait":
             self._clock.at(self._clock.now + call.floor_s, Due.TOOL_END, lambda: self._end(ended))
             return
-        self._number += 1
-        self._ended[self._number] = ended
-        self._host.start(self._number, call.cpu_s, call.floor_s, self._clock.now)
+        self._host.start(ended, call.cpu_s, call.floor_s, self._clock.now)
         self._set_alarm()
 
     def _end(self, ended: Ended, queued_s: float | None = None) -> None:
@@ -58,7 +55,6 @@ class SimTools:
 
     def _wake(self) -> None:
         self._wake_at = None
-        for number in self._host.pop_ended(self._clock.now):
-            assert isinstance(number, int)
-            self._end(self._ended.pop(number), self._host.queued_s(number))
+        for ended in self._host.pop_ended(self._clock.now):
+            self._end(cast("Ended", ended), self._host.queued_s(ended))
         self._set_alarm()

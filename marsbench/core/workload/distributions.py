@@ -13,9 +13,10 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from marsbench.core.workload.exact import Floats, Lines, exp, log, normal_cdf
+from marsbench.problems import Strict
 from marsbench_backends import exact
 
 Numbers = tuple[float, ...]
@@ -37,14 +38,12 @@ def _phi_table() -> Lines:
     return Lines.through(grid, normal_cdf(grid))
 
 
-class LogNormals(BaseModel):
+class LogNormals(Strict):
     """A mixture of lognormals; values beyond `clip` are set to its bounds.
 
     In a recipe either `w`, `mu` and `sigma` as lists (mu and sigma of ln x), or for a single one
     `median` and `sigma`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     w: tuple[float, ...]
     mu: tuple[float, ...]

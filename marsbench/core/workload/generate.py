@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
-from marsbench.core.workload.distributions import Append, LogNormals, phi
+from marsbench.core.workload.distributions import phi
 from marsbench.core.workload.draws import normals, stream
 from marsbench.core.workload.exact import Floats, microseconds
-from marsbench.core.workload.recipe import SUBAGENT, ContextShape, Recipe
+from marsbench.core.workload.recipe import SUBAGENT, ContextShape, Recipe, Subagent
 from marsbench.core.workload.tool_times import ToolTimeDraws
 from marsbench.errors import UsageError
 
@@ -57,16 +57,11 @@ class Generator:
         recipe = self._recipe
         name = f"{recipe.name}-{number:04d}"
         group = self._prefix_group(number)
-        lengths = _lengths(
-            stream(self._seed, "lengths", number),
-            recipe.initial_tokens, recipe.rounds, recipe.append, recipe.output,
-            recipe.append_gap_correlation,
-        )  # fmt: skip
+        lengths = _lengths(stream(self._seed, "lengths", number), recipe, recipe)
         tools, messages = self._pauses(name, number, lengths.u_gap, group)
         # What a round's tool prints, or the user types after it, opens the next round.
         answers = [a if m is None else m for a, m in zip(lengths.appends, messages, strict=True)]
-        appends = [lengths.first, *answers[:-1]]
-        drafts = [Draft(*row) for row in zip(appends, lengths.outputs, tools, strict=True)]
+        drafts = _drafts(lengths, answers, tools)
         shared = min(recipe.prefix.tokens, int(lengths.first * recipe.prefix.max_share))
         cuts = stream(self._seed, "cuts", number)
         return _session(name, fit(drafts, recipe.context, shared, cuts), group, shared)
@@ -115,13 +110,9 @@ class Generator:
         agent = recipe.subagent
         assert agent is not None  # the constructor saw to that
         rng = stream(self._seed, "subagents", *numbers)
-        lengths = _lengths(
-            rng, agent.initial_tokens, agent.rounds, agent.append, recipe.output,
-            recipe.append_gap_correlation,
-        )  # fmt: skip
+        lengths = _lengths(rng, agent, recipe)
         tools = self._agent_times.calls(lengths.u_gap, rng.random(len(lengths.u_gap)))
-        appends = [lengths.first, *lengths.appends[:-1]]
-        drafts = [Draft(*row) for row in zip(appends, lengths.outputs, tools, strict=True)]
+        drafts = _drafts(lengths, lengths.appends, tools)
         limit = ContextShape(max_tokens=agent.max_tokens, on_overflow="stop")
         shared = min(agent.prefix_tokens, lengths.first)
         rounds = fit(drafts, limit, shared, rng)
@@ -165,25 +156,26 @@ class _Lengths:
     u_gap: Floats
 
 
-def _lengths(
-    rng: np.random.Generator,
-    first: LogNormals,
-    rounds: LogNormals,
-    append: Append,
-    output: LogNormals,
-    correlation: float,
-) -> _Lengths:
+def _lengths(rng: np.random.Generator, of: Recipe | Subagent, recipe: Recipe) -> _Lengths:
+    """Of a session of the recipe, or of a sub-agent."""
     u_first, u_rounds = rng.random(2).tolist()
-    count = rounds.one_count(u_rounds)
+    count = of.rounds.one_count(u_rounds)
     # A Gaussian copula: coupled ranks, whatever the two distributions are.
     z, other = normals(rng, 2 * count).reshape(2, count)
+    correlation = recipe.append_gap_correlation
     coupled = correlation * z + math.sqrt(1 - correlation * correlation) * other
     return _Lengths(
-        first.one_count(u_first),
-        output.tokens(rng.random(count)).tolist(),
-        append.tokens(phi(z)).tolist(),
+        of.initial_tokens.one_count(u_first),
+        recipe.output.tokens(rng.random(count)).tolist(),
+        of.append.tokens(phi(z)).tolist(),
         phi(coupled),
     )
+
+
+def _drafts(lengths: _Lengths, answers: Sequence[int], tools: Sequence[ToolCall]) -> list[Draft]:
+    """A round opens with what came after the one before it; the first with the first prompt."""
+    appends = [lengths.first, *answers[:-1]]
+    return [Draft(*row) for row in zip(appends, lengths.outputs, tools, strict=True)]
 
 
 def _session(name: str, rounds: tuple[Round, ...], group: str | None, shared: int) -> Session:

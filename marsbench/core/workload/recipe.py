@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from marsbench.core.workload.arrivals import Arrivals
 from marsbench.core.workload.distributions import Append, LogNormals
 from marsbench.errors import UsageError, unknown_name
-from marsbench.problems import first_problem
+from marsbench.problems import Strict, first_problem
 
 Quantity = Literal[
     "first_prompt_tokens", "rounds", "append_tokens", "user_append_tokens", "output_tokens",
@@ -31,11 +31,7 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 _Tokens = Annotated[int, Field(ge=0)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Target(_Table):
+class Target(Strict):
     """Quantiles that a generated workload must meet, each within a relative tolerance."""
 
     p10: float | None = None
@@ -50,7 +46,7 @@ class Target(_Table):
                 yield share, value
 
 
-class Defaults(_Table):
+class Defaults(Strict):
     """The knobs of a recipe when nobody turns them; one of rate and load."""
 
     sessions: Annotated[int, Field(ge=1)] = 30
@@ -77,7 +73,7 @@ class Defaults(_Table):
         return self
 
 
-class ContextShape(_Table):
+class ContextShape(Strict):
     """The longest context, output included, and what happens to a session that would pass it."""
 
     max_tokens: Annotated[int, Field(ge=2)]
@@ -93,21 +89,21 @@ class ContextShape(_Table):
         return self
 
 
-class Prefix(_Table):
+class Prefix(Strict):
     """Tokens that all sessions of one variant share, at most `max_share` of a first prompt."""
 
     tokens: _Tokens
     max_share: _Share
 
 
-class Turns(_Table):
+class Turns(Strict):
     """What a human does at the end of a turn: a message in tokens after a gap in seconds."""
 
     message: LogNormals
     gap_s: LogNormals
 
 
-class ToolClass(_Table):
+class ToolClass(Strict):
     """How long a call of this class takes, and whether it burns a core meanwhile."""
 
     kind: Literal["cpu", "wait"]
@@ -122,7 +118,7 @@ class ToolClass(_Table):
         return self
 
 
-class ToolMix(_Table):
+class ToolMix(Strict):
     """Shares of the classes, and how often a turn ends with a human instead of a tool."""
 
     p_turn_end: _Share
@@ -138,7 +134,7 @@ class ToolMix(_Table):
         return self
 
 
-class ToolCatalog(_Table):
+class ToolCatalog(Strict):
     """Tool classes and the mixes made of them."""
 
     timeout_s: Annotated[float, Field(gt=0)]
@@ -155,7 +151,7 @@ class ToolCatalog(_Table):
         return self
 
 
-class Subagent(_Table):
+class Subagent(Strict):
     """A child session that a tool call starts and the parent waits for."""
 
     initial_tokens: LogNormals
@@ -166,7 +162,7 @@ class Subagent(_Table):
     shares: dict[str, _Share]
 
 
-class Recipe(_Table):
+class Recipe(Strict):
     """Everything that sessions of a workload are drawn from."""
 
     name: str
