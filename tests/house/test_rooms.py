@@ -22,15 +22,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     "long policies": set(),
     "siblings": set(),
     "names": {
-        "Clock",
-        "Difference",
         "Gpu",
-        "Provenance",
-        "Replay",
-        "Scale",
         "SessionEnded",  # a signal of policies, and an event named by its file format
-        "Tools",
-        "Writers",
     },
 }
 

@@ -96,7 +96,7 @@ class Simulation:
             self._sampler,
             self.sessions,
             self.scheduler,
-            self._backend and self._backend.name,
+            None if self._backend is None else self._backend.name,
             config.check,
         )
 

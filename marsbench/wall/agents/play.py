@@ -11,7 +11,7 @@ from typing import Any
 from marsbench.core.events import Event
 from marsbench.core.request import RunRequest
 from marsbench.core.session import Round, Session
-from marsbench.core.workload.streams import stream
+from marsbench.core.workload.draws import stream
 from marsbench.tasks.check import check_task
 from marsbench.tasks.digest import digest
 from marsbench.tasks.task import Task, first_message
