@@ -118,6 +118,12 @@ class Simulation:
         scheduler.holds.changed = self._hold_changed
         return scheduler
 
+    def _admission(self) -> Admission:
+        """The controller, its answers looked at; everyone enters where no backend plays."""
+        if self._backend is None:
+            return Admission()
+        return watched(self._backend.admission, self._backend.name, refuse)
+
     @property
     def now(self) -> float:
         """Virtual seconds since the start."""
