@@ -23,7 +23,9 @@ from marsbench.core.sim.steps import Counters, Steps
 from marsbench.core.sim.tools import SimTools
 from marsbench.core.sim.vllm_core import make_request, make_scheduler
 from marsbench.errors import RunFailedError
-from marsbench_backends.answers.wrong import WrongAnswerError
+from marsbench_backends.admission import Admission
+from marsbench_backends.answers.admission import watched
+from marsbench_backends.answers.wrong import WrongAnswerError, refuse
 from marsbench_backends.registry import Backend, BuiltBackend, load
 from marsbench_backends.signals import Signal
 from marsbench_backends.vllm.rounds import RoundInfo
