@@ -25,6 +25,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 LOCK = REQUIREMENTS / "lock.txt"
+COMPILED = "marsbench/core/sim/blocks.c"
 DONE = VENV / "marsbench-setup-done"
 UNFINISHED = VENV / "marsbench-setup-unfinished"
 
@@ -65,8 +66,11 @@ def say(message: str) -> None:
 
 
 def digest() -> str:
-    """Changes whenever the environment has to: with a version, an entry point, a moved clone."""
-    files = [*sorted(REQUIREMENTS.glob("*.txt")), ROOT / "pyproject.toml", Path(__file__)]
+    """Changes whenever the environment has to: with a version, an entry point, a moved clone,
+    what is compiled.
+    """
+    files = [*sorted(REQUIREMENTS.glob("*.txt")), Path(__file__)]
+    files += [ROOT / name for name in ("pyproject.toml", "hatch_build.py", COMPILED)]
     parts = [str(sys.version_info[:2]).encode(), str(ROOT).encode()]
     parts += [path.read_bytes() for path in files]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()

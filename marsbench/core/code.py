@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 """Of the checkout, or where the packages are installed."""
 
 BACKENDS = "marsbench_backends"
-READ = (".py", ".json", ".toml")
+READ = (".py", ".c", ".json", ".toml")
 PINNED = ("vllm", "numpy")
 """Whose version moves a number as much as our own code does."""
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marsbench.core.session import Cut, Prompt, Round, Session
-from marsbench.core.sim.hashes import BlockWriters, SessionHashes, TokenCount
+from marsbench.core.sim.hashes import BlockWriters, SessionHashes, TokenCount, writer_of
 from tests.sim.worlds import workloads
 
 SIZE = 16
@@ -18,7 +18,7 @@ def hashes_of(session: Session, writers: BlockWriters, size: int = SIZE) -> list
     found = []
     for prompt in session.prompts():
         own.start_round(prompt)
-        found.append(own.upto(prompt.num_tokens))
+        found.append(list(own.upto(prompt.num_tokens)))
         own.upto(prompt.num_tokens + prompt.output_tokens)
     return found
 
@@ -67,7 +67,7 @@ def test_an_evicted_block_names_its_owner() -> None:
     writers = BlockWriters()
     session = Session("a", (Round(64, 1),), prefix_group="g", prefix_tokens=32)
     (found,) = hashes_of(session, writers)
-    assert [writers.owner_of(h) for h in found] == ["prefix:g", "prefix:g", "a", "a"]
+    assert [writers.owners[writer_of(h)] for h in found] == ["prefix:g", "prefix:g", "a", "a"]
 
 
 @settings(max_examples=20)

@@ -6,10 +6,16 @@ that its single steps would have popped, whoever gets it: its place says in whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
+
+from marsbench.core.sim.block_loops import Run
 
 
 def popped_by_step(
@@ -27,11 +33,29 @@ def popped_by_step(
     return [int(n) for n in blocks.sum(axis=1)]
 
 
-def by_step(evictions: list[tuple[int, bytes]], popped: list[int]) -> Iterator[list[bytes]]:
-    """The evicted hashes of each step; `popped[j]` counts all pops up to the end of step j."""
-    place = 0
-    for total in popped:
-        begin = place
-        while place < len(evictions) and evictions[place][0] <= total:
-            place += 1
-        yield [block_hash for _, block_hash in evictions[begin:place]]
+def by_writer(runs: Iterable[Run]) -> Counter[int]:
+    """How many blocks of each writer were evicted, in the order of each one's first."""
+    blocks: Counter[int] = Counter()
+    for _, count, writer in runs:
+        blocks[writer] += count
+    return blocks
+
+
+def by_step(runs: Sequence[Run], popped: Sequence[int]) -> Iterator[tuple[int, Counter[int]]]:
+    """The same for each step in which any was: (step, blocks); steps count from 0.
+
+    `popped[j]` counts all pops up to the end of step j.
+    """
+    parts = [part for run in runs for part in _parts(run, popped)]
+    for step, of_step in groupby(parts, key=itemgetter(0)):
+        yield step, by_writer(run for _, run in of_step)
+
+
+def _parts(run: Run, popped: Sequence[int]) -> Iterator[tuple[int, Run]]:
+    """A run, cut where one step ends and the next begins."""
+    first, count, writer = run
+    while count:
+        step = bisect_left(popped, first)
+        inside = min(count, popped[step] - first + 1)
+        yield step, (first, inside, writer)
+        first, count = first + inside, count - inside

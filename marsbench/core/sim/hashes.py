@@ -8,12 +8,20 @@ cut). So a block's hash is its writer's number and its index, 12 bytes, made onc
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from typing import overload
 
 from marsbench.core.session import Prompt, Session
 
+GROUP = (0).to_bytes(4, "big")  # vLLM keys a cached block by its hash and its KV cache group
 PREFIX_OWNER = "prefix:"
-WRITER_BYTES = 8
+WRITER_BYTES, HASH_BYTES = 8, 12
 _pack = struct.Struct(">QI").pack
+
+
+def writer_of(block_hash: bytes) -> int:
+    """The number of who wrote this block: of a hash, or of a key that begins with it."""
+    return int.from_bytes(block_hash[:WRITER_BYTES], "big")
 
 
 class BlockWriters:
@@ -31,9 +39,29 @@ class BlockWriters:
             self.owners.append(owner)
         return found
 
-    def owner_of(self, block_hash: bytes) -> str:
-        """The session id or "prefix:NAME" that wrote this block."""
-        return self.owners[int.from_bytes(block_hash[:WRITER_BYTES], "big")]
+
+class BlockHashes(Sequence[bytes]):
+    """A context's block hashes, kept as the keys that vLLM's prefix cache makes of them.
+
+    A key is made once a session: made anew at every look-up it would be hashed anew too.
+    """
+
+    __slots__ = ("keys",)
+
+    def __init__(self, keys: list[bytes]) -> None:
+        self.keys = keys
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[bytes]: ...
+    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
+        if isinstance(place, slice):
+            return [key[:HASH_BYTES] for key in self.keys[place]]
+        return self.keys[place][:HASH_BYTES]
 
 
 class SessionHashes:
@@ -45,27 +73,29 @@ class SessionHashes:
         self._block_size = block_size
         self._epoch = 0
         self._writer = writers.number(session.id)
-        self._hashes: list[bytes] = []
+        self._keys: list[bytes] = []
         if session.prefix_group is not None:
             writer = writers.number(PREFIX_OWNER + session.prefix_group)
-            shared = session.prefix_tokens // block_size
-            self._hashes = [_pack(writer, i) for i in range(shared)]
+            self._extend(writer, session.prefix_tokens // block_size)
 
     def start_round(self, prompt: Prompt) -> None:
         """Forget what a cut removed: blocks with a token past the last edge are written anew."""
         if prompt.epoch == self._epoch:
             return
-        del self._hashes[prompt.kept_tokens // self._block_size :]
+        kept_tokens = prompt.edges[-1][0] if prompt.edges else 0
+        kept = kept_tokens // self._block_size
+        del self._keys[kept:]
         self._epoch = prompt.epoch
         self._writer = self._writers.number(self._session.id, prompt.epoch)
 
-    def upto(self, num_tokens: int) -> list[bytes]:
+    def upto(self, num_tokens: int) -> BlockHashes:
         """The hashes of all full blocks of a context of `num_tokens`, as a list of its own."""
-        full, hashes = num_tokens // self._block_size, self._hashes
-        if len(hashes) < full:
-            writer = self._writer
-            hashes.extend([_pack(writer, i) for i in range(len(hashes), full)])
-        return hashes[:full]
+        full = num_tokens // self._block_size
+        self._extend(self._writer, full)
+        return BlockHashes(self._keys[:full])
+
+    def _extend(self, writer: int, full: int) -> None:
+        self._keys += [_pack(writer, i) + GROUP for i in range(len(self._keys), full)]
 
 
 class TokenCount:

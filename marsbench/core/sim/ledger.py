@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from marsbench.core.session import Prompt, Session
-from marsbench.core.sim.hashes import BlockWriters, SessionHashes
+from marsbench.core.sim.hashes import BlockHashes, BlockWriters, SessionHashes
 
 
 class BlockLedger:
@@ -17,7 +17,7 @@ class BlockLedger:
         self._writers = BlockWriters()
         self._contexts: dict[str, SessionHashes] = {}
 
-    def hashes(self, session: Session, prompt: Prompt) -> list[bytes]:
+    def hashes(self, session: Session, prompt: Prompt) -> BlockHashes:
         """Of all full blocks of a round's prompt and output; a session's rounds come in order."""
         context = self._contexts.get(session.id)
         if context is None:
@@ -30,6 +30,9 @@ class BlockLedger:
         """The session has ended; its blocks are still known for its own."""
         self._contexts.pop(session.id, None)
 
-    def owners(self, hashes: Iterable[bytes]) -> Counter[str]:
-        """How many of these blocks each session or "prefix:NAME" owns, in order of their first."""
-        return Counter(map(self._writers.owner_of, hashes))
+    def owners(self, blocks: Mapping[int, int]) -> Counter[str]:
+        """Blocks by writer as blocks by owner, a session or "prefix:NAME", in the same order."""
+        owners: Counter[str] = Counter()
+        for writer, num_blocks in blocks.items():
+            owners[self._writers.owners[writer]] += num_blocks
+        return owners

@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 from marsbench.core.sim.clock import VirtualClock
-from marsbench.core.sim.evictions import by_step, popped_by_step
+from marsbench.core.sim.evictions import by_step, by_writer, popped_by_step
 from marsbench.core.sim.fast_pool import FastPool
 from marsbench.core.sim.invariants import check_blocks
 from marsbench.core.sim.moves import BlockMoves
@@ -20,7 +20,6 @@ from marsbench.core.sim.requests import Requests
 from marsbench.core.sim.sampler import KvSampler
 from marsbench.core.sim.sessions import SimSessions
 from marsbench.core.sim.steps import ScheduledStep, Steps
-from marsbench.core.sim.vllm_core import sampled
 from marsbench.core.sim.watchdog import Watchdog
 from marsbench.errors import RunFailedError
 
@@ -99,21 +98,23 @@ class Loop:
         """Evictions at the start of the step they belong to; samples between them."""
         evictions, tokens, ends = self._pool.take_evictions(), step.tokens, step.ends
         if tokens is None or (not evictions and self._sampler.next_at >= ends[-1]):
-            self._moves.evicted(self._clock.now, [h for _, h in evictions])
+            self._moves.evicted(self._clock.now, by_writer(evictions))
             return
         scheduler = self._scheduler
         popped = popped_by_step(tokens, scheduler.requests, len(ends), scheduler.block_size)
         begins = [self._clock.now, *ends[:-1]]
-        for begin, total, hashes in zip(begins, popped, by_step(evictions, popped), strict=True):
-            self._sampler.sample(begin)
-            self._sampler.later_blocks = popped[-1] - total
-            self._moves.evicted(begin, hashes)
+        evicted = dict(by_step(evictions, popped))
+        for step in sorted({*evicted, *self._sampler.due_in(begins)}):
+            self._sampler.later_blocks = popped[-1] - (popped[step - 1] if step else 0)
+            self._sampler.sample(begins[step])
+            self._moves.evicted(begins[step], evicted.get(step, {}))
+        self._sampler.later_blocks = 0
 
     def _finish(self, output: Any) -> None:
         """The step's tokens exist."""
         self._sampler.later_blocks = 0
         firsts = self._requests.first_tokens(output)
-        outputs = self._scheduler.update_from_output(output, sampled(self._scheduler, output))
+        outputs = self._scheduler.update_from_output(output, None)
         self._requests.report_first_tokens(firsts)
         if 0 in outputs:
             for done in outputs[0].outputs:
@@ -128,7 +129,7 @@ class Loop:
     def _stall(self, step: ScheduledStep) -> None:
         """Nothing could run: wait for what may change that."""
         output = step.output
-        self._scheduler.update_from_output(output, sampled(self._scheduler, output))
+        self._scheduler.update_from_output(output, None)
         self._steps.forget_head()
         self._requests.report_starts(output)
         self._report_evictions(step)

@@ -15,8 +15,10 @@ from typing import Any
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
+from marsbench.core.sim.fast_steps import FastSteps
 from marsbench.core.sim.hashes import WRITER_BYTES
 from marsbench.core.sim.vllm_core import TOKEN
+from marsbench_backends.policy import Policy
 from marsbench_backends.scheduler import SimScheduler
 
 MOST_STEPS = 4096  # bounds the memory of one macro step's durations
@@ -44,11 +46,11 @@ class MergeMixin(Scheduler):
         return super()._reserve_prefill_lookahead(request, num_computed_tokens, num_new_tokens)
 
 
-class StockScheduler(MergeMixin, Scheduler):
+class StockScheduler(MergeMixin, FastSteps):
     """vLLM's own scheduler: no policy is asked."""
 
 
-class PolicyScheduler(MergeMixin, SimScheduler):
+class PolicyScheduler(MergeMixin, SimScheduler, FastSteps):
     """The adapter of `marsbench_backends`."""
 
 
@@ -77,6 +79,9 @@ class Merger:
         self._block_size = scheduler.block_size
         self._pool = scheduler.kv_cache_manager.block_pool
         self._asks_policy = isinstance(scheduler, SimScheduler)
+        policy = type(scheduler.marsbench_policy) if self._asks_policy else Policy
+        self._asks_chunks = policy.chunk is not Policy.chunk
+        self._asks_steady = policy.steady_tokens is not Policy.steady_tokens
         self._blocked_head: Request | None = None
 
     def forget_head(self) -> None:
@@ -126,7 +131,7 @@ class Merger:
                     continue
                 found.prefills.append((tokens, request.num_computed_tokens))
                 steps = (left - 1) // tokens
-            if self._asks_policy:
+            if self._asks_steady:
                 steps = min(steps, self._steady_steps(request, tokens))
             found.tokens[request.request_id] = tokens
             budget -= tokens
@@ -150,7 +155,7 @@ class Merger:
 
     def _chunk(self, request: Request, tokens: int) -> int:
         scheduler = self._scheduler
-        if not self._asks_policy:
+        if not self._asks_chunks:
             return tokens
         chunk: int = scheduler.answers.chunk(scheduler.req(request), tokens)
         return chunk

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from marsbench.core import events
 from marsbench.core.sim.clock import VirtualClock
+from marsbench.core.sim.hashes import writer_of
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.sessions import Emit
 from marsbench_backends.vllm.watch import BlockWatch
@@ -20,13 +22,13 @@ class BlockMoves(BlockWatch):
         self._ledger = ledger
         self._emit = emit
 
-    def evicted(self, at: float, hashes: Iterable[bytes]) -> None:
-        """These blocks were dropped at `at`: an event an owner, in the order of their first."""
-        for owner, blocks in self._ledger.owners(hashes).items():
-            self._emit(events.Evicted(at, owner, blocks))
+    def evicted(self, at: float, blocks: Mapping[int, int]) -> None:
+        """So many blocks of each writer were dropped at `at`: an event an owner."""
+        for owner, num_blocks in self._ledger.owners(blocks).items():
+            self._emit(events.Evicted(at, owner, num_blocks))
 
     def discarded(self, hashes: Sequence[bytes]) -> None:
-        self.evicted(self._clock.now, hashes)
+        self.evicted(self._clock.now, Counter(map(writer_of, hashes)))
 
     def swapped_out(self, session_id: str, num_blocks: int) -> None:
         if num_blocks:  # else somebody else uses all of them

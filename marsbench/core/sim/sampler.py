@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from marsbench.core import events
@@ -32,6 +34,13 @@ class KvSampler:
         """KV blocks that nobody uses or holds."""
         free: int = self._scheduler.kv_cache_manager.block_pool.get_num_free_blocks()
         return free + self.later_blocks
+
+    def due_in(self, begins: Sequence[float]) -> Iterator[int]:
+        """The steps, of those that begin then, at whose begin a point of the grid has passed."""
+        at = self.next_at
+        while at <= begins[-1]:
+            yield bisect_left(begins, at)
+            at += self._every_s
 
     def sample(self, until: float) -> None:
         """Emit the engine's state at every point of the grid up to `until`."""

@@ -38,7 +38,8 @@ class SimConfig:
     backend: one, or a name that `marsbench_backends.registry` knows; None for vLLM's stock
         scheduler. Each simulation builds its policy and its controller, once.
     merge: take runs of equal steps as one (the events are the same).
-    fast: use the faster loops of `fast_pool` (the decisions are the same).
+    fast: use the faster loops of `fast_pool` and `fast_steps` (the decisions are the same).
+    compiled: take the loops over blocks compiled, where they are built.
     check: test the invariants at every step.
     sample_s: virtual seconds between two samples of the engine's state.
     """
@@ -52,6 +53,7 @@ class SimConfig:
     lanes: int | None = None
     merge: bool = True
     fast: bool = True
+    compiled: bool = True
     check: bool = False
     sample_s: float = 1.0
 
@@ -86,9 +88,10 @@ class Simulation:
         self._requests = Requests(self.scheduler, self._clock, emit)
         self._sampler = KvSampler(self.scheduler, tools, config.num_blocks, config.sample_s, emit)
         self._steps = Steps(self.scheduler, self._clock, config.hardware.step_time, config.merge)
-        pool = FastPool(self.scheduler.kv_cache_manager)
+        pool = FastPool(self.scheduler.kv_cache_manager, config.compiled)
         if config.fast:
             pool.install(self.scheduler)
+            self.scheduler.fast_steps = True
         self._loop = Loop(
             self._clock,
             self._steps,

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def make_request(
     session_id: str,
     num_prompt_tokens: int,
     max_tokens: int,
-    block_hashes: list[bytes],
+    block_hashes: Sequence[bytes],
     now: float,
     extra_args: dict[str, Any],
 ) -> Request:
