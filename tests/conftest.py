@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["MARSBENCH_RESIDENT"] = "off"  # only its own tests start one
     config.stash[SPENT] = Spent()
     config.stash[GUARD] = Guard()
 

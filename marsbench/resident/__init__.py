@@ -1,0 +1,1 @@
+"""A process that has imported vLLM and forks runs, so that the next one need not import it."""

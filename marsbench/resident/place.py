@@ -1,0 +1,76 @@
+"""Whether a command is for the resident process, and where that one listens.
+
+Standard library only, and little of it: this runs before anything else does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+VARIABLE = "MARSBENCH_RESIDENT"
+"""`off`: never; `on`: in CI too."""
+
+OPTION = "--no-resident"
+VERBS = ("run", "capacity")
+PACKAGES = ("marsbench", "marsbench_backends")
+READ_AT_IMPORT = ("VLLM_", "MARSBENCH_", "PYTHON", "HF_", "OMP_", "MKL_", "LD_")
+"""A variable of these names may change what an import makes of itself."""
+
+
+def is_wanted(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether this command plays in virtual time, and nobody said that it must do so alone."""
+    if not hasattr(os, "fork") or not arguments or arguments[0] not in VERBS:
+        return False
+    switch = environment.get(VARIABLE, "")
+    if switch == "off" or (switch != "on" and environment.get("CI")):
+        return False
+    alone = {OPTION, "--help", "--debug"} & set(arguments)
+    return not alone and _engine(arguments) in (None, "sim")
+
+
+def _engine(arguments: Sequence[str]) -> str | None:
+    for word, after in zip(arguments, [*arguments[1:], None], strict=True):
+        if word == "--engine":
+            return after
+        if word.startswith("--engine="):
+            return word.partition("=")[2]
+    return None
+
+
+def socket_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Of the process for this environment, this code and this user; its folder is the user's own.
+
+    Raises OSError where the folder is somebody else's or cannot be made.
+    """
+    folder = Path(environment.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    folder /= f"marsbench-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    stat = folder.stat()
+    if stat.st_uid != os.getuid() or stat.st_mode & 0o077:
+        raise PermissionError(f"{folder} can be entered by others")
+    return folder / f"{_key(environment)}.sock"
+
+
+def _key(environment: Mapping[str, str]) -> str:
+    """Of all that a process that has imported everything would have to have imported anew."""
+    digest = hashlib.sha256(f"{sys.executable} {sys.version} {sys.path}".encode())
+    for name in sorted(environment):
+        if name.startswith(READ_AT_IMPORT):
+            digest.update(f"{name}={environment[name]}\n".encode())
+    for file in _code():
+        stat = file.stat()
+        digest.update(f"{file} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+def _code() -> Iterator[Path]:
+    """The files of our packages, wherever each of them lies."""
+    ours = Path(__file__).resolve().parents[1]
+    backends = ours.parent / "backends"
+    for package in (ours, (backends if backends.is_dir() else ours.parent) / PACKAGES[1]):
+        yield from sorted(p for p in package.rglob("*") if p.suffix in (".py", ".so", ".toml"))

@@ -1,0 +1,64 @@
+"""Which commands are for the resident process, and where it listens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from marsbench.resident import place
+from marsbench.resident.place import is_wanted, socket_path
+
+
+@pytest.mark.parametrize(
+    ("typed", "environment", "wanted"),
+    [
+        ("run --backend mars", {}, True),
+        ("run --backend mars --engine sim", {}, True),
+        ("capacity --backend mars", {}, True),
+        ("run --backend mars --no-resident", {}, False),
+        ("run --help", {}, False),
+        ("run --backend mars --engine live", {}, False),
+        ("run --backend mars --engine=openhands", {}, False),
+        ("compare a b", {}, False),
+        ("", {}, False),
+        ("run --backend mars", {"MARSBENCH_RESIDENT": "off"}, False),
+        ("run --backend mars", {"CI": "true"}, False),
+        ("run --backend mars", {"CI": "true", "MARSBENCH_RESIDENT": "on"}, True),
+    ],
+)
+def test_what_plays_in_virtual_time_is_for_it_unless_somebody_said_no(
+    typed: str, environment: dict[str, str], wanted: bool
+) -> None:
+    assert is_wanted(typed.split(), environment) is wanted
+
+
+def test_the_socket_lies_in_a_folder_of_the_users_own(tmp_path: Path) -> None:
+    path = socket_path({"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert path.parent.parent == tmp_path
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
+    (tmp_path / f"marsbench-{os.getuid()}").mkdir(mode=0o755)
+    with pytest.raises(PermissionError):
+        socket_path({"XDG_RUNTIME_DIR": str(tmp_path)})
+
+
+def test_what_an_import_reads_has_a_socket_of_its_own(tmp_path: Path) -> None:
+    here = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    assert socket_path(here) == socket_path({**here, "EDITOR": "vi"})
+    assert socket_path(here) != socket_path({**here, "VLLM_LOGGING_LEVEL": "DEBUG"})
+
+
+def test_other_code_has_a_socket_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("x = 1")
+    monkeypatch.setattr(place, "_code", lambda: [file])
+    here = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    before = socket_path(here)
+    file.write_text("x = 10")
+    assert socket_path(here) != before
