@@ -2,7 +2,8 @@
 
 Alone means: an engine with nothing in its cache, the session's own prefix reused between its
 rounds, its tools uncontended, the same token counts. The sessions are played one after another on
-one engine with nothing shared between them, which is the same and spares a start each.
+one engine with nothing shared between them, which is the same and spares a start each. Most need no
+scheduler for that (`sim/solo.py`); the others are simulated.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from marsbench.core.code import simulation_hash
 from marsbench.core.hardware.profile import Hardware
 from marsbench.core.session import Session
 from marsbench.core.settings import EngineSettings
+from marsbench.core.sim.solo import Solo, fits
 from marsbench.core.workload.files import Workload
 from marsbench.outputs import save_text
 from marsbench_backends.admission import Admission
@@ -50,7 +52,7 @@ def isolated(
     file = None if cache is None else cache / f"{_key(sessions, hardware, settings)}.json"
     found = None if file is None else _read(file)
     if found is None:
-        found = _simulate(sessions, hardware, settings, progress)
+        found = _played(sessions, hardware, settings, progress)
         if file is not None:
             _write(file, found)
     return found
@@ -62,14 +64,14 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "marsbench" / "isolated"
 
 
-def _simulate(
+def _played(
     sessions: Sequence[Session],
     hardware: Hardware,
     settings: EngineSettings,
     progress: Callable[[int], None] | None,
+    by_solo: bool = True,
 ) -> Isolated:
-    from marsbench.core.sim.simulation import SimConfig, Simulation
-
+    """Played one after another: by `Solo` where its times are the simulator's bit for bit."""
     arrived: dict[str, float] = {}
     ideal: dict[str, float] = {}
     own = {session.id for session in sessions}
@@ -82,6 +84,28 @@ def _simulate(
             if progress is not None:
                 progress(len(ideal))
 
+    unshared = [_unshared(session) for session in sessions]
+    num_blocks = settings.kv_blocks or hardware.kv_blocks(
+        settings.block_size, settings.memory_fraction
+    )
+    if by_solo and all(fits(session, num_blocks, settings.block_size) for session in unshared):
+        solo = Solo(hardware.step_time, settings, num_blocks, UNCONTENDED_CORES, emit)
+        solo.run(unshared)
+        busy_s = solo.busy_s
+    else:
+        busy_s = _simulated(unshared, hardware, settings, emit)
+    return Isolated(ideal, busy_s / len(sessions))
+
+
+def _simulated(
+    sessions: Sequence[Session],
+    hardware: Hardware,
+    settings: EngineSettings,
+    emit: Callable[[events.Event], None],
+) -> float:
+    """Seconds that vLLM's own scheduler kept the engine busy."""
+    from marsbench.core.sim.simulation import SimConfig, Simulation
+
     config = SimConfig(
         hardware,
         settings,
@@ -91,8 +115,8 @@ def _simulate(
         sample_s=float("inf"),
     )
     simulation = Simulation(config, emit)
-    simulation.run([_unshared(session) for session in sessions])
-    return Isolated(ideal, simulation.counters.busy_s / len(sessions))
+    simulation.run(sessions)
+    return simulation.counters.busy_s
 
 
 def _unshared(session: Session) -> Session:

@@ -30,6 +30,11 @@ class BlockLedger:
         """The session has ended; its blocks are still known for its own."""
         self._contexts.pop(session.id, None)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no session is under way."""
+        return not self._contexts
+
     def owners(self, blocks: Mapping[int, int]) -> Counter[str]:
         """Blocks by writer as blocks by owner, a session or "prefix:NAME", in the same order."""
         owners: Counter[str] = Counter()

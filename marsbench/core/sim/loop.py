@@ -104,10 +104,10 @@ class Loop:
         popped = popped_by_step(tokens, scheduler.requests, len(ends), scheduler.block_size)
         begins = [self._clock.now, *ends[:-1]]
         evicted = dict(by_step(evictions, popped))
-        for step in sorted({*evicted, *self._sampler.due_in(begins)}):
-            self._sampler.later_blocks = popped[-1] - (popped[step - 1] if step else 0)
-            self._sampler.sample(begins[step])
-            self._moves.evicted(begins[step], evicted.get(step, {}))
+        for number in sorted({*evicted, *self._sampler.due_in(begins)}):
+            self._sampler.later_blocks = popped[-1] - (popped[number - 1] if number else 0)
+            self._sampler.sample(begins[number])
+            self._moves.evicted(begins[number], evicted.get(number, {}))
         self._sampler.later_blocks = 0
 
     def _finish(self, output: Any) -> None:

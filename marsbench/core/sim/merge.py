@@ -15,13 +15,12 @@ from typing import Any
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
+from marsbench.core.sim.ends import MOST_STEPS
 from marsbench.core.sim.fast_steps import FastSteps
 from marsbench.core.sim.hashes import WRITER_BYTES
 from marsbench.core.sim.vllm_core import TOKEN
 from marsbench_backends.policy import Policy
 from marsbench_backends.scheduler import SimScheduler
-
-MOST_STEPS = 4096  # bounds the memory of one macro step's durations
 
 
 class MergeMixin(Scheduler):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from marsbench.core.hardware.steptime import StepTime, batch_seconds
 from marsbench.core.sim.clock import VirtualClock
+from marsbench.core.sim.ends import SOON, ends_of
 from marsbench.core.sim.merge import Merger, Pattern, PolicyScheduler
 
 
@@ -76,18 +77,13 @@ class Steps:
     def _plan(self) -> tuple[Pattern | None, list[float]]:
         """The pattern to take as one macro step, and when each step ends; none for a single one."""
         now, limit = self._clock.now, self.limit()
-        # Something is due within about one step: there is hardly anything to merge.
-        if not self._can_merge or limit - now <= 0.9 * self._last_duration:
+        if not self._can_merge or limit - now <= SOON * self._last_duration:
             return None, []
         pattern = self._merger.pattern()
         if pattern is None:
             return None, []
-        ends = []
-        for seconds in self._durations(pattern, limit - now):
-            now += seconds
-            ends.append(now)
-            if now >= limit:
-                break
+        batch = (len(pattern.decodes), pattern.decode_kv_tokens, pattern.prefills)
+        ends = ends_of(self._step_time, batch, pattern.steps, now, limit)
         return (pattern, ends) if len(ends) > 1 else (None, [])
 
     def limit(self) -> float:
@@ -96,14 +92,6 @@ class Steps:
         if isinstance(self._scheduler, PolicyScheduler):
             limit = min(limit, self._scheduler.next_change())
         return limit
-
-    def _durations(self, pattern: Pattern, span: float) -> list[float]:
-        """Durations of the pattern's steps, no more of them than begin within `span` seconds."""
-        batch = (len(pattern.decodes), pattern.decode_kv_tokens, pattern.prefills)
-        first = self._step_time.seconds(*batch)
-        # Steps only grow longer as their contexts grow.
-        steps = min(pattern.steps, int(min(span / first, 1e9)) + 2)
-        return self._step_time.run_seconds(*batch, steps)
 
     def _duration(self, output: Any) -> float:
         requests = self._scheduler.requests
