@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal, Self
+from typing import IO, ClassVar, Literal, Self
+
+import msgspec
 
 from marsbench.errors import UsageError
 
@@ -275,19 +277,24 @@ EVENT_TYPES: dict[str, type[Event]] = {
     )
 }  # fmt: skip
 
+
+class _Kind(msgspec.Struct):
+    event: str | None = None
+
+
+_kind = msgspec.json.Decoder(_Kind).decode
+_DECODE: dict[str | None, Callable[[str], Event]] = {
+    kind: msgspec.json.Decoder(cls).decode for kind, cls in EVENT_TYPES.items()
+}
 _FIELDS = {cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in EVENT_TYPES.values()}
 
 
 def from_json(line: str) -> Event:
     """The event of one line. Raises ValueError when the line is no event of ours."""
-    record: dict[str, Any] = json.loads(line)
-    cls = EVENT_TYPES.get(record.pop("event", None))
-    if cls is None:
+    decode = _DECODE.get(_kind(line).event)
+    if decode is None:
         raise ValueError(f"no such event: {line[:80]}")
-    try:
-        return cls(**record)
-    except TypeError as error:
-        raise ValueError(str(error)) from error
+    return decode(line)
 
 
 class EventWriter:
