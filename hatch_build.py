@@ -11,7 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = "marsbench/core/sim/blocks.c"
+SOURCE = "marsbench/shortcuts/blocks.c"
 
 
 class CompiledLoops(BuildHookInterface[Any]):

@@ -24,7 +24,8 @@ def scheduler_of(backend: str | None) -> Any:
     from marsbench.core.settings import EngineSettings
     from marsbench.core.sim.hashes import BlockWriters, SessionHashes
     from marsbench.core.sim.merge import PolicyScheduler, StockScheduler
-    from marsbench.core.sim.vllm_core import make_request, make_scheduler, sampled
+    from marsbench.core.sim.vllm_core import make_request, make_scheduler
+    from marsbench.shortcuts.fast_steps import sampled
     from marsbench_backends.registry import load
     from marsbench_backends.signals import Future
     from marsbench_backends.vllm.rounds import RoundInfo
@@ -65,7 +66,7 @@ class Clock:
 
 def step_s(scheduler: Any) -> float:
     """Seconds of one step, schedule and update."""
-    from marsbench.core.sim.vllm_core import sampled
+    from marsbench.shortcuts.fast_steps import sampled
 
     scheduler.clock.now += 0.02
     start = time.perf_counter()

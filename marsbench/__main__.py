@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from marsbench.cli import INTERRUPTED, STOPPED
+from marsbench.cli import here
 
 
 def main() -> None:
@@ -21,17 +21,6 @@ def main() -> None:
         here()
     else:
         sys.exit(code)
-
-
-def here() -> None:
-    """The command line. Whoever presses Ctrl-C while it is still being loaded reads a sentence."""
-    try:
-        from marsbench.cli.main import main as command_line
-
-        command_line()
-    except KeyboardInterrupt:
-        sys.stderr.write(f"marsbench: {STOPPED}\n")
-        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 LOCK = REQUIREMENTS / "lock.txt"
-COMPILED = "marsbench/core/sim/blocks.c"
+COMPILED = "marsbench/shortcuts/blocks.c"
 DONE = VENV / "marsbench-setup-done"
 UNFINISHED = VENV / "marsbench-setup-unfinished"
 

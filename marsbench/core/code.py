@@ -66,7 +66,7 @@ class CodeFiles:
 
 
 DECIDES = CodeFiles(
-    ("marsbench/core", BACKENDS),
+    ("marsbench/core", "marsbench/shortcuts", BACKENDS),
     # A policy counts for its own runs; recipes, whose content a run counts itself.
     (f"{BACKENDS}/policies", "marsbench/core/workload/recipes"),
 )
@@ -74,10 +74,9 @@ DECIDES = CodeFiles(
 
 RUN = CodeFiles(
     (
-        *(f"marsbench/{room}" for room in ("core", "wall", "gateway", "serve", "model", "tasks")),
-        "marsbench/clock.py",
-        BACKENDS,
-        "workloads",
+        *DECIDES.places,
+        *(f"marsbench/{room}" for room in ("wall", "gateway", "serve", "model", "tasks")),
+        *("marsbench/clock.py", "workloads"),
     ),
 )
 """Decides the result of a run by any engine and backend, and the shipped recipes."""

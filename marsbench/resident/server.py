@@ -27,7 +27,7 @@ IDLE_MINUTES = 15.0
 LOOK_S = 1.0
 
 
-class Server:
+class ForkServer:
     """Listens; a run under way is a child and the connection of the command that waits for it."""
 
     def __init__(self, path: Path, idle_s: float) -> None:
@@ -107,7 +107,7 @@ def _play(message: dict[str, Any], files: list[int]) -> NoReturn:
 
 
 def _command(arguments: list[str]) -> int:
-    from marsbench.__main__ import here
+    from marsbench.cli import here
 
     for stream, place, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         setattr(sys, stream, open(place, mode, closefd=False))  # noqa: SIM115
@@ -140,7 +140,7 @@ def main() -> None:
         sys.exit(f"cannot fork with {len(threads)} threads")
     gc.collect()
     gc.freeze()  # so that the garbage collector of a fork does not copy what is shared
-    Server(path, 60 * float(os.environ.get(IDLE) or IDLE_MINUTES)).serve()
+    ForkServer(path, 60 * float(os.environ.get(IDLE) or IDLE_MINUTES)).serve()
 
 
 if __name__ == "__main__":

@@ -21,10 +21,11 @@ from vllm.v1.request import RequestStatus
 from marsbench.core.hardware.profile import Hardware, HardwareCost
 from marsbench.core.session import Prompt, Round, Session
 from marsbench.core.settings import EngineSettings
-from marsbench.core.sim.fast_pool import FastPool
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.merge import PolicyScheduler
-from marsbench.core.sim.vllm_core import make_request, make_scheduler, sampled
+from marsbench.core.sim.vllm_core import make_request, make_scheduler
+from marsbench.shortcuts.fast_pool import FastPool
+from marsbench.shortcuts.fast_steps import sampled
 from marsbench_backends import signals
 from marsbench_backends.registry import Backend
 from marsbench_backends.vllm.mixin import PolicyMixin

@@ -29,6 +29,7 @@ READERS = tuple(
         *("judge.intervals", "judge.paper", "judge.sweep.folder", "report"),
     )
 )
+CORE_KNOWS = ("marsbench.core", "marsbench.shortcuts", "marsbench.text")
 ADAPTER = ("marsbench_backends.scheduler", "marsbench_backends.vllm")
 
 
@@ -36,7 +37,7 @@ def loads_vllm(name: str) -> bool:
     """Those that may: the adapter, the simulator, and vLLM's part of serving."""
     last = name.rpartition(".")[2]
     is_part = is_in(name, "marsbench.serve") and last.startswith("vllm_")
-    return is_part or is_in(name, *ADAPTER, "marsbench.core.sim")
+    return is_part or is_in(name, *ADAPTER, "marsbench.core.sim", "marsbench.shortcuts")
 
 
 def is_policy(name: str) -> bool:
@@ -63,12 +64,9 @@ RULES: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {
         lambda name: is_in(name, *GROUND),
         lambda target: is_in(target, *OURS) and not is_in(target, *GROUND),
     ),
-    "core imports but the ground, text and marsbench_backends": (
+    "core imports but the ground, text, shortcuts and marsbench_backends": (
         lambda name: is_in(name, "marsbench.core"),
-        lambda target: (
-            is_in(target, "marsbench")
-            and not is_in(target, "marsbench.core", "marsbench.text", *GROUND)
-        ),
+        lambda target: is_in(target, "marsbench") and not is_in(target, *CORE_KNOWS, *GROUND),
     ),
     "intervals imports no other room but errors": (
         lambda name: is_in(name, "marsbench.judge.intervals"),

@@ -55,9 +55,9 @@ def test_wheel_has_nothing_else(names: set[str]) -> None:
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_wheel_has_the_compiled_loops_of_this_source(names: set[str]) -> None:
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    assert f"marsbench/core/sim/_blocks{suffix}" in names
+    assert f"marsbench/shortcuts/_blocks{suffix}" in names
     assert hatch_build.is_of(
-        ROOT / f"marsbench/core/sim/_blocks{suffix}", ROOT / hatch_build.SOURCE
+        ROOT / f"marsbench/shortcuts/_blocks{suffix}", ROOT / hatch_build.SOURCE
     )
 
 

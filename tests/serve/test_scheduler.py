@@ -35,7 +35,8 @@ def make(**config: Any) -> Any:
 
 def play(scheduler: Any, name: str, **sent: Any) -> None:
     """A round of session "s" from its request to its end."""
-    from marsbench.core.sim.vllm_core import make_request, sampled
+    from marsbench.core.sim.vllm_core import make_request
+    from marsbench.shortcuts.fast_steps import sampled
 
     scheduler.add_request(make_request(name, "s", 40, 2, [], 0.0, sent))
     while scheduler.has_unfinished_requests():

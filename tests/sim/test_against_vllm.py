@@ -94,7 +94,8 @@ def decisions(cls: type, prompts: list[tuple[int, int, int]], blocks: int, budge
     """Step by step: tokens given, requests preempted, free blocks."""
     from marsbench.core.session import Round, Session
     from marsbench.core.sim.hashes import BlockWriters, SessionHashes
-    from marsbench.core.sim.vllm_core import make_request, make_scheduler, sampled
+    from marsbench.core.sim.vllm_core import make_request, make_scheduler
+    from marsbench.shortcuts.fast_steps import sampled
 
     knobs = EngineSettings(budget, max_num_seqs=16, reserve_full_prompt=False)
     scheduler: Any = make_scheduler(cls, knobs, blocks, 262_144)

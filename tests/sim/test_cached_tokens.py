@@ -105,7 +105,7 @@ def sent(number: int) -> Any:
 
 def served(scheduler: Any, number: int) -> tuple[int, int]:
     """What the request said while it waited, and what vLLM says that it found."""
-    from marsbench.core.sim.vllm_core import sampled
+    from marsbench.shortcuts.fast_steps import sampled
 
     request, found = sent(number), []
     scheduler.add_request(request)

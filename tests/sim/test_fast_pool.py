@@ -38,8 +38,8 @@ class World:
     def __init__(self, way: str) -> None:
         from vllm.v1.core.sched.scheduler import Scheduler
 
-        from marsbench.core.sim.fast_pool import FastPool
         from marsbench.core.sim.vllm_core import make_scheduler
+        from marsbench.shortcuts.fast_pool import FastPool
 
         scheduler = make_scheduler(Scheduler, EngineSettings(), BLOCKS, 4096)
         self.manager: Any = scheduler.kv_cache_manager
@@ -52,8 +52,8 @@ class World:
         self.held: list[Any] = []
 
     def request(self, number: int) -> Any:
-        from marsbench.core.sim.hashes import GROUP, BlockHashes
         from marsbench.core.sim.vllm_core import make_request
+        from marsbench.shortcuts.keys import GROUP, BlockHashes
 
         content = min(number, 3)  # requests 3 and 4 are the same text
         keys = [bytes([content]) * 8 + i.to_bytes(4, "big") + GROUP for i in range(40)]
@@ -162,7 +162,7 @@ def test_an_eviction_is_counted_at_its_place_among_the_pops(way: str) -> None:
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
 def test_where_a_compiler_is_the_loops_are_compiled() -> None:
-    from marsbench.core.sim.compiled import loops
+    from marsbench.shortcuts.compiled import loops
 
     assert loops().__name__.endswith("_blocks")
     assert loops(compiled=False).__name__.endswith("block_loops")
@@ -171,8 +171,8 @@ def test_where_a_compiler_is_the_loops_are_compiled() -> None:
 def test_a_block_with_other_slots_is_refused() -> None:
     from dataclasses import dataclass
 
-    from marsbench.core.sim import block_loops
-    from marsbench.core.sim.compiled import loops
+    from marsbench.shortcuts import block_loops
+    from marsbench.shortcuts.compiled import loops
 
     @dataclass
     class Unslotted:
@@ -188,7 +188,7 @@ def test_a_block_with_other_slots_is_refused() -> None:
 
 
 def test_another_source_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from marsbench.core.sim import block_loops, compiled
+    from marsbench.shortcuts import block_loops, compiled
 
     source = tmp_path / "blocks.c"
     source.write_text("/* another */")

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marsbench.core.session import Cut, Prompt, Round, Session
-from marsbench.core.sim.hashes import BlockWriters, SessionHashes, TokenCount, writer_of
+from marsbench.core.sim.hashes import BlockWriters, SessionHashes, TokenCount
+from marsbench.shortcuts.keys import writer_of
 from tests.sim.worlds import workloads
 
 SIZE = 16

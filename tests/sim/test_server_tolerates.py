@@ -41,7 +41,7 @@ class Server:
 
     def play(self) -> None:
         """Until every round has its tokens."""
-        from marsbench.core.sim.vllm_core import sampled
+        from marsbench.shortcuts.fast_steps import sampled
 
         for session in self._sessions:
             self._submit(session, 0)

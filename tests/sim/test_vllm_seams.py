@@ -63,7 +63,7 @@ def test_the_victim_is_read_from_the_requests_at_that_moment(scheduler: Any) -> 
 
 
 def test_running_requests_ask_for_slots_as_fast_pool_expects(scheduler: Any) -> None:
-    from marsbench.core.sim.fast_pool import RUNNING
+    from marsbench.shortcuts.fast_pool import RUNNING
 
     assert scheduler.num_lookahead_tokens == RUNNING["num_lookahead_tokens"]
     manager = scheduler.kv_cache_manager

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from marsbench.core.sim.block_loops import Run
+from marsbench.shortcuts.block_loops import Run
 
 
 def popped_by_step(

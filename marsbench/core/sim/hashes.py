@@ -8,20 +8,12 @@ cut). So a block's hash is its writer's number and its index, 12 bytes, made onc
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import overload
 
 from marsbench.core.session import Prompt, Session
+from marsbench.shortcuts.keys import GROUP, BlockHashes
 
-GROUP = (0).to_bytes(4, "big")  # vLLM keys a cached block by its hash and its KV cache group
 PREFIX_OWNER = "prefix:"
-WRITER_BYTES, HASH_BYTES = 8, 12
 _pack = struct.Struct(">QI").pack
-
-
-def writer_of(block_hash: bytes) -> int:
-    """The number of who wrote this block: of a hash, or of a key that begins with it."""
-    return int.from_bytes(block_hash[:WRITER_BYTES], "big")
 
 
 class BlockWriters:
@@ -38,30 +30,6 @@ class BlockWriters:
             found = self._numbers[owner, epoch] = len(self.owners)
             self.owners.append(owner)
         return found
-
-
-class BlockHashes(Sequence[bytes]):
-    """A context's block hashes, kept as the keys that vLLM's prefix cache makes of them.
-
-    A key is made once a session: made anew at every look-up it would be hashed anew too.
-    """
-
-    __slots__ = ("keys",)
-
-    def __init__(self, keys: list[bytes]) -> None:
-        self.keys = keys
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @overload
-    def __getitem__(self, place: int) -> bytes: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[bytes]: ...
-    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
-        if isinstance(place, slice):
-            return [key[:HASH_BYTES] for key in self.keys[place]]
-        return self.keys[place][:HASH_BYTES]
 
 
 class SessionHashes:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from marsbench.core.session import Prompt, Session
-from marsbench.core.sim.hashes import BlockHashes, BlockWriters, SessionHashes
+from marsbench.core.sim.hashes import BlockWriters, SessionHashes
+from marsbench.shortcuts.keys import BlockHashes
 
 
 class BlockLedger:

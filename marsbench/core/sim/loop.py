@@ -13,7 +13,6 @@ from typing import Any
 
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.evictions import by_step, by_writer, popped_by_step
-from marsbench.core.sim.fast_pool import FastPool
 from marsbench.core.sim.invariants import check_blocks
 from marsbench.core.sim.moves import BlockMoves
 from marsbench.core.sim.requests import Requests
@@ -22,6 +21,7 @@ from marsbench.core.sim.sessions import SimSessions
 from marsbench.core.sim.steps import ScheduledStep, Steps
 from marsbench.core.sim.watchdog import Watchdog
 from marsbench.errors import RunFailedError
+from marsbench.shortcuts.fast_pool import FastPool
 
 
 class Loop:

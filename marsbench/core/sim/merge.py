@@ -16,9 +16,8 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from marsbench.core.sim.ends import MOST_STEPS
-from marsbench.core.sim.fast_steps import FastSteps
-from marsbench.core.sim.hashes import WRITER_BYTES
-from marsbench.core.sim.vllm_core import TOKEN
+from marsbench.shortcuts.fast_steps import TOKEN, FastSteps
+from marsbench.shortcuts.keys import WRITER_BYTES
 from marsbench_backends.policy import Policy
 from marsbench_backends.scheduler import SimScheduler
 

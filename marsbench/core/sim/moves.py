@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from marsbench.core import events
 from marsbench.core.sim.clock import VirtualClock
-from marsbench.core.sim.hashes import writer_of
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.sessions import Emit
+from marsbench.shortcuts.keys import writer_of
 from marsbench_backends.vllm.watch import BlockWatch
 
 

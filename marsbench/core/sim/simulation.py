@@ -11,7 +11,6 @@ from marsbench.core.hardware.profile import Hardware, HardwareCost
 from marsbench.core.session import Generate, Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.clock import VirtualClock
-from marsbench.core.sim.fast_pool import FastPool
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.loop import Loop
 from marsbench.core.sim.merge import PolicyScheduler, StockScheduler
@@ -23,6 +22,7 @@ from marsbench.core.sim.steps import Counters, Steps
 from marsbench.core.sim.tools import SimTools
 from marsbench.core.sim.vllm_core import make_request, make_scheduler
 from marsbench.errors import RunFailedError
+from marsbench.shortcuts.fast_pool import FastPool
 from marsbench_backends.admission import Admission
 from marsbench_backends.answers.admission import watched
 from marsbench_backends.answers.wrong import WrongAnswerError, refuse

@@ -39,21 +39,18 @@ from vllm.config import (  # noqa: E402
 from vllm.model_executor.models.registry import ModelRegistry  # noqa: E402
 from vllm.sampling_params import SamplingParams  # noqa: E402
 from vllm.v1.core.kv_cache_utils import init_none_hash  # noqa: E402
-from vllm.v1.core.sched.output import SchedulerOutput  # noqa: E402
 from vllm.v1.core.sched.scheduler import Scheduler  # noqa: E402
 from vllm.v1.kv_cache_interface import (  # noqa: E402
     FullAttentionSpec,
     KVCacheConfig,
     KVCacheGroupSpec,
 )
-from vllm.v1.outputs import ModelRunnerOutput  # noqa: E402
 from vllm.v1.request import Request  # noqa: E402
 from vllm.v1.structured_output import StructuredOutputManager  # noqa: E402
 
 from marsbench.core.settings import EngineSettings  # noqa: E402
 from marsbench.core.sim.hashes import TokenCount  # noqa: E402
 
-TOKEN = 7  # any sampled token: nothing reads it
 SHAPE = {
     "architectures": ["MarsbenchSimulated"],
     "model_type": "qwen3",
@@ -181,14 +178,3 @@ def make_request(
     request.block_hashes = block_hashes
     request.prefill_stats = None  # nobody reads them, and they count every block of the prompt
     return request
-
-
-def sampled(scheduler: Scheduler, output: SchedulerOutput) -> ModelRunnerOutput:
-    """What a model runner would return: one token for each request whose prefill is complete."""
-    ids = list(output.num_scheduled_tokens)
-    requests = scheduler.requests
-    return ModelRunnerOutput(
-        req_ids=ids,
-        req_id_to_index={request_id: i for i, request_id in enumerate(ids)},
-        sampled_token_ids=[[] if requests[i].is_prefill_chunk else [TOKEN] for i in ids],
-    )

@@ -15,7 +15,7 @@ from typing import Any
 
 from vllm.v1.core.kv_cache_utils import KVCacheBlock
 
-from marsbench.core.sim import block_loops
+from marsbench.shortcuts import block_loops
 
 SOURCE = Path(__file__).with_name("blocks.c")
 VARIABLE = "MARSBENCH_COMPILED"
@@ -33,7 +33,7 @@ def loops(compiled: bool = True) -> Any:
 def _bound() -> Any:
     """The compiled loops for vLLM's blocks; None where there are none that are sure to fit."""
     try:
-        built = importlib.import_module("marsbench.core.sim._blocks")
+        built = importlib.import_module("marsbench.shortcuts._blocks")
         if hashlib.sha256(SOURCE.read_bytes()).hexdigest() != built.SOURCE:
             return None
         built.bind(KVCacheBlock)

@@ -10,13 +10,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from vllm.v1.core.sched.output import CachedRequestData
+from vllm.v1.core.sched.output import CachedRequestData, SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.core.sched.utils import remove_all
 from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs
+from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request, RequestStatus
 
-from marsbench.core.sim.vllm_core import TOKEN, sampled
+TOKEN = 7  # any sampled token: nothing reads it
+
+
+def sampled(scheduler: Scheduler, output: SchedulerOutput) -> ModelRunnerOutput:
+    """What a model runner would return: one token for each request whose prefill is complete."""
+    ids = list(output.num_scheduled_tokens)
+    requests = scheduler.requests
+    return ModelRunnerOutput(
+        req_ids=ids,
+        req_id_to_index={request_id: i for i, request_id in enumerate(ids)},
+        sampled_token_ids=[[] if requests[i].is_prefill_chunk else [TOKEN] for i in ids],
+    )
 
 
 class FastSteps(Scheduler):

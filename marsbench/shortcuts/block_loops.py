@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 
-from marsbench.core.sim.hashes import writer_of
+from marsbench.shortcuts.keys import writer_of
 
 Run = tuple[int, int, int]
 Cache = dict[bytes, Any]

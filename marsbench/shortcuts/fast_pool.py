@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from marsbench.core.sim.block_loops import Run, note
-from marsbench.core.sim.compiled import loops
-from marsbench.core.sim.hashes import BlockHashes
+from marsbench.shortcuts.block_loops import Run, note
+from marsbench.shortcuts.compiled import loops
+from marsbench.shortcuts.keys import BlockHashes
 
 RUNNING = {"num_lookahead_tokens": 0}  # how `schedule()` asks for a running request
 

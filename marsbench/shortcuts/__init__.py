@@ -1,0 +1,1 @@
+"""vLLM's own loops, said faster for the one case that the simulator has. They decide nothing."""

@@ -1,0 +1,38 @@
+"""The keys of cached blocks: who wrote one (8 bytes) and its index, then its KV cache group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+GROUP = (0).to_bytes(4, "big")  # vLLM keys a cached block by its hash and its KV cache group
+WRITER_BYTES, HASH_BYTES = 8, 12
+
+
+def writer_of(block_hash: bytes) -> int:
+    """The number of who wrote this block: of a hash, or of a key that begins with it."""
+    return int.from_bytes(block_hash[:WRITER_BYTES], "big")
+
+
+class BlockHashes(Sequence[bytes]):
+    """A context's block hashes, kept as the keys that vLLM's prefix cache makes of them.
+
+    A key is made once a session: made anew at every look-up it would be hashed anew too.
+    """
+
+    __slots__ = ("keys",)
+
+    def __init__(self, keys: list[bytes]) -> None:
+        self.keys = keys
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[bytes]: ...
+    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
+        if isinstance(place, slice):
+            return [key[:HASH_BYTES] for key in self.keys[place]]
+        return self.keys[place][:HASH_BYTES]
