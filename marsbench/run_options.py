@@ -22,6 +22,7 @@ from marsbench.option import (
     options_of,
     part,
 )
+from marsbench.text.options import words_of
 from marsbench.wall.agents.options import (
     EXAMPLE_URL,
     TIME_LIMIT_S,
@@ -164,18 +165,9 @@ def _words(options: RunOptions, explicit: Collection[str]) -> Iterator[str]:
     for name, option in options_of(RunOptions).items():
         if name in explicit and name not in NOT_OF_THE_RUN:
             word = option.names[-1] if option.names else f"--{name.replace('_', '-')}"
-            yield from _typed(word, ADDRESSES.get(name) or getattr(options, name))
-
-
-def _typed(word: str, value: object) -> Iterator[str]:
-    """An option's name before each of its values; of a flag its name alone."""
-    if isinstance(value, bool):
-        yield from [word] if value else []
-        return
-    if isinstance(value, Mapping):
-        value = assignments(value)
-    for each in value if isinstance(value, list | tuple) else [value]:
-        yield from (word, _from_here(str(each)))
+            value = ADDRESSES.get(name) or getattr(options, name)
+            typed = assignments(value) if isinstance(value, Mapping) else value
+            yield from map(_from_here, words_of(word, typed))
 
 
 def _from_here(text: str) -> str:
