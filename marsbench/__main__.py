@@ -10,13 +10,14 @@ from marsbench.cli import here
 
 def main() -> None:
     """The entry point: a run is forked by the process that has imported vLLM already, if it may."""
-    from marsbench.resident.place import is_wanted
+    from marsbench.resident.place import OPTION, is_wanted
 
     code = None
     if is_wanted(sys.argv[1:], os.environ):
         from marsbench.resident.client import played
 
         code = played(sys.argv[1:])
+    sys.argv[1:] = [word for word in sys.argv[1:] if word != OPTION]  # no command's own
     if code is None:
         here()
     else:

@@ -59,7 +59,7 @@ def uncounted(loaded: list[str], policies: tuple[str, ...]) -> list[str]:
     files = dict(our_modules())
     counted = {*DECIDES.files(), *(files[f"marsbench_backends.policies.{p}"] for p in policies)}
     # A package's own file has nothing but a sentence on what is in it.
-    modules = [name for name in loaded if files[name].name != "__init__.py"]
+    modules = [n for n in loaded if n in files and files[n].name != "__init__.py"]
     return [n for n in modules if n not in COMPUTES_NOTHING and files[n] not in counted]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from marsbench.__main__ import main
 from marsbench.resident import place
 from marsbench.resident.place import is_wanted, socket_path
 
@@ -62,3 +64,13 @@ def test_other_code_has_a_socket_of_its_own(
     before = socket_path(here)
     file.write_text("x = 10")
     assert socket_path(here) != before
+
+
+def test_the_word_that_switches_it_off_is_no_commands_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["marsbench", "run", "--backend", "nosuch", "--no-resident"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert "Unknown backend 'nosuch'" in capsys.readouterr().err
