@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,13 +67,14 @@ class Holds:
 
     def num_blocks(self) -> int:
         """Blocks that only holds keep: no running request uses them."""
-        counts: dict[int, int] = {}
-        by_id = {}
-        for hold in self._holds.values():
-            for block in hold.blocks:
-                counts[block.block_id] = counts.get(block.block_id, 0) + 1
-                by_id[block.block_id] = block
-        return sum(by_id[i].ref_cnt == n for i, n in counts.items())
+        blocks = [block for hold in self._holds.values() for block in hold.blocks]
+        references = [block.ref_cnt for block in blocks]
+        alone = references.count(1)  # most of them: this is asked for at every sample
+        if alone == len(blocks):
+            return alone
+        shared = {block.block_id: n for block, n in zip(blocks, references, strict=True) if n > 1}
+        held = Counter(block.block_id for block in blocks if block.block_id in shared)
+        return alone + sum(shared[block] == n for block, n in held.items())
 
 
 def discard(block_pool: Any, blocks: Sequence[Block]) -> list[bytes]:

@@ -66,7 +66,7 @@ class BlockAllocator:
 
     def found_prefix(self, blocks: Any) -> None:
         """vLLM looked up a waiting request's prefix, and found these."""
-        self._unused_hit_blocks = sum(b.ref_cnt == 0 for b in blocks)
+        self._unused_hit_blocks = [b.ref_cnt for b in blocks].count(0)
 
     # --- blocks
 
