@@ -128,9 +128,10 @@ def test_one_block_less_is_noticed(served: Served) -> None:
 
 
 def test_another_policy_is_noticed(served: Served) -> None:
+    from marsbench_backends.registry import load
     from studies.fidelity.replay import replay
 
-    other = replace(served.world(), backend="mars" if served.backend == "fcfs" else "fcfs")
+    other = replace(served.world(), backend=load("mars" if served.backend == "fcfs" else "fcfs"))
     assert replay(served.lines, other).differences
 
 
