@@ -203,7 +203,7 @@ def replay(lines: Iterable[Mapping[str, Any]], world: World) -> Replayed:
         differences = tuple(_differences(line, decided))
         if differences:
             break  # from here on the two are in different states
-    evicted = len(again.pool.evictions) + again.discards.num_blocks
+    evicted = sum(count for _, count, _ in again.pool.evictions) + again.discards.num_blocks
     return Replayed(steps, tokens, requests, preemptions, evicted, differences)
 
 
