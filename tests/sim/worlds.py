@@ -67,6 +67,18 @@ def workloads(draw: st.DrawFn) -> list[Session]:
     return [named(session, f"s{i}") for i, session in enumerate(found)]
 
 
+def uncut(workload: list[Session]) -> list[Session]:
+    """The same sessions, whose contexts only grow."""
+    return [_uncut(session) for session in workload]
+
+
+def _uncut(session: Session) -> Session:
+    rounds = tuple(
+        replace(rnd, cut=None, append_tokens=max(1, rnd.append_tokens)) for rnd in session.rounds
+    )
+    return replace(session, rounds=rounds).with_children(_uncut)
+
+
 def named(session: Session, name: str) -> Session:
     """The session under this id, its sub-agents under ids below it."""
     rounds = tuple(
