@@ -32,9 +32,9 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("200 sessions, 1M blocks of 64", 200, 1_000_000, 64, 25),
-    Case("200 sessions, 800k blocks of 16", 200, 800_000, 16, 90),
-    Case("200 sessions, 50k blocks of 16 (thrashing)", 200, 50_000, 16, 120),
+    Case("200 sessions, 1M blocks of 64", 200, 1_000_000, 64, 13),
+    Case("200 sessions, 800k blocks of 16", 200, 800_000, 16, 36),
+    Case("200 sessions, 50k blocks of 16 (thrashing)", 200, 50_000, 16, 32),
 )
 SCALING = tuple(Case(f"{n} sessions", n, 4_000_000, 64) for n in (10, 100, 1_000))
 
