@@ -91,7 +91,10 @@ def _play(message: dict[str, Any], files: list[int]) -> NoReturn:
     code = 1
     try:
         os.setsid()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Whoever started the resident process may have ignored them, as a shell does in background.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
         for file, place in zip(files, STANDARD, strict=True):
             os.dup2(file, place)
             os.close(file)

@@ -28,19 +28,19 @@ SESSIONS = tuple(
 
 
 def never(*_: object) -> Isolated:
-    raise AssertionError("it was simulated again")
+    raise AssertionError("it was played again")
 
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What was simulated, with an answer at once."""
+    """What was played, with an answer at once."""
     asked: list[object] = []
 
     def answer(sessions: tuple[Session, ...], *_: object) -> Isolated:
         asked.append(sessions)
         return Isolated({s.id: 1.0 for s in sessions}, 0.5)
 
-    monkeypatch.setattr(room, "_simulate", answer)
+    monkeypatch.setattr(room, "_played", answer)
     return asked
 
 
@@ -49,7 +49,7 @@ def test_the_answer_read_is_the_one_that_was_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = isolated(SESSIONS, HARDWARE, SETTINGS, cache=tmp_path)
-    monkeypatch.setattr(room, "_simulate", never)
+    monkeypatch.setattr(room, "_played", never)
     assert isolated(SESSIONS, HARDWARE, SETTINGS, cache=tmp_path) == fresh
     assert fresh.ideal_s.keys() == {"s0", "s1", "s2"}
 
