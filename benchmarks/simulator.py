@@ -133,7 +133,9 @@ def default_run(resident: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **os.environ,
-            **{"XDG_CACHE_HOME": folder, "XDG_RUNTIME_DIR": folder, "MARSBENCH_RESIDENT": resident},
+            "XDG_CACHE_HOME": folder,
+            "XDG_RUNTIME_DIR": folder,
+            "MARSBENCH_RESIDENT": resident,
             "MARSBENCH_RESIDENT_MINUTES": "0.1",
         }
         for number in range(2):
