@@ -85,9 +85,7 @@ def _played(
                 progress(len(ideal))
 
     unshared = [_unshared(session) for session in sessions]
-    num_blocks = settings.kv_blocks or hardware.kv_blocks(
-        settings.block_size, settings.memory_fraction
-    )
+    num_blocks = settings.num_blocks(hardware)
     if by_solo and all(fits(session, num_blocks, settings.block_size) for session in unshared):
         solo = Solo(hardware.step_time, settings, num_blocks, UNCONTENDED_CORES, emit)
         solo.run(unshared)

@@ -63,16 +63,14 @@ def check_fits(workload: Workload, hardware: Hardware, settings: EngineSettings)
     session = max(
         (s for root in workload.sessions for s in root.walk()), key=lambda s: s.peak_tokens
     )
-    peak, blocks = session.peak_tokens, settings.kv_blocks
+    peak = session.peak_tokens
     if peak > hardware.max_model_len:
         raise UsageError(
             f"Session {session.id} grows to {peak:,} tokens, {peak - hardware.max_model_len:,} "
             f"more than {hardware.model} can take ({hardware.max_model_len:,}); leave it out of "
             "the workload (for traces: `marsbench workload import … --max-tokens N`)."
         )
-    if blocks is None:
-        blocks = hardware.kv_blocks(settings.block_size, settings.memory_fraction)
-    room = blocks * settings.block_size
+    room = settings.num_blocks(hardware) * settings.block_size
     if peak > room:
         needed = -(-peak // settings.block_size)
         larger = "a larger --gpu, a smaller --precision"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from marsbench.core.hardware.profile import Hardware
 from marsbench.errors import UsageError
 
 MOST_BLOCKS = 10_000_000  # each is an object of vLLM's in this process: 1.3 GB at this number
@@ -51,3 +52,7 @@ class EngineSettings:
             raise UsageError(
                 f"--memory-fraction must be above 0 and at most 1, not {self.memory_fraction}."
             )
+
+    def num_blocks(self, hardware: Hardware) -> int:
+        """KV blocks: as set, or as many as the hardware's memory holds."""
+        return self.kv_blocks or hardware.kv_blocks(self.block_size, self.memory_fraction)

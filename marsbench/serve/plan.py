@@ -102,8 +102,7 @@ class ServeRequest:
 
 def kv_blocks(request: ServeRequest, hardware: Hardware) -> int:
     """KV blocks of an emulated server."""
-    settings = request.settings
-    return settings.kv_blocks or hardware.kv_blocks(settings.block_size, settings.memory_fraction)
+    return request.settings.num_blocks(hardware)
 
 
 def max_model_len(request: ServeRequest, hardware: Hardware) -> int:

@@ -40,8 +40,6 @@ class FastPool:
         self._wrap = manager.create_kv_cache_blocks
         self._nothing = manager.empty_kv_cache_blocks
         self._slow_allocate: Callable[..., Any] = manager.allocate_slots
-        self._slow_touch = pool.touch
-        self._slow_free = pool.free_blocks
         self._slow_insert = lambda key, block, tokens: pool._insert_block_hash(
             key, block, num_tokens=tokens
         )
@@ -110,11 +108,10 @@ class FastPool:
         block_mask: Any = None,
     ) -> None:
         """Enter full blocks into the prefix cache under their hashes."""
-        keys = request.block_hashes.keys
         self._loops.insert(
             self._cache,
             blocks,
-            keys,
+            request.block_hashes.keys,
             num_cached_blocks,
             num_full_blocks,
             block_size,

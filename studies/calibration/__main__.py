@@ -7,26 +7,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from marsbench.errors import MarsbenchError
-from marsbench.outputs import save_text
 from studies.calibration.document import document
 from studies.calibration.effects import FIGURES
 from studies.calibration.pool import read_pool
+from studies.pages import written
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the document and, beside it, its rows as CSV."""
     given = _options().parse_args(arguments)
-    try:
-        text, table = document(read_pool(given.folder, tuple(FIGURES)))
-    except MarsbenchError as error:
-        sys.stderr.write(f"marsbench: {error}\n")
-        return error.exit_code
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    save_text(given.output, text)
-    save_text(given.output.with_suffix(".csv"), table)
-    sys.stdout.write(f"{given.output}\n")
-    return 0
+    return written(given.output, lambda: document(read_pool(given.folder, tuple(FIGURES))))
 
 
 def _options() -> argparse.ArgumentParser:

@@ -8,17 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studies.coverage.document import document
+from studies.pages import written
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the document and, beside it, its rows as CSV."""
     given = _options().parse_args(arguments)
-    text, table = document(lambda name: sys.stderr.write(f"{name}\n"))
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(text, encoding="utf-8")
-    given.output.with_suffix(".csv").write_text(table, encoding="utf-8")
-    sys.stdout.write(f"{given.output}\n")
-    return 0
+    return written(given.output, lambda: document(lambda name: sys.stderr.write(f"{name}\n")))
 
 
 def _options() -> argparse.ArgumentParser:

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from marsbench.errors import MarsbenchError
-from marsbench.outputs import save_text
+from studies.pages import written
 from studies.reproduce.agents import agents
 from studies.reproduce.documents import along, story
 
@@ -22,16 +21,7 @@ KINDS: dict[str, Callable[[Sequence[Path]], tuple[str, str]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the document and, beside it, its figures as CSV."""
     given = _options().parse_args(arguments)
-    try:
-        text, table = KINDS[given.kind](given.folders)
-    except MarsbenchError as error:
-        sys.stderr.write(f"marsbench: {error}\n")
-        return error.exit_code
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    save_text(given.output, text)
-    save_text(given.output.with_suffix(".csv"), table)
-    sys.stdout.write(f"{given.output}\n")
-    return 0
+    return written(given.output, lambda: KINDS[given.kind](given.folders))
 
 
 def _options() -> argparse.ArgumentParser:

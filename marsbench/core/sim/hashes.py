@@ -50,9 +50,7 @@ class SessionHashes:
         """Forget what a cut removed: blocks with a token past the last edge are written anew."""
         if prompt.epoch == self._epoch:
             return
-        kept_tokens = prompt.edges[-1][0] if prompt.edges else 0
-        kept = kept_tokens // self._block_size
-        del self._keys[kept:]
+        del self._keys[prompt.kept_tokens // self._block_size :]
         self._epoch = prompt.epoch
         self._writer = self._writers.number(self._session.id, prompt.epoch)
 

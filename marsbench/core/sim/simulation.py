@@ -60,10 +60,7 @@ class SimConfig:
     @property
     def num_blocks(self) -> int:
         """KV blocks: as set, or as many as the hardware's memory holds."""
-        settings = self.settings
-        if settings.kv_blocks is not None:
-            return settings.kv_blocks
-        return self.hardware.kv_blocks(settings.block_size, settings.memory_fraction)
+        return self.settings.num_blocks(self.hardware)
 
     def build_backend(self) -> BuiltBackend | None:
         """A policy and a controller for one run; None where vLLM's stock scheduler plays."""
