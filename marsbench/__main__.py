@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from marsbench.cli import here
+from marsbench.cli import here, stopped_in_a_sentence
 
 
 def main() -> None:
@@ -16,7 +16,8 @@ def main() -> None:
     if is_wanted(sys.argv[1:], os.environ):
         from marsbench.resident.client import played
 
-        code = played(sys.argv[1:])
+        with stopped_in_a_sentence():
+            code = played(sys.argv[1:])
     sys.argv[1:] = [word for word in sys.argv[1:] if word != OPTION]  # no command's own
     if code is None:
         here()

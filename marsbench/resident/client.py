@@ -13,12 +13,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from marsbench.errors import MarsbenchError
 from marsbench.resident.place import socket_path
 from marsbench.resident.wire import STANDARD, receive, send
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_S = 0.05
 SAY_AFTER_S = 2.0
+LOST = (
+    "the resident process ended before its run did; a run that had begun keeps its folder, and "
+    "--no-resident needs no such process."
+)
 
 
 def played(arguments: list[str]) -> int | None:
@@ -27,19 +32,33 @@ def played(arguments: list[str]) -> int | None:
         connection = _connect(socket_path())
         if connection is None:
             return None
-        with connection:
-            message = {
-                "arguments": arguments,
-                "folder": str(Path.cwd()),
-                "environment": dict(os.environ),
-                "umask": _umask(),
-            }
-            send(connection, message, STANDARD)
-            pid = receive(connection)[0]["pid"]
-            with _forwarding(pid):
-                return int(receive(connection)[0]["code"])
+        pid = _begin(connection, arguments)
     except (OSError, EOFError, ValueError):
-        return None
+        return None  # nothing has begun
+    with connection, _forwarding(pid):
+        return _code(connection)
+
+
+def _begin(connection: socket.socket, arguments: list[str]) -> int:
+    """Ask for the command to be played; the process that plays it."""
+    message = {
+        "arguments": arguments,
+        "folder": str(Path.cwd()),
+        "environment": dict(os.environ),
+        "umask": _umask(),
+    }
+    send(connection, message, STANDARD)
+    return int(receive(connection)[0]["pid"])
+
+
+def _code(connection: socket.socket) -> int:
+    """How the command ended. It is not played again where that is never told."""
+    try:
+        code = int(receive(connection)[0]["code"])
+    except (OSError, EOFError, ValueError):
+        sys.stderr.write(f"marsbench: {LOST}\n")
+        return MarsbenchError.exit_code
+    return code if code >= 0 else 128 - code  # ended by a signal, as a shell says it
 
 
 def _connect(path: Path) -> socket.socket | None:

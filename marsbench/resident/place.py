@@ -9,15 +9,17 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from marsbench.core.code import BACKENDS, ROOT, CodeFiles
 
 VARIABLE = "MARSBENCH_RESIDENT"
 """`off`: never; `on`: in CI too."""
 
 OPTION = "--no-resident"
 VERBS = ("run", "capacity")
-PACKAGES = ("marsbench", "marsbench_backends")
+CODE = CodeFiles(("marsbench", BACKENDS))
 READ_AT_IMPORT = ("VLLM_", "MARSBENCH_", "PYTHON", "HF_", "OMP_", "MKL_", "LD_")
 """A variable of these names may change what an import makes of itself."""
 
@@ -57,20 +59,12 @@ def socket_path(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def _key(environment: Mapping[str, str]) -> str:
-    """Of all that a process that has imported everything would have to have imported anew."""
+    """Of all that a process that has imported everything would have to have imported anew: our
+    code, vLLM's version, and what an import reads.
+    """
     digest = hashlib.sha256(f"{sys.executable} {sys.version} {sys.path}".encode())
     for name in sorted(environment):
         if name.startswith(READ_AT_IMPORT):
             digest.update(f"{name}={environment[name]}\n".encode())
-    for file in _code():
-        stat = file.stat()
-        digest.update(f"{file} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    digest.update(f"{ROOT} {CODE.hash_in(ROOT)}".encode())
     return digest.hexdigest()[:24]
-
-
-def _code() -> Iterator[Path]:
-    """The files of our packages, wherever each of them lies."""
-    ours = Path(__file__).resolve().parents[1]
-    backends = ours.parent / "backends"
-    for package in (ours, (backends if backends.is_dir() else ours.parent) / PACKAGES[1]):
-        yield from sorted(p for p in package.rglob("*") if p.suffix in (".py", ".so", ".toml"))

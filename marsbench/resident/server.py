@@ -2,9 +2,8 @@
 
     python -m marsbench.resident.server SOCKET
 
-It ends when nobody has asked for some minutes, when its socket is gone, and when the code that it
-has imported is no more the code on disk (another socket is asked then). It has one thread, so
-that a fork of it is whole.
+It ends when nobody has asked for some minutes, and when its socket is gone, but not while a run is
+under way. Changed code asks at another socket. It has one thread, so that a fork of it is whole.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class ForkServer:
         self._listener.bind(str(self._path))
         os.umask(mask)
         self._listener.listen()
-        while self._silent_s < self._idle_s and self._path.exists():
+        while self._runs or (self._silent_s < self._idle_s and self._path.exists()):
             self._turn()
         with contextlib.suppress(OSError):
             self._path.unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from marsbench.__main__ import main
+from marsbench.core.code import CodeFiles
 from marsbench.resident import place
 from marsbench.resident.place import is_wanted, socket_path
 
@@ -59,7 +60,8 @@ def test_other_code_has_a_socket_of_its_own(
 ) -> None:
     file = tmp_path / "a.py"
     file.write_text("x = 1")
-    monkeypatch.setattr(place, "_code", lambda: [file])
+    monkeypatch.setattr(place, "ROOT", tmp_path)
+    monkeypatch.setattr(place, "CODE", CodeFiles(("a.py",)))
     here = {"XDG_RUNTIME_DIR": str(tmp_path)}
     before = socket_path(here)
     file.write_text("x = 10")

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from marsbench.errors import MarsbenchError
 from waits import until
 
 pytestmark = [pytest.mark.vllm, pytest.mark.processes]
@@ -54,7 +55,11 @@ class Home:
     @property
     def servers(self) -> list[psutil.Process]:
         """The resident processes of this home."""
-        return [p for p in psutil.process_iter() if str(self.folder) in _words(p)[-1]]
+        found = [p for p in psutil.process_iter(["ppid"]) if str(self.folder) in _words(p)[-1]]
+        pids = {process.pid for process in found}
+        return [
+            p for p in found if p.info["ppid"] not in pids
+        ]  # a run is a fork, with the same words
 
 
 def _words(process: psutil.Process) -> list[str]:
@@ -116,6 +121,33 @@ def test_a_command_that_is_killed_takes_its_run_with_it(home: Home) -> None:
     process.communicate()
     (server,) = home.servers
     until(lambda: not server.children())
+
+
+def test_a_run_whose_resident_process_is_killed_is_not_played_again(home: Home) -> None:
+    long = ("run", "--backend", "fcfs", "--sessions", "400", "--rate", "0.05", "-o", "lost")
+    process = home.start(*long)
+    until((home.folder / "lost" / "events.jsonl").exists, process)
+    (server,) = home.servers
+    (run,) = server.children()
+    server.kill()
+    run.kill()
+    _, err = process.communicate()
+    assert process.returncode == MarsbenchError.exit_code
+    assert "the resident process ended before its run did" in err
+    assert home.run(*SMALL, "-o", "after")[0] == 0  # another one is started
+
+
+def test_ctrl_c_while_it_starts_is_a_sentence(home: Home) -> None:
+    before = home.servers
+    process = home.start("run", "--backend", "fcfs", VLLM_LOGGING_LEVEL="WARNING")
+    until(lambda: len(home.servers) > len(before), process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    for server in home.servers:
+        if server not in before:
+            server.terminate()  # it would go on importing, for the next command
+    assert process.returncode == 130
+    assert "Traceback" not in err
 
 
 def test_it_ends_when_nobody_asks(home: Home) -> None:
