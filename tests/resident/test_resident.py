@@ -22,6 +22,11 @@ pytestmark = [pytest.mark.vllm, pytest.mark.processes]
 SMALL = ("run", "--backend", "fcfs", "--workload", "ilr-1", "--sessions", "1", "--seed", "1")
 
 
+def hears_ctrl_c() -> None:
+    """Where these tests run in the background, a shell has had them ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Home:
     """A user's places, in which a resident process listens."""
 
@@ -41,6 +46,7 @@ class Home:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=hears_ctrl_c,
         )
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:

@@ -24,8 +24,9 @@ QUIET = {
 }
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
-# Before vLLM sets up its logging it complains of kernels that a machine without a GPU lacks.
-logging.getLogger("vllm").setLevel(logging.ERROR)
+# On import both complain of what a machine without a GPU lacks: kernels, a CUDA runtime.
+for _name in ("vllm", "torch.utils.cpp_extension"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 import torch  # noqa: E402  (vLLM reads its environment when it is imported)
 from vllm.config import (  # noqa: E402
