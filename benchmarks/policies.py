@@ -20,11 +20,11 @@ LIMIT = 1.15
 
 def scheduler_of(backend: str | None) -> Any:
     """A scheduler with 64 decoding requests and 500 that wait for a place."""
+    from marsbench.core.sim.vllm_core import make_request, make_scheduler
     from marsbench.core.session import Round, Session
     from marsbench.core.settings import EngineSettings
     from marsbench.core.sim.hashes import BlockWriters, SessionHashes
     from marsbench.core.sim.merge import PolicyScheduler, StockScheduler
-    from marsbench.core.sim.vllm_core import make_request, make_scheduler
     from marsbench.shortcuts.fast_steps import sampled
     from marsbench_backends.registry import load
     from marsbench_backends.signals import Future

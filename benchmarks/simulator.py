@@ -97,10 +97,10 @@ def measure(case: Case, sessions: list[Any]) -> dict[str, float]:
 
 def add_ms(tokens: int = 128_000) -> tuple[float, float]:
     """Milliseconds to add a round of that many tokens: a session's first, and a later one."""
+    from marsbench.core.sim.vllm_core import make_request, make_scheduler
     from marsbench.core.session import Round, Session
     from marsbench.core.settings import EngineSettings
     from marsbench.core.sim.hashes import BlockWriters, SessionHashes
-    from marsbench.core.sim.vllm_core import make_request, make_scheduler
     from marsbench_backends.scheduler import SimScheduler
 
     scheduler = make_scheduler(SimScheduler, EngineSettings(), 100_000, 262_144)

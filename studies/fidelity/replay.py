@@ -18,12 +18,12 @@ from typing import Any
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.request import RequestStatus
 
+from marsbench.core.sim.vllm_core import make_request, make_scheduler
 from marsbench.core.hardware.profile import Hardware, HardwareCost
 from marsbench.core.session import Prompt, Round, Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.merge import PolicyScheduler
-from marsbench.core.sim.vllm_core import make_request, make_scheduler
 from marsbench.shortcuts.fast_pool import FastPool
 from marsbench.shortcuts.fast_steps import sampled
 from marsbench_backends import signals

@@ -94,9 +94,9 @@ def test_macro_steps_count_decisions_as_single_steps_do(
 
 def decisions(cls: type, prompts: list[tuple[int, int, int]], blocks: int, budget: int) -> Any:
     """Step by step: tokens given, requests preempted, free blocks."""
+    from marsbench.core.sim.vllm_core import make_request, make_scheduler
     from marsbench.core.session import Round, Session
     from marsbench.core.sim.hashes import BlockWriters, SessionHashes
-    from marsbench.core.sim.vllm_core import make_request, make_scheduler
     from marsbench.shortcuts.fast_steps import sampled
 
     knobs = EngineSettings(budget, max_num_seqs=16, reserve_full_prompt=False)

@@ -22,8 +22,8 @@ def served(backend: str, settings: dict[str, object], blocks: int) -> dict[str, 
     """Requests to their number of tokens, two steps always under way."""
     from vllm.v1.outputs import ModelRunnerOutput
 
-    from marsbench.core.sim.hashes import BlockWriters, SessionHashes
     from marsbench.core.sim.vllm_core import make_request, make_scheduler
+    from marsbench.core.sim.hashes import BlockWriters, SessionHashes
     from marsbench.shortcuts.fast_steps import TOKEN
     from marsbench_backends.scheduler import MarsbenchScheduler
 

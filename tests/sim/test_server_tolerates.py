@@ -25,8 +25,8 @@ class Server:
     """A scheduler and what its clients do: each asks for its second round after the first."""
 
     def __init__(self, policy: type[Policy]) -> None:
-        from marsbench.core.sim.hashes import BlockWriters, SessionHashes
         from marsbench.core.sim.vllm_core import make_scheduler
+        from marsbench.core.sim.hashes import BlockWriters, SessionHashes
         from marsbench_backends.scheduler import MarsbenchScheduler
 
         told = {"backend": f"{policy.__module__}:{policy.__name__}"}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from marsbench.core.sim.vllm_core import make_request, make_scheduler
 from marsbench.core.hardware.host import ToolHost
 from marsbench.core.hardware.profile import Hardware, HardwareCost
 from marsbench.core.session import Generate, Session
@@ -20,7 +21,6 @@ from marsbench.core.sim.sampler import KvSampler
 from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
 from marsbench.core.sim.steps import Counters, Steps
 from marsbench.core.sim.tools import SimTools
-from marsbench.core.sim.vllm_core import make_request, make_scheduler
 from marsbench.errors import RunFailedError
 from marsbench.shortcuts.fast_pool import FastPool
 from marsbench_backends.admission import Admission
