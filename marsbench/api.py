@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from pydantic import TypeAdapter
 
-    from marsbench.core.runs import RunConfig, RunFolder, RunSummary
     from marsbench.judge.compare import Comparison
     from marsbench.judge.sweep.run import Report
+    from marsbench.runs import RunConfig, RunFolder, RunSummary
 
 Keywords = ParamSpec("Keywords")
 Played = Callable[[RunOptions, Collection[str]], "Run"]
@@ -83,8 +83,8 @@ def play(options: RunOptions, explicit: Collection[str], *, show_progress: bool 
     tells them, and one that is not for the engine is refused.
     Raises UsageError for what cannot be asked for, RunFailedError when the run cannot go on.
     """
-    from marsbench.core.runs import RunFolder
     from marsbench.engines import run as engine_run
+    from marsbench.runs import RunFolder
 
     path, _ = engine_run(replace(request_of(options, explicit), show_progress=show_progress))
     return Run(RunFolder.open(path))
@@ -146,7 +146,7 @@ def sweep(
 
 def load(path: str | Path) -> Run:
     """A run that was played before. Raises UsageError where there is none."""
-    from marsbench.core.runs import RunFolder
+    from marsbench.runs import RunFolder
 
     return Run(RunFolder.open(Path(path)))
 

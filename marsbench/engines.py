@@ -5,13 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from marsbench.core.request import RunRequest, check_request
-from marsbench.core.runs import RunSummary
 from marsbench.errors import unknown_name
+from marsbench.runs import RunSummary
+from marsbench.runs.request import RunRequest, check_request
 
 # Each is a module with `run(request)`, imported when it is asked for.
 ENGINES = {
-    "sim": "marsbench.core.simulated",
+    "sim": "marsbench.runs.simulated",
     "live": "marsbench.wall.live.run",
     "openhands": "marsbench.wall.agents.run",
 }

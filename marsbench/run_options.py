@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from marsbench.core.request import OwnOptions, RunRequest
 from marsbench.core.workload.knobs import Knobs
 from marsbench.engine_options import EngineOptions, HardwareOptions, SimulationOptions
 from marsbench.errors import UsageError
@@ -22,6 +21,7 @@ from marsbench.option import (
     options_of,
     part,
 )
+from marsbench.runs.request import OwnOptions, RunRequest
 from marsbench.text.options import words_of
 from marsbench.wall.agents.options import (
     EXAMPLE_URL,

@@ -244,8 +244,8 @@ def run(
     Prompts, outputs, tool times and arrivals are those of the run; --rate alone stretches its
     arrivals to that mean rate. Which tokens sessions shared is not in a run's events.
     """
-    from marsbench.core.runs import RunFolder
     from marsbench.formats.recorded_run import import_run, meta_of
+    from marsbench.runs import RunFolder
 
     recorded = RunFolder.open(folder)
     return Imported(import_run(recorded, progress("reading sessions")), meta_of(recorded))

@@ -25,8 +25,8 @@ def show(
 
     A sweep is shown as far as it is; --watch follows it, from any terminal.
     """
-    from marsbench.core.runs import RunFolder
     from marsbench.errors import UsageError
+    from marsbench.runs import RunFolder
     from marsbench.show.charts import show_charts
     from marsbench.show.run import show_run
     from marsbench.show.sweep import show_sweep, watch

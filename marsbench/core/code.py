@@ -66,7 +66,7 @@ class CodeFiles:
 
 
 DECIDES = CodeFiles(
-    ("marsbench/core", "marsbench/shortcuts", BACKENDS),
+    ("marsbench/core", "marsbench/runs", "marsbench/shortcuts", BACKENDS),
     # A policy counts for its own runs; recipes, whose content a run counts itself.
     (f"{BACKENDS}/policies", "marsbench/core/workload/recipes"),
 )
@@ -85,8 +85,8 @@ RUN = CodeFiles(
 def simulation_hash(*deciding: type) -> str:
     """Of the code that moves a number when a policy and a controller of these classes decide.
 
-    It is of `core/`, the adapter, the files that the classes and their bases are written in, and
-    the versions beside them: the key of times alone and of a sweep's cells.
+    It is of `core/`, `runs/`, the adapter, the files that the classes and their bases are
+    written in, and the versions beside them: the key of times alone and of a sweep's cells.
     """
     own = [Path(inspect.getfile(c)) for given in deciding for c in given.__mro__ if c is not object]
     digest = hashlib.sha256(DECIDES.hash.encode())

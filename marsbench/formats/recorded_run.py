@@ -21,7 +21,6 @@ from marsbench.core.events import (
     ToolEnd,
     ToolStart,
 )
-from marsbench.core.runs import RunFolder
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.formats.history import Lengths, grown_by_lengths
 from marsbench.formats.reading import (
@@ -32,6 +31,7 @@ from marsbench.formats.reading import (
     TrackSources,
     gather,
 )
+from marsbench.runs import RunFolder
 
 
 @dataclass(slots=True)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.judge.compare.values import RunSource
 from marsbench.report.material import Material
+from marsbench.runs.summary import CAP_SEARCH
 from marsbench.text.options import Words, as_set, options_in
 
 WIDTH = 56

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from marsbench.core.runs import RunFolder
 from marsbench.errors import UsageError, unknown_name
 from marsbench.judge.compare import compare, traces
 from marsbench.judge.compare.points import Matrix, Place
@@ -16,6 +15,7 @@ from marsbench.judge.compare.values import Comparison, Traces
 from marsbench.judge.paper.systems import MARS
 from marsbench.judge.sweep.folder import PLAN, SweepFolder
 from marsbench.report.looks import Look, is_ablation, looks_of
+from marsbench.runs import RunFolder
 from marsbench.text.options import words_of
 from marsbench.text.words import listed
 

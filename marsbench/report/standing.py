@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.ranking import Score, is_ahead, ranking, standings
@@ -13,6 +12,7 @@ from marsbench.judge.compare.values import Difference
 from marsbench.judge.paper.systems import BOUND
 from marsbench.report.material import Material
 from marsbench.report.spans import bracket_words, with_interval
+from marsbench.runs.summary import CAP_SEARCH
 from marsbench.text.numbers import percent, short, span, times
 from marsbench.text.tables import Table
 from marsbench.text.words import few

@@ -130,7 +130,7 @@ def import_all() -> None:
     """What a run imports, heaviest first; what it makes for itself it makes after the fork."""
     import marsbench.cli.main
     import marsbench.core.sim.simulation
-    import marsbench.core.simulated
+    import marsbench.runs.simulated
     import marsbench.show.run  # noqa: F401
 
 

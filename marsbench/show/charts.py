@@ -11,7 +11,7 @@ from marsbench.core.events import KvUsage
 from marsbench.core.metrics.cache import EvictionCell
 from marsbench.core.metrics.goodput import goodput
 from marsbench.core.metrics.sessions import SessionRecord, roots
-from marsbench.core.runs import RunFolder
+from marsbench.runs import RunFolder
 from marsbench.text.console import drawn
 from marsbench.text.numbers import percent
 from marsbench.text.sparklines import columns, sparkline

@@ -15,7 +15,7 @@ from marsbench.core.metrics.goodput import Goodput
 from marsbench.core.metrics.load import Level
 from marsbench.core.metrics.percentiles import Distribution
 from marsbench.core.metrics.swaps import Swaps
-from marsbench.core.runs import RunFolder, RunSummary
+from marsbench.runs import RunFolder, RunSummary
 from marsbench.text.cautions import print_caution, print_invalid
 from marsbench.text.console import console as stdout_console
 from marsbench.text.console import drawn

@@ -19,8 +19,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from marsbench.core.metrics.percentiles import mean
-from marsbench.core.runs import RunFolder, RunSummary
 from marsbench.judge.sweep.folder import CELL, DRAFTS, FAILED, SweepFolder
+from marsbench.runs import RunFolder, RunSummary
 from marsbench.text.console import drawn
 from marsbench.text.numbers import percent
 from marsbench.text.tables import Table

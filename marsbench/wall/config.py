@@ -15,7 +15,7 @@ from marsbench.core.events import (
     SwappedOut,
     Unheld,
 )
-from marsbench.core.request import OwnOptions
+from marsbench.runs.request import OwnOptions
 from marsbench.wall.server import Server
 
 KEPT_AS = {

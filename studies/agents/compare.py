@@ -18,12 +18,12 @@ from pathlib import Path
 
 from marsbench.core.backends import choose
 from marsbench.core.hardware.profile import load_hardware
-from marsbench.core.request import RunRequest
-from marsbench.core.runs.folder import SUMMARY
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.knobs import Knobs
 from marsbench.engines import run
 from marsbench.errors import MarsbenchError
+from marsbench.runs.folder import SUMMARY
+from marsbench.runs.request import RunRequest
 from marsbench.serve.plan import ServeRequest
 from marsbench.serve.server import serving
 from marsbench.wall.agents.options import OpenHandsOptions

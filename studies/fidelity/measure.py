@@ -13,11 +13,11 @@ from typing import Any
 
 from marsbench.core.backends import Choice, choose
 from marsbench.core.hardware.profile import Hardware
-from marsbench.core.request import RunRequest
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.knobs import Knobs
 from marsbench.errors import RunFailedError
 from marsbench.patience import await_end
+from marsbench.runs.request import RunRequest
 from marsbench.serve.emulated import emulated_hardware
 from marsbench.serve.plan import ServeRequest
 from marsbench.serve.server import VllmServer, serving
@@ -147,7 +147,7 @@ def _gateway(choice: Choice, case: Case, server: VllmServer) -> Iterator[str]:
 
 
 def _decisions(choice: Choice, case: Case, record: Path) -> dict[str, Any]:
-    from marsbench.core.job import resolve_workload
+    from marsbench.runs.job import resolve_workload
     from studies.fidelity.replay import World, read_record, replay
 
     sessions = resolve_workload(case.request(choice, record.parent / "none")).sessions

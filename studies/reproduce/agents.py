@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from marsbench.core.runs import RunFolder, RunSummary
 from marsbench.errors import UsageError
 from marsbench.judge.compare.tally import Carrier, tally
+from marsbench.runs import RunFolder, RunSummary
 from marsbench.text.numbers import measured, percent
 from marsbench.text.tables import Table, as_csv, markdown
 from marsbench.text.words import bulleted

@@ -24,9 +24,9 @@ from marsbench.core.events import (
 )
 from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.metrics.check import Checker
-from marsbench.core.request import RunRequest
 from marsbench.core.workload.knobs import Knobs
 from marsbench.errors import RunFailedError
+from marsbench.runs.request import RunRequest
 from marsbench.tasks.files import load_tasks
 from marsbench.wall.agents.options import OpenHandsOptions
 from marsbench.wall.agents.plan import make_plan

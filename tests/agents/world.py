@@ -11,14 +11,14 @@ from typing import Any
 
 from marsbench.core.backends import choose
 from marsbench.core.hardware.profile import load_hardware
-from marsbench.core.request import RunRequest
-from marsbench.core.runs import RunFolder, RunSummary
 from marsbench.core.workload.knobs import Knobs
 from marsbench.engines import run
 from marsbench.model.chat import Answer, ChatRequest
 from marsbench.model.models import Model, Replay
 from marsbench.model.recording import Recording, load_recordings
 from marsbench.model.server import ChatServer, serving
+from marsbench.runs import RunFolder, RunSummary
+from marsbench.runs.request import RunRequest
 from marsbench.wall.agents.options import OpenHandsOptions
 from waits import until
 

@@ -16,14 +16,14 @@ import typer
 from cli.conftest import MAIN, Marsbench
 from marsbench import engines as engine
 from marsbench.cli.main import app
-from marsbench.core.job import run_config
-from marsbench.core.request import RunRequest
-from marsbench.core.runs import RunConfig, RunFolder
 from marsbench.core.session import Round, Session
 from marsbench.core.workload.files import Workload, write_workload
 from marsbench.judge.compare.values import RunSource
 from marsbench.report.commands import WIDTH, run_command
 from marsbench.report.material import Material
+from marsbench.runs import RunConfig, RunFolder
+from marsbench.runs.job import run_config
+from marsbench.runs.request import RunRequest
 
 PROFILE = """
 model = "qwen3-coder-30b"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.core.cap_search import Score, best_cap
+from marsbench.runs.cap_search import Score, best_cap
 
 
 def peak_at(best: int) -> dict[int, Score]:

@@ -12,11 +12,11 @@ import typer
 from typer.testing import CliRunner
 
 from marsbench.cli.options import explicit, verb
-from marsbench.core.request import OwnOptions
 from marsbench.core.workload.knobs import Knobs
 from marsbench.errors import UsageError
 from marsbench.option import ADVANCED, Option, option_in, options_of, part
 from marsbench.run_options import RunOptions, request_of
+from marsbench.runs.request import OwnOptions
 from marsbench.wall.agents.options import OpenHandsOptions
 from marsbench.wall.live.options import LiveOptions
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from marsbench.core.runs import Provenance, RunConfig, RunFolder
 from marsbench.judge.sweep.folder import CELL, PLAN, write_json
+from marsbench.runs import Provenance, RunConfig, RunFolder
 from metrics.story import a_round, a_session, told
 
 CODE = Provenance(versions={"marsbench": "0.1.0"}, commit="3f2a91c" * 5, dirty=False)

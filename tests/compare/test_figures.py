@@ -7,11 +7,11 @@ import json
 import pytest
 
 from marsbench.core.events import Evicted, SwappedIn, SwappedOut
-from marsbench.core.runs import RunConfig, RunFolder
 from marsbench.errors import UsageError
 from marsbench.judge.compare.figures import Figure, figures_of
 from marsbench.judge.compare.kinds import KINDS, Kind
 from marsbench.judge.sweep.folder import Result
+from marsbench.runs import RunConfig, RunFolder
 from metrics.story import a_round, a_session, told
 
 COMPUTED = Figure("computed_tokens_per_s")

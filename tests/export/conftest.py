@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from marsbench.core.events import Event, KvUsage
-from marsbench.core.runs import Provenance, RunConfig, RunFolder
 from marsbench.report.export.results import Results, read_results
+from marsbench.runs import Provenance, RunConfig, RunFolder
 from metrics.story import a_round, a_session, told
 
 CODE = Provenance(versions={"marsbench": "0.1.0", "vllm": "0.33.0"}, commit="3f2a91c", dirty=False)

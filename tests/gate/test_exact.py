@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from compare.builders import CODE, seeds, write_run, write_sweep
-from marsbench.core.runs import Provenance
 from marsbench.judge.gate import GateError, gate_exact
+from marsbench.runs import Provenance
 
 
 @pytest.fixture

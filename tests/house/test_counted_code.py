@@ -44,7 +44,7 @@ isolated([Session("a", rounds)], load_hardware(), EngineSettings())
 alone = ours()
 
 from marsbench.core.backends import choose
-from marsbench.core.request import RunRequest
+from marsbench.runs.request import RunRequest
 from marsbench.engines import run
 from marsbench.core.workload.knobs import Knobs
 

@@ -16,8 +16,8 @@ from aiohttp import web
 
 from live.world import Call, Server, a_session, serving, sessions
 from marsbench.core.events import Event
-from marsbench.core.runs import RunFolder
 from marsbench.core.workload.files import Workload, write_workload
+from marsbench.runs import RunFolder
 from waits import output, until
 
 # A shell that starts us in the background has Ctrl-C ignored; a person at a terminal has not.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from marsbench.core.events import Evicted, KvUsage, ToolEnd, ToolStart
-from marsbench.core.runs import Provenance, RunConfig, RunFolder
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.report.material import Material
 from marsbench.report.sections import document
+from marsbench.runs import Provenance, RunConfig, RunFolder
 from metrics.story import a_round, a_session, told
 
 CODE = Provenance(versions={"marsbench": "0.1.0", "vllm": None}, commit="3f2a91c" * 5, dirty=False)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from marsbench.core.events import SessionAdmitted, SessionArrived, SessionEnded
-from marsbench.core.runs import RunConfig, RunFolder
 from marsbench.errors import UsageError
+from marsbench.runs import RunConfig, RunFolder
 from studies.reproduce.agents import agents
 
 SECONDS = {"wait_s": 0.1, "tools_s": 2.0, "framework_s": 1.0, "num_rounds": 3}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from marsbench.core.events import KvUsage
-from marsbench.core.runs import Provenance, RunConfig, RunFolder
+from marsbench.runs import Provenance, RunConfig, RunFolder
 from metrics.story import a_session, told
 
 CODE = Provenance(versions={"marsbench": "0.1.0", "vllm": None}, commit="3f2a91c" * 5, dirty=False)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from figures import summarise
 from marsbench.core.metrics.percentiles import MIN_FOR_P99
-from marsbench.core.runs import Caution
-from marsbench.core.runs.cautions import cautions_of, keeps_growing
+from marsbench.runs import Caution
+from marsbench.runs.cautions import cautions_of, keeps_growing
 from metrics.story import a_round, a_session, told
 
 

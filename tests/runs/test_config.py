@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from marsbench.core.runs import Provenance, RunConfig
-from marsbench.core.runs import provenance as module
+from marsbench.runs import Provenance, RunConfig
+from marsbench.runs import provenance as module
 
 DAY = date(2026, 11, 22)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from marsbench.core.events import SessionArrived, SessionEnded
-from marsbench.core.runs import Caution, RunFolder
-from marsbench.core.runs import folder as folder_module
 from marsbench.errors import RunFailedError, UsageError
+from marsbench.runs import Caution, RunFolder
+from marsbench.runs import folder as folder_module
 from runs.conftest import EVENTS, IDEAL
 
 STABLE = {
@@ -161,7 +161,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from marsbench.core.events import SessionArrived, SessionEnded
-from marsbench.core.runs import Provenance, RunConfig, RunFolder
+from marsbench.runs import Provenance, RunConfig, RunFolder
 
 config = RunConfig(backend="fcfs", workload="w", workload_hash="h", code=Provenance())
 run = RunFolder.create(Path(sys.argv[1]), config)

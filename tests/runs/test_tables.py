@@ -11,8 +11,8 @@ from rich.console import Console
 
 from figures import summarise
 from marsbench.core.events import HostEvicted, SessionArrived, SwappedIn, SwappedOut
-from marsbench.core.runs import run_summary
 from marsbench.errors import UsageError
+from marsbench.runs import run_summary
 from marsbench.show.run import render_comparison, render_summary, show_run
 from marsbench.text.numbers import seconds
 from metrics.story import a_round, a_session, told

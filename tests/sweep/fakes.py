@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from marsbench.core.runs import RunConfig, RunFolder
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.play import Order
 from marsbench.judge.sweep.workers import Outcome, play_all
+from marsbench.runs import RunConfig, RunFolder
 from metrics.story import a_session, told
 
 FILE = """

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from export.conftest import EVENTS, written
 from marsbench.core.events import Evicted
-from marsbench.core.runs import RunFolder
+from marsbench.runs import RunFolder
 from marsbench.show.charts import WIDTH, charts_of, show_charts
 from marsbench.text.sparklines import columns, sparkline
 

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.errors import UsageError, unknown_name
 from marsbench.judge.compare.points import DIMENSIONS
 from marsbench.judge.compare.read import ReadRun
+from marsbench.runs.summary import CAP_SEARCH
 
 BLOCKS_OF = "kv_blocks_of"
 

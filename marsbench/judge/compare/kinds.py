@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from marsbench.core.metrics.goodput import alpha_key, goodput
 from marsbench.core.metrics.window import Window
-from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.judge.sweep.folder import Result
+from marsbench.runs.summary import CAP_SEARCH
 from marsbench.text.decisions import DECIDED, REASONS
 
 PAPER_BLOCK = 16

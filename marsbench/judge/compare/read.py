@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from marsbench.core.runs import RunFolder
-from marsbench.core.runs.folder import CONFIG
-from marsbench.core.runs.summary import CAP_SEARCH
 from marsbench.errors import UsageError
 from marsbench.judge.compare.figures import Figures, figures_of
 from marsbench.judge.compare.points import DIMENSIONS, Place, Seed, Where, place_of
 from marsbench.judge.compare.values import RunSource
 from marsbench.judge.sweep.answer import ANSWER, Capacity, capacity_in
 from marsbench.judge.sweep.folder import CELL, PLAN, Result, SweepFolder
+from marsbench.runs import RunFolder
+from marsbench.runs.folder import CONFIG
+from marsbench.runs.summary import CAP_SEARCH
 
 
 @dataclass(frozen=True, slots=True)

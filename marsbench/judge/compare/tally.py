@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from marsbench.core.runs import CautionNote
+from marsbench.runs import CautionNote
 
 
 class Carrier(NamedTuple):

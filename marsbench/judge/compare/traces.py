@@ -17,8 +17,6 @@ from marsbench.core.events import (
     from_json,
 )
 from marsbench.core.metrics.stream import Stream
-from marsbench.core.runs import RunFolder
-from marsbench.core.runs.folder import EVENTS
 from marsbench.judge.compare.kinds import PAPER_BLOCK
 from marsbench.judge.compare.values import (
     Comparison,
@@ -28,6 +26,8 @@ from marsbench.judge.compare.values import (
     ToolsPoint,
     Traces,
 )
+from marsbench.runs import RunFolder
+from marsbench.runs.folder import EVENTS
 
 if TYPE_CHECKING:
     import numpy as np

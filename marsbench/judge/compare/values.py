@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from marsbench.core.runs import CautionNote
 from marsbench.judge.compare.caps import Cap
 from marsbench.judge.compare.figures import Figure
 from marsbench.judge.compare.points import Matrix, Place
 from marsbench.judge.compare.ranking import HeldRanking, Order
 from marsbench.judge.intervals import Interval
 from marsbench.judge.sweep.answer import Capacity
+from marsbench.runs import CautionNote
 
 Standing = Literal["better", "worse", "unclear"]
 """Against the baseline, by `marsbench.judge.intervals.side`."""

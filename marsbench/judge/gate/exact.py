@@ -13,13 +13,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from marsbench.core.runs.folder import EVENTS, IDEAL, SUMMARY, TABLES
-from marsbench.core.runs.parquet import read_table
 from marsbench.errors import UsageError
 from marsbench.judge.gate.judge import worst
 from marsbench.judge.gate.values import EXACTLY, GateCheck, GateError, GateReport
 from marsbench.judge.intervals import UNKNOWN
 from marsbench.judge.sweep.folder import PLAN
+from marsbench.runs.folder import EVENTS, IDEAL, SUMMARY, TABLES
+from marsbench.runs.parquet import read_table
 
 OF_THE_CODE = ("code", "cautions")
 """Fields of a summary that another commit changes without any figure changing."""

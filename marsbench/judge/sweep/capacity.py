@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.core.metrics.goodput import alpha_key
-from marsbench.core.simulated import prepare
 from marsbench.errors import RunFailedError, UsageError
 from marsbench.judge.sweep.answer import ANSWER
 from marsbench.judge.sweep.bisect import Bracket, fewest, highest_rate
@@ -23,6 +22,7 @@ from marsbench.judge.sweep.play import request_of
 from marsbench.judge.sweep.probes import Probes
 from marsbench.judge.sweep.run import RESULTS
 from marsbench.judge.sweep.search import Probe, Search
+from marsbench.runs.simulated import prepare
 
 FORMAT = 1
 FIRST_SESSIONS, MOST_SESSIONS = 30, 240

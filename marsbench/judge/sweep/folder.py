@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.core.metrics.sessions import SessionRecord, roots
-from marsbench.core.runs import RunFolder, RunSummary
 from marsbench.errors import UsageError
 from marsbench.outputs import save_text
+from marsbench.runs import RunFolder, RunSummary
 
 PLAN, CELL, DRAFTS, FAILED = "sweep.json", "cell.json", ".drafts", "failed"
 SUMMARY = "summary.json"

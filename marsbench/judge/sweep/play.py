@@ -12,15 +12,15 @@ from pathlib import Path
 from marsbench.core.backends import Choice, choose
 from marsbench.core.code import simulation_hash
 from marsbench.core.hardware.profile import Hardware, load_hardware
-from marsbench.core.request import RunRequest
 from marsbench.core.settings import EngineSettings
-from marsbench.core.simulated import Job, prepare, prepare_with, run_job
 from marsbench.core.workload.recipe import load_recipe
 from marsbench.core.workload.scaling import with_tool_time
 from marsbench.engine_options import EngineOptions
 from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.spec import EngineEntry, HardwareEntry, Variation
+from marsbench.runs.request import RunRequest
+from marsbench.runs.simulated import Job, prepare, prepare_with, run_job
 
 
 def request_of(cell: Cell) -> RunRequest:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from marsbench.core.runs.provenance import wall_now
+from marsbench.runs.provenance import wall_now
 
 LINES = 20
 """How many lines a log gets, however many cells there are."""

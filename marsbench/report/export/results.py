@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from marsbench.core.metrics.rounds import RoundRecord
 from marsbench.core.metrics.sessions import SessionRecord, roots
-from marsbench.core.runs import RunFolder, RunSummary
-from marsbench.core.runs.config import RunConfig
+from marsbench.runs import RunFolder, RunSummary
+from marsbench.runs.config import RunConfig
 
 
 @dataclass(frozen=True, slots=True)

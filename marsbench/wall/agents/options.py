@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from marsbench.core.request import OwnOptions
 from marsbench.errors import UsageError
 from marsbench.option import LIVE, Option
+from marsbench.runs.request import OwnOptions
 
 EXAMPLE_URL = "for example --url http://127.0.0.1:8000"
 TIME_LIMIT_S = 1800.0

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.core.events import Event
-from marsbench.core.request import RunRequest
 from marsbench.core.session import Round, Session
 from marsbench.core.workload.draws import stream
+from marsbench.runs.request import RunRequest
 from marsbench.tasks.check import check_task
 from marsbench.tasks.digest import digest
 from marsbench.tasks.task import Task, first_message

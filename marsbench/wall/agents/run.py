@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from marsbench.core.events import Event, GpuFirstToken, GpuStart
-from marsbench.core.job import run_folder
-from marsbench.core.request import RunRequest
-from marsbench.core.runs import CautionNote, RunConfig, RunSummary, RunWriter
 from marsbench.core.workload.knobs import Knobs
+from marsbench.runs import CautionNote, RunConfig, RunSummary, RunWriter
+from marsbench.runs.job import run_folder
+from marsbench.runs.request import RunRequest
 from marsbench.tasks.files import load_tasks
 from marsbench.text.progress import progress_bar, waiting_for
 from marsbench.wall.agents.agents import Agents, agents_of

@@ -9,12 +9,12 @@ from typing import Any
 
 from marsbench.core.events import GpuStart
 from marsbench.core.isolated import Isolated
-from marsbench.core.job import resolve_workload, run_config, times_alone
-from marsbench.core.request import RunRequest
-from marsbench.core.runs import RunConfig
 from marsbench.core.session import Session
 from marsbench.core.workload.files import Workload
 from marsbench.errors import UsageError
+from marsbench.runs import RunConfig
+from marsbench.runs.job import resolve_workload, run_config, times_alone
+from marsbench.runs.request import RunRequest
 from marsbench.wall.config import option_facts, server_fields
 from marsbench.wall.live.chat import CHAT, ChatContext, Template
 from marsbench.wall.live.endpoint import COMPLETIONS, Endpoint

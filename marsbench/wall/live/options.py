@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
-from marsbench.core.request import OwnOptions
 from marsbench.errors import UsageError
 from marsbench.option import LIVE, Option
+from marsbench.runs.request import OwnOptions
 
 ToolsAs = Literal["sleep", "cpu", "both"]
 EndpointName = Literal["completions", "chat"]

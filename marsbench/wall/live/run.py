@@ -13,12 +13,12 @@ from typing import Any
 
 from marsbench.core.events import Event, SessionArrived, SessionEnded
 from marsbench.core.isolated import UNCONTENDED_CORES
-from marsbench.core.job import run_folder
-from marsbench.core.request import RunRequest
-from marsbench.core.runs import RunSummary, RunWriter
 from marsbench.core.session import Session
 from marsbench.errors import RunFailedError
 from marsbench.http_server import loop_factory
+from marsbench.runs import RunSummary, RunWriter
+from marsbench.runs.job import run_folder
+from marsbench.runs.request import RunRequest
 from marsbench.text.progress import progress_bar
 from marsbench.wall.gateway import NoGateway
 from marsbench.wall.live import gateway

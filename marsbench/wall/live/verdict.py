@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from marsbench.core.metrics.percentiles import describe
-from marsbench.core.runs import CautionNote
+from marsbench.runs import CautionNote
 from marsbench.wall.live.chat import Template
 from marsbench.wall.live.client import ClientRecord
 from marsbench.wall.live.options import LiveOptions

@@ -16,13 +16,13 @@ from marsbench.core.metrics.check import Checker
 from marsbench.core.metrics.rounds import RoundRecord
 from marsbench.core.metrics.sessions import SessionRecord
 from marsbench.core.metrics.summary import Measured, Scale, measure
-from marsbench.core.runs.cautions import CautionNote
-from marsbench.core.runs.config import RunConfig
-from marsbench.core.runs.parquet import read_table, write_table
-from marsbench.core.runs.provenance import wall, wall_now
-from marsbench.core.runs.summary import FORMAT, Decisions, RunSummary, read_back, run_summary
 from marsbench.errors import MarsbenchError, RunFailedError, UsageError
 from marsbench.outputs import save_text
+from marsbench.runs.cautions import CautionNote
+from marsbench.runs.config import RunConfig
+from marsbench.runs.parquet import read_table, write_table
+from marsbench.runs.provenance import wall, wall_now
+from marsbench.runs.summary import FORMAT, Decisions, RunSummary, read_back, run_summary
 
 if TYPE_CHECKING:
     import pandas as pd

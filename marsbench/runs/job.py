@@ -9,8 +9,6 @@ from typing import Any
 from marsbench.core.backends import Choice
 from marsbench.core.hardware.profile import Hardware, load_hardware
 from marsbench.core.isolated import Isolated, cache_folder, isolated
-from marsbench.core.request import RESULTS, RunRequest
-from marsbench.core.runs import RunConfig, RunFolder, RunWriter
 from marsbench.core.session import Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.files import Workload, read_workload
@@ -18,6 +16,8 @@ from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe, recipe_names
 from marsbench.core.workload.resample import rearranged
 from marsbench.errors import UsageError
+from marsbench.runs import RunConfig, RunFolder, RunWriter
+from marsbench.runs.request import RESULTS, RunRequest
 from marsbench.text.progress import progress_bar, waiting_for
 
 

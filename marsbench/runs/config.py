@@ -11,9 +11,9 @@ from datetime import date
 from typing import Any
 
 from marsbench.core.metrics.summary import DEFAULT_ALPHAS
-from marsbench.core.runs.cautions import Caution, CautionNote
-from marsbench.core.runs.provenance import Provenance
 from marsbench.errors import UsageError
+from marsbench.runs.cautions import Caution, CautionNote
+from marsbench.runs.provenance import Provenance
 
 FORMAT = 1
 

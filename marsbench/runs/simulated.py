@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from marsbench.core import events
 from marsbench.core.backends import Choice
-from marsbench.core.cap_search import Score, best_cap
 from marsbench.core.isolated import Isolated
-from marsbench.core.job import (
+from marsbench.core.metrics.summary import Scale, measure
+from marsbench.core.workload.files import Workload
+from marsbench.runs import Caution, CautionNote, RunConfig, RunSummary
+from marsbench.runs.cap_search import Score, best_cap
+from marsbench.runs.job import (
     check_fits,
     peak_tokens,
     resolve_workload,
@@ -19,11 +22,8 @@ from marsbench.core.job import (
     run_folder,
     times_alone,
 )
-from marsbench.core.metrics.summary import Scale, measure
-from marsbench.core.request import RunRequest
-from marsbench.core.runs import Caution, CautionNote, RunConfig, RunSummary
-from marsbench.core.runs.summary import CAP_SEARCH
-from marsbench.core.workload.files import Workload
+from marsbench.runs.request import RunRequest
+from marsbench.runs.summary import CAP_SEARCH
 from marsbench.text.progress import progress_bar
 from marsbench_backends.admission import FixedCap
 

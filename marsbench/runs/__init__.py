@@ -11,11 +11,11 @@ summary.json      the figures, validity  ┘
 wall.json         when, how long and on what machine it ran: differs from run to run
 """
 
-from marsbench.core.runs.cautions import Caution, CautionNote
-from marsbench.core.runs.config import RunConfig
-from marsbench.core.runs.folder import RunFolder, RunWriter
-from marsbench.core.runs.provenance import Provenance
-from marsbench.core.runs.summary import RunSummary, run_summary
+from marsbench.runs.cautions import Caution, CautionNote
+from marsbench.runs.config import RunConfig
+from marsbench.runs.folder import RunFolder, RunWriter
+from marsbench.runs.provenance import Provenance
+from marsbench.runs.summary import RunSummary, run_summary
 
 __all__ = [
     "Caution",

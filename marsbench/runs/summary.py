@@ -8,8 +8,8 @@ from typing import Any, NotRequired, TypedDict, cast
 from marsbench.core.metrics.cache import HitRate
 from marsbench.core.metrics.summary import Summary
 from marsbench.core.metrics.swaps import Swaps
-from marsbench.core.runs.cautions import CautionNote, cautions_of
-from marsbench.core.runs.config import RunConfig
+from marsbench.runs.cautions import CautionNote, cautions_of
+from marsbench.runs.config import RunConfig
 
 FORMAT = 1
 CAP_SEARCH = "cap_search"
