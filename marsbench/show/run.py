@@ -10,10 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from marsbench.core.metrics.backlog import Backlog
 from marsbench.core.metrics.cache import HitRate
 from marsbench.core.metrics.goodput import Goodput
 from marsbench.core.metrics.load import Level
 from marsbench.core.metrics.percentiles import Distribution
+from marsbench.core.metrics.steady import Steady
 from marsbench.core.metrics.swaps import Swaps
 from marsbench.runs import RunFolder, RunSummary
 from marsbench.text.cautions import print_caution, print_invalid
@@ -121,6 +123,9 @@ def _outcome(summary: RunSummary) -> Iterator[Fact]:
     for alpha, figure in summary["goodput"].items():
         yield f"goodput({alpha})", _goodput(figure)
     yield "sessions", _counts(summary)
+    if summary["steady"] is not None:
+        yield "steady part", _steady(summary["steady"])
+        yield "backlog", _backlog(summary["steady"]["backlog"])
 
 
 def _facts(summary: RunSummary) -> Iterator[Fact]:
@@ -192,6 +197,30 @@ def _counts(summary: RunSummary) -> str:
     parts = [f"{counts['arrived']} arrived", f"{counts['finished']} finished"]
     parts += [f"{number} {name}" for name, number in rest.items() if number]
     return f"{', '.join(parts)}, in {fixed(summary['makespan_s'], 1)} s"
+
+
+def _steady(steady: Steady) -> str:
+    """ "150 sessions, goodput(3) 83.3 %; means: latency 242.2, slowdown 2.56, …"."""
+    goods = (f"goodput({alpha}) {_percent(g['share'])}" for alpha, g in steady["goodput"].items())
+    told = (
+        f"{name} {seconds(found['mean'])}"
+        for name, found in (
+            ("latency", steady["latency"]),
+            ("slowdown", steady["slowdown"]),
+            ("TTFT from ready", steady["ttft"]),
+        )
+    )
+    return f"{fixed(steady['arrived'])} sessions, {', '.join(goods)}; means: {', '.join(told)}"
+
+
+def _backlog(found: Backlog | None) -> str:
+    """ "7 in flight, then 2: -0.04 a session that arrived (-0.21 to +0.14)"."""
+    if found is None:
+        return "too few sessions to tell whether it grows"
+    return (
+        f"{found['at_start']} in flight, then {found['at_end']}: {found['drift']:+.2f} for each "
+        f"that arrived ({found['drift_low']:+.2f} to {found['drift_high']:+.2f})"
+    )
 
 
 def _kv(summary: RunSummary) -> str:
