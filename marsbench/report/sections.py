@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from marsbench.judge.paper.systems import MARS
 from marsbench.report import paper, tables
 from marsbench.report.canvas import our_style
 from marsbench.report.chapters import CHAPTERS
@@ -103,7 +102,7 @@ def _absent(absent: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 def _beside(material: Material, section: str) -> Iterator[Block]:
     """The table that goes with a section's figures."""
-    if section == "parts" and material.ablations and MARS in material.comparison.backends:
+    if section == "parts" and material.ablations:
         yield from tables.decided(material)
     if section == "slowdown" and len(choices(material)) > 1:
         yield tables.winners(material, choices(material))

@@ -19,7 +19,7 @@ from marsbench.judge.compare.figures import (
 from marsbench.judge.compare.kinds import KINDS
 from marsbench.judge.paper.claims import CLAIMS
 from marsbench.judge.paper.part_tables import ablations, decided
-from marsbench.judge.paper.parts import PARTS
+from marsbench.judge.paper.parts import PARTS, without
 from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
 from marsbench.judge.paper.tables import reasons
 from marsbench.judge.paper.view import contended
@@ -36,7 +36,7 @@ def judged(id_, *parts):
 # --- like is compared with like
 
 
-SYSTEMS = (*BASELINES, CONTROL, MARS, BOUND, *PARTS)
+SYSTEMS = (*BASELINES, CONTROL, MARS, BOUND, *map(without, PARTS))
 ALL = (GOODPUT, *(Figure(name) for name, kind in KINDS.items() if not kind.at_alpha))
 COUNTS = (CAP, CAP_SEARCHED, *map(num_differed, DECIDED), *map(num_asked, DECIDED),
           *map(num_held_back, REASONS))  # fmt: skip
@@ -265,8 +265,8 @@ def test_where_nobody_counted_that_is_said():
 
 
 def test_the_opportunistic_part_is_shrinking_and_pinning():
-    shrinks, pins = (PARTS[f"mars-no-{half}"] for half in ("shrinking", "retention"))
-    assert {*PARTS["mars-no-opportunistic"]} == {*shrinks, *pins}
+    shrinks, pins = (PARTS[half] for half in ("shrinking", "retention"))
+    assert {*PARTS["opportunistic"]} == {*shrinks, *pins}
 
 
 def test_the_inversion_is_looked_for_at_the_lightest_point():
