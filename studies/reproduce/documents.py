@@ -108,7 +108,7 @@ held* when some did, but none that involves the first.
 
 def story(folders: Sequence[Path]) -> tuple[str, str]:
     """The comparison as Markdown and as CSV. Raises UsageError when nothing is there to compare."""
-    results, facts = _read(folders)
+    results, facts = read_sweeps(folders)
     matrix = matrix_of(results)
     text = STORY.format(
         **facts,
@@ -144,7 +144,7 @@ def along(folders: Sequence[Path]) -> tuple[str, str]:
 
     Raises UsageError when it varies nothing but workloads, loads, backends and seeds.
     """
-    results, facts = _read(folders)
+    results, facts = read_sweeps(folders)
     matrix = matrix_of(results)
     dimensions = varied(matrix)
     if not dimensions:
@@ -173,7 +173,8 @@ def matrix_of(results: Sequence[Result]) -> Matrix:
     )
 
 
-def _read(folders: Sequence[Path]) -> tuple[list[Result], dict[str, str]]:
+def read_sweeps(folders: Sequence[Path]) -> tuple[list[Result], dict[str, str]]:
+    """Every complete run of these sweeps, and what a page says of them. Raises UsageError."""
     sweeps = [SweepFolder.open(folder) for folder in folders]
     plans = [sweep.plan() for sweep in sweeps]
     results = [result for sweep in sweeps for result in sweep.results()]
