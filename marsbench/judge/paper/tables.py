@@ -68,8 +68,8 @@ def findings(matrix: Matrix, claim: Claim) -> list[Finding]:
 
 def as_cells(found: Sequence[Finding], mark: str = "") -> Iterator[str]:
     """Number and verdict of each row of MARS; what is the same for all is said once."""
-    for one in found:
-        same = one is not found[0] and one == found[0]
+    for number, one in enumerate(found):
+        same = number > 0 and one == found[0]
         yield "the same" if same else one.ours
         yield "the same" if same else f"{mark}{one.verdict}{mark}"
 
