@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from marsbench.judge.paper.systems import MARS
 from marsbench.report import paper, steady, tables
 from marsbench.report.canvas import our_style
 from marsbench.report.chapters import CHAPTERS
@@ -12,6 +11,7 @@ from marsbench.report.commands import figure_command, run_commands
 from marsbench.report.document import Block, Commands, Document, Plate, Points, Section, Text
 from marsbench.report.figures import FIGURES
 from marsbench.report.material import Absent, Material
+from marsbench.report.standing import choices
 from marsbench.report.summary import summary
 from marsbench.text.numbers import count
 from marsbench.text.words import each, listed
@@ -104,8 +104,10 @@ def _beside(material: Material, section: str) -> Iterator[Block]:
     """The table that goes with a section's figures."""
     if section == "load":
         yield from steady.beside_the_whole(material)
-    if section == "parts" and material.ablations and MARS in material.comparison.backends:
+    if section == "parts" and material.ablations:
         yield from tables.decided(material)
+    if section == "slowdown" and len(choices(material)) > 1:
+        yield tables.winners(material, choices(material))
     if section == "fairness":
         yield from tables.fairness(material)
 
