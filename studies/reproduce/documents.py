@@ -38,6 +38,10 @@ tenths of the sessions within 3 times alone. {thresholds}
 
 {rules}
 
+Each row is judged for `mars`, which reserves memory by a rule that is ours, and for \
+`mars-published`, the parts that the paper describes. What else is ours in both, and in the \
+baselines, is a reading: how far each figure moves over them is in [readings](readings.md).
+
 ## Who is ahead where
 
 Mean latency; a ratio above 1 is in favour of MARS. Best baseline: of {baselines}. {caps}

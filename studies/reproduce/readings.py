@@ -62,7 +62,7 @@ FIGURES = (*MEASURES[:-1], LATENCY, MEASURES[-1])
 
 
 @dataclass(frozen=True, slots=True)
-class PlayedReading:
+class Played:
     """A point under its default, where `setting` is empty, or with one parameter changed."""
 
     backend: str
@@ -70,10 +70,10 @@ class PlayedReading:
     point: MatrixPoint
 
     @staticmethod
-    def of(point: MatrixPoint) -> PlayedReading:
+    def of(point: MatrixPoint) -> Played:
         """Labels of the sweep are a backend's name, and after a space what is set."""
         backend, _, setting = point.backend.partition(" ")
-        return PlayedReading(backend, setting, point)
+        return Played(backend, setting, point)
 
 
 def readings(folders: Sequence[Path]) -> tuple[str, str]:
@@ -97,10 +97,10 @@ def _by_place(matrix: Matrix, table: Callable[[Matrix, Place], Table]) -> str:
     )
 
 
-def by_backend(matrix: Matrix, place: Place) -> dict[str, list[PlayedReading]]:
+def by_backend(matrix: Matrix, place: Place) -> dict[str, list[Played]]:
     """The readings of every backend that has its default there, that first."""
-    found: dict[str, list[PlayedReading]] = {}
-    for reading in map(PlayedReading.of, matrix.here(place)):
+    found: dict[str, list[Played]] = {}
+    for reading in map(Played.of, matrix.here(place)):
         found.setdefault(reading.backend, []).append(reading)
     whole = {name: sorted(own, key=lambda r: bool(r.setting)) for name, own in found.items()}
     return {name: own for name, own in whole.items() if not own[0].setting}
@@ -114,7 +114,7 @@ def _bands(matrix: Matrix, place: Place) -> Table:
     return Table(("backend", "readings", *(figure.label for figure in FIGURES)), rows)
 
 
-def _band(own: Sequence[PlayedReading], figure: Figure) -> str:
+def _band(own: Sequence[Played], figure: Figure) -> str:
     """ "88% (54%–91%)"."""
     known = [v for one in own if (v := one.point.mean(figure)) is not None]
     default = own[0].point.mean(figure)
@@ -139,12 +139,12 @@ def _winners(matrix: Matrix, place: Place) -> Table:
 
 
 def _lifted(
-    found: Mapping[str, Sequence[PlayedReading]], able: Sequence[str], figure: Figure, bar: float
+    found: Mapping[str, Sequence[Played]], able: Sequence[str], figure: Figure, bar: float
 ) -> list[str]:
     """Backends that do not have this value by default and have it, or better, by a reading."""
     up = figure.better == "higher"
 
-    def reaches(one: PlayedReading) -> bool:
+    def reaches(one: Played) -> bool:
         value = one.point.mean(figure)
         return value is not None and (value >= bar if up else value <= bar)
 
@@ -159,7 +159,7 @@ def _movers(matrix: Matrix, place: Place) -> Table:
     return Table(head, rows, "llrlrl")
 
 
-def _moved(own: Sequence[PlayedReading]) -> Iterator[str]:
+def _moved(own: Sequence[Played]) -> Iterator[str]:
     default = own[0].point.mean(LATENCY)
     ratios = {
         one.setting: value / default
