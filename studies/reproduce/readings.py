@@ -14,6 +14,7 @@ from marsbench.judge.paper.tables import as_csv
 from marsbench.text.numbers import UNMEASURED, percent, short, times
 from marsbench.text.tables import Table, markdown
 from marsbench.text.words import few, quoted
+from marsbench_backends import registry
 from studies.reproduce.documents import matrix_of, read_sweeps
 
 PAGE = """\
@@ -25,7 +26,8 @@ Where a paper gives no value, or gives one for another world, ours is a reading 
 is changed alone, over the range that `marsbench backends NAME` prints, with all else as it is. A \
 figure stands as that of the default, with the lowest and highest over all readings in brackets: \
 what is ours is a band, and a lead inside it is no lead of the paper's. Readings are not combined, \
-so a band may be wider than it looks.
+so a band may be wider than it looks; \
+where readings are missing, it is of so many as are named.
 
 {reservation}
 
@@ -108,10 +110,17 @@ def by_backend(matrix: Matrix, place: Place) -> dict[str, list[Played]]:
 
 def _bands(matrix: Matrix, place: Place) -> Table:
     rows = [
-        (name, str(len(own) - 1), *(_band(own, figure) for figure in FIGURES))
+        (name, _played(name, len(own) - 1), *(_band(own, figure) for figure in FIGURES))
         for name, own in by_backend(matrix, place).items()
     ]
     return Table(("backend", "readings", *(figure.label for figure in FIGURES)), rows)
+
+
+def _played(name: str, number: int) -> str:
+    """How many readings a band is over, and of how many where some are missing."""
+    known = registry.load(name).parameters if name in registry.BACKENDS else ()
+    planned = sum(len(p.reading.others) for p in known if p.reading is not None)
+    return str(number) if number >= planned else f"**{number} of {planned}**"
 
 
 def _band(own: Sequence[Played], figure: Figure) -> str:

@@ -81,6 +81,7 @@ def test_the_page_says_what_the_reservation_is_worth(tmp_path):
     sweep(str(sweep_file(tmp_path, OURS)), tmp_path / "out", 1, in_process)
     page, table = readings([tmp_path / "out"])
     assert "3 runs of `mine`" in page
+    assert "| mars | **1 of 18** | " in page, "others were not played"
     assert "Its mean latency over that of `mars`: 1.00× at ilr-1 at load 0.5." in page
     assert (
         "| mars | `reserve=false` | 1.00× | `reserve=false` | 1.00× | 1 of 1: `reserve=false` |"
