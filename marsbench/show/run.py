@@ -123,9 +123,11 @@ def _outcome(summary: RunSummary) -> Iterator[Fact]:
     for alpha, figure in summary["goodput"].items():
         yield f"goodput({alpha})", _goodput(figure)
     yield "sessions", _counts(summary)
-    if summary["steady"] is not None:
-        yield "steady part", _steady(summary["steady"])
-        yield "backlog", _backlog(summary["steady"]["backlog"])
+    steady = summary["steady"]
+    if steady is not None:
+        yield "steady", _steady(steady)
+    if steady is not None and steady["backlog"] is not None:
+        yield "backlog", _backlog(steady["backlog"])
 
 
 def _facts(summary: RunSummary) -> Iterator[Fact]:
@@ -200,25 +202,19 @@ def _counts(summary: RunSummary) -> str:
 
 
 def _steady(steady: Steady) -> str:
-    """ "150 sessions, goodput(3) 83.3 %; means: latency 242.2, slowdown 2.56, …"."""
+    """ "goodput(3) 83.3 % of 150; mean s 242.2, slowdown 2.56, TTFT 2.19"."""
     goods = (f"goodput({alpha}) {_percent(g['share'])}" for alpha, g in steady["goodput"].items())
-    told = (
-        f"{name} {seconds(found['mean'])}"
-        for name, found in (
-            ("latency", steady["latency"]),
-            ("slowdown", steady["slowdown"]),
-            ("TTFT from ready", steady["ttft"]),
-        )
-    )
-    return f"{fixed(steady['arrived'])} sessions, {', '.join(goods)}; means: {', '.join(told)}"
-
-
-def _backlog(found: Backlog | None) -> str:
-    """ "7 in flight, then 2: -0.04 a session that arrived (-0.21 to +0.14)"."""
-    if found is None:
-        return "too few sessions to tell whether it grows"
+    means = (seconds(steady["latency"]["mean"]), seconds(steady["slowdown"]["mean"]))
     return (
-        f"{found['at_start']} in flight, then {found['at_end']}: {found['drift']:+.2f} for each "
+        f"{', '.join(goods)} of {fixed(steady['arrived'])}; mean s {means[0]}, "
+        f"slowdown {means[1]}, TTFT {seconds(steady['ttft']['mean'])}"
+    )
+
+
+def _backlog(found: Backlog) -> str:
+    """ "7 sessions, then 2: -0.04 for each that arrived (-0.21 to +0.14)"."""
+    return (
+        f"{found['at_start']} sessions, then {found['at_end']}: {found['drift']:+.2f} for each "
         f"that arrived ({found['drift_low']:+.2f} to {found['drift_high']:+.2f})"
     )
 

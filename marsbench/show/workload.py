@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
+from marsbench.core.session import is_warm
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.recipe import Recipe
 from marsbench.show.workload_check import (
@@ -77,8 +78,10 @@ def summary_line(workload: Workload) -> str:
     members = [member for top in workload.sessions for member in top.walk()]
     agents = len(members) - len(workload.sessions)
     cuts = sum(rnd.cut is not None for member in members for rnd in member.rounds)
+    warm = sum(is_warm(top.id) for top in workload.sessions)
     parts = [
-        f"{len(workload.sessions):,} sessions",
+        f"{len(workload.sessions) - warm:,} sessions",
+        f"{warm:,} in flight at the start" if warm else "",
         f"{sum(len(member.rounds) for member in members):,} rounds",
         f"{agents:,} sub-agents" if agents else "",
         f"{cuts:,} cuts" if cuts else "",

@@ -105,9 +105,7 @@ def test_one_alpha_is_one_figure_however_it_is_typed(typed):
 
 @pytest.mark.parametrize("typed", ["goodput", "goodput_", "goodput_x", "goodput_.", "latency_3"])
 def test_what_is_no_figure_is_refused_with_those_that_are(typed):
-    with pytest.raises(
-        UsageError, match=r"Unknown metric .* Known: .*, backlog_drift, cap"
-    ):
+    with pytest.raises(UsageError, match=r"Unknown metric .* Known: .*, backlog_drift, cap"):
         Figure.parse(typed)
 
 

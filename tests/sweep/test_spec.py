@@ -112,7 +112,7 @@ sessions = 24
 
 def test_workloads_begin_warm_and_are_as_long_as_their_preset_says(tmp_path):
     found = [(c.knobs.sessions, c.knobs.warm_start) for c in cells(tmp_path, LONG)]
-    assert found == [(200, 2.0), (9, 1.5), (24, 1.0), (8, None)]
+    assert found == [(200, 1.0), (9, 1.5), (24, 1.0), (8, None)]
 
 
 def test_an_unknown_preset_is_told_with_the_known_ones(tmp_path):
