@@ -109,6 +109,9 @@ class MarsAdmission(Admission):
         cost = partial(self._footprints.grown_blocks, state=state)
         return in_turn(self._ordered(waiting), cost, slots, room)
 
+    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str | None:
+        return self._mode if self.admission else None
+
     @property
     def _mode(self) -> str:
         """The order of admission now."""
