@@ -93,7 +93,7 @@ class MarsReleasedAdmission(Admission):
     # --- who may enter
 
     def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
-        mode = self.mode(waiting, state)
+        mode = self._mode(waiting, state)
         if mode == "tail_kv_drain_fit":
             return self._long.drain(waiting, state, self.window_max)
         queue = self._ordered(mode, waiting)
@@ -105,7 +105,11 @@ class MarsReleasedAdmission(Admission):
             chosen = queue[:1]
         return [c.session_id for c in chosen]
 
-    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str:
+    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str | None:
+        return self._mode(waiting, state)
+
+    def _mode(self, waiting: Sequence[Candidate], state: EngineState) -> str:
+        """Which of the orders applies to this call."""
         if state.free_blocks is None:
             return "no_kv_short_only"
         if state.arrivals_over and waiting and self._long.are_all(waiting):
