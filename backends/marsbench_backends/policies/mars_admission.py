@@ -114,10 +114,7 @@ class MarsAdmission(Admission):
 
     @property
     def _mode(self) -> str:
-        """The order of admission now."""
-        if self._congestion.kv_over:
-            return "packing"
-        return "gpu_heavy_first" if self._congestion.cpu_over else "small_first"
+        return self._congestion.order
 
     def _ordered(self, waiting: Sequence[Candidate]) -> list[Candidate]:
         """Packing goes by age: each is let in as soon as its cost fits what is free."""
