@@ -19,9 +19,10 @@ ToolKind = Literal["cpu", "wait", "agent"]
 class ToolCall:
     """One tool call of a round.
 
-    kind: "cpu" burns `cpu_s` seconds of one core on the tool host, "wait" only lets time pass
-        (network, a human), "agent" is a sub-agent: the parent waits for the session `child`.
+    kind: "cpu" burns `cpu_s` CPU-seconds on the tool host, "wait" only lets time pass (network, a
+        human), "agent" is a sub-agent: the parent waits for the session `child`.
     floor_s: wall seconds that the call takes however idle the host is.
+    cores: the most that it can use at once (`make -j4`: 4), its CPU-seconds spread evenly on them.
     """
 
     name: str
@@ -29,12 +30,15 @@ class ToolCall:
     cpu_s: float = 0.0
     floor_s: float = 0.0
     child: Session | None = None
+    cores: int = 1
 
     def __post_init__(self) -> None:
         if self.cpu_s < 0 or self.floor_s < 0:
             raise ValueError(f"tool call {self.name!r}: cpu_s and floor_s must not be negative")
         if self.kind != "cpu" and self.cpu_s:
             raise ValueError(f"tool call {self.name!r}: only kind 'cpu' has cpu_s")
+        if self.cores < 1 or (self.kind != "cpu" and self.cores > 1):
+            raise ValueError(f"tool call {self.name!r}: cores are 1, or more of kind 'cpu'")
         if (self.kind == "agent") != (self.child is not None):
             raise ValueError(f"tool call {self.name!r}: kind 'agent' and a child go together")
 
@@ -46,7 +50,7 @@ class ToolCall:
     @property
     def alone_s(self) -> float:
         """Seconds that it takes on an idle host; of a sub-agent, those that it takes at least."""
-        return max(self.floor_s, self.cpu_s)
+        return max(self.floor_s, self.cpu_s / self.cores)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,14 @@ GROUP_TOKENS = 100
 
 def tools() -> st.SearchStrategy[ToolCall]:
     seconds = st.floats(0, 0.5).map(lambda s: round(s, 3))
-    burning = st.builds(ToolCall, st.just("test"), st.just("cpu"), cpu_s=seconds, floor_s=seconds)
+    burning = st.builds(
+        ToolCall,
+        st.just("test"),
+        st.just("cpu"),
+        cpu_s=seconds,
+        floor_s=seconds,
+        cores=st.integers(1, 4),
+    )
     waiting = st.builds(ToolCall, st.just("fetch"), st.just("wait"), floor_s=seconds)
     return burning | waiting
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_another_regime_is_caught_at_thirty() -> None:
     assert "first_prompt_tokens" in missed(load_recipe("ilr-2"), ILR_1, 30)
 
 
-@pytest.mark.parametrize("tools", ["autonomous", "interactive", "cpu-heavy"])
+@pytest.mark.parametrize("tools", [name for name, mix in ILR_1.tools.mixes.items() if mix.shares])
 def test_tool_times_are_held_to_the_mix_they_were_made_with(tools: str) -> None:
     made = make_workload(ILR_1, Knobs(sessions=60, rate=1.0, tools=tools))
     rows = [row for row in check(made, ILR_1) if row.quantity == "tool_s"]
@@ -69,6 +70,13 @@ def test_tool_times_are_held_to_the_mix_they_were_made_with(tools: str) -> None:
         target for _, target in ILR_1.all_targets(tools)["tool_s"].quantiles()
     ]
     assert all(row.ok for row in rows)
+
+
+def test_pauses_of_another_mix_are_caught() -> None:
+    made = make_workload(ILR_1, Knobs(sessions=60, rate=1.0, tools="recorded"))
+    for mix in ("autonomous", "recorded-10s", "contended"):
+        posing = replace(made, meta={**made.meta, "tools": mix})
+        assert any(row.ok is False for row in check(posing, ILR_1) if row.quantity == "tool_s")
 
 
 @pytest.mark.parametrize(("n", "share"), [(30, 0.5), (300, 0.1), (5_000, 0.9)])

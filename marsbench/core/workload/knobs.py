@@ -35,9 +35,9 @@ class Knobs:
         str | None, Option("KIND", "poisson, fixed, gamma:CV, burst:N, closed:N", WORKLOAD)
     ] = None
     seed: Annotated[int | None, Option("S", "Of the sessions and their arrivals", WORKLOAD)] = None
-    tools: Annotated[str | None, Option("MIX", "autonomous, interactive, cpu-heavy", WORKLOAD)] = (
-        None
-    )
+    tools: Annotated[
+        str | None, Option("MIX", "Pauses: autonomous, recorded, contended, …", WORKLOAD)
+    ] = None
     prefixes: Annotated[int | None, Option("K", "Variants of the shared prefix", WORKLOAD)] = None
 
     def __post_init__(self) -> None:
