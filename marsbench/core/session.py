@@ -8,11 +8,27 @@ where a round says that it was cut (compacted or reset) first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 ToolKind = Literal["cpu", "wait", "agent"]
+_WARM = re.compile(r"~warm\d+$")
+
+
+def warm_id(session_id: str, number: int) -> str:
+    """The id of the rest of a session that was in flight at the start; `number` of them all."""
+    return f"{session_id}~warm{number}"
+
+
+def is_warm(session_id: str) -> bool:
+    """Whether the session, or the one that it is a sub-agent of, was in flight at the start.
+
+    Nobody saw it begin, so no figure is of its latency. The id says so, in files of sessions and
+    in events alike, whoever plays them.
+    """
+    return _WARM.search(session_id) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from marsbench.judge.sweep.spec import (
     Variation,
     WorkloadEntry,
 )
+from marsbench.presets import preset_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,18 +137,21 @@ def _knobs(workload: WorkloadEntry, sessions: int | None, seed: int) -> Iterator
     if _is_as_recorded(workload):
         yield Knobs()
         return
+    preset = None if workload.preset is None else preset_named(workload.preset)
+    own = (preset.sessions, preset.warm_start) if preset else (sessions, None)
     for load, rate in [
         *((load, None) for load in workload.loads),
         *((None, rate) for rate in workload.rates),
     ] or [(None, None)]:
         yield Knobs(
-            sessions=workload.sessions or sessions,
+            sessions=workload.sessions or own[0],
             rate=rate,
             load=load,
             arrivals=workload.arrivals,
             seed=seed,
             tools=workload.tools,
             prefixes=workload.prefixes,
+            warm_start=workload.warm_start or own[1],
             load_on=None if workload.load_on == "reference" else workload.load_on,
         )
 

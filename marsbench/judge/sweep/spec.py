@@ -8,12 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from marsbench.core.hardware.schema import KvDtype
 from marsbench.core.workload.knobs import LoadOn
 from marsbench.core.workload.recipe import recipe_folder
 from marsbench.errors import UsageError, unknown_name
+from marsbench.presets import preset_named
 from marsbench.problems import first_problem
 
 _Factor = Annotated[float, Field(gt=0, lt=1e9)]
@@ -42,11 +51,19 @@ class BackendEntry(_Table):
         return [f"{name}={_text(value)}" for name, value in self.set.items()]
 
 
+def _times(warm_start: object) -> object:
+    """A switch is as good as a number: true is 1."""
+    return {True: 1.0, False: None}[warm_start] if isinstance(warm_start, bool) else warm_start
+
+
 class WorkloadEntry(_Table):
     """A recipe (or a path to one, or to a file of sessions) at some loads or rates.
 
     load_on: whose GPU seconds a load counts: those of the default hardware and settings, so that
         all cells of a seed meet the same traffic, or each cell's own ("this").
+    warm_start: how many times rate x mean time alone are in flight at the start; true is 1.
+    preset: the sessions and warm start of one, where they are not given; what plays them stands
+        under `engines`.
     """
 
     name: str
@@ -58,6 +75,18 @@ class WorkloadEntry(_Table):
     arrivals: str | None = None
     tools: str | None = None
     prefixes: Annotated[int, Field(ge=0)] | None = None
+    warm_start: Annotated[_Factor | None, BeforeValidator(_times)] = None
+    preset: str | None = None
+
+    @field_validator("preset")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        try:
+            if name is not None:
+                preset_named(name)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return name
 
     @property
     def key(self) -> str:
