@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from marsbench_backends.parameters import ours
 from marsbench_backends.signals import Future, Signal
 
 
@@ -87,7 +88,7 @@ class FixedCap(Admission):
     cap, `marsbench run` searches the one with the best goodput.
     """
 
-    cap: int | None = None
+    cap: int | None = ours(None, 4, 8, 16, why="no paper; searched, so that no cap does better")
 
     def __post_init__(self) -> None:
         if self.cap is not None and self.cap < 1:

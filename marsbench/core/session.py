@@ -101,6 +101,8 @@ class Round:
             raise ValueError(f"append_tokens must not be negative: {self.append_tokens}")
         if self.output_tokens < 1:
             raise ValueError(f"output_tokens must be at least 1: {self.output_tokens}")
+        if self.cut is not None and not self.cut.to_tokens + self.append_tokens:
+            raise ValueError("a round whose context is cut to 0 tokens must append at least 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from marsbench.report.commands import figure_command, run_commands
 from marsbench.report.document import Block, Commands, Document, Plate, Points, Section, Text
 from marsbench.report.figures import FIGURES
 from marsbench.report.material import Absent, Material
+from marsbench.report.standing import choices
 from marsbench.report.summary import summary
 from marsbench.text.numbers import count
 from marsbench.text.words import each, listed
@@ -104,6 +105,8 @@ def _beside(material: Material, section: str) -> Iterator[Block]:
     """The table that goes with a section's figures."""
     if section == "parts" and material.ablations and MARS in material.comparison.backends:
         yield from tables.decided(material)
+    if section == "slowdown" and len(choices(material)) > 1:
+        yield tables.winners(material, choices(material))
     if section == "fairness":
         yield from tables.fairness(material)
 

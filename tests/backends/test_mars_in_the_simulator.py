@@ -20,6 +20,7 @@ from backends.world import SETTINGS, hardware, workload
 from marsbench.core.events import (
     Event,
     GpuEnd,
+    GpuStart,
     Held,
     KvUsage,
     SessionAdmitted,
@@ -27,7 +28,7 @@ from marsbench.core.events import (
     SessionEnded,
     Unheld,
 )
-from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.simulation import SimConfig, Simulation
 from marsbench.judge.paper.parts import PARTS, exercised
@@ -314,3 +315,16 @@ def test_the_released_engine_runs_no_more_than_its_window() -> None:
     simulation.scheduler.schedule = watched
     simulation.run(crowd(8, 300, ToolCall("wait", floor_s=0.1)))
     assert max(most) == 3
+
+
+CUT = Session("a", (Round(318, 28), Round(400, 32, cut=Cut(84, kept_tokens=30))))
+
+
+@pytest.mark.parametrize("whole_prompt", [True, False])
+def test_a_session_is_not_kept_out_by_its_own_hold(whole_prompt: bool) -> None:
+    """The hold keeps 21 blocks, of which the cut prompt finds one and needs 31, of 46."""
+    settings = EngineSettings(512, 16, kv_blocks=46, reserve_full_prompt=whole_prompt)
+    parameters: dict[str, object] = {"hold_share_max": 0.9, "review_s": 0.1}
+    seen: list[Event] = []
+    Simulation(replace(config("mars", parameters), settings=settings), seen.append).run([CUT])
+    assert [e.cached_tokens for e in seen if isinstance(e, GpuStart)] == [0, 16]
