@@ -30,7 +30,8 @@ class Candidate:
 class EngineState:
     """What the controller sees. A value that was not measured is None.
 
-    num_cpu_calls: tool calls that are known to burn CPU now, or to wait for a worker to do so. Not
+    num_cpu_calls: tool calls that are known to burn CPU now, or to wait for a worker to do so.
+        Calls, whatever cores each can use, for MARS counts active tools and reads no counters. Not
         those that only let time pass (a person who types, the network) nor sub-agents: however
         many they are, `tool_cores` cores are idle.
     """

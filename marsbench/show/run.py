@@ -22,6 +22,7 @@ from marsbench.text.console import drawn
 from marsbench.text.decisions import told
 from marsbench.text.numbers import UNMEASURED, fixed, measured, percent, seconds
 from marsbench.text.tables import Table
+from marsbench.text.words import mixed
 
 FEW_PARAMS = 4  # more than these do not help on one screen; run.json has all
 
@@ -42,11 +43,13 @@ def show_run(path: Path, as_json: bool = False, console: Console | None = None) 
 
     Raises UsageError when the path is no run folder.
     """
-    summary = RunFolder.open(path).summary()
+    run = RunFolder.open(path)
+    summary = run.summary()
     if as_json:
         sys.stdout.write(summary_json(summary))
     else:
-        render_summary(summary, console or stdout_console())
+        tools = run.config.workload_meta.get("tools")
+        render_summary(summary, console or stdout_console(), tools)
 
 
 def summary_json(summary: RunSummary) -> str:
@@ -54,9 +57,12 @@ def summary_json(summary: RunSummary) -> str:
     return json.dumps(summary, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def render_summary(summary: RunSummary, console: Console) -> None:
-    """What ran, how many sessions were served well, what they experienced, whether it counts."""
-    console.print(f"[bold]{escape(_title(summary))}[/bold]", highlight=False)
+def render_summary(summary: RunSummary, console: Console, tools: object = None) -> None:
+    """What ran, how many sessions were served well, what they experienced, whether it counts.
+
+    tools: the mix of tools that the figures hold for.
+    """
+    console.print(f"[bold]{escape(_title(summary, tools))}[/bold]", highlight=False)
     console.print(drawn(Table((), [*_conditions(summary), *_outcome(summary)], "l")))
     head = ("seconds", "n", "mean", "P50", "P90", "P95", "P99", "max")
     rows = [(name, *_cells(numbers)) for name, numbers in _distributions(summary)]
@@ -77,9 +83,10 @@ def render_comparison(summaries: Sequence[RunSummary], console: Console) -> None
             print_invalid(console, reason, summary["backend"])
 
 
-def _title(summary: RunSummary) -> str:
+def _title(summary: RunSummary, tools: object) -> str:
     seed = "" if summary["seed"] is None else f", seed {summary['seed']}"
-    return f"{summary['backend']} on {summary['workload']}{seed} ({summary['engine']})"
+    workload = mixed(summary["workload"], tools)
+    return f"{summary['backend']} on {workload}{seed} ({summary['engine']})"
 
 
 def _conditions(summary: RunSummary) -> Iterator[Fact]:

@@ -11,12 +11,19 @@ from rich.markup import escape
 
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.recipe import Recipe
-from marsbench.show.workload_check import CheckRow, Quantiles, check, describe, verdict
+from marsbench.show.workload_check import (
+    CheckRow,
+    Quantiles,
+    check,
+    cores_asked,
+    describe,
+    verdict,
+)
 from marsbench.text.console import drawn
 from marsbench.text.numbers import compact
 from marsbench.text.tables import Cell, Styled, Table
 
-_SHARES = {0.1: "p10", 0.5: "p50", 0.9: "p90"}
+_SHARES = {0.1: "p10", 0.5: "p50", 0.9: "p90", 0.99: "p99"}
 
 
 def workload_table(workload: Workload, recipe: Recipe | None, console: Console) -> None:
@@ -58,6 +65,7 @@ def workload_json(workload: Workload, recipe: Recipe | None) -> str:
         "hash": workload.hash,
         "lanes": workload.lanes,
         "meta": dict(workload.meta),
+        "tool_cores_asked": cores_asked(workload),
         "quantities": [dataclasses.asdict(row) for row in describe(workload)],
         "targets": [dataclasses.asdict(row) for row in checks],
     }
@@ -81,6 +89,8 @@ def summary_line(workload: Workload) -> str:
 
 def _title(workload: Workload) -> str:
     knobs = [f"{key} {_said(workload.meta[key])}" for key in _KNOBS if workload.meta.get(key)]
+    cores = cores_asked(workload)
+    knobs += [] if cores is None else [f"tools ask for {cores:.3g} cores"]
     return f"{workload.name}: {summary_line(workload)}\n{', '.join(knobs)}".rstrip()
 
 
@@ -98,8 +108,8 @@ def _cells(row: Quantiles) -> list[str]:
 
 def _target_cells(targets: Sequence[CheckRow]) -> list[str]:
     wanted = {_SHARES[row.share]: _wanted(row) for row in targets}
-    quantiles = (wanted.get(name, "") for name in ("p10", "p50", "p90"))
-    return [f"  target ±{targets[0].within:.0%}", "", "", *quantiles, "", ""]
+    quantiles = (wanted.get(name, "") for name in _SHARES.values())
+    return [f"  target ±{targets[0].within:.0%}", "", "", *quantiles, ""]
 
 
 def _wanted(row: CheckRow) -> str:

@@ -98,6 +98,18 @@ def measure(workload: Workload) -> dict[Quantity, Floats]:
     return {name: np.asarray(v, dtype=np.float64) for name, v in values.items()}
 
 
+def cores_asked(workload: Workload) -> float | None:
+    """Cores that the tools would keep busy on average while sessions arrive, had they as many.
+
+    Arrival rate x mean CPU-seconds of a session, sub-agents included: above the host's cores,
+    calls pile up whatever the scheduler does. None where no rate is known.
+    """
+    rate = workload.meta.get("rate")
+    if workload.lanes is not None or not isinstance(rate, int | float):
+        return None
+    return float(rate) * float(np.mean(measure(workload)["cpu_s"]))
+
+
 def describe(workload: Workload) -> list[Quantiles]:
     """A row for every quantity of which the workload has any value."""
     return [_row(name, values) for name, values in measure(workload).items() if values.size]
