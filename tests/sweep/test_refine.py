@@ -120,9 +120,17 @@ def test_only_those_named_may_lead(tmp_path):
 
 def test_who_leads_is_near_in_both():
     leads = {"a": Lead(0.9, 100.0), "b": Lead(0.82, 95.0), "c": Lead(0.7, 50.0)}
-    assert leaders(leads, 0.1) == {"a", "b"}
-    assert leaders(leads, 0.01) == {"a"}
-    assert leaders({}, 0.1) == set()
+    assert leaders(leads, 0.1) == ["b", "a"]
+    assert leaders(leads, 0.01) == ["a"]
+    assert leaders({}, 0.1) == []
+
+
+def test_only_the_nearest_get_more_seeds(tmp_path):
+    text = OPEN.replace("margin = 0.1", "margin = 0.1, most = 2")
+    root = tmp_path / "out"
+    assert sweep(str(sweep_file(tmp_path, text)), root, 1, player(lambda cell: 10.0)).played == 14
+    assert (0.5, "mars") in seeds_by_backend(root)
+    assert seeds_by_backend(root)[0.5, "mars"] == [1], "the last of equals by its name"
 
 
 def test_parts_take_the_rest_from_the_file_and_share_cells(tmp_path):

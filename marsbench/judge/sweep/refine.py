@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marsbench.core.metrics.goodput import alpha_key
-from marsbench.judge.intervals import mean
+from marsbench.judge.intervals import digits, mean
 from marsbench.judge.sweep.cells import Cell, cells_of, product_of
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.spec import Refine, SweepFile
@@ -65,7 +65,8 @@ def _of_point(
     yield from (cell for cell in cells if cell.knobs.seed in seeds[: refine.screen])
     open_ = set(refine.among) or {cell.backend.key for cell in cells}
     for number in range(refine.screen, len(seeds)):
-        open_ = leaders(_means(cells, open_, seeds[:number], scores), refine.margin)
+        means = _means(cells, open_, seeds[:number], scores)
+        open_ = set(leaders(means, refine.margin)[: refine.most])
         if len(open_) < 2:
             return
         following = (c for c in cells if c.backend.key in open_ and c.knobs.seed == seeds[number])
@@ -89,17 +90,19 @@ def _mean(leads: Sequence[Lead]) -> Lead:
     return Lead(mean([one.goodput for one in leads]), mean([one.latency_s for one in leads]))
 
 
-def leaders(leads: Mapping[str, Lead], margin: float) -> set[str]:
+def leaders(leads: Mapping[str, Lead], margin: float) -> list[str]:
     """Who may lead: the best, and all within the margin of it in goodput and in latency.
 
-    The best has the lowest latency of those within the margin of the highest goodput.
+    The best has the lowest latency of those within the margin of the highest goodput; the others
+    follow by their latency, equal ones by their names.
     """
     if not leads:
-        return set()
+        return []
     highest = max(lead.goodput for lead in leads.values())
     near = {name: lead for name, lead in leads.items() if lead.goodput >= highest - margin}
     lowest = min(lead.latency_s for lead in near.values())
-    return {name for name, lead in near.items() if lead.latency_s <= lowest * (1 + margin)}
+    found = [name for name, lead in near.items() if lead.latency_s <= lowest * (1 + margin)]
+    return sorted(found, key=lambda name: (digits(near[name].latency_s), name))
 
 
 def _lead(folder: SweepFolder, name: str) -> Lead | None:

@@ -157,11 +157,13 @@ class Refine(_Table):
 
     screen: seeds of every cell, the first ones. margin: who is as near as this to the best may
         lead: as a difference of goodput, and as a share of mean latency.
+    most: backends that get more seeds at one place, the nearest to the best.
     among: labels of the backends that may lead; all where it is empty.
     """
 
     screen: _Many = 1
     margin: Annotated[float, Field(gt=0, le=1)] = 0.1
+    most: Annotated[int, Field(ge=2)] | None = None
     among: tuple[str, ...] = ()
 
 
