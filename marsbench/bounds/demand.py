@@ -195,5 +195,5 @@ def _call(owner: str, call: ToolCall, needing: Needing) -> Demand:
         pieces = tuple(piece.within(lag_s, 0.0) for piece in below.pieces)
         return Demand(max(call.alone_s, lag_s + below.path_s), pieces)
     work_s = call.cpu_s / needing.tool_cores
-    piece = Piece(owner, "tool", call.cpu_s, work_s, mean_tail_s=call.cpu_s / 2)
+    piece = Piece(owner, "tool", call.cpu_s, work_s, mean_tail_s=call.cpu_s / call.cores / 2)
     return Demand(call.alone_s, (piece,))

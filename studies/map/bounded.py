@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-
+from marsbench.bounds import bounds
 from marsbench.core.session import is_warm
 from marsbench.judge.compare.points import Place
 from marsbench.judge.sweep.cells import Cell
@@ -51,8 +51,6 @@ def _kept(folder: Path) -> dict[str, Bound]:
 
 
 def _bound(cell: Cell) -> Bound:
-    from marsbench.bounds import bounds
-
     job = job_of(cell, Path())
     own = tuple(session for session in job.workload.sessions if not is_warm(session.id))
     workload, request = replace(job.workload, sessions=own), job.request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -112,14 +113,14 @@ Shares = Mapping[str, float]
 """Of a run's length, by mode."""
 
 
-def shares_of(result: Result) -> Shares | None:
-    """How long each mode of the controller lasted; the rest of the run nobody waited."""
-    length = result.summary["makespan_s"]
-    if not length:
-        return None
-    seconds = result.run.modes() or {}
-    told = {mode: spent / length for mode, spent in seconds.items()}
-    return {**told, NOBODY: max(0.0, 1.0 - sum(told.values()))}
+def shares_of(result: Result) -> Shares:
+    """How long each mode of the controller lasted; the rest of the run nobody waited.
+
+    The run is as long as its last session takes, those in flight at its start among them.
+    """
+    length = float(result.run.table("sessions")["ended_at"].max())
+    told = {mode: spent / length for mode, spent in (result.run.modes() or {}).items()}
+    return {**told, NOBODY: 1.0 - math.fsum(told.values())}
 
 
 def mean_shares(runs: Sequence[Shares]) -> Shares:

@@ -105,9 +105,9 @@ def _shares(
 ) -> dict[tuple[str, str], Shares]:
     runs: defaultdict[tuple[str, str], list[Shares]] = defaultdict(list)
     for result in results:
-        backend, found = str(result.place["backend"]), shares_of(result)
-        if backend in MODED and found is not None:
-            runs[worlds[place_of(result)].title, backend].append(found)
+        backend = str(result.place["backend"])
+        if backend in MODED:
+            runs[worlds[place_of(result)].title, backend].append(shares_of(result))
     return {where: mean_shares(own) for where, own in runs.items()}
 
 
