@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from marsbench.judge.compare.figures import GOODPUT, LATENCY
-from marsbench.judge.compare.points import Matrix, place_of
+from marsbench.judge.compare.points import Matrix, by_seed, place_of
 from marsbench.judge.compare.tally import Carrier, tally
 from marsbench.judge.compare.winners import turning_places, winners_table
 from marsbench.outputs import save
@@ -155,8 +155,8 @@ def page(found: Map, stem: str) -> str:
 
 
 BOUNDS = (
-    "*Bound* is what no schedule can pass: the mean latency of the best ÷ the proven least, and "
-    "goodput(3) at most; the truth lies between the best and the bound. "
+    "*Bound* is what no schedule can pass, of the first seed: the mean latency of the best ÷ the "
+    "proven least, and goodput(3) at most; the truth lies between the best and the bound. "
 )
 
 
@@ -184,8 +184,8 @@ def cells(found: Map) -> Table:
 def _cell(found: Map, one: Standing, names: Sequence[str]) -> tuple[str | None, ...]:
     best = one.points[one.best]
     latency, good = best.mean(LATENCY), best.mean(GOODPUT)
-    bound = found.bounds.get(one.place)
-    sides = () if not found.bounds else _bound(bound, latency)
+    first = best.only({min(best.seeds, key=by_seed)}).mean(LATENCY)
+    sides = () if not found.bounds else _bound(found.bounds.get(one.place), first)
     drift = found.drifts.get(one.place)
     return (
         one.world.title,

@@ -96,8 +96,8 @@ def _standings(matrix: Matrix, worlds: Mapping[Place, World], among: set[str]) -
 
 
 def _order(world: World) -> tuple[object, ...]:
-    """The plane first, then the cuts; short pauses, light loads and little KV first."""
-    return len(world.cuts), world.pause_s, world.cores, world.sizes, world.kv_tokens, world.load
+    """The plane first, then the cuts; short pauses, little KV and light loads first."""
+    return len(world.cuts), world.sizes, world.pause_s, world.cores, world.kv_tokens, world.load
 
 
 def _shares(

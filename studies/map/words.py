@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from marsbench.judge.compare.points import MatrixPoint, by_seed
+from marsbench.judge.intervals.pairs import CLOSE
 from marsbench.text.numbers import percent, times
 from marsbench.text.words import few, listed, quoted
+from studies.map.bounded import Bound
 from studies.map.parts import Worth
 from studies.map.read import Map
-from studies.map.standing import CAP, Standing, caps_tried, mean_regret
+from studies.map.standing import CAP, Standing, caps_tried, mean_regret, score
 from studies.map.tree import Cut, Fit, Tree
 from studies.map.worlds import FEATURES, told
 
@@ -141,6 +144,9 @@ def cautions(found: Map) -> Iterator[str]:
     invalid = [r.run.path.name for r in found.results if not r.summary["valid"]]
     if invalid:
         yield f"Not valid and yet counted here: {few(invalid)}."
+    passing = passing_bounds(found)
+    if passing:
+        yield f"**Runs pass what no schedule can pass, so the bound is wrong: {few(passing)}.**"
     missing = found.planned - len(found.results)
     if missing:
         yield f"{missing} of {found.planned} runs that the sweep has asked for are missing."
@@ -176,6 +182,24 @@ def _edges(found: Map) -> Iterator[str]:
             f"{len(at_edge)} of {len(capped)} cells that is the lowest or the highest tried, and "
             f"in {len(lost)} of these it is not best, so that another cap might be."
         )
+
+
+def passing_bounds(found: Map) -> list[str]:
+    """Runs of the seed that the bound is of, which are better than it: there must be none."""
+    return [
+        f"{one.world.title} {point.backend}"
+        for one in found.standings
+        if (bound := found.bounds.get(one.place)) is not None
+        for point in one.points.values()
+        if _passes(point.only({min(point.seeds, key=by_seed)}), bound)
+    ]
+
+
+def _passes(point: MatrixPoint, bound: Bound) -> bool:
+    own = score(point)
+    if own is None:
+        return False
+    return own.latency_s < bound.latency_s * (1 - CLOSE) or own.goodput > bound.goodput + CLOSE
 
 
 def refined(found: Map) -> str:

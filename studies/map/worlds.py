@@ -51,7 +51,7 @@ class World(NamedTuple):
         return cores + ([] if self.sizes == SIZES else [self.sizes])
 
 
-CORES, SIZES = 8, "ilr-1"
+CORES, SIZES = 24, "ilr-1"
 """Of the map's plane; what differs is a cut."""
 
 
