@@ -22,7 +22,12 @@ WORST = 4.0
 ROW, TITLE = 0.19, 0.42
 """Inches: a row of cells, and what stands around a panel."""
 ABREAST = 2
-SHORT = {"infercept-no-host": "infercept\nno host", "mars-published": "mars\npublished"}
+SHORT = {
+    "infercept-gpu-only": "infercept\ngpu only",
+    "infercept-static": "infercept\nstatic",
+    "continuum-static": "continuum\nstatic",
+    "mars-published": "mars\npublished",
+}
 """Names that are too long for a cell."""
 
 
@@ -62,18 +67,25 @@ def _column(world: World) -> tuple[int, float]:
 
 
 def regrets(standings: Sequence[Standing], names: Sequence[str]) -> Figure:
-    """A panel a backend: times the mean latency of the cell's best."""
-    found = grid(standings)
+    """A panel a backend of most cells: times the mean latency of the cell's best."""
+    found, names = grid(standings), _frequent(standings, names)
     rows = -(-len(names) // ABREAST)
     with our_style(**{"axes.grid": False}):
         figure, axes = panels(rows, ABREAST, high=rows * found.size + 0.5, sharex=True, sharey=True)
         for place, name in zip(axes.flat, names, strict=False):
             _panel(place, found, name)
+        _labels(axes, found)
         for place in list(axes.flat)[len(names) :]:
             place.set_axis_off()
-        _labels(axes, found)
+            axes[max(rows - 2, 0), -1].tick_params(labelbottom=True)
         finished(figure)
     return figure
+
+
+def _frequent(standings: Sequence[Standing], names: Sequence[str]) -> list[str]:
+    """Those that were played in half of the cells or more; the table has the others."""
+    played = {name: sum(name in one.points for one in standings) for name in names}
+    return [name for name in names if 2 * played[name] >= len(standings)]
 
 
 def _panel(axes: Axes, found: Grid, name: str) -> None:

@@ -96,7 +96,7 @@ def hosted(standings: Sequence[Standing]) -> str:
         return "No cell is won by swapping to host memory."
     return (
         f"`infercept` has 2,000,000 tokens of host memory, which nobody else is given; it is best "
-        f"in {len(own)} cells. `infercept-no-host` is the same without."
+        f"in {len(own)} cells. `infercept-gpu-only` is the same without."
     )
 
 
