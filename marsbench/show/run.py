@@ -22,7 +22,7 @@ from marsbench.text.console import drawn
 from marsbench.text.decisions import told
 from marsbench.text.numbers import UNMEASURED, fixed, measured, percent, seconds
 from marsbench.text.tables import Table
-from marsbench.text.words import mixed
+from marsbench.text.words import with_tools
 
 FEW_PARAMS = 4  # more than these do not help on one screen; run.json has all
 
@@ -85,7 +85,7 @@ def render_comparison(summaries: Sequence[RunSummary], console: Console) -> None
 
 def _title(summary: RunSummary, tools: object) -> str:
     seed = "" if summary["seed"] is None else f", seed {summary['seed']}"
-    workload = mixed(summary["workload"], tools)
+    workload = with_tools(summary["workload"], tools)
     return f"{summary['backend']} on {workload}{seed} ({summary['engine']})"
 
 

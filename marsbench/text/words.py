@@ -34,10 +34,10 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def mixed(workload: str, tools: object) -> str:
-    """ "ilr-1 (autonomous)": a workload with the tool mix that its figures hold for, where it has
+def with_tools(workload: str, tools: object) -> str:
+    """ "ilr-1, tools autonomous": a workload with the mix that its figures hold for, where it has
     one; recorded sessions have none."""
-    return f"{workload} ({tools})" if isinstance(tools, str) else workload
+    return f"{workload}, tools {tools}" if isinstance(tools, str) else workload
 
 
 def each(values: Sequence[str]) -> list[str]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marsbench.errors import UsageError
-from marsbench.judge.compare.figures import figures_of
-from marsbench.judge.compare.points import Matrix, Place, place_of, points_of
+from marsbench.judge.compare.figures import Figures, figures_of
+from marsbench.judge.compare.points import Matrix, Place, Seed, Where, place_of, points_of
 from marsbench.judge.sweep.cells import cells_of
 from marsbench.judge.sweep.folder import Result, SweepFolder
 from marsbench.judge.sweep.spec import SweepFile, find_sweep
@@ -83,7 +83,7 @@ def _home(name: str) -> Path:
         return Path.cwd()
 
 
-def _figures(results: Sequence[Result]) -> Iterator[tuple[tuple[Place, str], int | None, object]]:
+def _figures(results: Sequence[Result]) -> Iterator[tuple[Where, Seed, Figures]]:
     for result in results:
         where = place_of(result), str(result.place["backend"])
         yield where, result.place["seed"], figures_of(result)

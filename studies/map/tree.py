@@ -33,7 +33,8 @@ class Loss(NamedTuple):
     leaves: int
 
     def plus(self, other: Loss) -> Loss:
-        return Loss(*(a + b for a, b in zip(self, other, strict=True)))
+        wrong, regret = self.wrong + other.wrong, self.regret + other.regret
+        return Loss(wrong, regret, self.leaves + other.leaves)
 
 
 @dataclass(frozen=True, slots=True)

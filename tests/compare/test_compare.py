@@ -106,7 +106,7 @@ def test_equal_backends_are_level_and_share_a_rank(tmp_path):
 def test_what_is_found_names_the_tool_mix_it_holds_for(tmp_path):
     both = [write_sweep(tmp_path / mix, TWO, tools=mix) for mix in ("autonomous", "recorded")]
     found = compare(both)
-    titles = ["ilr-1 (autonomous) at load 0.9", "ilr-1 (recorded) at load 0.9"]
+    titles = ["ilr-1 at load 0.9, tools autonomous", "ilr-1 at load 0.9, tools recorded"]
     assert [found.matrix.title(place) for place in found.places] == titles
     assert {row.seeds for row in found.estimates} == {2}
     assert [place["tools"] for place in record(found)["places"]] == ["autonomous", "recorded"]

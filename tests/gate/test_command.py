@@ -180,7 +180,7 @@ def test_a_verdict_names_its_tool_mix_and_another_mix_is_no_candidate(marsbench,
         shutil.rmtree(folders / name)
         write_sweep(folders / name, {"mars": seeds(*BASE)}, tools=mix)
     code, out, _ = gate(marsbench, "same")
-    assert (code, "ilr-1 (autonomous) at load 0.9" in out) == (0, True)
+    assert (code, "ilr-1 at load 0.9, tools autonomous" in out) == (0, True)
     code, _, err = gate(marsbench, "slow")
     assert code == 3
-    assert "slow has no run of mars on ilr-1 (autonomous) at load 0.9" in " ".join(err.split())
+    assert "slow has no run of mars on ilr-1 at load 0.9, tools autonomous" in " ".join(err.split())

@@ -56,7 +56,7 @@ def test_a_shown_run_names_its_tool_mix(config, tmp_path):
         run.save_ideal(IDEAL)
         run.finish()
     text = printed(lambda console: show_run(tmp_path / "run", console=console))
-    assert text.startswith("fcfs on ilr-1 (recorded), seed 7 (sim)\n")
+    assert text.startswith("fcfs on ilr-1, tools recorded, seed 7 (sim)\n")
 
 
 def test_the_screen_fits_eighty_columns_and_forty_lines(summary):

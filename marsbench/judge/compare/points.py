@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 from marsbench.judge.compare.figures import Figure, Figures
 from marsbench.judge.intervals import digits, mean
 from marsbench.judge.sweep.folder import Result
-from marsbench.text.words import mixed
+from marsbench.text.words import with_tools
 
 Seed = int | None
 
@@ -32,11 +32,13 @@ class Place(NamedTuple):
 
     @property
     def title(self) -> str:
-        """ "ilr-1 (autonomous) at load 0.9": a figure holds for its mix of tools alone."""
-        name = mixed(self.workload, self.tools)
+        """ "ilr-1 at load 0.9, tools autonomous": a figure holds for its mix of tools alone."""
+        at = self.workload
         if self.load is not None:
-            return f"{name} at load {self.load:g}"
-        return name if self.rate is None else f"{name} at {self.rate:g}/s"
+            at = f"{at} at load {self.load:g}"
+        elif self.rate is not None:
+            at = f"{at} at {self.rate:g}/s"
+        return with_tools(at, self.tools)
 
 
 DIMENSIONS = {
@@ -188,7 +190,7 @@ class Matrix:
         return None if point is None else point.mean(figure)
 
     def title(self, place: Place) -> str:
-        """ "ilr-1 (autonomous) at load 0.9", with those dimensions of which there are several."""
+        """ "ilr-1 at load 0.9, tools autonomous", with those dimensions that differ."""
         dimensions = ("hardware", "engine", "variation")
         many = [name for name in dimensions if len({getattr(p, name) for p in self.places}) > 1]
         return ", ".join([place.title, *(getattr(place, name) for name in many)])

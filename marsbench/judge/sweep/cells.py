@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.core.workload.knobs import Knobs
-from marsbench.core.workload.recipe import recipe_names
+from marsbench.core.workload.recipe import load_recipe, recipe_names
 from marsbench.errors import UsageError
 from marsbench.judge.sweep.spec import (
     BackendEntry,
@@ -59,6 +59,13 @@ class Cell:
     def point(self) -> tuple[object, ...]:
         """Its place, backend and seed apart: where backends stand against each other."""
         return tuple(v for name, v in self.place.items() if name not in ("backend", "seed"))
+
+    @property
+    def tools(self) -> str | None:
+        """The tool mix that its pauses are drawn from; None where its sessions were recorded."""
+        path = self.workload_path
+        is_recipe = path in recipe_names() or Path(path).suffix == ".toml"
+        return self.knobs.tools or (load_recipe(path).defaults.tools if is_recipe else None)
 
     @property
     def name(self) -> str:
