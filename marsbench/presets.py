@@ -17,10 +17,10 @@ class Preset:
     block_size: int
 
 
-# Two times as many in flight as Little's law gives of times alone: sessions that end within α = 3
-# take about twice as long as alone where a server is worth watching (docs/workloads.md).
+# As many in flight as Little's law gives of times alone, and no more: what a busy server adds, it
+# adds within minutes, and a session too many in a long pause stays for hours (docs/workloads.md).
 PRESETS = {
-    f"steady-{sessions}": Preset(sessions, warm_start=2.0, engine_profile="paper", block_size=64)
+    f"steady-{sessions}": Preset(sessions, warm_start=1.0, engine_profile="paper", block_size=64)
     for sessions in (200, 400)
 }
 

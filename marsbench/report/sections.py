@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from marsbench.judge.paper.systems import MARS
-from marsbench.report import paper, tables
+from marsbench.report import paper, steady, tables
 from marsbench.report.canvas import our_style
 from marsbench.report.chapters import CHAPTERS
 from marsbench.report.commands import figure_command, run_commands
@@ -103,6 +103,8 @@ def _absent(absent: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 def _beside(material: Material, section: str) -> Iterator[Block]:
     """The table that goes with a section's figures."""
+    if section == "load":
+        yield from steady.beside_the_whole(material)
     if section == "parts" and material.ablations and MARS in material.comparison.backends:
         yield from tables.decided(material)
     if section == "slowdown" and len(choices(material)) > 1:

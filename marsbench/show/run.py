@@ -10,10 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from marsbench.core.metrics.backlog import Backlog
 from marsbench.core.metrics.cache import HitRate
 from marsbench.core.metrics.goodput import Goodput
 from marsbench.core.metrics.load import Level
 from marsbench.core.metrics.percentiles import Distribution
+from marsbench.core.metrics.steady import Steady
 from marsbench.core.metrics.swaps import Swaps
 from marsbench.runs import RunFolder, RunSummary
 from marsbench.text.cautions import print_caution, print_invalid
@@ -121,6 +123,11 @@ def _outcome(summary: RunSummary) -> Iterator[Fact]:
     for alpha, figure in summary["goodput"].items():
         yield f"goodput({alpha})", _goodput(figure)
     yield "sessions", _counts(summary)
+    steady = summary["steady"]
+    if steady is not None:
+        yield "steady", _steady(steady)
+    if steady is not None and steady["backlog"] is not None:
+        yield "backlog", _backlog(steady["backlog"])
 
 
 def _facts(summary: RunSummary) -> Iterator[Fact]:
@@ -192,6 +199,24 @@ def _counts(summary: RunSummary) -> str:
     parts = [f"{counts['arrived']} arrived", f"{counts['finished']} finished"]
     parts += [f"{number} {name}" for name, number in rest.items() if number]
     return f"{', '.join(parts)}, in {fixed(summary['makespan_s'], 1)} s"
+
+
+def _steady(steady: Steady) -> str:
+    """ "goodput(3) 83.3 % of 150; mean s 242.2, slowdown 2.56, TTFT 2.19"."""
+    goods = (f"goodput({alpha}) {_percent(g['share'])}" for alpha, g in steady["goodput"].items())
+    means = (seconds(steady["latency"]["mean"]), seconds(steady["slowdown"]["mean"]))
+    return (
+        f"{', '.join(goods)} of {fixed(steady['arrived'])}; mean s {means[0]}, "
+        f"slowdown {means[1]}, TTFT {seconds(steady['ttft']['mean'])}"
+    )
+
+
+def _backlog(found: Backlog) -> str:
+    """ "7 sessions, then 2: -0.04 for each that arrived (-0.21 to +0.14)"."""
+    return (
+        f"{found['at_start']} sessions, then {found['at_end']}: {found['drift']:+.2f} for each "
+        f"that arrived ({found['drift_low']:+.2f} to {found['drift_high']:+.2f})"
+    )
 
 
 def _kv(summary: RunSummary) -> str:

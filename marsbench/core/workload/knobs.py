@@ -41,7 +41,7 @@ class Knobs:
         str | None, Option("MIX", "Pauses: autonomous, recorded, contended, …", WORKLOAD)
     ] = None
     warm_start: Annotated[
-        float | None, Option("X", "In flight at the start: X x rate x mean s alone", WORKLOAD)
+        float | None, Option("X", "In flight at first: X x rate x mean s alone", WORKLOAD)
     ] = None
     prefixes: Annotated[int | None, Option("K", "Variants of the shared prefix", WORKLOAD)] = None
 
