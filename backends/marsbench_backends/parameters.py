@@ -11,7 +11,7 @@ WORDS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0":
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class OtherReadings:
     """Why a default is what it is, and the other values that a reader of the paper might choose.
 
     silent: the paper gives no value, so the default is ours; else it is published, and varied.
@@ -24,12 +24,12 @@ class Reading:
 
 def ours(default: object, *others: object, why: str) -> Any:
     """A parameter whose value the paper does not give."""
-    return field(default=default, metadata={"reading": Reading(others, why)})
+    return field(default=default, metadata={"reading": OtherReadings(others, why)})
 
 
 def varied(default: object, *others: object, why: str) -> Any:
     """A parameter whose value is published, by the paper or in its code, for another world."""
-    return field(default=default, metadata={"reading": Reading(others, why, silent=False)})
+    return field(default=default, metadata={"reading": OtherReadings(others, why, silent=False)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Parameter:
     name: str
     kind: str
     default: object
-    reading: Reading | None = None
+    reading: OtherReadings | None = None
 
     def parse(self, value: object) -> object:
         """The value as this type; text, as it comes from a command line, is read.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from marsbench.judge.paper.systems import MARS
 from marsbench.report import paper, steady, tables
 from marsbench.report.canvas import our_style
 from marsbench.report.chapters import CHAPTERS
@@ -105,7 +104,7 @@ def _beside(material: Material, section: str) -> Iterator[Block]:
     """The table that goes with a section's figures."""
     if section == "load":
         yield from steady.beside_the_whole(material)
-    if section == "parts" and material.ablations and MARS in material.comparison.backends:
+    if section == "parts" and material.ablations:
         yield from tables.decided(material)
     if section == "slowdown" and len(choices(material)) > 1:
         yield tables.winners(material, choices(material))

@@ -14,6 +14,7 @@ from marsbench.judge.compare.tally import Carrier, tally
 from marsbench.judge.compare.values import Fairness, RunSource
 from marsbench.judge.compare.winners import WORST, turning_places, winners_table
 from marsbench.judge.paper.part_tables import decisions
+from marsbench.judge.paper.systems import WHOLES
 from marsbench.report.material import Material, Regime, sheets
 from marsbench.text.numbers import UNMEASURED, count, percent, short
 from marsbench.text.tables import Table
@@ -172,14 +173,14 @@ def winners(material: Material, among: Sequence[str]) -> Table:
 
 def decided(material: Material) -> Iterator[Table]:
     """How often each part of MARS decided something, in a run of the whole, place by place."""
-    table = decisions(material.matrix)
-    if all(cell == UNMEASURED for row in table.rows for cell in row[1:]):
-        return
-    caption = (
-        "How often the parts of MARS decided something, in a run; means over seeds. Of how many: "
-        "how often there was something to decide (docs/metrics.md)."
-    )
-    yield replace(table, caption=caption)
+    for mars in WHOLES:
+        table = decisions(material.matrix, mars)
+        if any(cell != UNMEASURED for row in table.rows for cell in row[1:]):
+            caption = (
+                f"How often the parts of {mars} decided something, in a run; means over seeds. Of "
+                "how many: how often there was something to decide (docs/metrics.md)."
+            )
+            yield replace(table, caption=caption)
 
 
 def held(material: Material) -> Table:

@@ -31,7 +31,7 @@ from marsbench.core.events import (
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.simulation import SimConfig, Simulation
-from marsbench.judge.paper.parts import PARTS, exercised
+from marsbench.judge.paper.parts import PARTS, exercised, without
 from marsbench.judge.sweep.spec import find_sweep, read_sweep_file
 from marsbench_backends.admission import Admission, EngineState
 from marsbench_backends.policies.mars_admission import MarsAdmission
@@ -109,12 +109,11 @@ WORLDS = [
     for sessions, rounds in ((2, 9), (5, 9), (14, 9), (14, 1))
     for blocks in (240, 1_000, 4_000)
 ]
-WITHOUT = {
-    entry.label: dict(entry.set)
-    for entry in read_sweep_file(find_sweep("reproduce")).backends
-    if entry.label in PARTS
+SWITCHES = {
+    entry.label: dict(entry.set) for entry in read_sweep_file(find_sweep("reproduce")).backends
 }
-"""What the shipped sweep switches off under each label."""
+WITHOUT = {part: SWITCHES[without(part)] for part in PARTS}
+"""What the shipped sweep switches off without each part."""
 
 
 @cache
@@ -142,31 +141,36 @@ def mean_latency(seen: list[Event]) -> float:
     return sum(gone[name] - at for name, at in came.items()) / len(came)
 
 
-@pytest.mark.parametrize("label", ["mars-no-coordinator", "mars-no-admission", "mars-no-shrinking"])
-def test_counts_alone_say_that_a_part_made_no_difference(label: str) -> None:
+@pytest.mark.parametrize("part", ["coordinator", "admission", "shrinking"])
+def test_counts_alone_say_that_a_part_made_no_difference(part: str) -> None:
     """A hold that no memory was needed of still moves its session forward in the queue."""
     for world in WORLDS:
         seen, decided = under(*world)
-        if not any(decided[name]["differed"] for name in PARTS[label]):
-            assert under(*world, **WITHOUT[label])[0] == seen, world
+        if not any(decided[name]["differed"] for name in PARTS[part]):
+            assert under(*world, **WITHOUT[part])[0] == seen, world
 
 
-@pytest.mark.parametrize("label", PARTS)
-def test_a_part_that_decided_nothing_may_as_well_be_off(label: str) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_decided_nothing_may_as_well_be_off(part: str) -> None:
     """What is called not exercised has made no difference, but for holds that nobody needed."""
     ran = idle = 0
     for world in WORLDS:
         seen, decided = under(*world)
-        without = under(*world, **WITHOUT[label])[0]
-        ratio = mean_latency(without) / mean_latency(seen)
-        counts = {n: (decided[n]["differed"], decided[n]["asked"]) for n in PARTS[label]}
+        other = under(*world, **WITHOUT[part])[0]
+        ratio = mean_latency(other) / mean_latency(seen)
+        counts = {n: (decided[n]["differed"], decided[n]["asked"]) for n in PARTS[part]}
         if exercised(counts, ratio):
             ran += 1
         else:
             idle += 1
-            assert outcome(without) == outcome(seen), world
+            assert outcome(other) == outcome(seen), world
     assert idle > 0
-    assert ran > 0 or label == "mars-no-shrinking", "with admission nothing needs to shrink"
+    assert ran > 0 or part == "shrinking", "with admission nothing needs to shrink"
+
+
+def test_the_shipped_sweep_has_every_part_of_both_rows_and_the_same_switches() -> None:
+    for part in PARTS:
+        assert SWITCHES[without(part, "mars-published")] == SWITCHES[without(part)]
 
 
 def test_chunks_that_shrink_are_counted() -> None:
