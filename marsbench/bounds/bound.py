@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from marsbench.bounds.curves import LowestStep
-from marsbench.bounds.demand import Demand, Needing, demand
-from marsbench.bounds.fluid import Job
+from marsbench.bounds.demand import Demand, Needing, demand, relieved
+from marsbench.bounds.fluid import TimedDemand
 from marsbench.bounds.prices import best_prices
 from marsbench.bounds.rounds import needs, shared_groups
 from marsbench.bounds.solve import least_mean_s, most_good
@@ -36,10 +36,13 @@ def bounds(
     tool_cores: int,
     ideal_s: Mapping[str, float],
     alphas: Sequence[float],
+    resumes: Mapping[str, int] | None = None,
 ) -> Bounds:
     """What no schedule passes.
 
     ideal_s: seconds of each session alone, as goodput takes them.
+    resumes: by session, how often a round of it (or of its sub-agents) went on after it was
+        preempted, at most; none where it is not named.
     Raises UsageError for a workload of lanes, whose arrivals are themselves a schedule's.
     """
     if workload.lanes is not None:
@@ -47,10 +50,10 @@ def bounds(
             f"{workload.name} keeps {workload.lanes} lanes busy, so that its arrivals are a "
             "schedule's; bounds are of workloads with arrivals of their own: make one with --rate."
         )
-    demands = demands_of(workload, hardware, settings, tool_cores)
-    jobs = [Job(s.arrival_s, d) for s, d in zip(workload.sessions, demands, strict=True)]
+    demands = demands_of(workload, hardware, settings, tool_cores, resumes)
+    jobs = [TimedDemand(s.arrival_s, d) for s, d in zip(workload.sessions, demands, strict=True)]
 
-    def due(alpha: float) -> list[Job]:
+    def due(alpha: float) -> list[TimedDemand]:
         ideals = [alpha * ideal_s[session.id] for session in workload.sessions]
         return [
             replace(job, due_at=job.arrival_s + late + SLACK_S)
@@ -62,9 +65,22 @@ def bounds(
 
 
 def demands_of(
-    workload: Workload, hardware: Hardware, settings: EngineSettings, tool_cores: int
+    workload: Workload,
+    hardware: Hardware,
+    settings: EngineSettings,
+    tool_cores: int,
+    resumes: Mapping[str, int] | None = None,
 ) -> list[Demand]:
-    """What every session needs at least, in the workload's order."""
+    """What every session needs at least, in the workload's order; as `bounds` takes them."""
+    needing = _needing(workload, hardware, settings, tool_cores)
+    wholes = ((session.id, demand(session, needing)) for session in workload.sessions)
+    known = resumes or {}
+    return [relieved(whole, known.get(name, 0), needing.prices) for name, whole in wholes]
+
+
+def _needing(
+    workload: Workload, hardware: Hardware, settings: EngineSettings, tool_cores: int
+) -> Needing:
     block_size = settings.block_size
     groups = shared_groups(workload.sessions)
     everyone = [session for root in workload.sessions for session in root.walk()]
@@ -75,6 +91,5 @@ def demands_of(
         settings.max_num_seqs,
         max(session.peak_tokens for session in everyone) + 1,
     )
-    prices = best_prices(lowest, found, settings.num_blocks(hardware) * block_size)
-    needing = Needing(prices, groups, block_size, tool_cores)
-    return [demand(session, needing) for session in workload.sessions]
+    kv_tokens = settings.num_blocks(hardware) * block_size
+    return Needing(best_prices(lowest, found, kv_tokens), groups, block_size, kv_tokens, tool_cores)

@@ -30,6 +30,7 @@ class Piece:
 
     a share x of it takes x * work_s of the resource at least, and of the steps in which it is
     done x * steps_s, which other sessions' pieces in the same steps do not pay again.
+    kv_share: of the KV cache, what its session holds for itself in each of these steps.
     head_s: from the task's arrival to its begin, at least. tail_s: from its end to the task's, at
     least; mean_tail_s: the mean over the amount of the time from there.
     """
@@ -39,6 +40,7 @@ class Piece:
     amount: float
     work_s: float
     steps_s: float = 0.0
+    kv_share: float = 0.0
     head_s: float = 0.0
     tail_s: float = 0.0
     mean_tail_s: float = 0.0
@@ -68,6 +70,7 @@ class Needing:
     prices: Prices
     groups: frozenset[str]
     block_size: int
+    kv_tokens: int
     tool_cores: int
 
 
@@ -83,6 +86,46 @@ def demand(session: Session, needing: Needing) -> Demand:
         for piece in _together([p for p in whole.pieces if (p.owner, p.kind) == (owner, kind)])
     ]
     return Demand(whole.path_s, tuple(pieces))
+
+
+def relieved(whole: Demand, resumes: int, prices: Prices) -> Demand:
+    """The demand where so many rounds went on after they had been preempted.
+
+    The first token after that is computed in a chunk, together with some that were computed
+    before, and may so take less than a decode: it is not counted, whichever it was.
+    """
+    if not resumes:
+        return whole
+    less_s = resumes * prices.resumed_less_s
+    pieces = (_relieved(piece, resumes, whole.path_s) for piece in whole.pieces)
+    return Demand(max(0.0, whole.path_s - less_s), tuple(_sooner(p, less_s) for p in pieces if p))
+
+
+def _sooner(piece: Piece, less_s: float) -> Piece:
+    return replace(
+        piece,
+        head_s=max(0.0, piece.head_s - less_s),
+        tail_s=max(0.0, piece.tail_s - less_s),
+        mean_tail_s=max(0.0, piece.mean_tail_s - less_s),
+    )
+
+
+def _relieved(piece: Piece, resumes: int, path_s: float) -> Piece | None:
+    """Without any so many of its tokens: what follows the others may be the shorter part."""
+    if piece.kind != "decode":
+        return piece
+    left = piece.amount - resumes
+    if left <= 0:
+        return None
+    longest_s = max(piece.mean_tail_s, path_s - piece.head_s)
+    shorter_s = (longest_s - piece.mean_tail_s) * resumes / left
+    return replace(
+        piece,
+        amount=left,
+        work_s=piece.work_s * left / piece.amount,
+        steps_s=piece.steps_s * left / piece.amount,
+        mean_tail_s=max(piece.tail_s, piece.mean_tail_s - shorter_s),
+    )
 
 
 def _demand(session: Session, needing: Needing) -> Demand:
@@ -124,6 +167,7 @@ def _one(group: Sequence[Piece]) -> Piece:
         amount,
         amount * min(piece.work_s / piece.amount for piece in group),
         amount * min(piece.steps_s / piece.amount for piece in group),
+        min(piece.kv_share for piece in group),
         min(piece.head_s for piece in group),
         min(piece.tail_s for piece in group),
         fsum(piece.mean_tail_s * piece.amount for piece in group) / amount,
@@ -133,7 +177,7 @@ def _one(group: Sequence[Piece]) -> Piece:
 def _parts(owner: str, need: Need, needing: Needing) -> Iterator[Demand]:
     yield _prefill(owner, need, needing.prices)
     if need.output > 1:
-        yield _decode(owner, need, needing.prices)
+        yield _decode(owner, need, needing)
     if need.calls:
         yield _tools(owner, need.calls, needing)
 
@@ -146,7 +190,11 @@ def _prefill(owner: str, need: Need, prices: Prices) -> Demand:
     attention_s = float(lowest.chunk_s[need.cached : need.prompt].sum())
     path_s = max(attention_s + _rest_s(lowest, need.prompt - need.cached), work_s)
     steps_s = work_s * prices.step_s / lowest.budget / float(works.max())
-    return Demand(path_s, (Piece(owner, "prefill", work_s, work_s, steps_s),))
+    # When a token is first computed, those behind its chunk are not.
+    after = np.append(np.cumsum(works[::-1])[::-1], np.zeros(lowest.budget))
+    mean_tail_s = float((works * after[lowest.budget :]).sum()) / work_s
+    piece = Piece(owner, "prefill", work_s, work_s, steps_s, mean_tail_s=mean_tail_s)
+    return Demand(path_s, (piece,))
 
 
 def _rest_s(lowest: LowestStep, tokens: int) -> float:
@@ -164,8 +212,9 @@ def _rest_s(lowest: LowestStep, tokens: int) -> float:
     return once_s + (min(float(rest[tokens]), split_s) if tokens <= budget else split_s)
 
 
-def _decode(owner: str, need: Need, prices: Prices) -> Demand:
+def _decode(owner: str, need: Need, needing: Needing) -> Demand:
     """Its amount is tokens, each a step; those of the shortest context cost the least."""
+    prices = needing.prices
     works = prices.decode_works(need)
     steps = prices.lowest.decode_step_s[need.prompt + 1 : need.prompt + need.output]
     num = len(works)
@@ -176,6 +225,7 @@ def _decode(owner: str, need: Need, prices: Prices) -> Demand:
         float(num),
         num * float(works.min()),
         num * prices.step_s,
+        max(0, need.prompt + 1 - need.shared) / needing.kv_tokens,
         mean_tail_s=float(after.mean()),
     )
     return Demand(float(steps.sum()), (piece,))

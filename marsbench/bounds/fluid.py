@@ -7,26 +7,30 @@ than the mean of the two gaps around it has time for. So every schedule is a poi
     sum of y[p, .] = 1, or the share of its session that is good
     GPU at k:  steps[k] + sum of work[p] y[p, k] <= time[k]
                steps[k] >= sum over the pieces of session i of steps[p] y[p, k], for every i
+               steps[k] >= sum over all pieces of steps[p] y[p, k] x their share of the KV cache
     tools at k:  sum of work[p] y[p, k] <= time[k]
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, vstack
 
 from marsbench.bounds.curves import Array
 from marsbench.bounds.demand import Demand, Piece
+
+LEVELS = (1, 2, 3, 4)
+"""Of the dual feasible functions u_k that are asked: k sessions in a step, and no more."""
 
 Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TimedDemand:
     """A task: its arrival, and what it demands. due_at: when it has to end; inf if never."""
 
     arrival_s: float
@@ -65,7 +69,7 @@ class Fluid:
         return coo_array((np.ones(len(places)), (places, self.job)), shape=shape)
 
 
-def fluid(jobs: Sequence[Job], points: Array) -> Fluid:
+def fluid(jobs: Sequence[TimedDemand], points: Array) -> Fluid:
     """points: instants in order; no work is before the first, any amount fits at the last."""
     pieces = [(j, piece) for j, job in enumerate(jobs) for piece in job.demand.pieces]
     first, last = _windows(jobs, pieces, points)
@@ -85,7 +89,7 @@ def fluid(jobs: Sequence[Job], points: Array) -> Fluid:
 
 
 def _windows(
-    jobs: Sequence[Job], pieces: Sequence[tuple[int, Piece]], points: Array
+    jobs: Sequence[TimedDemand], pieces: Sequence[tuple[int, Piece]], points: Array
 ) -> tuple[Whole, Whole]:
     """Of each piece the first and the last point at which some of it may be."""
     begin = np.array([jobs[j].arrival_s + piece.head_s for j, piece in pieces])
@@ -98,24 +102,53 @@ def _windows(
 def _limits(
     pieces: Sequence[Piece], piece: Whole, point: Whole, points: Array
 ) -> tuple[coo_array, Array]:
+    """Rows: the GPU and the tool host at each point, then what says how many steps there are."""
     num_points, num = len(points), len(piece)
-    work = np.array([p.work_s for p in pieces])[piece]
-    steps = np.array([p.steps_s for p in pieces])[piece]
-    tool = np.array([p.kind == "tool" for p in pieces])[piece]
-    names = sorted({p.owner for p in pieces})
-    owner = np.searchsorted(names, [p.owner for p in pieces])[piece]
-    column, own = np.arange(num), np.flatnonzero(steps > 0)
-    # Rows: the GPU at each point, the tool host at each point, then the steps of each session.
-    pairs, row = np.unique(owner[own] * num_points + point[own], return_inverse=True)
     at = np.arange(num_points)
-    below = np.arange(len(pairs))
-    values = [work, np.ones(num_points), steps[own], -np.ones(len(pairs))]
-    rows = [point + num_points * tool, at, 2 * num_points + row, 2 * num_points + below]
-    columns = [column, num + at, own, num + pairs % num_points]
-    matrix = coo_array(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
-        shape=(2 * num_points + len(pairs), num + num_points),
+    work = np.array([p.work_s for p in pieces])[piece]
+    tool = np.array([p.kind == "tool" for p in pieces])[piece]
+    machines = coo_array(
+        (
+            np.append(work, np.ones(num_points)),
+            (np.append(point + num_points * tool, at), np.append(np.arange(num), num + at)),
+        ),
+        shape=(2 * num_points, num + num_points),
     )
     gaps = np.diff(points)
     time = (np.append(gaps, np.inf) + np.append(0.0, gaps)) / 2
-    return matrix, np.concatenate([time, time, np.zeros(len(pairs))])
+    steps = vstack([_at_least(rows, point, num_points) for rows in _step_rows(pieces, piece)])
+    return vstack([machines, steps]), np.concatenate([time, time, np.zeros(steps.shape[0])])
+
+
+def _step_rows(pieces: Sequence[Piece], piece: Whole) -> Iterator[tuple[Array, Whole]]:
+    """Seconds of steps that each column asks for, and the group in which they add up.
+
+    A session is in a step once. The shares of the KV cache held in a step are one at most
+    together, and so are any dual feasible function's of them (Fekete and Schepers 2001).
+    """
+    steps = np.array([p.steps_s for p in pieces])
+    names = sorted({p.owner for p in pieces})
+    owner = np.searchsorted(names, [p.owner for p in pieces])
+    yield steps[piece], owner[piece]
+    shares = np.array([p.kv_share for p in pieces])
+    together = np.zeros(len(piece), dtype=np.int64)
+    yield (steps * shares)[piece], together
+    for k in LEVELS:
+        times = (k + 1) * shares
+        whole = np.floor(times)
+        yield (steps * np.where(times == whole, shares, whole / k))[piece], together
+
+
+def _at_least(asked: tuple[Array, Whole], point: Whole, num_points: int) -> coo_array:
+    """Rows, one for each group and point: what its columns ask for less the point's steps."""
+    seconds, group = asked
+    column = np.flatnonzero(seconds > 0)
+    pairs, row = np.unique(group[column] * num_points + point[column], return_inverse=True)
+    steps = len(point) + pairs % num_points
+    return coo_array(
+        (
+            np.append(seconds[column], -np.ones(len(pairs))),
+            (np.append(row, np.arange(len(pairs))), np.append(column, steps)),
+        ),
+        shape=(len(pairs), len(point) + num_points),
+    )

@@ -30,6 +30,13 @@ class Prices:
     decode_s: float
     token_s: float
 
+    @property
+    def resumed_less_s(self) -> float:
+        """Seconds by which a step may be shorter that computes a token after a preemption."""
+        low = self.lowest
+        resumed = low.rest_s[min(2, low.budget)] + low.once_s + low.resumed_s
+        return max(0.0, float(np.max(low.decode_step_s - resumed)))
+
     def prefill_works(self, need: Need) -> Array:
         """Of each prompt token that is not found computed."""
         return self.lowest.chunk_s[need.cached : need.prompt] + self.token_s
@@ -67,4 +74,6 @@ def _prices(lowest: LowestStep, token_s: float, most_decodes: int) -> Prices:
     left[0] = spare[1]
     decode_s = max(0.0, float(left[-1] - left[1]) / max(1, most_decodes - 1))
     step_s = float(np.min(left - decode_s * counts[: most_decodes + 1]))
-    return Prices(lowest, max(0.0, step_s), decode_s, token_s)
+    if step_s < 0:
+        decode_s, step_s = 0.0, float(np.min(left))
+    return Prices(lowest, step_s, decode_s, token_s)

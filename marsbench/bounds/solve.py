@@ -11,7 +11,7 @@ from scipy.optimize import LinearConstraint, milp
 from scipy.sparse import coo_array, hstack
 
 from marsbench.bounds.curves import Array
-from marsbench.bounds.fluid import Fluid, Job, fluid
+from marsbench.bounds.fluid import Fluid, TimedDemand, fluid
 
 POINTS = 100
 """Of time, evenly, until the last session could have ended alone."""
@@ -21,7 +21,7 @@ SLACK = 1e-6
 """By which a solver's optimum is taken to be wrong, of itself."""
 
 
-def least_mean_s(jobs: Sequence[Job]) -> float:
+def least_mean_s(jobs: Sequence[TimedDemand]) -> float:
     """Mean seconds from arrival to end, at least.
 
     A task ends no sooner than its path, nor than the mean instant of any of its pieces and what
@@ -43,7 +43,7 @@ def least_mean_s(jobs: Sequence[Job]) -> float:
     return max(fsum(paths), found * (1 - SLACK) - arrivals) / len(jobs)
 
 
-def most_good(jobs: Sequence[Job]) -> int:
+def most_good(jobs: Sequence[TimedDemand]) -> int:
     """Tasks that can end when they are due, at most. Columns: then the share of each that is."""
     able = [job for job in jobs if job.arrival_s + job.demand.path_s <= job.due_at]
     if not any(job.demand.pieces for job in able):
@@ -81,7 +81,7 @@ def _wider(rows: coo_array, more: coo_array | None, num: int) -> coo_array:
     return hstack([rows, coo_array((rows.shape[0], num)) if more is None else more])
 
 
-def _points(jobs: Sequence[Job]) -> Array:
+def _points(jobs: Sequence[TimedDemand]) -> Array:
     """Evenly until all could have ended alone, then wider, until all work can be done."""
     end = max(job.arrival_s + job.demand.path_s for job in jobs)
     gap = end / POINTS
