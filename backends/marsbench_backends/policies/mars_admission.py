@@ -102,12 +102,12 @@ class MarsAdmission(Admission):
         cost = partial(self._footprints.grown_blocks, state=state)
         return in_turn(self._ordered(waiting), cost, slots, room)
 
+    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str | None:
+        return self._mode if self.admission else None
+
     @property
     def _mode(self) -> str:
-        """The order of admission now."""
-        if self._congestion.kv_over:
-            return "packing"
-        return "gpu_heavy_first" if self._congestion.cpu_over else "small_first"
+        return self._congestion.order
 
     def _ordered(self, waiting: Sequence[Candidate]) -> list[Candidate]:
         """Packing goes by age: each is let in as soon as its cost fits what is free."""

@@ -106,6 +106,9 @@ class MarsReleasedAdmission(Admission):
             chosen = queue[:1]
         return [c.session_id for c in chosen]
 
+    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str | None:
+        return self._mode(waiting, state)
+
     def _mode(self, waiting: Sequence[Candidate], state: EngineState) -> str:
         """Which of the orders applies to this call."""
         if state.free_blocks is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.recipe import load_recipe, recipe_names
+from marsbench.errors import UsageError
 from marsbench.judge.sweep.spec import (
     BackendEntry,
     EngineEntry,
@@ -55,6 +56,11 @@ class Cell:
         }
 
     @property
+    def point(self) -> tuple[object, ...]:
+        """Its place, backend and seed apart: where backends stand against each other."""
+        return tuple(v for name, v in self.place.items() if name not in ("backend", "seed"))
+
+    @property
     def tools(self) -> str | None:
         """The tool mix that its pauses are drawn from; None where its sessions were recorded."""
         path = self.workload_path
@@ -86,7 +92,22 @@ class Cell:
 
 
 def cells_of(sweep: SweepFile, folder: Path) -> list[Cell]:
-    """Every combination; those that share their sessions' times alone stand together."""
+    """Every combination; those that share their sessions' times alone stand together.
+
+    A cell of several parts is one. Raises UsageError where they mean different runs by one name.
+    """
+    found: dict[str, Cell] = {}
+    for cell in (cell for part in sweep.products for cell in product_of(part, folder)):
+        if found.setdefault(cell.name, cell) != cell:
+            raise UsageError(
+                f"Two parts have different runs of the name {cell.name}; "
+                "give what differs a label of its own."
+            )
+    return list(found.values())
+
+
+def product_of(sweep: SweepFile, folder: Path) -> list[Cell]:
+    """The cells of a file without parts, or of one part."""
     around = product(sweep.workloads, sweep.hardware, sweep.engines, sweep.variations, sweep.seeds)
     return [
         Cell(
