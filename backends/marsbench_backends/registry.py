@@ -21,6 +21,8 @@ from marsbench_backends.policy import Policy
 BACKENDS = {
     "autellix": "marsbench_backends.policies.autellix:Autellix",
     "autellix-atlas": "marsbench_backends.policies.autellix:AutellixAtlas",
+    "clairvoyant": "marsbench_backends.policies.infercept:InferCept"
+    "+marsbench_backends.policies.clairvoyant_admission:ClairvoyantAdmission",
     "continuum": "marsbench_backends.policies.continuum:Continuum",
     "continuum-static": "marsbench_backends.policies.continuum_static:ContinuumStatic",
     "fcfs": "marsbench_backends.policies.fcfs:FCFS",
@@ -75,6 +77,10 @@ class Backend:
             policy = f"{self.policy.__doc__ or ''}\n\n{policy}"
         if self.admission is FixedCap:
             policy = f"{FixedCap.__doc__}\n\n{policy}"
+        elif self.admission is not self.policy.controller:
+            # A controller that another policy stands behind: its own file says what it is.
+            own = importlib.import_module(self.admission.__module__).__doc__ or ""
+            policy = f"{own.strip()}\n\n{policy}"
         return policy.strip()
 
     @property
