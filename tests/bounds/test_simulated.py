@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sim.worlds import HARDWARE, enough_blocks, workloads
 
 from marsbench.bounds import bounds
 from marsbench.bounds.of_run import held
@@ -22,6 +21,7 @@ from marsbench.core.session import Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.files import Workload
 from marsbench_backends.registry import BACKENDS
+from sim.worlds import HARDWARE, enough_blocks, workloads
 
 pytestmark = pytest.mark.vllm
 
@@ -51,7 +51,7 @@ def resumes(records: list[SessionRecord]) -> dict[str, int]:
     return dict(counted)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     sessions=workloads(),
     backend=st.sampled_from(sorted(BACKENDS)),
@@ -85,8 +85,9 @@ def test_a_run_folder_is_held_against_its_own_world(tmp_path: Path) -> None:
         "fcfs",
         workload="ilr-1",
         sessions=4,
-        load=4.0,
-        kv_blocks=10_000,
+        load=8.0,
+        kv_blocks=13_000,
+        reserve_full_prompt="off",
         alpha=[1.5, 3.0],
         output=tmp_path / "run",
     )
