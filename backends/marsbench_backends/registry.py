@@ -21,6 +21,8 @@ from marsbench_backends.policy import Policy
 BACKENDS = {
     "autellix": "marsbench_backends.policies.autellix:Autellix",
     "autellix-atlas": "marsbench_backends.policies.autellix:AutellixAtlas",
+    "clairvoyant": "marsbench_backends.policies.infercept:InferCept"
+    "+marsbench_backends.policies.clairvoyant_admission:ClairvoyantAdmission",
     "continuum": "marsbench_backends.policies.continuum:Continuum",
     "continuum-static": "marsbench_backends.policies.continuum_static:ContinuumStatic",
     "fcfs": "marsbench_backends.policies.fcfs:FCFS",

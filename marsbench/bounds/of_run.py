@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from marsbench.bounds.bound import Bounds, bounds
 from marsbench.core.hardware.profile import Hardware, load_hardware
@@ -16,6 +17,9 @@ from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe
 from marsbench.errors import UsageError
 from marsbench.runs import RunConfig, RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,7 @@ def held(path: Path, workload: str | None = None, hardware: Path | None = None) 
             f"{path} was played by the engine {config.engine!r}; bounds are of step times that are "
             "modelled, so give a run of --engine sim."
         )
-    sessions = folder.table("sessions")
-    resumes = _resumes(sessions.session, sessions.parent, sessions.preemptions)
+    resumes = _resumes(folder.table("sessions"))
     found = bounds(
         _workload(path, config, workload),
         _hardware(path, config, hardware),
@@ -67,17 +70,15 @@ def held(path: Path, workload: str | None = None, hardware: Path | None = None) 
     return Held(path.name, config.backend, found, mean_s, good, sum(resumes.values()))
 
 
-def _resumes(
-    sessions: Iterable[str], parents: Iterable[str | None], preemptions: Iterable[int]
-) -> dict[str, int]:
+def _resumes(sessions: pd.DataFrame) -> dict[str, int]:
     """By task: how often a round of it or of its sub-agents was preempted."""
-    above: dict[str, str | None] = {}
+    above = dict(zip(sessions.session, sessions.parent, strict=True))
     counted: Counter[str] = Counter()
-    for name, parent, times in zip(sessions, parents, preemptions, strict=True):
-        above[name] = parent
-        while (next_above := above.get(name)) is not None:
-            name = next_above
-        counted[name] += int(times)
+    for name, times in zip(sessions.session, sessions.preemptions, strict=True):
+        root = name
+        while isinstance(above.get(root), str):  # of a task pandas has None, or no number
+            root = above[root]
+        counted[root] += int(times)
     return dict(counted)
 
 
