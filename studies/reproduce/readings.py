@@ -13,7 +13,7 @@ from marsbench.judge.paper.systems import BOUND, CONTROL, MARS, PUBLISHED
 from marsbench.judge.paper.tables import as_csv
 from marsbench.text.numbers import UNMEASURED, percent, short, times
 from marsbench.text.tables import Table, markdown
-from marsbench.text.words import few, quoted
+from marsbench.text.words import few, listed, quoted
 from marsbench_backends import registry
 from studies.reproduce.documents import matrix_of, read_sweeps
 
@@ -143,7 +143,7 @@ def _winners(matrix: Matrix, place: Place) -> Table:
         (figure.label, one.told, few(quoted(_lifted(found, able, figure, one.value))) or "nobody")
         for figure, one in best.items()
     ]
-    rows.append(("all", where_it_turns(best), ""))
+    rows.append(("all", f"{where_it_turns(best)} Of {listed(able)}.", ""))
     return Table(("by", "winner", "lifted"), rows, "l")
 
 

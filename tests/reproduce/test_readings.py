@@ -75,6 +75,7 @@ def test_bands_movers_and_the_lifted_are_of_the_readings():
     assert moved == ("a", "`x=1`", "2.00×", "`x=2`", "1.00×", "1 of 2: `x=2`")
     best = {row[0]: row[1:] for row in _winners(found, HERE).rows}
     assert best[Figure("goodput", 3.0).label] == ("b 80%", "`a`")
+    assert best["all"][0] == "b by every measure. Of a and b.", "who was not played cannot win"
 
 
 def test_the_page_says_what_the_reservation_is_worth(tmp_path):
