@@ -11,12 +11,12 @@ from pathlib import Path
 from marsbench.errors import UsageError
 from marsbench.judge.compare.figures import Figures, figures_of
 from marsbench.judge.compare.points import Matrix, Place, Seed, Where, place_of, points_of
-from marsbench.judge.sweep.cells import cells_of
+from marsbench.judge.sweep.cells import Cell, cells_of
 from marsbench.judge.sweep.folder import Result, SweepFolder
 from marsbench.judge.sweep.spec import SweepFile, find_sweep
 from studies.map.bounded import Bound, bounds_of, first_cells
 from studies.map.parts import MODED, Shares, mean_shares, shares_of
-from studies.map.standing import Standing, standing
+from studies.map.standing import CAP, Standing, standing
 from studies.map.worlds import World, world_of
 
 
@@ -26,7 +26,7 @@ class Map:
 
     planned: runs that the sweep has asked for so far. shares: of the run's length, by the world's
     title and the backend. drifts: of the best's backlog, with its interval, by place; the lowest
-    seed's. bounds: empty where they were not asked for.
+    seed's. bounds: empty where they were not asked for. open: cells of which somebody is missing.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Map:
     shares: Mapping[tuple[str, str], Shares]
     drifts: Mapping[Place, tuple[float, float, float]]
     bounds: Mapping[Place, Bound]
+    open: int
 
 
 def read(path: Path, bounded: bool) -> Map:
@@ -47,21 +48,55 @@ def read(path: Path, bounded: bool) -> Map:
         raise UsageError(f"{path} holds no complete run yet; go on with `marsbench sweep`.")
     file = SweepFile.model_validate(tomllib.loads(plan["file"]))
     cells = {cell.name: cell for cell in cells_of(file, _home(plan["name"]))}
-    here = [(cells[result.run.path.name], result) for result in results]
-    matrix = Matrix(points_of(_figures(results)))
+    among = contenders(file)
+    done = [(cells[result.run.path.name], result) for result in results]
+    here = list(_judged(done, [cells[name] for name in plan["cells"]], among))
+    matrix = Matrix(points_of(_figures([result for _, result in here])))
     worlds = {place_of(result): world_of(cell, result) for cell, result in reversed(here)}
-    standings = _standings(matrix, worlds, contenders(file))
-    first = first_cells((place_of(result), cell) for cell, result in here)
+    standings = _standings(matrix, worlds, among)
+    if not standings:
+        raise UsageError(f"{path} holds no complete cell of the map yet; go on with it.")
+    judged = {one.place for one in standings}
+    first = first_cells((p, cell) for cell, result in here if (p := place_of(result)) in judged)
     return Map(
         name=plan["name"],
         matrix=matrix,
         results=results,
         planned=len(plan["cells"]),
         standings=standings,
-        shares=_shares(results, worlds),
+        shares=_shares([result for _, result in here], worlds),
         drifts=_drifts(results, standings),
         bounds=bounds_of(path, first) if bounded else {},
+        open=len({cell.point for cell in cells.values() if _leads(cell, among)}) - len(standings),
     )
+
+
+Done = tuple[Cell, Result]
+
+
+def _judged(done: Sequence[Done], asked: Sequence[Cell], among: set[str]) -> Iterator[Done]:
+    """The runs of a place and seed of which all that may lead there have been played.
+
+    Who has not been played yet may be the best: a cell of the map waits for all of them, and so
+    does each further seed, with those after it.
+    """
+    names = {cell.name for cell, _ in done}
+    ends: dict[tuple[object, ...], int] = {}
+    for cell in asked:
+        if cell.name not in names and _leads(cell, among):
+            ends[cell.point] = min(_seed(cell), ends.get(cell.point, _seed(cell)))
+    for cell, result in done:
+        whole = cell.point not in ends or _seed(cell) < ends[cell.point]
+        if whole or not _leads(cell, among):
+            yield cell, result
+
+
+def _seed(cell: Cell) -> int:
+    return cell.knobs.seed or 0
+
+
+def _leads(cell: Cell, among: set[str]) -> bool:
+    return cell.backend.key in among or cell.backend.name == CAP
 
 
 def contenders(file: SweepFile) -> set[str]:
@@ -71,8 +106,8 @@ def contenders(file: SweepFile) -> set[str]:
         if part.refine is not None:
             found |= set(part.refine.among) or {entry.key for entry in part.backends}
     named = found or {entry.key for part in file.products for entry in part.backends}
-    capped = {name for name in named if name.startswith("fcfs-cap")}
-    return (named - capped) | ({"fcfs-cap"} if capped else set())
+    capped = {name for name in named if name.startswith(CAP)}
+    return (named - capped) | ({CAP} if capped else set())
 
 
 def _home(name: str) -> Path:

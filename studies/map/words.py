@@ -147,6 +147,11 @@ def cautions(found: Map) -> Iterator[str]:
     passing = passing_bounds(found)
     if passing:
         yield f"**Runs pass what no schedule can pass, so the bound is wrong: {few(passing)}.**"
+    if found.open:
+        yield (
+            f"{found.open} cells are left out because not everybody who may be best there has "
+            "been played yet."
+        )
     missing = found.planned - len(found.results)
     if missing:
         yield f"{missing} of {found.planned} runs that the sweep has asked for are missing."

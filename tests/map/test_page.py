@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 
 import pytest
 
@@ -106,6 +107,16 @@ def test_the_page_its_rows_and_its_pictures(folder, tmp_path, capsys):
     assert {load for load, _ in best} == {"1.0", "3.0"}
     assert len(best) == 2
     assert all(float(row["least_latency_s"]) > 0 for row in rows)
+
+
+@pytest.mark.vllm
+def test_a_cell_waits_for_everybody_who_may_be_best(folder, tmp_path):
+    part = tmp_path / "part"
+    shutil.copytree(folder, part)
+    shutil.rmtree(part / "contended_load1_h200_paper_base_mars_seed1")
+    found = read(part, bounded=False)
+    assert [one.world.load for one in found.standings] == [3.0]
+    assert found.open == 1
 
 
 def test_a_folder_without_runs_is_told(tmp_path, capsys):
