@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Bounded:
     """A run beside its bounds.
 
     mean_latency_s: None where a session did not end, so that the mean is of the others alone.
@@ -39,7 +39,7 @@ class Held:
     num_resumes: int
 
 
-def held(path: Path, workload: str | None = None, hardware: Path | None = None) -> Held:
+def held(path: Path, workload: str | None = None, hardware: Path | None = None) -> Bounded:
     """The run's figures beside the bounds of its workload on its hardware.
 
     workload: the file or recipe that was played, where the run's name for it is neither.
@@ -67,7 +67,7 @@ def held(path: Path, workload: str | None = None, hardware: Path | None = None) 
     good = {float(alpha): one["good"] or 0 for alpha, one in figures["goodput"].items()}
     whole = found.num_sessions == figures["sessions"]["finished"]
     mean_s = figures["latency"]["mean"] if whole else None
-    return Held(path.name, config.backend, found, mean_s, good, sum(resumes.values()))
+    return Bounded(path.name, config.backend, found, mean_s, good, sum(resumes.values()))
 
 
 def _resumes(sessions: pd.DataFrame) -> dict[str, int]:

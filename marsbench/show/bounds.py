@@ -8,20 +8,20 @@ from typing import Any
 
 from rich.console import Console
 
-from marsbench.bounds.of_run import Held
+from marsbench.bounds.of_run import Bounded
 from marsbench.text.console import drawn
 from marsbench.text.numbers import percent, seconds
 from marsbench.text.tables import Table
 
 
-def bounds_table(held: Sequence[Held], console: Console) -> None:
+def bounds_table(held: Sequence[Bounded], console: Console) -> None:
     """A row a run and figure: what it reached, what nobody passes, and the gap."""
     head = ("run", "figure", "reached", "bound", "gap")
     rows = [row for one in held for row in _rows(one)]
     console.print(drawn(Table(head, rows, "LLR")))
 
 
-def _rows(one: Held) -> list[tuple[str, str, str, str, str]]:
+def _rows(one: Bounded) -> list[tuple[str, str, str, str, str]]:
     name, found = f"{one.run} ({one.backend})", one.bounds
     least, reached = found.mean_latency_s, one.mean_latency_s
     gap = "" if reached is None else f"{reached / least:.2f}×"
@@ -34,12 +34,12 @@ def _rows(one: Held) -> list[tuple[str, str, str, str, str]]:
     return rows
 
 
-def bounds_json(held: Sequence[Held]) -> str:
+def bounds_json(held: Sequence[Bounded]) -> str:
     """The same for machines: one JSON array on one line."""
     return json.dumps([_record(one) for one in held], ensure_ascii=False) + "\n"
 
 
-def _record(one: Held) -> dict[str, Any]:
+def _record(one: Bounded) -> dict[str, Any]:
     found = one.bounds
     return {
         "run": one.run,
