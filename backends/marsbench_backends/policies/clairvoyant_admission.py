@@ -10,9 +10,9 @@ Not modelled: what sub-agents need; pauses that a crowded tool host stretches.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum
 from typing import ClassVar
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
@@ -48,7 +48,7 @@ class ClairvoyantAdmission(Admission):
         if state.num_blocks is None:
             return [c.session_id for c in waiting]
         gpu_tokens = state.num_blocks * state.block_size
-        room = self.fill * gpu_tokens - fsum(self._needed(c) for c in state.in_flight)
+        room = self.fill * gpu_tokens - math.fsum(self._needed(c) for c in state.in_flight)
         stored = self.host_tokens + gpu_tokens - sum(_peak(c) for c in state.in_flight)
         chosen: list[str] = []
         for candidate in sorted(waiting, key=lambda c: self._order(c, state.now)):
