@@ -29,8 +29,14 @@ def write_table(path: Path, kind: type, records: Sequence[Any]) -> None:
 
     pa.set_memory_pool(pa.system_memory_pool())  # its own keeps 40 MB of what it has had once
     schema = pa.schema([(name, pa.type_for_alias(of)) for name, of in _columns(kind)])
-    arrays = [_array(f.type, [getattr(r, f.name) for r in records]) for f in schema]
+    arrays = [_array(f.type, _column(records, f.name)) for f in schema]
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
+
+
+def _column(records: Sequence[Any], name: str) -> Sequence[Any]:
+    """A field of every record; where the records are kept as columns, that column."""
+    column: Sequence[Any] | None = getattr(records, name, None)
+    return [getattr(r, name) for r in records] if column is None else column
 
 
 def _array(kind: Any, values: Sequence[Any]) -> Any:

@@ -202,6 +202,11 @@ class EvictionSeries(Sequence[EvictionCell]):
         at_s = self.from_s + i * SERIES_STEP_S
         return EvictionCell(at_s, self.blocks[i], self.live_blocks[i])
 
+    @property
+    def at_s(self) -> array[float]:
+        """When each second begins."""
+        return array("d", (self.from_s + i * SERIES_STEP_S for i in range(len(self))))
+
 
 def eviction_series(
     stream: Stream, sessions: Sequence[SessionRecord], run: Window | None
