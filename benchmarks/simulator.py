@@ -29,12 +29,17 @@ class Case(NamedTuple):
     blocks: int
     block_size: int
     limit_cpu_s: float | None = None
+    host_gib: float | None = None
 
 
 CASES = (
     Case("200 sessions, 1M blocks of 64", 200, 1_000_000, 64, 13),
     Case("200 sessions, 800k blocks of 16", 200, 800_000, 16, 36),
     Case("200 sessions, 50k blocks of 16 (thrashing)", 200, 50_000, 16, 32),
+)
+OFFLOADING = tuple(
+    Case(name, 20, 50_000, 16, host_gib=gib)
+    for name, gib in (("off", None), ("100 GiB, evicting", 100.0), ("600 GiB", 600.0))
 )
 SCALING = tuple(Case(f"{n} sessions", n, 4_000_000, 64) for n in (10, 100, 1_000))
 
@@ -76,8 +81,10 @@ def measure(case: Case, sessions: list[Any]) -> dict[str, float]:
     from marsbench.core.hardware.profile import load_hardware
     from marsbench.core.settings import EngineSettings
     from marsbench.core.sim.simulation import SimConfig, Simulation
+    from marsbench.offload.host_kv import HostKv
 
-    settings = EngineSettings(kv_blocks=case.blocks, block_size=case.block_size)
+    host_kv = None if case.host_gib is None else HostKv(case.host_gib)
+    settings = EngineSettings(kv_blocks=case.blocks, block_size=case.block_size, host_kv=host_kv)
     events: list[Any] = []
     simulation = Simulation(SimConfig(load_hardware(), settings), events.append)
     gc.collect()
@@ -158,6 +165,11 @@ def report() -> None:
             f"| {row['steps']:,.0f} | {row['calls']:,.0f} | {row['rss_mb']:,.0f} |",
             flush=True,
         )
+    print("\n| 20 sessions, 50k blocks of 16, KV in host memory | CPU s of the loop | calls |")
+    print("|---|--:|--:|")
+    for case in OFFLOADING:
+        row = alone("growing", case)
+        print(f"| {case.name} | {row['cpu_s']:.1f} | {row['calls']:,.0f} |", flush=True)
     print("\n| scaling: three short rounds a session | µs a simulated step | µs a schedule call |")
     print("|---|--:|--:|")
     for case in SCALING:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 
 from marsbench.core.settings import EngineSettings
 from marsbench.errors import unknown_name
+from marsbench.offload.host_kv import host_kv
 from marsbench.option import ADVANCED, ENGINE, Option
 
 T = TypeVar("T")
@@ -68,6 +69,19 @@ class EngineOptions:
         int | None, Option("N", "Tool calls at once, others queue", ADVANCED)
     ] = None
 
+    host_kv: Annotated[
+        str | None, Option("GIB|off", "KV in host memory, by vLLM's own offloading (off)", ENGINE)
+    ] = None
+    host_kv_store: Annotated[
+        str | None, Option("WHEN", "eager, lazy, threshold:N (eager)", ADVANCED)
+    ] = None
+    host_kv_eviction: Annotated[
+        str | None, Option("NAME", "lru, arc, or a class's path (lru)", ADVANCED)
+    ] = None
+    host_kv_cost: Annotated[
+        float | None, Option("X", "GPU memory traffic a byte copied (1)", ADVANCED)
+    ] = None
+
     @property
     def settings(self) -> EngineSettings:
         """Raises UsageError for a profile that there is none of, and for what cannot be."""
@@ -81,6 +95,9 @@ class EngineOptions:
             reserve_full_prompt=own.reserve_full_prompt if reserve is None else reserve == "on",
             memory_fraction=_turned(self.memory_fraction, own.memory_fraction),
             kv_blocks=self.kv_blocks,
+            host_kv=host_kv(
+                self.host_kv, self.host_kv_eviction, self.host_kv_store, self.host_kv_cost
+            ),
         )
 
 

@@ -79,6 +79,21 @@ class Paused:
     returned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where the KV of a session's tokens is, from the first on, and what it costs to have it back.
+
+    load_s: to copy back what is in host memory, on a free link. compute_s: to compute what is
+    nowhere, alone. The GPU's tokens cost nothing as long as they are there.
+    """
+
+    gpu_tokens: int
+    host_tokens: int
+    lost_tokens: int
+    load_s: float
+    compute_s: float
+
+
 class View(Protocol):
     """The engine as a policy sees it when it is asked."""
 
@@ -121,6 +136,10 @@ class View(Protocol):
     @property
     def link_free_at(self) -> float:
         """When the next copy to host memory could begin; inf without host memory."""
+        ...
+
+    def whereabouts(self, session_id: str) -> Whereabouts:
+        """Of a session that waits, runs or is paused: its context so far. Looked up when asked."""
         ...
 
 

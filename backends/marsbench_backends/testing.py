@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from marsbench_backends.policy import Key, Paused, Policy, Req
+from marsbench_backends.policy import Key, Paused, Policy, Req, Whereabouts
 from marsbench_backends.signals import (
     RoundEnded,
     RoundPreempted,
@@ -88,12 +88,17 @@ class FakeView:
     swap_token_s: float = 0.0001
     host_free_blocks: int = 0
     link_free_at: float = float("inf")
+    places: dict[str, Whereabouts] = field(default_factory=dict)
 
     def prefill_s(self, num_tokens: int, prefix_tokens: int = 0) -> float:
         return self.prefill_token_s * num_tokens
 
     def swap_s(self, num_tokens: int) -> float:
         return self.swap_token_s * num_tokens
+
+    def whereabouts(self, session_id: str) -> Whereabouts:
+        """As `places` says; a session that is not in it has nothing anywhere."""
+        return self.places.get(session_id, Whereabouts(0, 0, 0, 0.0, 0.0))
 
 
 def play(policy: AnyPolicy, *story: Signal | StepEnded) -> AnyPolicy:

@@ -46,7 +46,13 @@ def _request(options: ServeOptions, model: str | None, flags: list[str]) -> Serv
     if model is not None and model.startswith("-"):
         flags = [model, *flags]
         model = None
-    engine = EngineOptions(engine_profile=options.engine_profile, kv_blocks=options.kv_blocks)
+    engine = EngineOptions(
+        engine_profile=options.engine_profile,
+        kv_blocks=options.kv_blocks,
+        host_kv=options.host_kv,
+        host_kv_store=options.host_kv_store,
+        host_kv_eviction=options.host_kv_eviction,
+    )
     return ServeRequest(
         choice=choose(options.backend, assignments(options.set)),
         model=model,

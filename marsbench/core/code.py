@@ -66,7 +66,7 @@ class CodeFiles:
 
 
 DECIDES = CodeFiles(
-    ("marsbench/core", "marsbench/runs", "marsbench/shortcuts", BACKENDS),
+    ("marsbench/core", "marsbench/offload", "marsbench/runs", "marsbench/shortcuts", BACKENDS),
     # A policy counts for its own runs; recipes, whose content a run counts itself.
     (f"{BACKENDS}/policies", "marsbench/core/workload/recipes"),
 )

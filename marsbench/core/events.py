@@ -220,6 +220,44 @@ class HostEvicted(SessionEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class HostStored(Event):
+    """`blocks` blocks of `owner` were copied to host memory, and the engine has heard of it.
+
+    Of vLLM's own offloading (`--host-kv`): the GPU keeps its blocks. owner: as in Evicted.
+    copy_s: that the link was busy with them.
+    """
+
+    kind: ClassVar[str] = "host_stored"
+    owner: str
+    blocks: int
+    bytes: float
+    copy_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class HostLoaded(RoundEvent):
+    """`blocks` blocks of the round's prompt were copied back, and the engine has heard of it.
+
+    waited_s: since the round was admitted, which is all that it waited for.
+    """
+
+    kind: ClassVar[str] = "host_loaded"
+    blocks: int
+    bytes: float
+    copy_s: float
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class HostDropped(Event):
+    """Host memory of vLLM's own offloading evicted `blocks` blocks of `owner` for others."""
+
+    kind: ClassVar[str] = "host_dropped"
+    owner: str
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
 class Held(SessionEvent):
     """A policy holds `blocks` blocks of a paused session through its tool calls."""
 
@@ -277,6 +315,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         SessionArrived, SessionAdmitted, SessionEnded, RoundReady, GpuSubmit, GpuStart,
         GpuFirstToken, GpuEnd, ToolStart, ToolEnd, Preempted, Evicted, Held, Unheld, KvUsage,
         PromptCached, PreemptionCount, Unmeasured, SwappedOut, SwappedIn, HostEvicted,
+        HostStored, HostLoaded, HostDropped,
     )
 }  # fmt: skip
 

@@ -136,7 +136,7 @@ def _simulated(
 
     config = SimConfig(
         hardware,
-        settings,
+        settings.without_host_kv,
         backend=None,
         tool_cores=UNCONTENDED_CORES,
         lanes=1,
@@ -168,7 +168,7 @@ def _key(sessions: Sequence[Session], hardware: Hardware, settings: EngineSettin
     facts = [
         Workload("", bodies).hash,
         hardware.hash,
-        asdict(settings),
+        settings.without_host_kv.facts(),
         simulation_hash(FCFS, Admission),
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from marsbench.core.hardware.profile import Hardware
 from marsbench.errors import UsageError
+from marsbench.offload.host_kv import HostKv
 
 MOST_BLOCKS = 10_000_000  # each is an object of vLLM's in this process: 1.3 GB at this number
 
@@ -21,6 +23,7 @@ class EngineSettings:
         `scheduler_reserve_full_isl`).
     memory_fraction: share of GPU memory that the server may use.
     kv_blocks: KV blocks instead of what the hardware's memory holds.
+    host_kv: vLLM's own offloading to host memory; None where it is off.
     """
 
     max_num_batched_tokens: int = 8192
@@ -29,6 +32,7 @@ class EngineSettings:
     reserve_full_prompt: bool = True
     memory_fraction: float = 0.9
     kv_blocks: int | None = None
+    host_kv: HostKv | None = None
 
     def __post_init__(self) -> None:
         for option, value in (
@@ -56,3 +60,15 @@ class EngineSettings:
     def num_blocks(self, hardware: Hardware) -> int:
         """KV blocks: as set, or as many as the hardware's memory holds."""
         return self.kv_blocks or hardware.kv_blocks(self.block_size, self.memory_fraction)
+
+    def facts(self) -> dict[str, Any]:
+        """All of them as JSON; offloading that is off is not mentioned."""
+        facts = asdict(self)
+        if self.host_kv is None:
+            del facts["host_kv"]
+        return facts
+
+    @property
+    def without_host_kv(self) -> EngineSettings:
+        """The same engine with its GPU's memory alone: sessions are timed alone on it."""
+        return self if self.host_kv is None else replace(self, host_kv=None)

@@ -55,6 +55,10 @@ class Caution(Enum):
         "GPU step times come from a model ({model}), not from this GPU; "
         "check that the ranking holds at other step times before quoting seconds."
     )
+    LARGE_HOST = (
+        "{gib:,.0f} GiB of KV in host memory are more than a GPU server's host has ({most:,} GiB); "
+        "give --host-kv what yours can spare before quoting the result."
+    )
     DIRTY_TREE = (
         "The code differed from commit {commit}; commit the changes and rerun, "
         "so that others can repeat the result."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from marsbench.core.backends import Choice
 from marsbench.core.isolated import Isolated
 from marsbench.core.metrics.summary import Scale, measure
 from marsbench.core.workload.files import Workload
+from marsbench.offload.host_kv import CAUTION_GIB, HostKv
 from marsbench.runs import Caution, CautionNote, RunConfig, RunSummary
 from marsbench.runs.cap_search import Score, best_cap
 from marsbench.runs.job import (
@@ -86,6 +87,10 @@ def prepare_with(request: RunRequest, workload: Workload) -> Job:
     """The same of a workload that is there already, whatever the request's own is."""
     check_fits(workload, request.hardware, request.settings)
     alone = times_alone(workload, request.hardware, request.settings, request.show_progress)
+    if request.settings.host_kv is not None:
+        from marsbench.offload.worker import check_offload
+
+        check_offload(request.settings.host_kv)
     return Job(request, workload, alone)
 
 
@@ -138,7 +143,7 @@ def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> R
     hardware, settings = request.hardware, request.settings
     blocks = job.sim_config(choice).num_blocks
     engine: dict[str, Any] = {
-        **asdict(settings),
+        **settings.facts(),
         "kv_blocks": blocks,
         "kv_blocks_of": "hardware" if settings.kv_blocks is None else "option",
         "tool_cores": request.tool_cores,
@@ -159,6 +164,13 @@ def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> R
         total_blocks=blocks,
         cautions=(
             Caution.STEP_TIME_MODELLED.note(model=hardware.id),
+            *_host_cautions(settings.host_kv),
             *(CautionNote(code="HARDWARE", text=text) for text in hardware.cautions_for(peak)),
         ),
     )
+
+
+def _host_cautions(host_kv: HostKv | None) -> tuple[CautionNote, ...]:
+    if host_kv is None or host_kv.size_gib <= CAUTION_GIB:
+        return ()
+    return (Caution.LARGE_HOST.note(gib=host_kv.size_gib, most=CAUTION_GIB),)

@@ -15,6 +15,7 @@ from marsbench.core.code import ROOT
 from marsbench.core.hardware.profile import Hardware
 from marsbench.core.settings import EngineSettings
 from marsbench.errors import UsageError
+from marsbench.offload.host_kv import HostKv
 from marsbench.serve.emulated import check_speed, emulated_hardware
 
 LOOPBACK = "127.0.0.1"
@@ -37,7 +38,8 @@ class ServeRequest:
     model: what vLLM is to load; None for an emulated GPU.
     emulate: `GPU:MODEL`, or a hardware profile's file; its step times and its KV capacity.
     speed: how many emulated seconds pass in a second.
-    settings: of an emulated server; a real one has vLLM's own, or those in `flags`.
+    settings: of an emulated server; a real one has vLLM's own, or those in `flags`, and takes
+        `host_kv` alone.
     port: 0 for any that is free.
     flags: handed to vLLM as they are.
     record: a file to write every scheduling decision to, for the fidelity test.
@@ -64,6 +66,11 @@ class ServeRequest:
             raise UsageError(
                 "marsbench serve takes a MODEL for vLLM to load, or --emulate GPU:MODEL without "
                 "one; for example marsbench serve --backend mars --emulate h200:qwen3-coder-30b."
+            )
+        if self.emulate is not None and self.settings.host_kv is not None:
+            raise UsageError(
+                "--host-kv is for a real server or the simulator: an emulated GPU copies no "
+                "blocks; leave it out, or use marsbench run --host-kv."
             )
         if self.emulate is None and self.speed != 1:
             raise UsageError("--speed is for an emulated GPU; leave it out, or give --emulate.")
@@ -123,9 +130,11 @@ def command(request: ServeRequest, port: int, model: str) -> list[str]:
         "--enable-prefix-caching": None,
         "--enable-prompt-tokens-details": None,
     }
-    hardware = request.hardware
+    hardware, host_kv = request.hardware, request.settings.host_kv
     if hardware is not None:
         ours.update(_emulated_flags(request, hardware))
+    if host_kv is not None:
+        ours.update(_offloading_flags(host_kv))
     pairs = (part for name, value in ours.items() for part in (name, value) if part is not None)
     return ["-m", *_entry(request, model), *map(str, pairs), *request.flags]
 
@@ -159,6 +168,16 @@ def _emulated_flags(request: ServeRequest, hardware: Hardware) -> dict[str, str 
     }
 
 
+def _offloading_flags(host_kv: HostKv) -> dict[str, str | int | None]:
+    """vLLM makes the connector of the size; what it takes beside that goes with it."""
+    more = {k: v for k, v in host_kv.extra_config.items() if k != "cpu_bytes_to_use"}
+    config = {"kv_connector_extra_config": more}
+    return {
+        "--kv-offloading-size": f"{host_kv.size_gib:g}",
+        "--kv-transfer-config": json.dumps(config),
+    }
+
+
 def environment(request: ServeRequest, plugin: Path) -> Mapping[str, str]:
     """Of the server's processes: nothing goes out, KV events bind to loopback."""
     env = dict(os.environ)
@@ -174,6 +193,8 @@ def environment(request: ServeRequest, plugin: Path) -> Mapping[str, str]:
         env.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
         env.pop("VLLM_TARGET_DEVICE", None)  # it would keep vLLM from asking the plugin
         path = [*(_packages() if request.kernels else [str(plugin)]), *path]
+    if request.settings.host_kv is not None and request.settings.host_kv.is_lazy:
+        env["VLLM_USE_SIMPLE_KV_OFFLOAD"] = "1"
     if request.kernels is not None:
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; else vLLM asks for nearly all there is
     env["PYTHONPATH"] = os.pathsep.join(path)

@@ -14,27 +14,39 @@ from vllm.v1.core.sched.output import CachedRequestData, SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.core.sched.utils import remove_all
 from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs
-from vllm.v1.outputs import ModelRunnerOutput
+from vllm.v1.outputs import KVConnectorOutput, ModelRunnerOutput
 from vllm.v1.request import Request, RequestStatus
 
 TOKEN = 7  # any sampled token: nothing reads it
 
 
-def sampled(scheduler: Scheduler, output: SchedulerOutput) -> ModelRunnerOutput:
-    """What a model runner would return: one token for each request whose prefill is complete."""
+def sampled(
+    scheduler: Scheduler, output: SchedulerOutput, copied: KVConnectorOutput | None = None
+) -> ModelRunnerOutput:
+    """What a model runner would return: one token for each request whose prefill is complete.
+
+    copied: what its connector says of copies that have ended.
+    """
     ids = list(output.num_scheduled_tokens)
     requests = scheduler.requests
     return ModelRunnerOutput(
         req_ids=ids,
         req_id_to_index={request_id: i for i, request_id in enumerate(ids)},
         sampled_token_ids=[[] if requests[i].is_prefill_chunk else [TOKEN] for i in ids],
+        kv_connector_output=copied,
     )
 
 
 class FastSteps(Scheduler):
-    """Beneath the adapter: the loops over the requests of a step, where `fast_steps` is set."""
+    """Beneath the adapter: the loops over the requests of a step, where `fast_steps` is set.
+
+    offloads: copies to and from host memory are vLLM's own connector's, which reads the blocks of
+        each request in the message to the worker. copied: what is to be told of them.
+    """
 
     fast_steps = False
+    offloads = False
+    copied: KVConnectorOutput | None = None
 
     def _make_cached_request_data(
         self,
@@ -46,12 +58,14 @@ class FastSteps(Scheduler):
         if not self.fast_steps:
             return super()._make_cached_request_data(running_reqs, resumed_reqs, *rest)
         resumed = [request.request_id for request in resumed_reqs]
+        ids = [*(request.request_id for request in running_reqs), *resumed]
+        new = rest[-1] if self.offloads else {}
         return CachedRequestData(
-            req_ids=[*(request.request_id for request in running_reqs), *resumed],
+            req_ids=ids,
             resumed_req_ids=set(resumed),
             new_token_ids=[],
             all_token_ids={},
-            new_block_ids=[],
+            new_block_ids=[new[i].get_block_ids(allow_none=True) for i in ids if new],
             num_computed_tokens=[],
             num_output_tokens=[],
         )
@@ -76,9 +90,10 @@ class FastSteps(Scheduler):
 
         model_runner_output: None for what a model would return, made where it is read.
         """
-        if not self.fast_steps or self.connector is not None:
+        copied, self.copied = self.copied, None
+        if not self.fast_steps or not (self.connector is None or self.offloads):
             if model_runner_output is None:
-                model_runner_output = sampled(self, scheduler_output)
+                model_runner_output = sampled(self, scheduler_output, copied)
             return super().update_from_output(scheduler_output, model_runner_output)
         ended = []
         requests, longest = self.requests, self.max_model_len
@@ -94,7 +109,10 @@ class FastSteps(Scheduler):
                 request.status = RequestStatus.FINISHED_LENGTH_CAPPED
                 self._free_request(request)  # at once, as vLLM does: a policy is asked here
                 ended.append(request)
-        return self._outputs(ended)
+        outputs = self._outputs(ended)
+        if copied is not None:
+            self._update_from_kv_xfer_finished(copied)
+        return outputs
 
     def _outputs(self, ended: list[Request]) -> dict[int, EngineCoreOutputs]:
         """Take those that ended off the running list; what vLLM says of them."""

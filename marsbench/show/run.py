@@ -13,6 +13,7 @@ from rich.markup import escape
 from marsbench.core.metrics.backlog import Backlog
 from marsbench.core.metrics.cache import HitRate
 from marsbench.core.metrics.goodput import Goodput
+from marsbench.core.metrics.host_kv import HostKvFigures
 from marsbench.core.metrics.load import Level
 from marsbench.core.metrics.percentiles import Distribution
 from marsbench.core.metrics.steady import Steady
@@ -144,6 +145,8 @@ def _facts(summary: RunSummary) -> Iterator[Fact]:
     )
     if summary["swaps"]["out_blocks"]:
         yield "swapped", _swapped(summary["swaps"])
+    if "host_kv" in summary:
+        yield from _offloaded(summary["host_kv"])
     yield (
         "preempted",
         f"{fixed(summary['preemptions'])} times; "
@@ -169,6 +172,19 @@ def _swapped(moved: Swaps) -> str:
     out, back, lost = (fixed(moved[key]) for key in ("out_blocks", "in_blocks", "lost_blocks"))
     text = f"{out} blocks to host memory, {back} back"
     return f"{text}, {lost} lost there" if moved["lost_blocks"] else text
+
+
+def _offloaded(found: HostKvFigures) -> Iterator[Fact]:
+    """What vLLM's own offloading copied, each way; and what rounds waited for it."""
+    out, back = (fixed(found[key] / 1e9, 1) for key in ("stored_bytes", "loaded_bytes"))
+    dropped = fixed(found["dropped_blocks"])
+    yield "host KV", f"{out} GB stored, {back} GB loaded; {dropped} blocks dropped there"
+    lanes = (_percent(found["out_busy_share"]), _percent(found["in_busy_share"]))
+    wait = found["load_wait"]
+    yield (
+        "… link in use",
+        f"out {lanes[0]}, in {lanes[1]}; {wait['n']} loads waited mean {seconds(wait['mean'])} s",
+    )
 
 
 def _hits(found: HitRate) -> str:

@@ -45,6 +45,25 @@ REFUSED = {
     "a negative load": ((*FCFS, "--load", "-1"), "--load must be above 0, not -1"),
     "a load that is no number": ((*FCFS, "--load", "nan"), "not nan"),
     "a rate and a load": ((*FCFS, "--rate", "1", "--load", "1"), "one follows from the other"),
+    "a negative host memory": ((*FCFS, "--host-kv=-1"), "a size in GiB above 0, or off, not -1"),
+    "a host memory of words": ((*FCFS, "--host-kv", "much"), "above 0, or off, not 'much'"),
+    "an unknown eviction": (
+        (*FCFS, "--host-kv", "9", "--host-kv-eviction", "fifo"),
+        "must be lru or arc, or the dotted path of a class, not 'fifo'",
+    ),
+    "an eviction of no class": (
+        (*FCFS, "--host-kv", "9", "--host-kv-eviction", "mine.Nobody", "--sessions", "1"),
+        "mine.Nobody is no class of vLLM's CachePolicy",
+    ),
+    "an eviction where the pool is vLLM's own": (
+        (*FCFS, "--host-kv", "9", "--host-kv-store", "lazy", "--host-kv-eviction", "arc"),
+        "leave one of them out",
+    ),
+    "an unknown time to store": (
+        (*FCFS, "--host-kv", "9", "--host-kv-store", "threshold:0"),
+        "must be eager, lazy or threshold:N, not 'threshold:0'",
+    ),
+    "a store without host memory": ((*FCFS, "--host-kv-store", "lazy"), "which is off"),
     "no sessions": ((*FCFS, "--sessions", "0"), "--sessions must be at least 1, not 0"),
     "half a session": ((*FCFS, "--sessions", "1.5"), "Invalid value for '--sessions'"),
     "a negative seed": ((*FCFS, "--seed", "-1"), "--seed must be at least 0, not -1"),

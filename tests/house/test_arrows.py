@@ -38,15 +38,21 @@ READERS = tuple(
         *("judge.intervals", "judge.paper", "judge.sweep.folder", "report"),
     )
 )
-CORE_KNOWS = ("marsbench.core", "marsbench.shortcuts", "marsbench.text")
+CORE_KNOWS = (
+    "marsbench.core",
+    "marsbench.offload",
+    "marsbench.shortcuts",
+    "marsbench.text",
+)
 ADAPTER = ("marsbench_backends.scheduler", "marsbench_backends.vllm")
+SIMULATOR = ("marsbench.core.sim", "marsbench.offload", "marsbench.shortcuts")
 
 
 def loads_vllm(name: str) -> bool:
     """Those that may: the adapter, the simulator, and vLLM's part of serving."""
     last = name.rpartition(".")[2]
     is_part = is_in(name, "marsbench.serve") and last.startswith("vllm_")
-    return is_part or is_in(name, *ADAPTER, "marsbench.core.sim", "marsbench.shortcuts")
+    return is_part or is_in(name, *ADAPTER, *SIMULATOR)
 
 
 def is_policy(name: str) -> bool:
@@ -73,9 +79,16 @@ RULES: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {
         lambda name: is_in(name, *GROUND),
         lambda target: is_in(target, *OURS) and not is_in(target, *GROUND),
     ),
-    "core imports but the ground, text, shortcuts and marsbench_backends": (
+    "core imports but the ground, text, offload, shortcuts and marsbench_backends": (
         lambda name: is_in(name, "marsbench.core"),
         lambda target: is_in(target, "marsbench") and not is_in(target, *CORE_KNOWS, *GROUND),
+    ),
+    "offload imports but the ground, shortcuts and marsbench_backends": (
+        lambda name: is_in(name, "marsbench.offload"),
+        lambda target: (
+            is_in(target, "marsbench")
+            and not is_in(target, "marsbench.offload", "marsbench.shortcuts", *GROUND)
+        ),
     ),
     "runs imports but core and what core may": (
         lambda name: is_in(name, "marsbench.runs"),

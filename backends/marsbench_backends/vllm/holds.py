@@ -54,6 +54,10 @@ class Holds:
         self._holds[session_id] = Hold(blocks, until)
         self.changed(session_id, len(blocks), until)
 
+    def blocks(self, session_id: str) -> Sequence[Block]:
+        """What a session holds, in prompt order."""
+        return self._holds[session_id].blocks
+
     def extend(self, session_id: str, until: float) -> None:
         """Move the time at which the hold runs out."""
         self._holds[session_id].until = until

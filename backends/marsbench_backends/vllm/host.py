@@ -5,12 +5,13 @@ load, allocates their blocks, sets the request aside until the load has ended, a
 the rest (vllm/distributed/kv_transfer/kv_connector/v1/base.py). Only the scheduler's half is
 implemented: there is no worker, a load ends when the modelled link says so.
 
-Not used: vLLM's OffloadingConnector. Its scheduler half (v1/kv_offload) needs a worker to report
-stores and loads, and it offloads every block as it is computed, where InferCept chooses sessions.
+Not vLLM's OffloadingConnector, which offloads every block as it is computed, where InferCept
+chooses sessions. Where an engine has that (`--host-kv`), a policy's swaps go through it instead.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
     KVConnectorBase_V1,
     KVConnectorMetadata,
 )
+from vllm.v1.core.kv_cache_utils import get_block_hash
 from vllm.v1.outputs import KVConnectorOutput
 
 from marsbench_backends.vllm.host_memory import HostMemory, Lane
@@ -69,9 +71,29 @@ class HostConnector(KVConnectorBase_V1):
         # Of a prompt that is found whole vLLM computes the last token again.
         return 0 if load is None else max(0, num_found - load.gpu_tokens)
 
-    def send_out(self, num_blocks: int) -> float:
+    # --- what the adapter asks (tier.py)
+
+    @property
+    def free_blocks(self) -> int:
+        return self.memory.free_blocks
+
+    @property
+    def link_free_at(self) -> float:
+        return self.out.free_at
+
+    def matches(self, keys: Sequence[bytes]) -> int:
+        return self.memory.matches(map(get_block_hash, keys))
+
+    def swap_out(self, session_id: str, blocks: Sequence[Any]) -> float:
         """Begin a copy to host memory; returns when it has arrived."""
-        return self.out.send(self._clock(), self._swap_s(num_blocks * self._block_size))
+        return self.out.send(self._clock(), self._swap_s(len(blocks) * self._block_size))
+
+    def leave(self, session_id: str, keys: Sequence[bytes]) -> Counter[str]:
+        """The copy has arrived; how many blocks of which session found no room."""
+        return self.memory.store(session_id, [get_block_hash(key) for key in keys])
+
+    def forget(self, session_id: str) -> None:
+        self.memory.forget(session_id)
 
     # --- what vLLM's scheduler asks
 

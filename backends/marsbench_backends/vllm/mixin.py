@@ -39,6 +39,7 @@ from marsbench_backends.vllm.notices import Notices
 from marsbench_backends.vllm.pauses import Pauses
 from marsbench_backends.vllm.queue import PolicyQueue
 from marsbench_backends.vllm.rounds import RoundInfo
+from marsbench_backends.vllm.tier import HostTier
 from marsbench_backends.vllm.views import EngineView, PrefixCache, VllmReq
 from marsbench_backends.vllm.watch import BlockWatch
 
@@ -61,6 +62,7 @@ class PolicyMixin(Scheduler):
         {"marsbench": {"backend": "mars", "settings": {"aging_s": 10}}}
     clock: in seconds. cost: left out, it is read there too. watch: hears of blocks that move.
     models_host_memory: for the simulator only; on a server nothing would copy the blocks.
+    tier: makes what stands for vLLM's own host memory, where the engine has a connector to it.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class PolicyMixin(Scheduler):
         cost: EngineCost | None = None,
         watch: BlockWatch | None = None,
         models_host_memory: bool = False,
+        tier: Callable[[Any], HostTier] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -82,7 +85,11 @@ class PolicyMixin(Scheduler):
         self.marsbench_policy: Policy = backend.policy
         self.reqs: dict[str, VllmReq] = {}
         self.watch = watch or BlockWatch()
-        self.host = self._host(cost, clock) if models_host_memory else None
+        self.host: HostTier | None = None
+        if tier is not None:
+            self.host = tier(self)
+        elif models_host_memory:
+            self.host = self.connector = self._host(cost, clock)
         self._wire(backend, clock, cost)
         logger.info("marsbench backend %s: %s", backend.name, backend.policy)
 
@@ -108,8 +115,6 @@ class PolicyMixin(Scheduler):
         self.memory = BlockAllocator(*own, manager.allocate_slots)
         manager.allocate_slots = self.memory.allocate
         self.policy = SchedulingPolicy.PRIORITY  # the branch in which any request can be victim
-        if host is not None:
-            self.connector = host
         if policy.max_running is not None:
             limit = int(self.max_num_active_reqs)
             self.max_num_active_reqs: int = min(limit, policy.max_running)
@@ -141,6 +146,7 @@ class PolicyMixin(Scheduler):
         elif self.notices.tracks:
             now, blocks = self.view.now, self._cache.req_blocks.get(request.request_id, ())
             self.notices.ended(req, request, now)
+            self.view.contexts[req.session_id] = (request.block_hashes, request.num_tokens)
             unwanted = self.pauses.begin(req, blocks, request.num_tokens, now)
         super()._free_blocks(request)
         self.pauses.discard(unwanted)
@@ -148,6 +154,7 @@ class PolicyMixin(Scheduler):
     def end_session(self, last: VllmReq | RoundInfo) -> None:
         """No round follows this one."""
         self.pauses.ended(last.session_id)
+        self.view.contexts.pop(last.session_id, None)
         self.tell(SessionEnded(self.view.now, last.session_id, last.round + 1))
 
     # --- a step
@@ -242,7 +249,7 @@ class PolicyMixin(Scheduler):
             return True
         return self.host is not None and self._has_loaded(self.host, now)
 
-    def _has_loaded(self, host: HostConnector, now: float) -> bool:
+    def _has_loaded(self, host: HostTier, now: float) -> bool:
         """Whether a request waits whose blocks are back, or are back by now."""
         return len(self.kv_holding_waiting) > len(host.loading) or now >= host.next_arrival
 

@@ -13,14 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vllm.v1.core.kv_cache_utils import get_block_hash
-
 from marsbench_backends.answers.policy import Answers
 from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Swap
 from marsbench_backends.vllm.decisions import Decisions
 from marsbench_backends.vllm.holds import Holds, discard
-from marsbench_backends.vllm.host import HostConnector
 from marsbench_backends.vllm.queue import PolicyQueue
+from marsbench_backends.vllm.tier import HostTier
 from marsbench_backends.vllm.views import VllmReq
 from marsbench_backends.vllm.watch import BlockWatch
 
@@ -29,7 +27,7 @@ from marsbench_backends.vllm.watch import BlockWatch
 class Pauses:
     """All pauses of an engine, their holds, and those whose blocks are being copied.
 
-    pool: vLLM's block pool. host: the connector to host memory, where there is any.
+    pool: vLLM's block pool. host: host memory, where there is any.
     """
 
     paused: dict[str, Paused]
@@ -37,7 +35,7 @@ class Pauses:
     decisions: Decisions
     waiting: PolicyQueue
     pool: Any
-    host: HostConnector | None
+    host: HostTier | None
     watch: BlockWatch
     _copying: set[str] = field(default_factory=set)  # sessions on their way to host memory
 
@@ -73,7 +71,7 @@ class Pauses:
         if session_id in self.holds:
             self.drop(session_id, "session_ended")
         if self.host is not None:
-            self.host.memory.forget(session_id)
+            self.host.forget(session_id)
         self.paused.pop(session_id, None)
 
     def _mark(self, session_id: str, **facts: Any) -> None:
@@ -94,7 +92,8 @@ class Pauses:
             return []
         if isinstance(answer, Swap) and self.host is not None and paused.num_blocks:
             self._copying.add(paused.session_id)
-            self._hold(paused.session_id, blocks, self.host.send_out(paused.num_blocks))
+            swapped = blocks or self.holds.blocks(paused.session_id)
+            self._hold(paused.session_id, blocks, self.host.swap_out(paused.session_id, swapped))
             return []
         dropped = blocks
         if paused.session_id in self.holds:
@@ -141,8 +140,7 @@ class Pauses:
         """The copy has arrived: the blocks on the GPU are no longer needed."""
         assert self.host is not None
         blocks = self.drop(session_id, "swapped")
-        hashes = [get_block_hash(b.block_hash) for b in blocks]
-        lost = self.host.memory.store(session_id, hashes)
+        lost = self.host.leave(session_id, [b.block_hash for b in blocks])
         left = discard(self.pool, blocks)
         self.watch.swapped_out(session_id, len(left))
         for owner, num_blocks in lost.items():

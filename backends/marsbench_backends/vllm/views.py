@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Protocol
 
+from vllm.v1.core.kv_cache_utils import make_block_hash_with_group_id
 from vllm.v1.request import Request, RequestStatus
 
 from marsbench_backends.cost import EngineCost
-from marsbench_backends.policy import Paused, Req
+from marsbench_backends.policy import Paused, Req, Whereabouts
 from marsbench_backends.vllm.decisions import Marks
-from marsbench_backends.vllm.host import HostConnector
 from marsbench_backends.vllm.rounds import RoundInfo
+from marsbench_backends.vllm.tier import HostTier
 
 
 class SchedulerLists(Protocol):
@@ -23,6 +24,7 @@ class SchedulerLists(Protocol):
     running: list[Any]
     waiting: Iterable[Any]
     requests: Mapping[str, Any]
+    kv_cache_manager: Any
 
 
 class PrefixCache:
@@ -48,6 +50,12 @@ class PrefixCache:
         # The last token is always computed, for its logits.
         longest = request.num_tokens - 1
         return int(manager.coordinator.find_longest_cache_hit(request.block_hashes, longest)[1])
+
+
+def keys_of(block_hashes: Any) -> list[Any]:
+    """As the prefix cache knows blocks: by hash and KV cache group. The simulator keeps both."""
+    keys: list[Any] | None = getattr(block_hashes, "keys", None)
+    return [make_block_hash_with_group_id(h, 0) for h in block_hashes] if keys is None else keys
 
 
 @dataclass(slots=True)
@@ -97,7 +105,10 @@ class VllmReq:
 
 @dataclass
 class EngineView:
-    """The scheduler as a policy sees it; `now` is the one clock that the adapter reads."""
+    """The scheduler as a policy sees it; `now` is the one clock that the adapter reads.
+
+    contexts: block hashes and tokens of each paused session.
+    """
 
     engine: SchedulerLists
     pool: Any
@@ -106,8 +117,9 @@ class EngineView:
     reqs: Mapping[str, VllmReq]
     clock: Callable[[], float]
     cost: EngineCost
-    host: HostConnector | None
+    host: HostTier | None
     paused: dict[str, Paused] = field(default_factory=dict)
+    contexts: dict[str, tuple[Any, int]] = field(default_factory=dict)
 
     @property
     def num_blocks(self) -> int:
@@ -140,8 +152,30 @@ class EngineView:
 
     @property
     def host_free_blocks(self) -> int:
-        return 0 if self.host is None else self.host.memory.free_blocks
+        return 0 if self.host is None else self.host.free_blocks
 
     @property
     def link_free_at(self) -> float:
-        return math.inf if self.host is None else self.host.out.free_at
+        return math.inf if self.host is None else self.host.link_free_at
+
+    def whereabouts(self, session_id: str) -> Whereabouts:
+        hashes, total = self._context(session_id)
+        size, in_host = self.block_size, 0
+        on_gpu = min(total, self.lookup(hashes, total)) if total else 0
+        if self.host is not None:
+            keys = keys_of(hashes)[on_gpu // size : total // size]
+            in_host = min(total - on_gpu, self.host.matches(keys) * size)
+        lost = total - on_gpu - in_host
+        costs = (self.swap_s(in_host), self.prefill_s(lost, total - lost) if lost else 0.0)
+        return Whereabouts(on_gpu, in_host, lost, *costs)
+
+    def _context(self, session_id: str) -> tuple[Any, int]:
+        for req in self.reqs.values():
+            if req.session_id == session_id:
+                return req.request.block_hashes, int(req.request.num_tokens)
+        return self.contexts.get(session_id, ((), 0))
+
+    def lookup(self, block_hashes: Any, num_tokens: int) -> int:
+        """Tokens of whole blocks that are in the GPU's cache, from the first on."""
+        coordinator = self.engine.kv_cache_manager.coordinator
+        return int(coordinator.find_longest_cache_hit(block_hashes, num_tokens)[1])

@@ -74,6 +74,7 @@ class Hardware:
     kv_bytes_per_token: float
     memory: Memory
     host_link_bytes_per_s: float
+    memory_bytes_per_s: float
     step_time: StepTime
     source: str
     cautions: tuple[str, ...] = field(default=())
@@ -237,6 +238,7 @@ def _hardware(name: str, gpu: Gpu, served: Served, grounded: curves.Grounded) ->
         kv_bytes_per_token=shape.kv_bytes_per_token(bytes_per, gpus),
         memory=_memory(gpu, shape, bytes_per, gpus),
         host_link_bytes_per_s=gpu.host_link * PCIE_SHARE * gpus,
+        memory_bytes_per_s=gpu.bandwidth * gpus,
         step_time=StepTime(grounded.curves),
         source=grounded.source,
         cautions=grounded.cautions,

@@ -66,6 +66,7 @@ _BEFORE = {
     events.Preempted.kind: events.GpuStart.kind,
     events.PromptCached.kind: events.GpuFirstToken.kind,
     events.SwappedIn.kind: events.GpuSubmit.kind,
+    events.HostLoaded.kind: events.GpuSubmit.kind,
 }
 _BITS = {kind: 1 << place for place, kind in enumerate((events.RoundReady.kind, *_BEFORE))}
 _AFTER_FIRST = tuple(
@@ -102,6 +103,9 @@ class Checker:
             events.SwappedOut: self._moved,
             events.SwappedIn: self._came_back,
             events.HostEvicted: self._moved,
+            events.HostStored: self._evicted,
+            events.HostLoaded: self._came_back,
+            events.HostDropped: self._evicted,
             events.Held: self._held,
             events.Unheld: self._unheld,
             events.KvUsage: self._usage,
@@ -224,18 +228,21 @@ class Checker:
         if child is not None and not child.ended:
             self._say(event, f"the sub-agent of call {event.call} of {event.session} goes on")
 
-    def _evicted(self, event: events.Evicted) -> None:
+    def _evicted(
+        self,
+        event: events.Evicted | events.HostStored | events.HostDropped,
+    ) -> None:
         known = event.owner in self._sessions or event.owner == OTHER_OWNER
         if not event.owner.startswith(PREFIX_OWNER) and not known:
             self._say(event, f"owner {event.owner} has not arrived")
-        self._some(event, event.blocks, "evicted")
+        self._some(event, event.blocks, "evicted" if event.kind == "evicted" else "moved")
 
     def _moved(self, event: events.SwappedOut | events.HostEvicted) -> None:
         """What a session has in host memory goes with it, so that none moves after its end."""
         self._session(event)
         self._some(event, event.blocks, "moved")
 
-    def _came_back(self, event: events.SwappedIn) -> None:
+    def _came_back(self, event: events.SwappedIn | events.HostLoaded) -> None:
         rnd = self._round(event)
         if rnd.has(events.GpuStart.kind) and not rnd.preempted:
             self._of_round(event, " is running")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from marsbench.core.events import Event, Preempted, PreemptionCount, Unmeasured
 from marsbench.core.metrics import cache, load
 from marsbench.core.metrics.goodput import Goodput, alpha_key, goodput
+from marsbench.core.metrics.host_kv import HostKvFigures, host_kv
 from marsbench.core.metrics.percentiles import Distribution, describe
 from marsbench.core.metrics.rounds import (
     RoundIndexTtft,
@@ -48,7 +49,8 @@ class TenantFigures(TypedDict):
 class Summary(TypedDict):
     """The figures of one run; seconds, tokens and blocks. docs/metrics.md defines each.
 
-    A figure that was not measured is None. `tenants` is empty when there is only one.
+    A figure that was not measured is None. `tenants` is empty when there is only one. `host_kv` is
+    there where vLLM's own offloading copied something.
     """
 
     sessions: SessionCounts
@@ -65,6 +67,7 @@ class Summary(TypedDict):
     preemptions: int | None
     evictions: cache.Evictions
     swaps: Swaps
+    host_kv: NotRequired[HostKvFigures]
     prefix_hit_rate: cache.HitRate
     kv_usage: load.MachineUsage
     tools_in_flight: load.Level
@@ -141,7 +144,7 @@ def _figures(
         block_size=scale.block_size,
         unmeasured=unmeasured,
     )
-    return {
+    figures: Summary = {
         "sessions": count(sessions),
         "makespan_s": run.length_s if run else None,
         "goodput": fates["goodput"],
@@ -163,6 +166,10 @@ def _figures(
         "waiting": load.waiting(rounds, marked, window or arrivals(sessions)),
         "tenants": _tenants(kept, marked, scale.alphas),
     }
+    offloaded = host_kv(seen, marked)
+    if offloaded is not None:
+        figures["host_kv"] = offloaded
+    return figures
 
 
 def _preemptions(stream: Stream, unmeasured: Collection[str]) -> int | None:

@@ -16,9 +16,7 @@ Batch = tuple[int, int, Sequence[Prefill]]
 
 def ends_of(step_time: StepTime, batch: Batch, steps: int, now: float, limit: float) -> list[float]:
     """The ends of at most `steps` steps alike, no more of them than begin before `limit`."""
-    first = step_time.seconds(*batch)
-    # Steps only grow longer as their contexts grow.
-    most = min(steps, int(min((limit - now) / first, 1e9)) + 2)
+    most = most_steps(step_time, batch, steps, now, limit)
     ends = []
     for seconds in step_time.run_seconds(*batch, most):
         now += seconds
@@ -26,3 +24,8 @@ def ends_of(step_time: StepTime, batch: Batch, steps: int, now: float, limit: fl
         if now >= limit:
             break
     return ends
+
+
+def most_steps(step_time: StepTime, batch: Batch, steps: int, now: float, limit: float) -> int:
+    """At least as many as begin before `limit`: steps only grow longer as their contexts grow."""
+    return min(steps, int(min((limit - now) / step_time.seconds(*batch), 1e9)) + 2)

@@ -84,5 +84,9 @@ class TokenCount:
     def extend(self, tokens: list[int]) -> None:
         self._count += len(tokens)
 
+    def grow(self, tokens: int) -> None:
+        """So many more; fewer where it is negative."""
+        self._count += tokens
+
     def copy(self) -> TokenCount:
         return TokenCount(self._count)

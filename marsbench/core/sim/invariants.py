@@ -8,15 +8,27 @@ from marsbench.errors import RunFailedError
 
 
 def check_blocks(scheduler: Any, num_blocks: int) -> None:
-    """free + used + held = total blocks. Raises RunFailedError with the arithmetic."""
+    """free + used + held + in transfer = total blocks. Raises RunFailedError with the sum."""
     manager = scheduler.kv_cache_manager
     req_blocks = manager.coordinator.single_type_managers[0].req_to_blocks
     used = {b.block_id for blocks in req_blocks.values() for b in blocks}
-    holds = getattr(scheduler, "holds", None)
-    held = holds.num_blocks() if holds is not None else 0
+    holds: Any = getattr(scheduler, "holds", ())
+    held = {b.block_id for session in holds for b in holds.blocks(session)} - used
+    moving = _in_transfer(scheduler) - used - held
     free = manager.block_pool.get_num_free_blocks()
-    if free + len(used) + held != num_blocks:
+    if free + len(used) + len(held) + len(moving) != num_blocks:
         raise RunFailedError(
-            f"KV blocks do not add up: free {free} + used {len(used)} + held {held} "
-            f"!= total {num_blocks}."
+            f"KV blocks do not add up: free {free} + used {len(used)} + held {len(held)} + in "
+            f"transfer {len(moving)} != total {num_blocks}."
         )
+
+
+def _in_transfer(scheduler: Any) -> set[int]:
+    """Ids of GPU blocks that copies to host memory keep; the books of that memory balance too."""
+    if not scheduler.offloads:
+        return set()
+    empty, filled, total = scheduler.host.host_books()
+    if empty + filled != total:
+        raise RunFailedError(f"Host blocks do not add up: {empty} + {filled} != total {total}.")
+    moving: set[int] = scheduler.host.gpu_blocks_in_transfer()
+    return moving

@@ -21,6 +21,7 @@ from marsbench.core.sim.sessions import SimSessions
 from marsbench.core.sim.steps import ScheduledStep, Steps
 from marsbench.core.sim.watchdog import Watchdog
 from marsbench.errors import RunFailedError
+from marsbench.offload.worker import Offload
 from marsbench.shortcuts.fast_pool import FastPool
 
 
@@ -28,6 +29,7 @@ class Loop:
     """Plays what was scheduled to its end.
 
     backend: who is to be named when nothing goes on. checks: test the invariants at every step.
+    offload: plays vLLM's connector to host memory, where the engine has one.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Loop:
         scheduler: Any,
         backend: str | None,
         checks: bool,
+        offload: Offload | None,
     ) -> None:
         self._clock = clock
         self._steps = steps
@@ -53,6 +56,7 @@ class Loop:
         self._scheduler = scheduler
         self._backend = backend
         self._checks = checks
+        self._offload = offload
         self._watchdog = Watchdog()
 
     def play(self) -> None:
@@ -60,10 +64,24 @@ class Loop:
         while True:
             if self._scheduler.has_unfinished_requests():
                 self._step()
-            elif math.isfinite(self._clock.next_due):
-                self._pass_time(self._clock.next_due)
-            else:
+            elif not math.isfinite(self._clock.next_due):
                 break
+            elif self._offload is not None and self._copies_go_on(self._offload):
+                self._idle(self._offload)
+            else:
+                self._pass_time(self._clock.next_due)
+
+    def _copies_go_on(self, offload: Offload) -> bool:
+        return bool(offload.link.under_way) or self._scheduler.has_requests()
+
+    def _idle(self, offload: Offload) -> None:
+        """Nobody asks for tokens, and copies are under way: vLLM goes on with empty steps."""
+        step = self._steps.next()
+        self._report_step(step)
+        self._update(step.output)
+        if offload.is_idle:
+            until = min(self._clock.next_due, offload.link.next_end)
+            self._pass_time(max(until, self._clock.now))
 
     def _pass_time(self, until: float) -> None:
         """Let everything happen that is due by `until`, and sample the state on the way."""
@@ -87,39 +105,61 @@ class Loop:
             self._stall(step)
             return
         self._watchdog.worked(self._clock.now)
-        self._requests.report_starts(step.output)
-        self._report_evictions(step)
-        if self._checks:
-            check_blocks(self._scheduler, self._sampler.num_blocks)
+        self._report_step(step)
         self._pass_time(step.ends[-1])
         self._finish(step.output)
+
+    def _report_step(self, step: ScheduledStep) -> None:
+        """What a step did as it began; of a macro step, all that its steps but the last did."""
+        self._requests.report_starts(step.output)
+        self._report_evictions(step)
+        if self._offload is not None:
+            last = step.ends[-2] if len(step.ends) > 1 else self._clock.now
+            self._moves.dropped(last, self._offload.take_dropped())
+        if self._checks:
+            check_blocks(self._scheduler, self._sampler.num_blocks)
 
     def _report_evictions(self, step: ScheduledStep) -> None:
         """Evictions at the start of the step they belong to; samples between them."""
         evictions, tokens, ends = self._pool.take_evictions(), step.tokens, step.ends
-        if tokens is None or (not evictions and self._sampler.next_at >= ends[-1]):
+        copies = step.copies
+        if tokens is None or not (evictions or copies or self._sampler.next_at < ends[-1]):
             self._moves.evicted(self._clock.now, by_writer(evictions))
             return
         scheduler = self._scheduler
         popped = popped_by_step(tokens, scheduler.requests, len(ends), scheduler.block_size)
         begins = [self._clock.now, *ends[:-1]]
         evicted = dict(by_step(evictions, popped))
-        for number in sorted({*evicted, *self._sampler.due_in(begins)}):
+        told = {n + 1 for n, of_step in copies.items() if of_step.done}
+        for number in sorted({*evicted, *copies, *told, *self._sampler.due_in(begins)}):
             self._sampler.later_blocks = popped[-1] - (popped[number - 1] if number else 0)
             self._sampler.sample(begins[number])
+            if number in told:
+                self._moves.copied(begins[number], copies[number - 1].done)
             self._moves.evicted(begins[number], evicted.get(number, {}))
+            if number in copies:
+                self._moves.dropped(begins[number], copies[number].dropped)
         self._sampler.later_blocks = 0
 
     def _finish(self, output: Any) -> None:
         """The step's tokens exist."""
         self._sampler.later_blocks = 0
         firsts = self._requests.first_tokens(output)
-        outputs = self._scheduler.update_from_output(output, None)
+        outputs = self._update(output)
         self._requests.report_first_tokens(firsts)
         if 0 in outputs:
             for done in outputs[0].outputs:
                 if done.finish_reason is not None:
                     self._round_ended(done.request_id)
+
+    def _update(self, output: Any) -> Any:
+        """Tell vLLM that the step is over, and which copies have ended."""
+        if self._offload is not None:
+            done, self._scheduler.copied = self._offload.take_done(self._clock.now)
+            self._moves.copied(self._clock.now, done)
+            if done:
+                self._steps.forget_head()
+        return self._scheduler.update_from_output(output, None)
 
     def _round_ended(self, request_id: str) -> None:
         live, prompt = self._requests.end(request_id)
@@ -128,15 +168,17 @@ class Loop:
 
     def _stall(self, step: ScheduledStep) -> None:
         """Nothing could run: wait for what may change that."""
-        output = step.output
-        self._scheduler.update_from_output(output, None)
+        output, offload = step.output, self._offload
+        self._report_step(step)
+        under_way = 0 if offload is None else len(offload.link.under_way)
+        self._update(output)
         self._steps.forget_head()
-        self._requests.report_starts(output)
-        self._report_evictions(step)
         self._look_on()
         if output.preempted_req_ids:
             return  # vLLM admits nobody in a step that preempted: the next one will try
-        limit = self._steps.limit()
+        if offload is not None and (not offload.is_idle or len(offload.link.under_way) < under_way):
+            return  # a copy has begun or ended, which may change what the next one does
+        limit = min(self._steps.limit(), math.inf if offload is None else offload.link.next_end)
         if not math.isfinite(limit):
             raise RunFailedError(self._stuck())
         self._pass_time(max(limit, self._clock.now))

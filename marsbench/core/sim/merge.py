@@ -26,6 +26,7 @@ class MergeMixin(Scheduler):
     """Caps what each running request gets in a macro step; remembers what preemption threw away."""
 
     merge_caps: dict[str, int] | None = None
+    offloads = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -34,6 +35,12 @@ class MergeMixin(Scheduler):
     def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.lost_tokens[request.request_id] = request.num_computed_tokens
         super()._preempt_request(request, *args, **kwargs)
+
+    def _build_kv_connector_meta(self, connector: Any, scheduler_output: Any) -> Any:
+        """None in a macro step: its steps were rehearsed with the connector (marsbench/offload)."""
+        if self.offloads and self.merge_caps is not None:
+            return None
+        return super()._build_kv_connector_meta(connector, scheduler_output)
 
     def _reserve_prefill_lookahead(
         self, request: Request, num_computed_tokens: int, num_new_tokens: int

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from marsbench.core import events
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.sessions import Emit
+from marsbench.offload.link import Copy
 from marsbench.shortcuts.keys import writer_of
 from marsbench_backends.vllm.watch import BlockWatch
 
 
 class BlockMoves(BlockWatch):
-    """Emits them; what the scheduler's answers move, it hears as it happens."""
+    """Emits them; what the scheduler's answers move, it hears as it happens.
+
+    block_bytes: of a block's KV, where copies are told.
+    """
+
+    block_bytes = 0.0
 
     def __init__(self, clock: VirtualClock, ledger: BlockLedger, emit: Emit) -> None:
         self._clock = clock
@@ -26,6 +32,29 @@ class BlockMoves(BlockWatch):
         """So many blocks of each writer were dropped at `at`: an event an owner."""
         for owner, num_blocks in self._ledger.owners(blocks).items():
             self._emit(events.Evicted(at, owner, num_blocks))
+
+    def copied(self, at: float, copies: Iterable[Copy]) -> None:
+        """Copies that the engine heard of at `at`: an event for each owner, or each round."""
+        for copy in copies:
+            each_s = (copy.ends_at - copy.begins_at) / len(copy.keys)
+            if copy.is_store:
+                self._stored(at, copy, each_s)
+            for request_id, blocks in copy.loads:
+                session, _, number = request_id.rpartition("#")
+                size = (blocks, blocks * self.block_bytes, blocks * each_s)
+                waited_s = at - copy.asked_at
+                self._emit(events.HostLoaded(at, session, int(number), *size, waited_s))
+
+    def _stored(self, at: float, copy: Copy, each_s: float) -> None:
+        by_writer = Counter(map(writer_of, copy.keys))
+        for owner, blocks in self._ledger.owners(by_writer).items():
+            size = (blocks, blocks * self.block_bytes, blocks * each_s)
+            self._emit(events.HostStored(at, owner, *size))
+
+    def dropped(self, at: float, blocks: Mapping[int, int]) -> None:
+        """Host memory dropped so many blocks of each writer, to make room."""
+        for owner, num_blocks in self._ledger.owners(blocks).items():
+            self._emit(events.HostDropped(at, owner, num_blocks))
 
     def discarded(self, hashes: Sequence[bytes]) -> None:
         self.evicted(self._clock.now, Counter(map(writer_of, hashes)))

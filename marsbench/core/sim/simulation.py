@@ -22,6 +22,10 @@ from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
 from marsbench.core.sim.steps import Counters, Steps
 from marsbench.core.sim.tools import SimTools
 from marsbench.errors import RunFailedError
+from marsbench.offload.eager import EagerOffload
+from marsbench.offload.lazy import LazyOffload
+from marsbench.offload.link import Link
+from marsbench.offload.worker import Offload
 from marsbench.shortcuts.fast_pool import FastPool
 from marsbench_backends.admission import Admission
 from marsbench_backends.answers.admission import watched
@@ -84,11 +88,15 @@ class Simulation:
         self.sessions = SimSessions(self._clock, tools, self._admission(), self, emit)
         self._requests = Requests(self.scheduler, self._clock, emit)
         self._sampler = KvSampler(self.scheduler, tools, config.num_blocks, config.sample_s, emit)
-        self._steps = Steps(self.scheduler, self._clock, config.hardware.step_time, config.merge)
+        offload = self.scheduler.host if self.scheduler.offloads else None
+        step_time = config.hardware.step_time
+        self._steps = Steps(self.scheduler, self._clock, step_time, config.merge, offload)
         pool = FastPool(self.scheduler.kv_cache_manager, config.compiled)
         if config.fast:
             pool.install(self.scheduler)
             self.scheduler.fast_steps = True
+            if offload is not None:
+                offload.quicken()
         self._loop = Loop(
             self._clock,
             self._steps,
@@ -100,25 +108,44 @@ class Simulation:
             self.scheduler,
             None if self._backend is None else self._backend.name,
             config.check,
+            offload,
         )
 
     def _make_scheduler(self) -> Any:
         config, backend = self.config, self._backend
         engine = (config.settings, config.num_blocks, config.hardware.max_model_len)
+        size = config.hardware.kv_bytes_per_token
+        tier = None if config.settings.host_kv is None else self._offload
         if backend is None:
-            return make_scheduler(StockScheduler, *engine)
+            stock: Any = make_scheduler(StockScheduler, *engine, kv_bytes_per_token=size)
+            stock.host = None if tier is None else tier(stock)
+            return stock
         scheduler: Any = make_scheduler(
             PolicyScheduler,
             *engine,
+            kv_bytes_per_token=size,
             backend=backend,
             clock=lambda: self._clock.now,
             cost=HardwareCost(config.hardware, config.settings.max_num_batched_tokens),
             watch=self._moves,
             models_host_memory=True,
+            tier=tier,
         )
         scheduler.answers.thorough = config.check
         scheduler.holds.changed = self._hold_changed
         return scheduler
+
+    def _offload(self, scheduler: Any) -> Offload:
+        """What plays the worker of the scheduler's connector to host memory."""
+        settings, hardware = self.config.settings, self.config.hardware
+        host_kv = settings.host_kv
+        assert host_kv is not None
+        scheduler.offloads = True
+        self._moves.block_bytes = hardware.kv_bytes_per_token * settings.block_size
+        link = Link(lambda blocks: hardware.swap_s(blocks * settings.block_size))
+        share = hardware.host_link_bytes_per_s / hardware.memory_bytes_per_s
+        kind = LazyOffload if host_kv.is_lazy else EagerOffload
+        return kind(scheduler, link, lambda: self._clock.now, host_kv.cost * share)
 
     def _admission(self) -> Admission:
         """The controller, its answers looked at; everyone enters where no backend plays."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ import torch  # noqa: E402  (vLLM reads its environment when it is imported)
 from vllm.config import (  # noqa: E402
     CacheConfig,
     DeviceConfig,
+    KVTransferConfig,
     ModelConfig,
     ParallelConfig,
     SchedulerConfig,
@@ -45,12 +47,14 @@ from vllm.v1.kv_cache_interface import (  # noqa: E402
     FullAttentionSpec,
     KVCacheConfig,
     KVCacheGroupSpec,
+    KVCacheTensor,
 )
 from vllm.v1.request import Request  # noqa: E402
 from vllm.v1.structured_output import StructuredOutputManager  # noqa: E402
 
 from marsbench.core.settings import EngineSettings  # noqa: E402
 from marsbench.core.sim.hashes import TokenCount  # noqa: E402
+from marsbench.offload.host_kv import HostKv  # noqa: E402
 
 SHAPE = {
     "architectures": ["MarsbenchSimulated"],
@@ -101,10 +105,13 @@ def make_scheduler(
     num_blocks: int,
     max_model_len: int,
     additional_config: Mapping[str, object] | None = None,
+    kv_bytes_per_token: float = 128.0,
     **own: Any,
 ) -> Scheduler:
     """A scheduler of vLLM (or a subclass) over `num_blocks` usable KV blocks.
 
+    kv_bytes_per_token: by which vLLM's connector counts the blocks that host memory holds; nothing
+        else reads the size of a block.
     own: what the subclass is given beside vLLM's configuration, which is hashed and written out
         as text and so holds no objects of ours.
     """
@@ -129,25 +136,43 @@ def make_scheduler(
             scheduler_reserve_full_isl=settings.reserve_full_prompt,
         ),
         device_config=DeviceConfig(device="cpu"),
+        kv_transfer_config=_transfer_config(settings.host_kv),
         additional_config=dict(additional_config or {}),
     )
     blocks = num_blocks + 1  # vLLM sets one aside as its null block
     config.cache_config.num_gpu_blocks = blocks
     init_none_hash(lambda _: b"\0" * 32)
+    page = math.ceil(settings.block_size * kv_bytes_per_token)
     spec = FullAttentionSpec(
-        block_size=settings.block_size, num_kv_heads=1, head_size=32, dtype=torch.bfloat16
+        block_size=settings.block_size,
+        num_kv_heads=1,
+        head_size=1,
+        dtype=torch.uint8,
+        page_size_padded=page,
     )
     return cls(
         vllm_config=config,
         kv_cache_config=KVCacheConfig(
             num_blocks=blocks,
-            kv_cache_tensors=[],
+            kv_cache_tensors=[KVCacheTensor(blocks * page, ["layer"], blocks * page, page)],
             kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)],
         ),
         structured_output_manager=StructuredOutputManager(config),
         block_size=settings.block_size,
         log_stats=False,
         **own,
+    )
+
+
+def _transfer_config(host_kv: HostKv | None) -> KVTransferConfig | None:
+    """As vLLM makes it of `--kv-offloading-size`: both ways, and no other engine to talk to."""
+    if host_kv is None:
+        return None
+    return KVTransferConfig(
+        kv_connector=host_kv.connector,
+        kv_role="kv_both",
+        engine_id="marsbench",
+        kv_connector_extra_config=dict(host_kv.extra_config),
     )
 
 

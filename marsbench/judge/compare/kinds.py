@@ -217,6 +217,11 @@ def _cap_searched(run: Result) -> float | None:
     return None if _cap(run) is None else float(CAP_SEARCH in run.run.config.settings)
 
 
+def _offloading(run: Result) -> bool:
+    """Whether vLLM's own offloading copied something."""
+    return "host_kv" in run.summary
+
+
 _MEAN_TO_P99 = {"mean": "mean", "p50": "P50", "p90": "P90", "p95": "P95", "p99": "P99"}
 _ROUNDS = {"": "from {}", "_first": "{}, first", "_continuation": "{}, later"}
 
@@ -267,6 +272,14 @@ KINDS: Mapping[str, Kind] = {
     **{f"evicted_live_quarter_{n}_per_s": _quarter(n) for n in range(1, 5)},
     "swapped_out_per_s": Kind("blocks of 16 tokens swapped out", "1/s", None,
                               _blocks("swaps", "out_blocks"), measured=_swapping),
+    "load_wait_mean_s": Kind("mean wait for a load from host memory", "s", "lower",
+                             _at("host_kv", "load_wait", "mean"), measured=_offloading),
+    **{f"link_{lane}_busy_share": Kind(f"link to host memory in use, {words}", "", None,
+                                       _at("host_kv", f"{lane}_busy_share"), is_share=True,
+                                       measured=_offloading)
+       for lane, words in {"out": "out", "in": "back"}.items()},
+    "host_dropped_per_s": Kind("blocks of 16 tokens evicted from host memory", "1/s", "lower",
+                               _blocks("host_kv", "dropped_blocks"), measured=_offloading),
     **{f"num_{of}_differed": Kind(words, "", None, _decisions(of, "differed"))
        for of, words in DECIDED.items()},
     **{f"num_{of}_asked": Kind(f"{words}: of how many", "", None, _decisions(of, "asked"))

@@ -65,24 +65,30 @@ def settings_of(entry: EngineEntry) -> EngineSettings:
         memory_fraction=entry.memory_fraction,
         kv_blocks=entry.kv_blocks,
         block_size=entry.block_size,
+        host_kv=None if entry.host_kv is None else str(entry.host_kv),
+        host_kv_store=entry.host_kv_store,
+        host_kv_eviction=entry.host_kv_eviction,
+        host_kv_cost=entry.host_kv_cost,
     ).settings
 
 
 def inputs_hash(cell: Cell) -> str:
     """Of everything that decides the cell's result, the code included. Raises UsageError."""
     request = request_of(cell)
-    facts = {
+    facts: dict[str, object] = {
         "backend": request.choice.name,
         "params": request.choice.params,
         "workload": _workload(cell.workload_path),
         "knobs": asdict(request.knobs),
         "hardware": request.hardware.hash,
-        "settings": asdict(request.settings),
+        "settings": request.settings.facts(),
         "tools": [request.tool_cores, request.tool_workers],
         "alphas": request.alphas,
         "variation": cell.variation.model_dump(exclude={"label"}),
         "code": simulation_hash(request.choice.backend.policy, request.choice.backend.admission),
     }
+    if request.settings.host_kv is not None:
+        facts["memory_bytes_per_s"] = request.hardware.memory_bytes_per_s  # what copies take of it
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -6,7 +6,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -117,7 +117,10 @@ class HardwareEntry(_Table):
 
 
 class EngineEntry(_Table):
-    """An engine profile with some of its knobs turned, and the host that runs the tools."""
+    """An engine profile with some of its knobs turned, and the host that runs the tools.
+
+    host_kv: GiB of host memory for vLLM's own KV offloading; the others as `marsbench run`'s.
+    """
 
     profile: str = "default"
     label: str = ""
@@ -129,6 +132,10 @@ class EngineEntry(_Table):
     memory_fraction: float | None = None
     tool_cores: _Many = 8
     tool_workers: _Many | None = None
+    host_kv: float | Literal["off"] | None = None
+    host_kv_store: str | None = None
+    host_kv_eviction: str | None = None
+    host_kv_cost: float | None = None
 
     @property
     def key(self) -> str:

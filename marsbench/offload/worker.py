@@ -1,0 +1,253 @@
+"""vLLM's own offloading connector in the simulator: its scheduler half, and a modelled worker.
+
+The connector is vLLM's, made by vLLM from its configuration and asked by vLLM's scheduler. What
+its workers do on a real GPU is played here on a `Link`: when a copy begins, when it is reported
+(at the end of a step, where a worker says what has ended), and what it costs a step. A copy takes
+`cost` bytes of the GPU's memory bandwidth for each byte that it moves.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from vllm.distributed.kv_transfer.kv_connector.factory import KVConnectorFactory
+from vllm.v1.kv_offload.cpu.policies.base import CachePolicy
+from vllm.v1.outputs import KVConnectorOutput
+
+from marsbench.errors import UsageError
+from marsbench.offload.host_kv import EVICTIONS, HostKv
+from marsbench.offload.link import Copy, Link
+from marsbench.shortcuts.keys import WRITER_BYTES, writer_of
+from marsbench_backends.vllm.host import Load
+
+
+def check_offload(host_kv: HostKv) -> None:
+    """Raises UsageError where this vLLM has no such connector, or the class is no eviction."""
+    if host_kv.connector not in KVConnectorFactory._registry:
+        raise UsageError(
+            f"This vLLM has no {host_kv.connector}, which --host-kv is; use vLLM 0.33.0, or leave "
+            "--host-kv out."
+        )
+    if host_kv.eviction in EVICTIONS:
+        return
+    module, _, name = host_kv.eviction.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        found = None
+    if not (isinstance(found, type) and issubclass(found, CachePolicy)):
+        raise UsageError(
+            f"--host-kv-eviction {host_kv.eviction} is no class of vLLM's CachePolicy "
+            f"(vllm.v1.kv_offload.cpu.policies.base); give {', '.join(EVICTIONS)}, or a class that "
+            "can be imported from here."
+        )
+
+
+class StepCopies(NamedTuple):
+    """Of one step: blocks that host memory dropped as it began, and copies reported at its end."""
+
+    dropped: Counter[int]
+    done: list[Copy]
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """What a policy asked to be copied, as the connector's own books know it."""
+
+    book: Any
+
+
+class Offload:
+    """What both connectors share; each says how it begins copies and hears of their ends.
+
+    loading: requests whose load is under way, and when it ends. slow_share: seconds that a step is
+        longer for each second of a copy beside it.
+    """
+
+    def __init__(
+        self, scheduler: Any, link: Link, clock: Callable[[], float], slow_share: float
+    ) -> None:
+        self._scheduler = scheduler
+        self.connector = scheduler.connector
+        self.link = link
+        self._clock = clock
+        self._slow_share = slow_share
+        self._block_size: int = scheduler.block_size
+        self.loading: dict[str, float] = {}
+        self.loads: dict[str, Load] = {}
+        self._dropped: Counter[int] = Counter()
+        self._touched: set[bytes] = set()
+        self._writers: dict[str, frozenset[bytes]] = {}
+        self._allocated = self.connector.update_state_after_alloc
+        self.connector.update_state_after_alloc = self._watch_load
+
+    def quicken(self) -> None:
+        """Take faster loops, which decide the same."""
+
+    # --- what a step does to the link
+
+    def begin(self, meta: Any, now: float) -> float:
+        """A step's copies are known: when it may compute, after those that it has to wait for."""
+        raise NotImplementedError
+
+    def launch(self, meta: Any, begin: float, end: float) -> None:
+        """The step computes from `begin` to `end` (the same instant where it computes nothing)."""
+        raise NotImplementedError
+
+    def end_of(self, begin: float, seconds: float) -> float:
+        """The end of a step that would take so long without copies beside it."""
+        busy_s = self.link.busy_s(begin, begin + seconds) if self.link.under_way else 0.0
+        return begin + (seconds + busy_s * self._slow_share) if busy_s else begin + seconds
+
+    def take_dropped(self) -> Counter[int]:
+        """Blocks of each writer that host memory has dropped since the last take."""
+        dropped, self._dropped = self._dropped, Counter()
+        return dropped
+
+    def take_done(self, now: float) -> tuple[list[Copy], KVConnectorOutput | None]:
+        """The copies that have ended by now, and the worker's report of them to vLLM."""
+        done = self.link.take(now)
+        if not done:
+            return [], None
+        jobs = [copy for copy in done if copy.is_job]
+        for copy in done:
+            self.touch(copy.keys)
+            if not copy.is_job:
+                self._swapped(copy)
+        return done, self._report(jobs) if jobs else None
+
+    def _report(self, done: Sequence[Copy]) -> KVConnectorOutput | None:
+        raise NotImplementedError
+
+    def _swapped(self, copy: Copy) -> None:
+        """A copy that a policy asked for has ended."""
+        raise NotImplementedError
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a further call of `schedule()`, at this instant, would begin no copy."""
+        return True
+
+    # --- macro steps
+
+    def may_merge(self) -> bool:
+        """Whether copies leave the next steps alike."""
+        return len(self._scheduler.kv_holding_waiting) <= len(self.loading)
+
+    def touch(self, keys: Iterable[bytes]) -> None:
+        """These blocks have come to host memory, or left it."""
+        self._touched.update(key[:WRITER_BYTES] for key in keys)
+
+    def waiting_writers(self) -> set[bytes]:
+        """Who wrote the blocks of the prompts that wait."""
+        waiting = list(self._scheduler.waiting)
+        self._writers = {r.request_id: self._writers_of(r) for r in waiting}
+        return set().union(*self._writers.values())
+
+    def _writers_of(self, request: Any) -> frozenset[bytes]:
+        known = self._writers.get(request.request_id)
+        if known is not None:
+            return known
+        return frozenset(key[:WRITER_BYTES] for key in request.block_hashes.keys)
+
+    def changed_for_waiting(self) -> bool:
+        """Whether host memory has changed, since this was asked, for a request that waits."""
+        touched, self._touched = self._touched, set()
+        return bool(touched) and not touched.isdisjoint(self.waiting_writers())
+
+    @property
+    def limit(self) -> float:
+        """When the next copy ends that may change what is scheduled."""
+        raise NotImplementedError
+
+    def rehearse(
+        self, pattern: Any, seconds: Sequence[float], now: float, limit: float
+    ) -> tuple[list[float], dict[int, StepCopies]]:
+        """The ends of the steps of a macro step, and what copies do in each of them."""
+        ends: list[float] = []
+        for each in seconds:
+            now = self.end_of(now, each)
+            ends.append(now)
+            if now >= limit:
+                break
+        return ends, {}
+
+    def scheduled(self, pattern: Any) -> None:
+        """The macro step that was rehearsed has been scheduled."""
+
+    # --- what the adapter asks (backends/marsbench_backends/vllm/tier.py)
+
+    @property
+    def next_arrival(self) -> float:
+        return min(self.loading.values(), default=float("inf"))
+
+    def take_arrived(self, now: float) -> None:
+        """Nothing: ended loads are in the report of a step."""
+
+    def _watch_load(self, request: Any, blocks: Any, num_external_tokens: int) -> None:
+        self._allocated(request, blocks, num_external_tokens)
+        if num_external_tokens:
+            held = len(blocks.blocks[0]) * self._block_size
+            load = Load(held - num_external_tokens, num_external_tokens)
+            self.loads[request.request_id] = load
+            self.loading[request.request_id] = float("inf")  # not on the link yet
+
+    def take_loaded(self, request_id: str, num_found: int) -> int:
+        """Of the tokens that a request finds computed as it starts, how many had been loaded."""
+        load = self.loads.pop(request_id, None)
+        return 0 if load is None else max(0, num_found - load.gpu_tokens)
+
+    @property
+    def link_free_at(self) -> float:
+        return self.link.out.free_at
+
+    @property
+    def free_blocks(self) -> int:
+        """Blocks that can be stored now: those without contents, and those that may be dropped."""
+        raise NotImplementedError
+
+    def matches(self, keys: Sequence[bytes]) -> int:
+        """How many of these blocks, from the first on and without a gap, are in host memory."""
+        found = 0
+        for key in keys:
+            if not self._has(key):
+                break
+            found += 1
+        return found
+
+    def _has(self, key: bytes) -> bool:
+        raise NotImplementedError
+
+    def swap_out(self, session_id: str, blocks: Sequence[Any]) -> float:
+        """Copy what host memory lacks of a paused session; returns when all of it is there."""
+        raise NotImplementedError
+
+    def _swap_ends_at(self, keys: Sequence[bytes], own: Copy | None) -> float:
+        wanted = set(keys)
+        others = [c.ends_at for c in self.link.under_way if wanted.intersection(c.keys)]
+        return max([self._clock(), *others, *([own.ends_at] if own else [])])
+
+    def leave(self, session_id: str, keys: Sequence[bytes]) -> Counter[str]:
+        """The session's blocks leave the GPU: how many of them host memory does not have."""
+        return +Counter({session_id: sum(not self._has(key) for key in keys)})
+
+    def forget(self, session_id: str) -> None:
+        """The session has ended. vLLM's host memory keeps its blocks until they are evicted."""
+
+    # --- books
+
+    def note_dropped(self, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            self._dropped[writer_of(key)] += 1
+
+    def gpu_blocks_in_transfer(self) -> set[int]:
+        """Ids of blocks that only the connector keeps on the GPU, or others too."""
+        return set()
+
+    def host_books(self) -> tuple[int, int, int]:
+        """Blocks of host memory: empty, with contents or promised them, all."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Whether KV in host memory makes a scheduler unnecessary: `python -m studies.host_kv`."""

@@ -1,0 +1,75 @@
+"""One run of the sweep as a row of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from marsbench.errors import UsageError
+from marsbench.judge.sweep.folder import PLAN, Result, SweepFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Shares of 1, seconds, blocks; None where it was not measured, or nothing was offloaded."""
+
+    workload: str
+    load: float | None
+    engine: str
+    backend: str
+    seed: int | None
+    goodput: float | None
+    latency_s: float | None
+    ttft_p50_s: float | None
+    ttft_p99_s: float | None
+    on_gpu: float | None
+    from_host: float | None
+    load_wait_s: float | None
+    link_out: float | None
+    dropped: int | None
+
+    @property
+    def place(self) -> tuple[str, float | None]:
+        return self.workload, self.load
+
+    @property
+    def ratio(self) -> float | None:
+        """Host memory ÷ working set, of the rows that are plain eager LRU."""
+        try:
+            return float(self.engine)
+        except ValueError:
+            return None
+
+
+def read(folder: Path) -> list[Row]:
+    """Raises UsageError where the folder holds no complete run."""
+    sweep = SweepFolder(folder)
+    rows = [_row(result) for result in sweep.results()] if (folder / PLAN).is_file() else []
+    if not rows:
+        raise UsageError(
+            f"{folder} holds no complete run of a sweep; play it first with make host-kv."
+        )
+    return rows
+
+
+def _row(result: Result) -> Row:
+    place, summary = result.place, result.summary
+    goodput = next(iter(summary["goodput"].values()))
+    ttft, hits = summary["ttft"]["ready"]["all"], summary["prefix_hit_rate"]
+    copied = summary.get("host_kv")
+    return Row(
+        workload=place["workload"],
+        load=place["load"],
+        engine=place["engine"],
+        backend=place["backend"],
+        seed=place["seed"],
+        goodput=goodput["share"],
+        latency_s=summary["latency"]["mean"],
+        ttft_p50_s=ttft["p50"],
+        ttft_p99_s=ttft["p99"],
+        on_gpu=hits["continuation"],
+        from_host=hits["host_continuation"],
+        load_wait_s=None if copied is None else copied["load_wait"]["mean"],
+        link_out=None if copied is None else copied["out_busy_share"],
+        dropped=None if copied is None else copied["dropped_blocks"],
+    )

@@ -1,0 +1,74 @@
+"""The study of KV in host memory, at its smallest: a few sessions, three engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.workload.files import Workload, write_workload
+from marsbench.errors import UsageError
+from marsbench.judge.sweep.cells import cells_of
+from marsbench.judge.sweep.folder import SweepFolder
+from marsbench.judge.sweep.play import Order, inputs_hash, play
+from marsbench.judge.sweep.spec import find_sweep, read_sweep_file
+from studies.host_kv.__main__ import main
+from studies.host_kv.document import document
+
+SMALL = """
+backends = ["fcfs"]
+workloads = ["crowd.jsonl"]
+
+[[engines]]
+label = "0"
+kv_blocks = 60
+
+[[engines]]
+label = "2"
+kv_blocks = 60
+host_kv = 0.5
+
+[[engines]]
+label = "2 lazy"
+kv_blocks = 60
+host_kv = 0.5
+host_kv_store = "lazy"
+"""
+
+
+@pytest.mark.vllm
+def test_the_page_says_what_came_from_where(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "small.toml").write_text(SMALL)
+    pause = (ToolCall("fetch", floor_s=0.5),)
+    rounds = (Round(300, 40, pause), Round(40, 30, pause), Round(60, 10))
+    crowd = tuple(Session(f"s{n}", rounds, arrival_s=0.05 * n) for n in range(8))
+    write_workload(Workload("crowd", crowd), tmp_path / "crowd.jsonl")
+    cells = cells_of(read_sweep_file(tmp_path / "small.toml"), tmp_path)
+    names = [cell.name for cell in cells]
+    folder = SweepFolder.create(tmp_path / "small", "small", SMALL, names)
+    for cell in cells:
+        play(Order(folder.path, cell, inputs_hash(cell)))
+    rows, text, table = document(folder.path, "host-kv.svg")
+    off, eager, lazy = rows
+    assert off.from_host == 0.0
+    assert off.load_wait_s is None
+    for row in (eager, lazy):
+        assert (row.from_host or 0.0) > 0.05
+        assert (row.load_wait_s or 0.0) > 0
+    assert "| 2 lazy | fcfs |" in text
+    assert "vLLM #43946" in text
+    assert len(table.splitlines()) == 4
+    assert main([str(folder.path), "-o", str(tmp_path / "page.md")]) == 0
+    assert (tmp_path / "page.svg").read_text().startswith("<?xml")
+
+
+def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no complete run"):
+        document(tmp_path, "x.svg")
+
+
+def test_the_sweep_is_one() -> None:
+    path = find_sweep("host-kv")
+    assert len(cells_of(read_sweep_file(path), path.parent)) == 5 * 6 * 10

@@ -1,0 +1,66 @@
+"""What `--host-kv` takes, what vLLM makes of it, and a vLLM that lacks it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from marsbench.core.backends import choose
+from marsbench.core.settings import EngineSettings
+from marsbench.errors import UsageError
+from marsbench.offload.host_kv import HostKv, host_kv
+from marsbench.serve.plan import ServeRequest, command, environment
+
+
+def test_off_is_the_default_and_can_be_said() -> None:
+    assert host_kv(None) is host_kv("off") is None
+    assert host_kv("256") == HostKv(256.0)
+
+
+def test_vllm_is_told_as_its_own_flags_would() -> None:
+    eager = HostKv(2.0, eviction="mine.Policy", store="threshold:3").extra_config
+    assert eager == {
+        "cpu_bytes_to_use": 2 * 2**30,
+        "eviction_policy": "Policy",
+        "cache_policy_module_path": "mine",
+        "store_threshold": 3,
+    }
+    lazy = HostKv(2.0, store="lazy")
+    assert lazy.connector == "SimpleCPUOffloadConnector"
+    assert lazy.extra_config == {"cpu_bytes_to_use": 2 * 2**30, "lazy_offload": True}
+
+
+def served(store: str) -> ServeRequest:
+    settings = EngineSettings(host_kv=HostKv(64.0, store=store))
+    return ServeRequest(choose("fcfs", ()), model="some/model", settings=settings)
+
+
+def test_a_real_server_gets_the_same_settings(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    request = served("threshold:2")
+    words = command(request, 8000, "some/model")
+    assert words[words.index("--kv-offloading-size") + 1] == "64"
+    extra = json.loads(words[words.index("--kv-transfer-config") + 1])
+    assert extra["kv_connector_extra_config"] == {"eviction_policy": "lru", "store_threshold": 2}
+    assert "VLLM_USE_SIMPLE_KV_OFFLOAD" not in environment(request, tmp_path)
+    assert environment(served("lazy"), tmp_path)["VLLM_USE_SIMPLE_KV_OFFLOAD"] == "1"
+    plain = replace(request, settings=EngineSettings())
+    assert "--kv-offloading-size" not in command(plain, 8000, "some/model")
+
+
+def test_an_emulated_gpu_copies_nothing_and_says_so() -> None:
+    with pytest.raises(UsageError, match="an emulated GPU copies no blocks"):
+        replace(served("eager"), model=None, emulate="h200:qwen3-coder-30b")
+
+
+@pytest.mark.vllm
+def test_a_vllm_without_the_connector_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vllm.distributed.kv_transfer.kv_connector.factory import KVConnectorFactory
+
+    from marsbench.offload.worker import check_offload
+
+    check_offload(HostKv(1.0))
+    monkeypatch.setattr(KVConnectorFactory, "_registry", {})
+    with pytest.raises(UsageError, match="has no OffloadingConnector"):
+        check_offload(HostKv(1.0))
