@@ -142,25 +142,30 @@ def make_scheduler(
     blocks = num_blocks + 1  # vLLM sets one aside as its null block
     config.cache_config.num_gpu_blocks = blocks
     init_none_hash(lambda _: b"\0" * 32)
-    page = math.ceil(settings.block_size * kv_bytes_per_token)
-    spec = FullAttentionSpec(
+    return cls(
+        vllm_config=config,
+        kv_cache_config=_kv_cache(blocks, settings.block_size, kv_bytes_per_token),
+        structured_output_manager=StructuredOutputManager(config),
         block_size=settings.block_size,
+        log_stats=False,
+        **own,
+    )
+
+
+def _kv_cache(blocks: int, block_size: int, bytes_per_token: float) -> KVCacheConfig:
+    """One group of full attention, a block of which takes the model's bytes."""
+    page = math.ceil(block_size * bytes_per_token)
+    spec = FullAttentionSpec(
+        block_size=block_size,
         num_kv_heads=1,
         head_size=1,
         dtype=torch.uint8,
         page_size_padded=page,
     )
-    return cls(
-        vllm_config=config,
-        kv_cache_config=KVCacheConfig(
-            num_blocks=blocks,
-            kv_cache_tensors=[KVCacheTensor(blocks * page, ["layer"], blocks * page, page)],
-            kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)],
-        ),
-        structured_output_manager=StructuredOutputManager(config),
-        block_size=settings.block_size,
-        log_stats=False,
-        **own,
+    return KVCacheConfig(
+        num_blocks=blocks,
+        kv_cache_tensors=[KVCacheTensor(blocks * page, ["layer"], blocks * page, page)],
+        kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)],
     )
 
 
