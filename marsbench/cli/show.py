@@ -28,8 +28,8 @@ def show(
     from marsbench.errors import UsageError
     from marsbench.runs import RunFolder
     from marsbench.show.charts import show_charts
-    from marsbench.show.found import found_in
     from marsbench.show.run import render_summary, show_run
+    from marsbench.show.seen import seen_in
     from marsbench.show.sweep import show_sweep, watch
     from marsbench.text.console import console
 
@@ -46,6 +46,6 @@ def show(
     elif as_json:
         show_run(path, as_json)
     else:
-        found = found_in(RunFolder.open(path))
+        found = seen_in(RunFolder.open(path))
         render_summary(found.summary, here)
         show_charts(found, here)

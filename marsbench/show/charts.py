@@ -11,7 +11,7 @@ from rich.console import Console
 from marsbench.core.metrics.cache import EvictionSeries
 from marsbench.core.metrics.goodput import goodput
 from marsbench.core.metrics.sessions import SessionRecord
-from marsbench.show.found import Found
+from marsbench.show.seen import SeenRun
 from marsbench.text.console import drawn
 from marsbench.text.numbers import percent
 from marsbench.text.sparklines import columns, sparkline
@@ -37,7 +37,7 @@ class Chart:
         return f"{self.axis}, {self.peak}"
 
 
-def show_charts(found: Found, console: Console) -> None:
+def show_charts(found: SeenRun, console: Console) -> None:
     """Prints the charts of what the run measured; of what it did not, none."""
     charts = list(charts_of(found))
     width = max((len(chart.words) for chart in charts), default=0)
@@ -50,7 +50,7 @@ def show_charts(found: Found, console: Console) -> None:
         console.print(drawn(Table((), rows, "L")))
 
 
-def charts_of(found: Found) -> Iterator[Chart]:
+def charts_of(found: SeenRun) -> Iterator[Chart]:
     """The charts that can be drawn."""
     begin, end = _span(found)
     time = f"{begin:,.0f} to {end:,.0f} s"
@@ -60,7 +60,7 @@ def charts_of(found: Found) -> Iterator[Chart]:
         yield from _evictions(found.evictions, begin, end, time)
 
 
-def _span(found: Found) -> tuple[float, float]:
+def _span(found: SeenRun) -> tuple[float, float]:
     """The run, from its first arrival to its last second."""
     starts = [session.arrived_at for session in found.sessions]
     cells = found.evictions
@@ -77,7 +77,7 @@ def _goodput(sessions: Sequence[SessionRecord]) -> Iterator[Chart]:
         yield Chart("goodput", shares, 1.0, f"α {low:g} to {high:g}", peak)
 
 
-def _kv(found: Found, begin: float, end: float, time: str) -> Iterator[Chart]:
+def _kv(found: SeenRun, begin: float, end: float, time: str) -> Iterator[Chart]:
     """Used by running requests and held for paused sessions, of all blocks."""
     total, rows = found.total_blocks, found.usage.rows()
     known = [

@@ -145,7 +145,7 @@ def test_an_80_gb_h100_cannot_hold_one_ilr_2_session_in_bf16(marsbench: Marsbenc
 
 
 def test_the_cure_that_is_named_is_one(marsbench: Marsbench, monkeypatch) -> None:
-    from marsbench.core import job, simulated
+    from marsbench.runs import job, simulated
 
     def played(request: simulated.RunRequest) -> None:
         workload = job.resolve_workload(request)

@@ -12,7 +12,7 @@ from export.conftest import EVENTS, written
 from marsbench.core.events import Evicted
 from marsbench.runs import RunFolder
 from marsbench.show.charts import WIDTH, charts_of, show_charts
-from marsbench.show.found import Found, found_in
+from marsbench.show.seen import SeenRun, seen_in
 from marsbench.text.sparklines import columns, sparkline
 
 
@@ -37,11 +37,11 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 @pytest.fixture
-def run(folder: RunFolder) -> Found:
-    return found_in(folder)
+def run(folder: RunFolder) -> SeenRun:
+    return seen_in(folder)
 
 
-def test_a_run_has_three_charts(run: Found) -> None:
+def test_a_run_has_three_charts(run: SeenRun) -> None:
     charts = {chart.name: chart for chart in charts_of(run)}
     assert list(charts) == ["goodput", "KV cache in use", "evicted blocks"]
     # One of two sessions finished, in twice its time alone.
@@ -53,7 +53,7 @@ def test_a_run_has_three_charts(run: Found) -> None:
 
 
 def test_a_run_that_is_played_has_the_charts_of_one_that_ended(
-    folder: RunFolder, run: Found, monkeypatch: pytest.MonkeyPatch
+    folder: RunFolder, run: SeenRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And reads its events once, whatever is shown of them."""
     for name in ("summary.json", "sessions.parquet", "evictions.parquet", "files.json"):
@@ -61,7 +61,7 @@ def test_a_run_that_is_played_has_the_charts_of_one_that_ended(
     reads = []
     events = folder.events
     monkeypatch.setattr(folder, "events", lambda *kinds: reads.append(kinds) or events(*kinds))
-    found = found_in(folder)
+    found = seen_in(folder)
     assert list(charts_of(found)) == list(charts_of(run))
     assert found.summary["latency"] == run.summary["latency"]
     assert not found.summary["valid"]
@@ -72,7 +72,7 @@ def test_of_a_run_that_ended_only_samples_are_read_again(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder, "measure", None)
-    found = found_in(folder)
+    found = seen_in(folder)
     assert len(found.usage.at) == 2
     assert [s.session for s in found.sessions] == ["a", "b"]
     assert sum(found.evictions.blocks) == 7
@@ -83,14 +83,14 @@ def test_what_was_not_measured_has_no_chart(tmp_path: Path) -> None:
     folder = RunFolder.open(written(tmp_path / "blind", EVENTS, **blind))
     for name in ("ideal.json", "summary.json"):
         (folder.path / name).unlink()
-    found = found_in(folder)
+    found = seen_in(folder)
     assert list(charts_of(found)) == []
     text = io.StringIO()
     show_charts(found, Console(file=text))
     assert text.getvalue() == ""
 
 
-def test_charts_fit_a_screen(run: Found) -> None:
+def test_charts_fit_a_screen(run: SeenRun) -> None:
     text = io.StringIO()
     show_charts(run, Console(file=text, width=80))
     lines = text.getvalue().splitlines()

@@ -18,7 +18,7 @@ from marsbench.runs import RunFolder, RunSummary
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SeenRun:
     """A run's summary; its sessions without sub-agents, evictions by seconds, and samples."""
 
     summary: RunSummary
@@ -28,16 +28,16 @@ class Found:
     usage: UsageColumns
 
 
-def found_in(run: RunFolder) -> Found:
+def seen_in(run: RunFolder) -> SeenRun:
     """Raises UsageError for files that are not what they should be."""
     total = run.config.total_blocks
     if run.complete and run.has_table("sessions") and run.has_table("evictions"):
         usage = Stream(run.events({KvUsage.kind})).usage
-        return Found(run.summary(), total, roots(_sessions(run)), _evictions(run), usage)
+        return SeenRun(run.summary(), total, roots(_sessions(run)), _evictions(run), usage)
     measured = run.measure()
     summary = run.summary() if run.complete else run.summary_until_now(measured)
     usage = measured.usage
-    return Found(summary, total, roots(measured.sessions), measured.evictions, usage)
+    return SeenRun(summary, total, roots(measured.sessions), measured.evictions, usage)
 
 
 def _sessions(run: RunFolder) -> list[SessionRecord]:
