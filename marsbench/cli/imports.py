@@ -1,4 +1,4 @@
-"""`marsbench workload import`: a command a format; what is left out is said on stderr."""
+"""`marsbench workload import`: a command a format, and one that recognises it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from marsbench.cli.options import verb
 from marsbench.core.workload.knobs import Knobs
@@ -19,11 +20,30 @@ from marsbench.option import Option, options_of
 if TYPE_CHECKING:
     from marsbench.core.session import Session
     from marsbench.formats.fallback import Fallback
-    from marsbench.formats.reading import ImportResult
+    from marsbench.formats.gathering import Wanted
+    from marsbench.formats.reading import Contents
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Turn recordings into a workload.")
+AUTO = "auto"
+"""The command that is meant where none is named: `import FILES`."""
+
+
+class _Recognising(TyperGroup):
+    """`import FILES` is `import auto FILES`, unless the first word names a format."""
+
+    def parse_args(self, context: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in context.help_option_names:
+            args = [AUTO, *args]
+        return super().parse_args(context, args)
+
+
+app = typer.Typer(
+    cls=_Recognising,
+    no_args_is_help=True,
+    subcommand_metavar="[FORMAT] FILES... -o WORKLOAD",
+    help="Turn recordings into a workload. Without a FORMAT each file's is recognised.",
+)
 
 Out = Annotated[Path, Option(None, "The workload file to write.", names=("-o", "--output"))]
 Rate = Annotated[float | None, Option(None, "Sessions per second.")]
@@ -36,7 +56,7 @@ ArrivalKind = Annotated[
 Seed = Annotated[int | None, Option(None, "Another seed gives other sessions.")]
 
 # Most recordings have no start times to go by. One session in 100 s is one user's pace times a few.
-_IMPORT_RATE = 0.01
+IMPORT_RATE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +83,21 @@ class ImportOptions:
         int | None,
         Option(None, "Leave out sessions that grow longer, such as a model cannot take."),
     ] = None
+    limit: Annotated[
+        int | None, Option("N", "The first N sessions; nothing behind them is read.", least=1)
+    ] = None
+    sample: Annotated[int | None, Option("N", "N of all sessions, drawn by the seed.", least=1)] = (
+        None
+    )
+    strict: Annotated[
+        bool, Option(None, "Refuse a recording with anything amiss.", names=("--strict",))
+    ] = False
+    private: Annotated[
+        bool, Option(None, "Write no name, path or text (default).", names=("--private",))
+    ] = False
+    keep_names: Annotated[
+        bool, Option(None, "Keep the names of sessions and tools.", names=("--keep-names",))
+    ] = False
 
     @property
     def knobs(self) -> Knobs:
@@ -72,10 +107,15 @@ class ImportOptions:
     def check(self) -> None:
         """Refuse what cannot be, before the work and not after. Raises UsageError."""
         from marsbench.core.workload.files import require_writable
+        from marsbench.errors import UsageError
         from marsbench.formats.arrivals import schedule_of
 
         require_writable(self.output)
-        schedule_of(self.knobs, _IMPORT_RATE)
+        schedule_of(self.knobs, IMPORT_RATE)
+        if self.private and self.keep_names:
+            raise UsageError("--private writes no names and --keep-names does; give one of them.")
+        if self.limit is not None and self.sample is not None:
+            raise UsageError("--limit takes the first and --sample some of all; give one of them.")
 
     @property
     def fallback(self) -> Fallback:
@@ -84,139 +124,153 @@ class ImportOptions:
 
         return fallback_of(self.tokenizer, self.tool_time)
 
+    @property
+    def wanted(self) -> Wanted:
+        """How many of the sessions, and which."""
+        from marsbench.formats.gathering import Wanted
+
+        return Wanted(self.limit, self.sample, 1 if self.seed is None else self.seed)
+
 
 class Imported(NamedTuple):
-    """What was read, and what the workload says of where it comes from."""
+    """What is to be read, and what the workload says of where it comes from.
 
-    result: ImportResult
+    kind: the workload's name. recorded: whether sessions arrive as they did, unless told otherwise.
+    own: the sessions are those of a workload of ours, which keep their names.
+    """
+
+    kind: str
+    contents: Iterable[Contents]
+    recorded: bool = False
     meta: Mapping[str, object] = MappingProxyType({})
+    label: str = "reading sessions"
+    own: bool = False
 
 
 Reader = Callable[..., Imported]
 """Reads a source, its first parameter, with `options`; its text is the command's help."""
 
-ARRIVING = ("output", "rate", "load", "arrivals", "seed", "max_tokens")
+EVERYWHERE = (
+    "output", "rate", "load", "arrivals", "seed", "max_tokens",
+    "limit", "sample", "strict", "private", "keep_names",
+)  # fmt: skip
 STATED = ("tokenizer", "tool_time")
 
-Files = Annotated[list[Path], typer.Argument(help="Files, as they are or packed with gzip.")]
+Files = Annotated[
+    list[Path], typer.Argument(help="Files, folders or patterns; packed with gzip or zstd or not.")
+]
 
 
-def _command(*takes: str, recorded: bool = False) -> Callable[[Reader], Reader]:
-    """Makes a command of a reader that takes these of the options.
-
-    recorded: whether sessions arrive as they did, unless told otherwise.
-    """
+def _command(*takes: str, name: str | None = None) -> Callable[[Reader], Reader]:
+    """Makes a command of a reader that takes these of the options."""
 
     def made(read: Reader) -> Reader:
         @functools.wraps(read)
         def command(options: ImportOptions, **source: object) -> None:
-            options.check()
-            _write(read.__name__, read(options=options, **source), options, recorded)
+            from marsbench.cli.importing import write_import
 
-        app.command()(verb(command, options_of(ImportOptions).keys() - takes))
+            options.check()
+            write_import(read(options=options, **source), options)
+
+        app.command(name)(verb(command, options_of(ImportOptions).keys() - takes))
         return read
 
     return made
 
 
-@_command(*ARRIVING)
-def weka(
-    files: Annotated[list[Path], typer.Argument(help="Traces, .json or .json.gz, one a session.")],
-    options: ImportOptions,
-) -> Imported:
+def _named(name: str, paths: Sequence[Path], options: ImportOptions, label: str) -> Imported:
+    """These files, read as the format that was named."""
+    from marsbench.formats.table import contents_of, files_of, format_named
+
+    kind = format_named(name)
+    found = files_of(paths, kind)
+    contents = (contents_of(one, options.fallback) for one in found)
+    return Imported(name, contents, kind.has_arrivals, label=label)
+
+
+@_command(*EVERYWHERE, *STATED, name=AUTO)
+def recognise(files: Files, options: ImportOptions) -> Imported:
+    """Import recordings of whatever format, recognised by what is in each file.
+
+    What each was taken for, and why, is said on stderr. Exit code 1 when a file or row was left
+    out (the others are written), 2 when all were.
+    """
+    from marsbench.cli.importing import recognised_files
+
+    return recognised_files(files, options)
+
+
+@_command(*EVERYWHERE)
+def weka(files: Files, options: ImportOptions) -> Imported:
     """Import anonymised Claude Code traces (kv-cache-tester).
 
     Exit code 1 when a file was left out (the others are written), 2 when all were. The traces
     have no start times: sessions arrive poisson at 0.01 per second unless told otherwise.
     """
-    from marsbench.formats.weka import import_weka
-
-    return Imported(import_weka(files, progress("reading traces")))
+    return _named("weka", files, options, "reading traces")
 
 
-@_command(*ARRIVING, *STATED)
+@_command(*EVERYWHERE, *STATED)
 def openhands(
     paths: Annotated[
-        list[Path], typer.Argument(help="V1 conversations or folders of them; V0 output.jsonl.")
+        list[Path],
+        typer.Argument(help="V1 conversations or folders of them; output.jsonl of V0 or V1."),
     ],
     options: ImportOptions,
 ) -> Imported:
-    """Import OpenHands trajectories, V1 folders and V0 histories.
+    """Import OpenHands trajectories: conversations' folders and evaluations' histories.
 
     Lengths are the recorded token usage, tool times the recorded time stamps. Sessions arrive
     poisson at 0.01 per second unless told otherwise.
     """
-    from marsbench.formats.openhands import import_openhands
-
-    return Imported(import_openhands(paths, options.fallback, progress("reading trajectories")))
+    return _named("openhands", paths, options, "reading trajectories")
 
 
-@_command(*ARRIVING, *STATED)
+@_command(*EVERYWHERE, *STATED)
 def sweagent(files: Files, options: ImportOptions) -> Imported:
     """Import SWE-agent trajectories (.traj).
 
     They have no token usage a call, so --tokenizer is needed; without execution_time, --tool-time
     is too. Sessions arrive poisson at 0.01 per second unless told otherwise.
     """
-    from marsbench.formats.sweagent import import_sweagent
-
-    return Imported(import_sweagent(files, options.fallback, progress("reading trajectories")))
+    return _named("sweagent", files, options, "reading trajectories")
 
 
-@_command(*ARRIVING, *STATED)
+@_command(*EVERYWHERE, *STATED)
 def miniswe(files: Files, options: ImportOptions) -> Imported:
     """Import mini-swe-agent trajectories (.traj.json).
 
     Early versions recorded neither usage nor times: --tokenizer and --tool-time state them.
     Sessions arrive poisson at 0.01 per second unless told otherwise.
     """
-    from marsbench.formats.miniswe import import_miniswe
-
-    return Imported(import_miniswe(files, options.fallback, progress("reading trajectories")))
+    return _named("miniswe", files, options, "reading trajectories")
 
 
-@_command(*ARRIVING, "tool_time", recorded=True)
+@_command(*EVERYWHERE, "tool_time")
 def mooncake(files: Files, options: ImportOptions) -> Imported:
     """Import Mooncake traces: plain, of several turns (AIPerf) or agentic (Dynamo).
 
     Sessions arrive as recorded unless told otherwise; --rate alone stretches the recorded
     pattern to that mean rate. Equal first blocks (hash_ids) become prefix groups.
     """
-    from marsbench.formats.mooncake import import_mooncake
-
-    return Imported(import_mooncake(files, options.fallback, progress("reading requests")))
+    return _named("mooncake", files, options, "reading requests")
 
 
-@_command("output", "workload", "rate", "max_tokens", recorded=True)
-def azure(
-    file: Annotated[Path, typer.Argument(help="A trace, .csv or .csv.gz.")],
-    options: ImportOptions,
-) -> Imported:
+@_command(*EVERYWHERE, "workload")
+def azure(files: Files, options: ImportOptions) -> Imported:
     """Import the arrivals of Azure's LLM inference traces.
 
     With --workload its sessions arrive as the trace's first requests did; without, each request
     is a session of one round. --rate stretches the pattern to that mean rate.
     """
-    from marsbench.errors import UsageError
-    from marsbench.formats.azure import read_azure, single_rounds
-    from marsbench.formats.reading import ImportResult, ReadError
-
-    try:
-        requests, problems = read_azure(file)
-    except ReadError as error:
-        raise UsageError(f"{file}: {error}.") from error
-    origin: Mapping[str, object] = {}
     if options.workload is None:
-        typer.echo("each request is a session of one round", err=True)
-        sessions = single_rounds(requests, file.name.partition(".")[0])
-    else:
-        times = [request.at_s for request in requests]
-        sessions, origin = _arriving(options.workload, times, file)
-    found = ImportResult(tuple(sessions), tuple(problems))
-    return Imported(found, {**origin, "format": "azure"})
+        return _named("azure", files, options, "reading requests")
+    from marsbench.cli.importing import given_arrivals
+
+    return given_arrivals(options.workload, files)
 
 
-@_command(*ARRIVING, *STATED, "split", "sessions")
+@_command(*EVERYWHERE, *STATED, "split", "sessions")
 def hf(
     name: Annotated[
         str, typer.Argument(help="A .parquet, .json or .jsonl file, a folder, or a hub name.")
@@ -228,13 +282,13 @@ def hf(
     The columns tell the schema: OpenHands, mini-swe-agent, messages (SWE-smith, Continuum), or
     our own export. Sessions arrive poisson at 0.01 per second unless told otherwise.
     """
-    from marsbench.formats.hf import import_hf
+    from marsbench.formats.hf import contents_of_table
 
-    shown = progress("reading rows")
-    return Imported(import_hf(name, options.fallback, options.split, options.sessions, shown))
+    contents = contents_of_table(name, options.fallback, options.split, options.sessions)
+    return Imported("hf", (contents,), label="reading rows")
 
 
-@_command(*ARRIVING, recorded=True)
+@_command(*EVERYWHERE)
 def run(
     folder: Annotated[Path, typer.Argument(help="The folder of a run, of any engine.")],
     options: ImportOptions,
@@ -244,11 +298,11 @@ def run(
     Prompts, outputs, tool times and arrivals are those of the run; --rate alone stretches its
     arrivals to that mean rate. Which tokens sessions shared is not in a run's events.
     """
-    from marsbench.formats.recorded_run import import_run, meta_of
+    from marsbench.formats.recorded_run import contents_of_run, meta_of
     from marsbench.runs import RunFolder
 
     recorded = RunFolder.open(folder)
-    return Imported(import_run(recorded, progress("reading sessions")), meta_of(recorded))
+    return Imported("run", (contents_of_run(recorded),), True, meta_of(recorded))
 
 
 def mean_gpu_s(sessions: Sequence[Session]) -> float:
@@ -260,7 +314,7 @@ def mean_gpu_s(sessions: Sequence[Session]) -> float:
     return isolated(sessions, load_hardware(), EngineSettings(), cache=cache_folder()).mean_gpu_s
 
 
-def progress(label: str) -> Callable[[Sequence[T]], Iterable[T]]:
+def progress(label: str) -> Callable[[Iterable[T]], Iterable[T]]:
     """A progress bar on stderr, where a person sees it."""
     from rich.console import Console
     from rich.progress import track
@@ -268,94 +322,7 @@ def progress(label: str) -> Callable[[Sequence[T]], Iterable[T]]:
     console = Console(stderr=True)
     quiet = not console.is_terminal
 
-    def shown(items: Sequence[T]) -> Iterable[T]:
+    def shown(items: Iterable[T]) -> Iterable[T]:
         return track(items, label, console=console, transient=True, disable=quiet)
 
     return shown
-
-
-def _write(kind: str, imported: Imported, options: ImportOptions, recorded: bool) -> None:
-    """Say what was left out, write the rest, and exit with 1 if a file or row was left out."""
-    from marsbench.core.workload.files import write_workload
-    from marsbench.formats.arrivals import workload_of
-    from marsbench.show.workload import summary_line
-
-    found = imported.result
-    _report(found)
-    sessions = _short_enough(found.sessions, options.max_tokens)
-    stated = {name: getattr(options, name) for name in (*STATED, "max_tokens")}
-    about = {
-        **(imported.meta or {"format": kind}),
-        "left_out": len(found.problems) + len(found.sessions) - len(sessions),
-        **{name: value for name, value in stated.items() if value},
-    }
-    workload = workload_of(
-        kind, sessions, options.knobs, about, mean_gpu_s, _IMPORT_RATE, recorded, found.header
-    )
-    write_workload(workload, options.output)
-    typer.echo(f"{options.output}: {summary_line(workload)}")
-    if found.problems:
-        raise typer.Exit(1)
-
-
-def _report(result: ImportResult) -> None:
-    """Say on stderr what was left out. Raises UsageError when nothing is left."""
-    from marsbench.errors import UsageError
-
-    if not result.sessions:
-        others = len(result.problems) - 1
-        more = f" (and {others} more)" if others > 0 else ""
-        why = result.problems[0] if result.problems else "there is nothing in it"
-        raise UsageError(f"Nothing was imported: {why}{more}.")
-    for problem in result.problems:
-        typer.echo(f"left out: {problem}", err=True)
-    for note in result.notes:
-        typer.echo(f"note: {note}", err=True)
-    if result.unawaited:
-        typer.echo(f"left out: {result.unawaited} sub-agents that nothing waits for", err=True)
-
-
-def _short_enough(sessions: Sequence[Session], max_tokens: int | None) -> list[Session]:
-    """Those that never grow longer than that; the others are named on stderr.
-
-    Raises UsageError when none is left.
-    """
-    from marsbench.errors import UsageError
-
-    if max_tokens is None:
-        return list(sessions)
-    peaks = {s.id: max(part.peak_tokens for part in s.walk()) for s in sessions}
-    for name, peak in peaks.items():
-        if peak > max_tokens:
-            typer.echo(f"left out: {name} grows to {peak:,} tokens", err=True)
-    kept = [s for s in sessions if peaks[s.id] <= max_tokens]
-    if not kept:
-        raise UsageError(
-            f"Every session grows longer than --max-tokens {max_tokens:,}, the shortest to "
-            f"{min(peaks.values()):,}; give at least that."
-        )
-    return kept
-
-
-def _arriving(
-    path: Path, times: Sequence[float], trace: Path
-) -> tuple[list[Session], dict[str, object]]:
-    """The workload's sessions at the trace's first arrivals, and where they come from.
-
-    Raises UsageError when the trace has too few.
-    """
-    from dataclasses import replace
-
-    from marsbench.core.workload.files import read_workload
-    from marsbench.errors import UsageError
-
-    workload = read_workload(path)
-    sessions = workload.sessions
-    if len(times) < len(sessions):
-        raise UsageError(
-            f"{trace} has {len(times):,} arrivals and {path} {len(sessions):,} sessions; "
-            f"give a workload of at most that many."
-        )
-    typer.echo(f"the sessions of {path} arrive as the first {len(sessions):,} did", err=True)
-    origin = {key: value for key, value in workload.meta.items() if key not in ("rate", "load")}
-    return [replace(s, arrival_s=at) for s, at in zip(sessions, times, strict=False)], origin

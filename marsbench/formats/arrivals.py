@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from marsbench.core.session import Session
 from marsbench.core.workload.files import Header, Workload
@@ -11,6 +11,23 @@ from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import GpuSeconds, Schedule, arrange
 from marsbench.core.workload.recipe import Defaults
 from marsbench.core.workload.resample import stretched
+
+EPOCH_S = 1e8
+"""An arrival from here on, three years, is no time behind a workload's start but a date."""
+
+
+def from_first(sessions: Sequence[Session]) -> tuple[list[Session], list[str]]:
+    """Arrivals that are dates as seconds after the first of them, and a note on it."""
+    dates = [one.arrival_s for one in sessions if one.arrival_s >= EPOCH_S]
+    if not dates:
+        return list(sessions), []
+    begin = min(dates)
+    found = [
+        replace(one, arrival_s=one.arrival_s - begin) if one.arrival_s >= EPOCH_S else one
+        for one in sessions
+    ]
+    few = "" if len(dates) == len(sessions) else f" ({len(sessions) - len(dates):,} are no dates)"
+    return found, [f"arrivals are dates, and counted from the first of them{few}"]
 
 
 def schedule_of(knobs: Knobs, rate: float) -> Schedule:

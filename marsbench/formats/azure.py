@@ -1,21 +1,31 @@
 """Reads Azure's LLM inference traces (CSV): when requests arrived, and how long they were.
 
 A request has no session, no tools and no text, so a trace gives arrival times to the sessions of
-a workload, or sessions of one round.
+a workload, or sessions of one round. Traces of 2023 write local times with ten-millionths of a
+second, those of 2024 a zone and millionths, which whole seconds have not.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from marsbench.core.session import Round, Session
-from marsbench.formats.reading import ReadError, lines_of
+from marsbench.formats.fallback import Fallback
+from marsbench.formats.format import Format, Head
+from marsbench.formats.opening import lines_of
+from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource, failed
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+MOST_TOKENS = 10**9
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(\.\d{1,12})?(Z|[+-]\d\d:?\d\d)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,41 +37,94 @@ class Request:
     output: int
 
 
-def read_azure(path: Path) -> tuple[list[Request], list[str]]:
-    """The requests in order of arrival, and a sentence for each row that is none.
+def read_azure(path: Path) -> tuple[list[Request], list[SessionSource]]:
+    """The requests in order of arrival, and a source that fails for each row that is none.
 
     Raises ReadError when the file is no such trace.
     """
-    lines = list(lines_of(path))
-    header = [name.strip() for name in lines[0][1].split(",")] if lines else []
+    lines = lines_of(path)
+    header = [
+        name.strip() for name in next(lines, ("", b""))[1].decode("utf-8", "replace").split(",")
+    ]
     if not set(COLUMNS) <= set(header):
         raise ReadError(f"its first line must name the columns {', '.join(COLUMNS)}")
-    found: list[tuple[float, int, int]] = []
-    problems: list[str] = []
-    for place, line in lines[1:]:
+    places = [header.index(name) for name in COLUMNS]
+    found: list[tuple[tuple[int, float], int, int]] = []
+    problems: list[SessionSource] = []
+    for place, line in lines:
         try:
-            found.append(_row(dict(zip(header, next(csv.reader([line])), strict=False))))
-        except (KeyError, ValueError) as error:
-            problems.append(f"{place}: is no request ({error})")
+            found.append(_row(line, places))
+        except (csv.Error, ValueError) as error:
+            problems.append(failed(place, ReadError(f"is no request ({error})")))
     found.sort()
-    begin = found[0][0] if found else 0.0
-    return [Request(at - begin, prompt, output) for at, prompt, output in found], problems
-
-
-def _row(cells: dict[str, str]) -> tuple[float, int, int]:
-    # The traces write ten-millionths of a second, one digit more than a datetime holds.
-    day, _, fraction = cells["TIMESTAMP"].strip().partition(".")
-    at = (datetime.fromisoformat(day) - datetime(1970, 1, 1)).total_seconds()
-    at += float(f"0.{fraction}") if fraction else 0.0
-    prompt, output = int(cells["ContextTokens"]), int(cells["GeneratedTokens"])
-    if prompt < 1 or output < 0:
-        raise ValueError(f"{prompt} prompt and {output} output tokens")
-    return at, prompt, max(1, output)
-
-
-def single_rounds(requests: Sequence[Request], name: str) -> list[Session]:
-    """A session of one round for every request."""
+    second, fraction = found[0][0] if found else (0, 0.0)
+    # Whole seconds first: a time since 1970 leaves a float seven digits behind the point.
     return [
+        Request((at - second) + (part - fraction), prompt, output)
+        for (at, part), prompt, output in found
+    ], problems
+
+
+def _row(line: bytes, places: Sequence[int]) -> tuple[tuple[int, float], int, int]:
+    """When it came, and its tokens. Raises ValueError."""
+    cells = next(csv.reader([line.decode()]), [])
+    if len(cells) <= max(places):
+        raise ValueError(f"it has {len(cells)} columns")
+    time, prompt, output = (cells[place].strip() for place in places)
+    found = _tokens(prompt), _tokens(output)
+    if found[0] < 1:
+        raise ValueError(f"{prompt} prompt and {output} output tokens")
+    return _at(time), found[0], max(1, found[1])
+
+
+def _tokens(cell: str) -> int:
+    if not cell.isascii() or not cell.isdigit() or int(cell[:12]) > MOST_TOKENS:
+        raise ValueError(f"{cell[:20]!r} is no count of tokens")
+    return int(cell)
+
+
+def _at(cell: str) -> tuple[int, float]:
+    """Whole seconds since 1970, and the rest of one; a time without a zone is taken as UTC."""
+    match = _TIME.fullmatch(cell)
+    if match is None:
+        raise ValueError(f"{cell[:40]!r} is no time")
+    whole, fraction, zone = match.groups()
+    at = datetime.fromisoformat(whole + (zone or ""))
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return math.floor(at.timestamp()), float(f"0{fraction}") if fraction else 0.0
+
+
+def single_rounds(requests: Sequence[Request], name: str) -> Iterator[Session]:
+    """A session of one round for every request."""
+    return (
         Session(f"{name}-{number:05d}", (Round(r.prompt, r.output),), r.at_s)
         for number, r in enumerate(requests)
-    ]
+    )
+
+
+def read_single(path: Path, _fallback: Fallback) -> Contents:
+    """Each request as a session of one round."""
+    requests, problems = read_azure(path)
+    found = sources_of_sessions(single_rounds(requests, path.name.partition(".")[0]), path)
+    note = f"{path}: each request is a session of one round"
+    return Contents(chain(problems, found), (note,))
+
+
+def sources_of_sessions(sessions: Iterator[Session], path: Path) -> Iterator[SessionSource]:
+    """Sessions that are ready."""
+    return (SessionSource(str(path), partial(Reading, session)) for session in sessions)
+
+
+def _recognised(head: Head) -> str | None:
+    names = {name.strip() for name in head.first_line.split(",")}
+    return f"its columns are {', '.join(COLUMNS)}" if names.issuperset(COLUMNS) else None
+
+
+FORMAT = Format(
+    name="azure",
+    title="an Azure LLM inference trace",
+    tried=("AzureLLMInferenceTrace 2023 (2023-11)", "2024, one week (2024-05)"),
+    recognise=_recognised,
+    read=read_single,
+    has_arrivals=True,
+)

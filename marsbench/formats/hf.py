@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,12 @@ from marsbench.errors import UsageError
 from marsbench.formats.calls import session_of_calls
 from marsbench.formats.dataset_rows import MARK, read_rows_of_ours, rows_of, without_nulls
 from marsbench.formats.fallback import Fallback
+from marsbench.formats.format import Format, Head
+from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.messages import messages_of, system_text, turns_of
 from marsbench.formats.miniswe import miniswe_session
 from marsbench.formats.openhands_v0 import v0_session
-from marsbench.formats.reading import (
-    ImportResult,
-    ReadError,
-    Reading,
-    SessionSource,
-    TrackSources,
-    gather,
-    json_of,
-)
+from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource, json_of
 
 TableRow = Mapping[str, Any]
 TOOL = "tool"
@@ -46,7 +39,14 @@ def import_hf(
     most: int | None = None,
     track: TrackSources | None = None,
 ) -> ImportResult:
-    """The sessions of a table; the first `most` rows alone, if given.
+    """The sessions of a table; the first `most` rows alone, if given. Raises UsageError."""
+    return gather((contents_of_table(name, fallback, split, most),), track)
+
+
+def contents_of_table(
+    name: str, fallback: Fallback, split: str = "train", most: int | None = None
+) -> Contents:
+    """What is in a table; of its first `most` rows alone, if given.
 
     Raises UsageError when it cannot be loaded, or its columns are not known.
     """
@@ -58,13 +58,27 @@ def import_hf(
             sources, header = read_rows_of_ours(list(rows), name)
         except ReadError as error:
             raise UsageError(f"{name} is no workload that marsbench exported: {error}.") from error
-        return replace(gather(sources, track), header=header)
+        return Contents(sources, header=header)
     read = _reader(name, columns)
-    sources = [
+    return Contents(
         SessionSource(f"{name}:{number}", partial(read, row, f"row-{number}", fallback))
         for number, row in enumerate(rows)
-    ]
-    return gather(sources, track)
+    )
+
+
+def read_hf(path: Path, fallback: Fallback) -> Contents:
+    """The rows of a local table."""
+    return contents_of_table(str(path), fallback)
+
+
+def _recognised(head: Head) -> str | None:
+    if (head.path / "state.json").is_file():
+        return "it is a folder that `datasets` saved (state.json)"
+    if head.path.suffix == ".parquet":
+        return "it is a Parquet table"
+    if head.has("messages"):
+        return "its rows have messages"
+    return None
 
 
 def write_hf(workload: Workload, folder: Path) -> None:
@@ -178,4 +192,13 @@ _SCHEMAS: tuple[tuple[set[str], Reader], ...] = (
     ({"instance_id", "history"}, _openhands),
     ({"messages", "trajectory_format"}, _miniswe),
     ({"messages"}, _messages),
+)
+
+FORMAT = Format(
+    name="hf",
+    title="a table of trajectories",
+    tried=("datasets 5.2 (2026-10)",),
+    recognise=_recognised,
+    read=read_hf,
+    takes_folders=True,
 )

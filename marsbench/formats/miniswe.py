@@ -14,15 +14,11 @@ from typing import Any
 from marsbench.core.session import ToolCall
 from marsbench.formats.calls import session_of_calls
 from marsbench.formats.fallback import Fallback
+from marsbench.formats.format import Format, Head
+from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.messages import Message, Turn, messages_of, system_text, turns_of
-from marsbench.formats.reading import (
-    ImportResult,
-    ReadError,
-    Reading,
-    TrackSources,
-    file_sources,
-    gather,
-)
+from marsbench.formats.opening import document_sources
+from marsbench.formats.reading import Contents, ReadError, Reading
 
 SUFFIX = ".traj.json"
 TOOL = "bash"
@@ -33,7 +29,27 @@ def import_miniswe(
     paths: Sequence[Path], fallback: Fallback, track: TrackSources | None = None
 ) -> ImportResult:
     """The sessions of these trajectories."""
-    return gather(file_sources(paths, partial(miniswe_session, fallback=fallback), SUFFIX), track)
+    return gather((FORMAT.contents(path, fallback) for path in paths), track)
+
+
+def read_miniswe(path: Path, fallback: Fallback) -> Contents:
+    """One session."""
+    return document_sources(path, partial(miniswe_session, fallback=fallback), SUFFIX)
+
+
+def _recognised(head: Head) -> str | None:
+    if head.has("messages", "info") or head.has("messages", "trajectory_format"):
+        return "it has messages and what mini-swe-agent says of itself"
+    return None
+
+
+FORMAT = Format(
+    name="miniswe",
+    title="a trajectory of mini-swe-agent",
+    tried=("mini-swe-agent 1.0 (2025-07)", "2.2.8 (2026-04)"),
+    recognise=_recognised,
+    read=read_miniswe,
+)
 
 
 def miniswe_session(record: Any, name: str, fallback: Fallback) -> Reading:

@@ -8,25 +8,20 @@ its sub-agent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.workload.recipe import SUBAGENT
 from marsbench.formats.fallback import Fallback
+from marsbench.formats.format import Format, Head
+from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.history import grown_by_hashes, grown_by_lengths
 from marsbench.formats.mooncake_export import is_ours, read_ours
 from marsbench.formats.mooncake_rows import BLOCK, MooncakeRow, Placed, by_session, read_rows
 from marsbench.formats.prefix_groups import SharedPrefix, share
-from marsbench.formats.reading import (
-    ImportResult,
-    ReadError,
-    Reading,
-    SessionSource,
-    TrackSources,
-    gather,
-)
+from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource
 
 WAIT = "wait"
 """The name of a tool call that is all the time between two requests."""
@@ -36,23 +31,24 @@ def import_mooncake(
     paths: Sequence[Path], fallback: Fallback, track: TrackSources | None = None
 ) -> ImportResult:
     """The sessions of these files; of files that `workload export` wrote, just as they were."""
-    sources: list[SessionSource] = []
-    problems: list[str] = []
+    return gather((FORMAT.contents(path, fallback) for path in paths), track)
+
+
+def read_mooncake(path: Path, fallback: Fallback) -> Contents:
+    """The sessions of one file, which has a hash space of its own."""
+    rows, problems = read_rows(path)
     header = None
-    for path in paths:
-        rows, wrong = read_rows(path)
-        problems += wrong
-        try:
-            if is_ours(rows):
-                found, header = read_ours(rows)
-            else:
-                found = _File(by_session(rows, path.name.partition(".")[0]), fallback).sources()
-            sources += found
-        except ReadError as error:
-            problems.append(f"{path}: {error}")
-    result = gather(sources, track)
-    header = header if len(paths) == 1 else None
-    return replace(result, problems=(*problems, *result.problems), header=header)
+    if is_ours(rows):
+        found, header = read_ours(rows)
+    else:
+        found = _File(by_session(rows, path.name.partition(".")[0]), fallback).sources()
+    return Contents((*problems, *found), header=header)
+
+
+def _recognised(head: Head) -> str | None:
+    if any({"input_length", "output_length"} <= row.keys() for row in head.objects):
+        return "its rows have an input_length and an output_length"
+    return None
 
 
 @dataclass(slots=True)
@@ -212,3 +208,13 @@ def _spans(row: MooncakeRow) -> list[tuple[str, float]]:
     if not known or len(known) < len(ends) or total is None or abs(max(known) - total) > 1.0:
         return []
     return [(e.tool_class or WAIT, end / 1000) for e, end in zip(events, known, strict=True)]
+
+
+FORMAT = Format(
+    name="mooncake",
+    title="a Mooncake trace",
+    tried=("Mooncake FAST25 3b5a594 (2025-02)",),
+    recognise=_recognised,
+    read=read_mooncake,
+    has_arrivals=True,
+)

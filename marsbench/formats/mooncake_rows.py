@@ -12,7 +12,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AliasChoices, Field
 
 from marsbench.formats.history import Lengths
-from marsbench.formats.reading import ReadError, Record, json_of, lines_of, record_of
+from marsbench.formats.opening import lines_of
+from marsbench.formats.reading import (
+    ReadError,
+    Record,
+    SessionSource,
+    failed,
+    json_of,
+    record_of,
+)
 
 BLOCK = 512
 """Tokens that one of `hash_ids` stands for."""
@@ -75,25 +83,25 @@ class Placed:
     row: MooncakeRow
 
 
-def read_rows(path: Path) -> tuple[list[Placed], list[str]]:
-    """The rows of a file, and a sentence for each line that is none."""
+def read_rows(path: Path) -> tuple[list[Placed], list[SessionSource]]:
+    """The rows of a file, and a source that fails for each line that is none.
+
+    Raises ReadError where the file is damaged: half of a trace is another trace.
+    """
     rows: list[Placed] = []
-    problems: list[str] = []
-    try:
-        for place, line in lines_of(path):
-            _read_row(place, line, rows, problems)
-    except ReadError as error:
-        return [], [f"{path}: {error}"]
+    problems: list[SessionSource] = []
+    for place, line in lines_of(path):
+        _read_row(place, line, rows, problems)
     return rows, problems
 
 
-def _read_row(place: str, line: str, rows: list[Placed], problems: list[str]) -> None:
+def _read_row(place: str, line: bytes, rows: list[Placed], problems: list[SessionSource]) -> None:
     try:
         value = json_of(line)
         if not _is_header(value):
             rows.append(Placed(place, record_of(MooncakeRow, value)))
     except ReadError as error:
-        problems.append(f"{place}: {error}")
+        problems.append(failed(place, error))
 
 
 def _is_header(value: Any) -> bool:

@@ -9,32 +9,53 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from marsbench.formats.fallback import Fallback
+from marsbench.formats.format import Format, Head
+from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.openhands_v0 import v0_session
 from marsbench.formats.openhands_v1 import STATE, v1_session
-from marsbench.formats.reading import (
-    ImportResult,
-    ReadError,
-    SessionSource,
-    TrackSources,
-    failed,
-    gather,
-    line_sources,
-)
+from marsbench.formats.opening import lines_of
+from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource, sources_of
 
 
 def import_openhands(
     paths: Sequence[Path], fallback: Fallback, track: TrackSources | None = None
 ) -> ImportResult:
     """The sessions of these conversations (or folders of them) and histories."""
-    return gather([source for path in paths for source in _sources(path, fallback)], track)
+    return gather((FORMAT.contents(path, fallback) for path in paths), track)
 
 
-def _sources(path: Path, fallback: Fallback) -> list[SessionSource]:
+def read_openhands(path: Path, fallback: Fallback) -> Contents:
+    """The conversations of a folder, at any depth, or the rows of an output.jsonl."""
     if not path.is_dir():
-        return line_sources(path, partial(v0_session, fallback=fallback))
+        return Contents(sources_of(lines_of(path), partial(_row, fallback=fallback), str(path)))
     folders = sorted(state.parent for state in path.rglob(STATE))
     if not folders:
-        return [failed(str(path), ReadError(f"holds no conversation (no {STATE} at any depth)"))]
-    return [SessionSource(str(folder), partial(v1_session, folder, fallback)) for folder in folders]
+        raise ReadError(f"holds no conversation (no {STATE} at any depth)")
+    return Contents(
+        SessionSource(str(folder), partial(v1_session, folder, fallback)) for folder in folders
+    )
+
+
+def _row(record: Any, _place: str, fallback: Fallback) -> Reading:
+    return v0_session(record, fallback)
+
+
+def _recognised(head: Head) -> str | None:
+    if (head.path / STATE).is_file():
+        return f"it holds a conversation ({STATE})"
+    if head.has("instance_id", "history"):
+        return "its rows have an instance_id and a history"
+    return None
+
+
+FORMAT = Format(
+    name="openhands",
+    title="trajectories of OpenHands",
+    tried=("V0 0.30 (2025-03)", "V1 SDK 1.58.0 (2026-10)"),
+    recognise=_recognised,
+    read=read_openhands,
+    takes_folders=True,
+)

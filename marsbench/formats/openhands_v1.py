@@ -16,7 +16,8 @@ from pydantic import Field
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.messages import text_of_message
 from marsbench.formats.openhands_events import AgentEvent, ResponseUsage, session_of_events
-from marsbench.formats.reading import ReadError, Reading, Record, json_of, record_of, text_of
+from marsbench.formats.opening import bytes_of
+from marsbench.formats.reading import ReadError, Reading, Record, json_of, record_of
 
 STATE = "base_state.json"
 ANSWERS = ("ObservationEvent", "UserRejectObservation", "AgentErrorEvent")
@@ -80,7 +81,7 @@ class _Event(Record):
 
 def v1_session(folder: Path, fallback: Fallback) -> Reading:
     """The session of one conversation's folder. Raises ReadError."""
-    state = record_of(_State, json_of(text_of(folder / STATE)))
+    state = record_of(_State, json_of(bytes_of(folder / STATE)))
     records = _records(folder / "events")
     answers = [record for record in records if record.kind in ANSWERS]
     usages = [u for m in state.stats.usage_to_metrics.values() for u in m.token_usages]
@@ -97,7 +98,7 @@ def _records(folder: Path) -> list[_Event]:
     records = []
     for file in files:
         try:
-            records.append(record_of(_Event, json_of(text_of(file))))
+            records.append(record_of(_Event, json_of(bytes_of(file))))
         except ReadError as error:
             raise ReadError(f"{file.name}: {error}") from error
     return records

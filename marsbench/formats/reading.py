@@ -1,23 +1,26 @@
-"""What every importer gives back, and how each of them reads files."""
+"""What a reader of a format gives: sessions, and what the recording itself says of them."""
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from io import TextIOWrapper
-from pathlib import Path
-from typing import Any, BinaryIO, TextIO, TypeVar, cast
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marsbench.core.session import Session
 from marsbench.core.workload.files import Header
 from marsbench.problems import first_problem
+
+Tokens = Annotated[int, Field(ge=0, le=10**9)]
+"""A recorded count of tokens, of no model's context and of no typing error's."""
+
+Instant = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
+"""Seconds, or milliseconds, after whatever beginning the recording's clock has."""
+
+Duration = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 
 
 class Record(BaseModel):
@@ -26,29 +29,48 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-@dataclass(frozen=True, slots=True)
-class ImportResult:
-    """What was imported, and for each file or row that was left out a sentence that says why.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """What a recording says of a session, against which the session is held (`checks.py`).
 
-    unawaited: sub-agents that no request of their parent came after; they are left out too.
-    notes: what a reader of the sessions should know; nothing was left out for it.
-    header: what a file of ours says of the workload that it was exported from.
+    span_s: seconds from its first time stamp to its last; None where it has no clock.
+    tick_s: how coarse that clock is: one gap between two of its instants may be wrong by this.
+    num_calls: LLM calls that it counts (usage records, cost entries, a counter), those of
+        sub-agents included; None where it counts none.
+    calls_s: seconds that all those calls took, where it says so.
     """
 
-    sessions: tuple[Session, ...]
-    problems: tuple[str, ...] = ()
-    unawaited: int = 0
-    notes: tuple[str, ...] = ()
-    header: Header | None = None
+    span_s: float | None = None
+    tick_s: float = 0.0
+    num_calls: int | None = None
+    calls_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A small anomaly of a recording, and what was taken for it.
+
+    kind: a few fixed words, by which repairs are counted. detail: a sentence with the numbers;
+    it may name what the recording names, and is shown but never written.
+    """
+
+    kind: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One recorded session, the sub-agents that nothing in it waits for, and notes on it."""
+    """One recorded session, and what its recording says of it.
+
+    notes: what a reader of the session should know; nothing was left out or changed for it.
+    unawaited: sub-agents that nothing in it waits for; they are left out.
+    """
 
     session: Session
     notes: tuple[str, ...] = ()
     unawaited: int = 0
+    stated: Stated = Stated()
+    repairs: tuple[Repair, ...] = ()
 
 
 class ReadError(Exception):
@@ -63,80 +85,63 @@ class SessionSource:
     read: Callable[[], Reading]
 
 
-TrackSources = Callable[[Sequence[SessionSource]], Iterable[SessionSource]]
-Model = TypeVar("Model", bound=BaseModel)
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in one file or folder.
 
-
-def gather(sources: Sequence[SessionSource], track: TrackSources | None = None) -> ImportResult:
-    """The sessions of these sources, in their order; a bad one leaves the others as they are."""
-    sessions: list[Session] = []
-    problems: list[str] = []
-    notes: list[str] = []
-    names: set[str] = set()
-    unawaited = 0
-    for source in track(sources) if track else sources:
-        try:
-            reading = source.read()
-            _require_new(reading.session, names)
-        except (ReadError, ValueError) as error:  # a ValueError is a session that cannot be
-            problems.append(f"{source.where}: {error}")
-            continue
-        sessions.append(reading.session)
-        notes += [f"{source.where}: {note}" for note in reading.notes]
-        unawaited += reading.unawaited
-    return ImportResult(tuple(sessions), tuple(problems), unawaited, tuple(notes))
-
-
-def _require_new(session: Session, names: set[str]) -> None:
-    for member in session.walk():
-        if member.id in names:
-            raise ReadError(f"id: {member.id!r} was already imported")
-    names.update(member.id for member in session.walk())
-
-
-def text_of(path: Path) -> str:
-    """A file's text, packed with gzip or not. Raises ReadError."""
-    with _opened(path) as file:
-        return file.read()
-
-
-def lines_of(path: Path) -> Iterator[tuple[str, str]]:
-    """The lines of a file that hold anything, each with its place, "FILE:LINE".
-
-    Raises ReadError when the file cannot be read, on the way if it is damaged there.
+    sources: in the file's order, made as they are asked for: what was read is given up.
+    notes: what a reader of all its sessions should know, such as the dialect that was found.
+    header: what a file of ours says of the workload that it was exported from.
+    has_arrivals: False where its sessions have no recorded arrivals, although the format has.
     """
-    with _opened(path) as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield f"{path}:{number}", line.rstrip("\r\n")
+
+    sources: Iterable[SessionSource]
+    notes: tuple[str, ...] = ()
+    header: Header | None = None
+    has_arrivals: bool = True
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
+Model = TypeVar("Model", bound=BaseModel)
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+def json_of(text: str | bytes) -> Any:
+    """The JSON of a text. Raises ReadError naming line and column.
+
+    Half of a pair of surrogates is no character; it becomes U+FFFD.
+    """
     try:
-        with path.open("rb") as raw:
-            packed = raw.peek(2).startswith(b"\x1f\x8b")
-            unpacked = gzip.GzipFile(fileobj=raw) if packed else raw
-            yield TextIOWrapper(cast(BinaryIO, unpacked), encoding="utf-8", newline="")
-    except OSError as error:
-        raise ReadError((error.strerror or str(error)).lower()) from error
-    except (EOFError, zlib.error) as error:
-        raise ReadError("is cut short or damaged, unpack it to see") from error
-    except UnicodeDecodeError as error:
-        raise ReadError("is not text but binary") from error
-
-
-def json_of(text: str) -> Any:
-    """The JSON of a text. Raises ReadError naming line and column."""
-    try:
-        return json.loads(text)
+        # Not json.loads(bytes), which takes what is not UTF-8 for UTF-16.
+        whole = text.decode("utf-8", "surrogatepass") if isinstance(text, bytes) else text
+        value = json.loads(whole)
     except json.JSONDecodeError as error:
         raise ReadError(f"line {error.lineno}: {error.msg}, column {error.colno}") from error
+    except UnicodeDecodeError as error:
+        raise ReadError("is not text but binary") from error
     except RecursionError as error:
         raise ReadError("is nested too deeply") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise ReadError(f"holds a number that is none ({str(error).partition(':')[0]})") from error
+    return _mended(value) if _escapes_surrogates(text) else value
 
 
-def record_of(model: type[Model], value: Any, tags: Sequence[str] = ()) -> Model:
+def _escapes_surrogates(text: str | bytes) -> bool:
+    if isinstance(text, bytes):
+        return b"\\ud" in text or b"\\uD" in text or b"\xed" in text
+    return "\\ud" in text or "\\uD" in text or _LONE.search(text) is not None
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return _LONE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    return value
+
+
+def record_of(model: type[Model], value: Any, tags: tuple[str, ...] = ()) -> Model:
     """The value as a record of that model. Raises ReadError naming the field."""
     try:
         return model.model_validate(value)
@@ -153,24 +158,19 @@ def failed(where: str, error: ReadError) -> SessionSource:
     return SessionSource(where, read)
 
 
-def file_sources(
-    paths: Iterable[Path], read: Callable[[Any, str], Reading], suffix: str = ""
-) -> list[SessionSource]:
-    """A source for every file; `read` gets its JSON and its name without the suffix."""
+def sources_of(
+    records: Iterable[tuple[str, bytes]], read: Callable[[Any, str], Reading], whole: str
+) -> Iterator[SessionSource]:
+    """A source for every record of a file; `read` gets its JSON and its place.
 
-    def reading(path: Path) -> Reading:
-        return read(json_of(text_of(path)), path.name.removesuffix(".gz").removesuffix(suffix))
+    whole: how a problem names the file, where it cannot be read or is damaged further on.
+    """
 
-    return [SessionSource(str(path), partial(reading, path)) for path in paths]
-
-
-def line_sources(path: Path, read: Callable[[Any], Reading]) -> list[SessionSource]:
-    """A source for every line of a file; `read` gets its JSON."""
-
-    def reading(line: str) -> Reading:
-        return read(json_of(line))
+    def reading(place: str, text: bytes) -> Callable[[], Reading]:
+        return lambda: read(json_of(text), place)
 
     try:
-        return [SessionSource(place, partial(reading, line)) for place, line in lines_of(path)]
+        for place, text in records:
+            yield SessionSource(place, reading(place, text))
     except ReadError as error:
-        return [failed(str(path), error)]
+        yield failed(whole, error)

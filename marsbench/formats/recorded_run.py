@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, takewhile
+from pathlib import Path
 
 from marsbench.core.events import (
     Event,
@@ -22,16 +23,13 @@ from marsbench.core.events import (
     ToolStart,
 )
 from marsbench.core.session import Cut, Round, Session, ToolCall
+from marsbench.formats.fallback import Fallback
+from marsbench.formats.format import Format, Head
+from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.history import Lengths, grown_by_lengths
-from marsbench.formats.reading import (
-    ImportResult,
-    ReadError,
-    Reading,
-    SessionSource,
-    TrackSources,
-    gather,
-)
+from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource
 from marsbench.runs import RunFolder
+from marsbench.runs.folder import CONFIG, EVENTS
 
 
 @dataclass(slots=True)
@@ -66,15 +64,30 @@ def import_run(run: RunFolder, track: TrackSources | None = None) -> ImportResul
 
     Raises UsageError for events that are none of ours.
     """
+    return gather((contents_of_run(run),), track)
+
+
+def contents_of_run(run: RunFolder) -> Contents:
+    """A source for every session that is nobody's sub-agent. Raises UsageError."""
     recorded = _recorded(run.events())
-    return gather(
-        [
+    return Contents(
+        tuple(
             SessionSource(f"{run.path}: session {name}", partial(_read, name, recorded))
             for name, own in recorded.items()
             if own.arrived.parent is None
-        ],
-        track,
+        )
     )
+
+
+def read_run(path: Path, _fallback: Fallback) -> Contents:
+    """The sessions of a run's folder. Raises UsageError for a folder that is none."""
+    return contents_of_run(RunFolder.open(path))
+
+
+def _recognised(head: Head) -> str | None:
+    if (head.path / CONFIG).is_file() and (head.path / EVENTS).is_file():
+        return f"it is a run of marsbench ({CONFIG}, {EVENTS})"
+    return None
 
 
 def _recorded(events: Iterable[Event]) -> dict[str, _Recorded]:
@@ -154,3 +167,14 @@ def meta_of(run: RunFolder) -> dict[str, object]:
         "workload_hash": config.workload_hash,
         "workload_meta": dict(config.workload_meta),
     }
+
+
+FORMAT = Format(
+    name="run",
+    title="a run of marsbench",
+    tried=("marsbench 0.1.0 (2026-10)",),
+    recognise=_recognised,
+    read=read_run,
+    has_arrivals=True,
+    takes_folders=True,
+)

@@ -16,17 +16,11 @@ from pydantic import Field
 from marsbench.core.session import ToolCall
 from marsbench.formats.calls import RecordedCall, session_of_calls
 from marsbench.formats.fallback import Fallback
+from marsbench.formats.format import Format, Head
+from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.messages import Message, messages_of, system_text, text_of_message, turns_of
-from marsbench.formats.reading import (
-    ImportResult,
-    ReadError,
-    Reading,
-    Record,
-    TrackSources,
-    file_sources,
-    gather,
-    record_of,
-)
+from marsbench.formats.opening import document_sources
+from marsbench.formats.reading import Contents, ReadError, Reading, Record, record_of
 
 REBUILT = "prompts are rebuilt from the history: what a history processor left out of them is in"
 
@@ -49,7 +43,25 @@ def import_sweagent(
     paths: Sequence[Path], fallback: Fallback, track: TrackSources | None = None
 ) -> ImportResult:
     """The sessions of these trajectories."""
-    return gather(file_sources(paths, partial(sweagent_session, fallback=fallback), ".traj"), track)
+    return gather((FORMAT.contents(path, fallback) for path in paths), track)
+
+
+def read_sweagent(path: Path, fallback: Fallback) -> Contents:
+    """One session."""
+    return document_sources(path, partial(sweagent_session, fallback=fallback), ".traj")
+
+
+def _recognised(head: Head) -> str | None:
+    return "it has a trajectory and its history" if head.has("trajectory", "history") else None
+
+
+FORMAT = Format(
+    name="sweagent",
+    title="a trajectory of SWE-agent",
+    tried=("SWE-agent 0.6 (2024-08)", "1.0 (2025-02)", "1.1 (2025-05)"),
+    recognise=_recognised,
+    read=read_sweagent,
+)
 
 
 def sweagent_session(record: Any, name: str, fallback: Fallback) -> Reading:

@@ -15,17 +15,12 @@ from pydantic import ConfigDict, Field
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.core.workload.recipe import SUBAGENT
+from marsbench.formats.fallback import Fallback
+from marsbench.formats.format import Format, Head
+from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.history import Lengths, grown_by_hashes
-from marsbench.formats.reading import (
-    ImportResult,
-    ReadError,
-    Reading,
-    Record,
-    TrackSources,
-    file_sources,
-    gather,
-    record_of,
-)
+from marsbench.formats.opening import records_of
+from marsbench.formats.reading import Contents, ReadError, Reading, Record, record_of, sources_of
 
 CLIENT_GAP = "client_gap"
 """The name of a tool call that is all the time between two requests: tools, approvals, client."""
@@ -33,7 +28,27 @@ CLIENT_GAP = "client_gap"
 
 def import_weka(paths: Sequence[Path], track: TrackSources | None = None) -> ImportResult:
     """The sessions of these files, in their order; a bad file leaves the others as they are."""
-    return gather(file_sources(paths, _reading), track)
+    return gather((FORMAT.contents(path, Fallback()) for path in paths), track)
+
+
+def read_weka(path: Path, _fallback: Fallback) -> Contents:
+    """One session a file, or one a line, or one an element of an array."""
+    return Contents(sources_of(records_of(path), _reading, str(path)))
+
+
+def _recognised(head: Head) -> str | None:
+    if head.has("requests", "block_size"):
+        return "it has requests and their block_size"
+    return None
+
+
+FORMAT = Format(
+    name="weka",
+    title="a Claude Code trace of kv-cache-tester",
+    tried=("kv-cache-tester 94f6046 (2026-03)",),
+    recognise=_recognised,
+    read=read_weka,
+)
 
 
 _Tokens = Annotated[int, Field(ge=0)]

@@ -148,7 +148,7 @@ def test_import_writes_the_good_files_and_exits_with_1_when_one_is_bad(
     result = run("import", "weka", bad, recorded, "-o", tmp_path / "w")
     assert result.exit_code == 1
     assert "bad.json: line 1" in result.stderr
-    assert [s.id for s in read_workload(tmp_path / "w").sessions] == ["t1"]
+    assert [s.id for s in read_workload(tmp_path / "w").sessions] == ["s1"]
 
 
 def test_import_of_good_files_exits_with_0(recorded: Path, tmp_path: Path) -> None:
@@ -182,6 +182,6 @@ def test_import_leaves_out_what_grows_too_long_and_says_so(tmp_path: Path) -> No
     result = run("import", "weka", short, long, "-o", output, "--max-tokens", 1000)
     assert result.exit_code == 0
     assert "left out: long grows to 6,420 tokens" in result.stderr
-    assert [s.id for s in read_workload(output).sessions] == ["short"]
+    assert [s.id for s in read_workload(output).sessions] == ["s1"]
     with pytest.raises(UsageError, match="the shortest to 150; give at least that"):
         run("import", "weka", short, long, "-o", output, "--max-tokens", 100)

@@ -15,8 +15,9 @@ from marsbench.core.session import Cut, Round, ToolCall
 from marsbench.core.workload.files import Workload
 from marsbench.errors import UsageError
 from marsbench.formats.dataset_rows import read_rows_of_ours, rows_of
+from marsbench.formats.gathering import gather
 from marsbench.formats.hf import import_hf, write_hf
-from marsbench.formats.reading import gather
+from marsbench.formats.reading import Contents
 from workload.builders import session, workload
 from workload.test_mooncake import workloads
 from workload.test_openhands import HISTORY, USAGE
@@ -107,7 +108,7 @@ def test_a_name_on_the_hub_without_a_network_is_one_sentence(tmp_path: Path) -> 
 def test_rows_come_back_as_they_were(before: Workload) -> None:
     sources, header = read_rows_of_ours(rows_of(before), "here")
     assert header is not None
-    result = gather(sources)
+    result = gather((Contents(sources),))
     assert Workload(header.name, result.sessions, header.lanes, header.meta) == before
 
 
@@ -132,6 +133,6 @@ def test_a_sub_agent_without_its_row_is_named(tmp_path: Path) -> None:
     call = ToolCall("agent", "agent", child=session("c"))
     rows = rows_of(workload(session("a", Round(5, 1, (call,)), Round(5, 1)), session("b")))
     sources, _ = read_rows_of_ours([row for row in rows if row["id"] != "c"], "here")
-    result = gather(sources)
+    result = gather((Contents(sources),))
     assert result.problems == ("here:0: sub-agent 'c' has no row, or is its own parent",)
     assert [one.id for one in result.sessions] == ["b"]

@@ -10,8 +10,8 @@ import pytest
 
 from marsbench.core.session import Cut, Session
 from marsbench.formats.fallback import Fallback
+from marsbench.formats.gathering import ImportResult
 from marsbench.formats.miniswe import import_miniswe
-from marsbench.formats.reading import ImportResult
 from marsbench.formats.sweagent import REBUILT, import_sweagent
 from workload.trajectories import BY_WORDS, NOTHING, reply, said, save, step
 

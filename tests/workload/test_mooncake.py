@@ -173,9 +173,9 @@ def test_rows_that_are_none_are_named_by_line(tmp_path: Path) -> None:
     assert [problem.removeprefix(str(tmp_path)) for problem in result.problems] == [
         "/t.jsonl:2: expected object, got list",
         "/t.jsonl:4: output_length: is missing",
-        "/missing: no such file or directory",
         "/t.jsonl:3: session 't-3': the first round appends 0 tokens, less than its shared "
         "prefix of 0, or none",
+        "/missing: no such file or directory",
     ]
     assert len(result.sessions) == 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from marsbench.core.events import Event, GpuStart, ToolEnd, ToolStart
 from marsbench.core.session import Cut, Session
-from marsbench.formats.reading import ImportResult
+from marsbench.formats.gathering import ImportResult
 from marsbench.formats.recorded_run import import_run, meta_of
 from marsbench.runs import Provenance, RunConfig, RunFolder
 from metrics.story import a_round, a_session, told

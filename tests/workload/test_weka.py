@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from marsbench.core.session import Cut, Session, ToolCall
-from marsbench.formats.reading import ImportResult
+from marsbench.formats.gathering import ImportResult
 from marsbench.formats.weka import import_weka
 from workload.builders import request, subagent, trace, write_trace
 

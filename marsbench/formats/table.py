@@ -1,0 +1,125 @@
+"""The formats that are read, and which of them a file is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+
+from marsbench.formats import azure, hf, miniswe, mooncake, openhands, recorded_run, sweagent, weka
+from marsbench.formats.fallback import Fallback
+from marsbench.formats.format import Format, Head, head_of
+from marsbench.formats.opening import opened
+from marsbench.formats.reading import Contents, ReadError, failed
+
+FORMATS: tuple[Format, ...] = (
+    weka.FORMAT,
+    openhands.FORMAT,
+    sweagent.FORMAT,
+    miniswe.FORMAT,
+    mooncake.FORMAT,
+    azure.FORMAT,
+    recorded_run.FORMAT,
+    hf.FORMAT,
+)
+"""In the order in which they are asked: the first that recognises a file takes it."""
+
+
+def format_named(name: str) -> Format:
+    """Raises KeyError."""
+    return {one.name: one for one in FORMATS}[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file or folder, the format that it is read as, and what it was recognised by."""
+
+    path: Path
+    format: Format | None
+    why: str = ""
+
+
+def recognised(path: Path) -> Found:
+    """What a file or folder is; without a format, why not."""
+    head = head_of(path)
+    for one in FORMATS:
+        why = one.recognise(head)
+        if why is not None:
+            return Found(path, one, why)
+    return Found(path, None, _unknown(path, head))
+
+
+def _unknown(path: Path, head: Head) -> str:
+    """What to say of a file that no format knows."""
+    try:
+        with opened(path) as file:
+            is_empty = not file.read(1)
+    except ReadError as error:
+        return str(error)
+    if is_empty:
+        return "is empty"
+    known = ", ".join(one.name for one in FORMATS)
+    keys = ", ".join(sorted(key[:40] for key in head.keys)[:12])
+    has = f"has the keys {keys}" if keys else f"begins {head.first_line[:60]!r}"
+    return (
+        f"{has}, which no known format has (known are {known}); name one that fits: "
+        "`marsbench workload import FORMAT FILES`"
+    )
+
+
+def files_of(paths: Iterable[Path], asked: Format | None = None) -> Iterator[Found]:
+    """What these files, folders and patterns hold, in their order, a folder's by name.
+
+    asked: the format that was named, which takes all files that were named, and of a folder's
+    those that it recognises, or all where it recognises none. Without one each file is recognised;
+    of a folder's the others are passed over.
+    """
+    for path in _globbed(paths):
+        if not path.is_dir() or (asked is not None and asked.takes_folders):
+            yield recognised(path) if asked is None else Found(path, asked)
+            continue
+        inside = list(_inside(path))
+        own = [
+            one for one in inside if one.format is not None and one.format in (asked or one.format,)
+        ]
+        yield from own or _nothing(path, inside, asked)
+
+
+def _globbed(paths: Iterable[Path]) -> Iterator[Path]:
+    """Patterns that no shell has expanded, and the home folder."""
+    for path in paths:
+        name = str(path.expanduser())
+        if has_magic(name) and not Path(name).exists():
+            yield from (Path(one) for one in sorted(glob(name, recursive=True)))  # noqa: PTH207 (any root)
+        else:
+            yield Path(name)
+
+
+def _inside(folder: Path) -> Iterator[Found]:
+    """A folder that is itself a recording, or else the files below it; hidden ones are none."""
+    whole = recognised(folder)
+    if whole.format is not None:
+        yield whole
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _inside(path)
+        else:
+            yield recognised(path)
+
+
+def _nothing(folder: Path, inside: Sequence[Found], asked: Format | None) -> Iterator[Found]:
+    if asked is not None and inside:
+        yield from (Found(one.path, asked) for one in inside)
+    else:
+        yield Found(folder, None, "holds no recording of a known format")
+
+
+def contents_of(found: Found, fallback: Fallback) -> Contents:
+    """What is in it, or one problem."""
+    if found.format is None:
+        return Contents((failed(str(found.path), ReadError(found.why)),))
+    return found.format.contents(found.path, fallback)

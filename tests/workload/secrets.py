@@ -1,0 +1,111 @@
+"""Recordings of every format that are full of names, each of which contains "zorro"."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+from metrics.story import a_round, a_session
+from workload.builders import request, subagent, trace, write_trace
+from workload.test_import_cli import AZURE
+from workload.trajectories import (
+    answer,
+    conversation,
+    event,
+    jsonl,
+    reply,
+    said,
+    save,
+    step,
+    user,
+)
+
+
+def tokenizer(folder: Path) -> Path:
+    """One token a word."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    path = folder / "tokenizer.json"
+    words.save(str(path))
+    return path
+
+
+def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
+    """A file or folder of this kind, and the options that it needs."""
+    folder.mkdir()
+    made: dict[str, Any] = {
+        "weka": _weka, "openhands": _openhands, "sweagent": _sweagent, "miniswe": _miniswe,
+        "mooncake": _mooncake, "azure": _azure, "run": _run, "hf": _hf,
+    }  # fmt: skip
+    options: list[object] = []
+    if kind in ("sweagent", "miniswe", "openhands", "hf"):
+        options = ["--tokenizer", tokenizer(folder), "--tool-time", 2]
+    return made[kind](folder), options
+
+
+def _weka(folder: Path) -> Path:
+    agent = subagent(5.0, 3.0, request(2, 70, 5, [9]))
+    record = trace(request(0, 130, 20, [1, 2]), agent, request(9, 300, 5, [1, 2, 3]), id="zorro-7")
+    return write_trace(folder, record, "zorro.json")
+
+
+def _openhands(folder: Path) -> Path:
+    action = event(
+        "ActionEvent", 5, id="a", tool_name="zorro_search", tool_call_id="call-a",
+        llm_response_id="r1", thought=[{"type": "text", "text": "Zorro at /home/zorro"}],
+    )  # fmt: skip
+    last = event("ActionEvent", 9, id="b", tool_name="finish", llm_response_id="r2")
+    talk = [user(1, "I am Zorro"), action, answer("a", 6.5, "/home/zorro"), last]
+    return conversation(folder / "zorro", talk, {"r1": (100, 10), "r2": (130, 5)})
+
+
+_MESSAGES = [
+    said("system", "you are Zorro's agent"),
+    said("user", "look into /home/zorro"),
+    reply("I look"),
+    said("tool", "Ünïque"),
+    reply("done"),
+]
+
+
+def _sweagent(folder: Path) -> Path:
+    record = {"trajectory": [step("/home/zorro/bin/x -v"), step("ls")], "history": _MESSAGES}
+    return save(folder / "zorro.traj", record)
+
+
+def _miniswe(folder: Path) -> Path:
+    return save(folder / "zorro.traj.json", {"messages": _MESSAGES, "instance_id": "zorro__1"})
+
+
+def _mooncake(folder: Path) -> Path:
+    row = {"input_length": 900, "output_length": 5, "hash_ids": [1, 2]}
+    rows = [
+        {**row, "session_id": "zorro", "request_id": "zorro-a", "timestamp": 0},
+        {**row, "session_id": "zorro", "request_id": "b", "wait_for": ["zorro-a"],
+         "input_length": 1000, "tool_wait_ms": 9.0,
+         "tool_events": [{"tool_class": "mcp__zorro", "duration_ms": 9.0}]},
+        {**row, "session_id": "Ünïque", "timestamp": 5},
+    ]  # fmt: skip
+    return jsonl(folder / "zorro.jsonl", *rows)
+
+
+def _azure(folder: Path) -> Path:
+    path = folder / "zorro.csv.gz"
+    path.write_bytes(gzip.compress(AZURE.encode()))
+    return path
+
+
+def _run(folder: Path) -> Path:
+    from workload.test_recorded_run import played
+
+    rounds = a_round("zorro", 0, ready=3, first=4, end=5)
+    return played(folder, a_session("zorro", 3, 9, rounds=rounds, tenant="Zorro")).path
+
+
+def _hf(folder: Path) -> Path:
+    row = {"messages": json.dumps(_MESSAGES), "instance_id": "zorro", "traj_id": "zorro.1"}
+    return jsonl(folder / "rows.jsonl", row)
