@@ -21,6 +21,7 @@ class RecordedCall:
     tools: what ran before the next call.
     kept: texts of the old context that are still in this prompt, when it is known to be cut.
     anew: it is known to be cut, and of the old context only what all sessions share is left.
+    drops: the reply to the call before is not in this prompt, and all before it is.
     """
 
     prompt: int | None = None
@@ -30,6 +31,7 @@ class RecordedCall:
     tools: tuple[ToolCall, ...] = ()
     kept: Sequence[str] | None = None
     anew: bool = False
+    drops: bool = False
 
 
 def session_of_calls(
@@ -50,6 +52,8 @@ def session_of_calls(
     rounds: list[Round] = []
     for call, before, own in zip(calls, (None, *lengths[:-1]), lengths, strict=True):
         kept = shared if call.anew else _kept(call, fallback)
+        if call.drops and before is not None:
+            kept = before.prompt
         cut, append = grown_by_lengths(before, own, kept, shared)
         rounds.append(Round(append, own.output, call.tools, cut))
     # Nothing waits for the last round's tools, and they are never run.
@@ -80,7 +84,9 @@ def _history(call: RecordedCall, before: Sequence[Lengths], fallback: Fallback) 
     kept = _kept(call, fallback)
     if kept is not None:
         return kept
-    return before[-1].prompt + before[-1].output if before else 0
+    if not before:
+        return 0
+    return before[-1].prompt + (0 if call.drops else before[-1].output)
 
 
 def _kept(call: RecordedCall, fallback: Fallback) -> int | None:

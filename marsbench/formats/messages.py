@@ -26,7 +26,11 @@ class Turn:
     following: tuple[Message, ...]
 
     def call(
-        self, tools: tuple[ToolCall, ...], prompt: int | None = None, output: int | None = None
+        self,
+        tools: tuple[ToolCall, ...],
+        prompt: int | None = None,
+        output: int | None = None,
+        drops: bool = False,
     ) -> RecordedCall:
         """With these tools behind it, and the tokens that were recorded."""
         appended = [text_of_message(message) for message in self.appended]
@@ -36,6 +40,7 @@ class Turn:
             appended=appended,
             generated=text_of_message(self.reply),
             tools=tools,
+            drops=drops,
         )
 
 
@@ -67,10 +72,27 @@ def messages_of(value: Any) -> list[Message]:
 def text_of_message(message: Message) -> str:
     """All that a model reads or writes of a message; the chat template's markers are not in it."""
     parts = [_text_of_content(message.get("content"))]
-    for call in message.get("tool_calls") or ():
-        function = call.get("function") or {} if isinstance(call, Mapping) else {}
-        parts.append(f"{function.get('name', '')} {function.get('arguments', '')}")
+    parts += [_text_of_call(call.get("function")) for call in objects_of(message.get("tool_calls"))]
+    output = message.get("output")  # the Responses API's: of a reply its items, of a tool its text
+    parts += [output] if isinstance(output, str) else map(_text_of_item, objects_of(output))
     return "\n".join(part for part in parts if part)
+
+
+def objects_of(value: Any) -> list[Mapping[str, Any]]:
+    """Those of a list that are objects; none of what is no list."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def _text_of_call(function: Any) -> str:
+    if not isinstance(function, Mapping):
+        return ""
+    return f"{function.get('name', '')} {function.get('arguments', '')}"
+
+
+def _text_of_item(item: Mapping[str, Any]) -> str:
+    if item.get("type") == "function_call":
+        return _text_of_call(item)
+    return _text_of_content(item.get("content"))
 
 
 def system_text(messages: Sequence[Message]) -> str:

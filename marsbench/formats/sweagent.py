@@ -1,7 +1,9 @@
 """Reads trajectories of SWE-agent (.traj), one session a file.
 
 They have no token usage a call and no time stamps, only each action's `execution_time`, which
-files from before version 0.7 lack too.
+files from before version 0.7 lack too. Since 1.1 a step has the messages that it sent (`query`);
+in 1.0 it has those that the next one sends (`messages`). A last step that SWE-agent wrote when it
+gave up, without asking the model, is none.
 """
 
 from __future__ import annotations
@@ -15,28 +17,54 @@ from pydantic import Field
 
 from marsbench.core.session import ToolCall
 from marsbench.formats.calls import RecordedCall, session_of_calls
+from marsbench.formats.clock import Clock
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head
 from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.messages import Message, messages_of, system_text, text_of_message, turns_of
 from marsbench.formats.opening import document_sources
-from marsbench.formats.reading import Contents, ReadError, Reading, Record, record_of
+from marsbench.formats.reading import (
+    Contents,
+    Duration,
+    ReadError,
+    Reading,
+    Record,
+    Stated,
+    record_of,
+)
 
 REBUILT = "prompts are rebuilt from the history: what a history processor left out of them is in"
+GAVE_UP = "a last step is left out, for SWE-agent wrote it without asking the model"
 
 
 class _Step(Record):
-    """query: the messages that were sent, in files of version 1.1 and later."""
+    """query: the messages that were sent. messages: those after the step, which the next sends."""
 
-    action: str = ""
-    response: str = ""
-    execution_time: float | None = Field(None, ge=0, allow_inf_nan=False)
+    action: str | None = None
+    response: str | None = None
+    execution_time: Duration | None = None
     query: list[dict[str, Any]] | None = None
+    messages: list[dict[str, Any]] | None = None
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it only says why SWE-agent gave up."""
+        said = self.response or ""
+        return (self.action or "").startswith("exit_") or said.startswith("Exit due to")
+
+
+class _Stats(Record):
+    api_calls: int | None = Field(None, ge=0, le=10**9)
+
+
+class _Info(Record):
+    model_stats: _Stats | None = None
 
 
 class _Trajectory(Record):
     trajectory: list[_Step]
-    history: list[dict[str, Any]] = Field(default_factory=list)
+    history: list[dict[str, Any]] | None = None
+    info: _Info | None = None
 
 
 def import_sweagent(
@@ -58,7 +86,7 @@ def _recognised(head: Head) -> str | None:
 FORMAT = Format(
     name="sweagent",
     title="a trajectory of SWE-agent",
-    tried=("SWE-agent 0.6 (2024-08)", "1.0 (2025-02)", "1.1 (2025-05)"),
+    tried=("SWE-agent 0.7 (2024-09)", "1.0.1 (2025-02)", "1.1.0 (2025-05)"),
     recognise=_recognised,
     read=read_sweagent,
 )
@@ -67,22 +95,68 @@ FORMAT = Format(
 def sweagent_session(record: Any, name: str, fallback: Fallback) -> Reading:
     """The session of a trajectory; prompts as they were sent, or rebuilt from the history."""
     found = record_of(_Trajectory, record)
-    steps = found.trajectory
-    if steps and all(step.query for step in steps):
-        sent = [list(step.query or ()) for step in steps]
-        calls = _sent_calls(steps, sent, fallback)
-        return Reading(session_of_calls(name, calls, fallback, system_text(sent[0])))
-    history = messages_of(found.history)
-    calls = _history_calls(steps, history, fallback)
-    return Reading(session_of_calls(name, calls, fallback, system_text(history)), (REBUILT,))
+    steps, gave_up = _asked(found.trajectory)
+    if not steps:
+        raise ReadError("holds no call of a model")
+    clock = Clock(fallback, any(step.execution_time is not None for step in steps))
+    sent = _sent(steps)
+    if sent is not None:
+        calls = _sent_calls(steps, sent, clock)
+        prefix, notes = system_text(sent[0]), gave_up
+    else:
+        history = messages_of(found.history or [])
+        calls = _history_calls(steps, history[: len(history) - _num_exits(history, gave_up)], clock)
+        prefix, notes = system_text(history), (REBUILT, *gave_up)
+    stats = found.info and found.info.model_stats
+    stated = Stated(num_calls=(stats.api_calls or None) if stats else None)
+    session = session_of_calls(name, calls, fallback, prefix)
+    return Reading(session, notes, stated=stated, repairs=tuple(clock.repairs))
+
+
+def _asked(steps: Sequence[_Step]) -> tuple[list[_Step], tuple[str, ...]]:
+    """The steps of which each asked the model, and a note where a last one did not."""
+    if steps and steps[-1].is_exit:
+        return list(steps[:-1]), (GAVE_UP,)
+    return list(steps), ()
+
+
+def _num_exits(history: Sequence[Message], gave_up: Sequence[str]) -> int:
+    """Messages at the end of a history that are the step which SWE-agent gave up with."""
+    texts = [text_of_message(message) for message in history[-2:]]
+    places = [place for place, text in enumerate(texts) if text.startswith("Exit due to")]
+    return len(texts) - places[0] if gave_up and places else 0
+
+
+def _sent(steps: Sequence[_Step]) -> list[list[Message]] | None:
+    """What each step sent; None where that was not recorded."""
+    if all(_real(step.query) for step in steps):
+        return [list(step.query or ()) for step in steps]
+    if not all(_real(step.messages) for step in steps):
+        return None
+    first: list[Message] = list(steps[0].messages or ())
+    replies = [n for n, message in enumerate(first) if _is_reply(message)]
+    if replies and text_of_message(first[replies[-1]]).startswith(steps[0].response or ""):
+        first = first[: replies[-1]]
+    sent: list[list[Message]] = [first]
+    sent += [list(step.messages or ()) for step in steps[:-1]]
+    return sent
+
+
+def _real(messages: Sequence[Message] | None) -> bool:
+    """SWE-agent writes `[{}]` where it sent none."""
+    return any(messages or ())
+
+
+def _is_reply(message: Message) -> bool:
+    return message.get("role") == "assistant" and not message.get("is_demo")
 
 
 def _sent_calls(
-    steps: Sequence[_Step], sent: Sequence[Sequence[Message]], fallback: Fallback
+    steps: Sequence[_Step], sent: Sequence[Sequence[Message]], clock: Clock
 ) -> list[RecordedCall]:
     calls = []
     before: Sequence[Message] = ()
-    for step, query, tools in zip(steps, sent, _all_tools(steps, fallback), strict=True):
+    for step, query, tools in zip(steps, sent, _all_tools(steps, clock), strict=True):
         same = _same(before, query)
         went_on = same == len(before)
         # Behind the old prompt comes the reply to it, which was counted as its output.
@@ -90,7 +164,7 @@ def _sent_calls(
         calls.append(
             RecordedCall(
                 appended=[text_of_message(message) for message in appended],
-                generated=step.response,
+                generated=step.response or "",
                 tools=tools,
                 kept=None if went_on else [text_of_message(m) for m in query[:same]],
             )
@@ -107,7 +181,7 @@ def _same(before: Sequence[Message], after: Sequence[Message]) -> int:
 
 
 def _history_calls(
-    steps: Sequence[_Step], history: Sequence[Message], fallback: Fallback
+    steps: Sequence[_Step], history: Sequence[Message], clock: Clock
 ) -> list[RecordedCall]:
     # A demonstration is part of the prompt, and its replies are nobody's.
     said = [{**m, "role": "user"} if m.get("is_demo") else m for m in history]
@@ -119,21 +193,21 @@ def _history_calls(
             f"trajectory has {len(steps)} steps and history {len(turns)} replies, "
             "which cannot be told apart"
         )
-    tools = _all_tools(steps, fallback)
+    tools = _all_tools(steps, clock)
     return [turn.call(after) for turn, after in zip(turns, tools, strict=True)]
 
 
-def _all_tools(steps: Sequence[_Step], fallback: Fallback) -> list[tuple[ToolCall, ...]]:
+def _all_tools(steps: Sequence[_Step], clock: Clock) -> list[tuple[ToolCall, ...]]:
     """What runs after each step; nothing waits for the last one's action."""
-    return [*(_tools(step, number, fallback) for number, step in enumerate(steps[:-1])), ()]
+    return [*(_tools(step, number, clock) for number, step in enumerate(steps[:-1])), ()]
 
 
-def _tools(step: _Step, number: int, fallback: Fallback) -> tuple[ToolCall, ...]:
+def _tools(step: _Step, number: int, clock: Clock) -> tuple[ToolCall, ...]:
     """The step's action, named by its first word; a reply that could not be parsed has none."""
-    words = step.action.split()
+    words = (step.action or "").split()
     if not words:
         return ()
     seconds = step.execution_time
     if seconds is None:
-        seconds = fallback.tool_time(f"step {number}")
+        seconds = clock.unknown(f"step {number}")
     return (ToolCall(words[0][:40], "wait", floor_s=seconds),)

@@ -12,7 +12,7 @@ from marsbench.core.session import Cut, Session
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.gathering import ImportResult
 from marsbench.formats.miniswe import import_miniswe
-from marsbench.formats.sweagent import REBUILT, import_sweagent
+from marsbench.formats.sweagent import GAVE_UP, REBUILT, import_sweagent
 from workload.trajectories import BY_WORDS, NOTHING, reply, said, save, step
 
 REAL = Path(__file__).parents[3] / "shared" / "traces"
@@ -75,10 +75,88 @@ def test_miniswe_of_old_needs_a_tokenizer_and_a_time(tmp_path: Path) -> None:
     assert session.prefix_tokens == len(["you", "are", "an", "agent"])
 
 
-def test_miniswe_refuses_a_tool_that_answers_before_it_was_asked(tmp_path: Path) -> None:
+def test_a_clock_that_stepped_back_costs_its_one_time_alone(tmp_path: Path) -> None:
     path = mini(tmp_path / "x.traj.json", [*RECORDED[:3], said("tool", "x", 99.0), *RECORDED[4:]])
-    (problem,) = import_miniswe([path], NOTHING).problems
-    assert problem.endswith("call 0: a tool answered before it was asked")
+    result = import_miniswe([path], NOTHING)
+    assert tool_s(one(result)) == [[0.0], [1.0, 10.0], []]
+    said_of_it = "call 0 was answered 1 s before it was asked; its time is taken as 0 s"
+    assert result.repairs == (f"{path}: {said_of_it}",)
+    # A time that was stated for what nobody timed is better than none.
+    assert tool_s(one(import_miniswe([path], TIMES)))[0] == [2.0]
+
+
+def test_one_missing_time_costs_no_session_that_has_others(tmp_path: Path) -> None:
+    path = mini(tmp_path / "x.traj.json", [*RECORDED[:3], said("tool", "x"), *RECORDED[4:]])
+    result = import_miniswe([path], NOTHING)
+    assert tool_s(one(result))[0] == [0.0]
+    assert result.accounts[0].repairs == ("a time that is missing",)
+
+
+def lost(usage: tuple[int, int] | None = (75, 3)) -> dict[str, Any]:
+    """The complaint about a reply without a tool call, which carries that reply."""
+    extra: dict[str, Any] = {"interrupt_type": "FormatError"}
+    if usage:
+        extra["response"] = {"usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1]}}
+    return {"role": "user", "content": "that was no call", "extra": extra}
+
+
+def calls_counted(number: int) -> dict[str, Any]:
+    return {"info": {"model_stats": {"api_calls": number}}}
+
+
+def test_a_reply_that_could_not_be_parsed_is_a_round_without_a_tool(tmp_path: Path) -> None:
+    messages = [*RECORDED[:4], lost(), *RECORDED[4:]]
+    path = mini(tmp_path / "x.traj.json", messages, **calls_counted(4))
+    result = import_miniswe([path], NOTHING)
+    session = one(result)
+    assert lengths(session) == [(50, 4), (75, 3), (70, 6), (90, 2)]
+    assert tool_s(session) == [[0.75], [], [1.0, 10.0], []]
+    # The reply is in no later prompt.
+    assert session.rounds[2].cut == Cut(70, 70)
+    assert result.differences == ()
+
+
+def test_a_lost_reply_of_which_nothing_is_kept_is_said(tmp_path: Path) -> None:
+    messages = [*RECORDED[:4], lost(None), *RECORDED[4:]]
+    path = mini(tmp_path / "x.traj.json", messages, **calls_counted(4))
+    result = import_miniswe([path], NOTHING)
+    assert len(one(result).rounds) == 3
+    assert result.differences == (f"{path}: 3 rounds of 4 recorded calls of a model",)
+
+
+def stamped(message: dict[str, Any], at: float) -> dict[str, Any]:
+    return {**message, "timestamp": at}
+
+
+def test_miniswe_1_17_stamps_messages_and_answers_as_the_user(tmp_path: Path) -> None:
+    acts, talks = "look:\n```bash\nls\n```", "I only talk"
+    usage = {"extra": {"response": {"usage": {"prompt_tokens": 60, "completion_tokens": 5}}}}
+    messages = [
+        stamped(said("system", "you are an agent"), 1.0), stamped(said("user", "fix it"), 1.0),
+        stamped(said("assistant", acts) | usage, 9.0), stamped(said("user", "a.py"), 12.0),
+        stamped(said("assistant", talks) | usage, 20.0), stamped(said("user", "no call"), 20.1),
+        stamped(said("assistant", acts) | usage, 30.0), stamped(said("user", "done"), 31.0),
+    ]  # fmt: skip
+    record = {"messages": messages, "trajectory_format": "mini-swe-agent-1", **calls_counted(3)}
+    session = one(import_miniswe([save(tmp_path / "x.traj.json", record)], NOTHING))
+    assert lengths(session) == [(60, 5)] * 3
+    assert tool_s(session) == [[3.0], [], []]
+
+
+def test_miniswe_reads_the_responses_api(tmp_path: Path) -> None:
+    def response(at: float, prompt: int) -> dict[str, Any]:
+        call = {"type": "function_call", "call_id": "c", "name": "bash", "arguments": "ls -l"}
+        usage = {"input_tokens": prompt, "output_tokens": 7}
+        return {"object": "response", "output": [call], "usage": usage, "extra": {"timestamp": at}}
+
+    answer = {"type": "function_call_output", "call_id": "c", "output": "a b"}
+    messages = [
+        said("system", "you are an agent"), said("user", "fix it"), response(10.0, 40),
+        {**answer, "extra": {"timestamp": 12.5}}, response(20.0, 55),
+    ]  # fmt: skip
+    session = one(import_miniswe([mini(tmp_path / "x.traj.json", messages)], NOTHING))
+    assert lengths(session) == [(40, 7), (55, 7)]
+    assert tool_s(session) == [[2.5], []]
 
 
 HISTORY = [
@@ -136,6 +214,31 @@ def test_sweagent_before_execution_times_needs_a_stated_time(tmp_path: Path) -> 
     path = save(tmp_path / "t.traj", record)
     (problem,) = import_sweagent([path], Fallback(lambda _: 1)).problems
     assert problem.endswith("step 0 has no recorded tool time, give --tool-time SECONDS")
+
+
+def test_a_step_that_never_asked_the_model_is_none(tmp_path: Path) -> None:
+    gave_up = {**step("exit_cost", None), "response": "Exit due to cost limit", "query": [{}]}
+    first = [said("system", "you are an agent"), said("user", "fix it")]
+    second = [*first, reply("I do it"), said("tool", "a.py b.py")]
+    steps = [step("ls", query=first), step("cat", query=second), gave_up]
+    record = {"trajectory": steps, "history": [], **calls_counted(2)}
+    result = import_sweagent([save(tmp_path / "t.traj", record)], BY_WORDS)
+    assert lengths(one(result)) == [(6, 3), (11, 3)]
+    assert result.differences == ()
+    assert result.notes == (f"{tmp_path / 't.traj'}: {GAVE_UP}",)
+    old = [*HISTORY, reply("Exit due to cost limit"), said("user", "bye")]
+    record = {"trajectory": [step("ls"), step("edit"), gave_up | {"query": None}], "history": old}
+    assert len(one(import_sweagent([save(tmp_path / "o.traj", record)], BY_WORDS)).rounds) == 2
+
+
+def test_sweagent_1_0_keeps_what_the_next_step_sends(tmp_path: Path) -> None:
+    first = [said("system", "you are an agent"), said("user", "fix it")]
+    second = [*first, reply("I do it"), said("tool", "a.py b.py")]
+    third = [*second, reply("I do it"), said("tool", "x")]
+    steps = [{**step("ls"), "messages": second}, {**step("cat"), "messages": third}]
+    session = one(import_sweagent([save(tmp_path / "t.traj", {"trajectory": steps})], BY_WORDS))
+    assert lengths(session) == [(6, 3), (11, 3)]
+    assert [rnd.cut for rnd in session.rounds] == [None, None]
 
 
 def test_steps_and_replies_that_do_not_pair_are_refused(tmp_path: Path) -> None:
