@@ -6,7 +6,7 @@ Which agent wrote a row is told by its columns; a table with others is refused, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from marsbench.formats.dataset_rows import MARK, read_rows_of_ours, rows_of, wit
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head
 from marsbench.formats.gathering import ImportResult, TrackSources, gather
-from marsbench.formats.messages import messages_of, system_text, turns_of
+from marsbench.formats.messages import messages_of, objects_of, system_text, turns_of
 from marsbench.formats.miniswe import miniswe_session
 from marsbench.formats.openhands_v0 import v0_session
 from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource, json_of
@@ -76,8 +76,9 @@ def _recognised(head: Head) -> str | None:
         return "it is a folder that `datasets` saved (state.json)"
     if head.path.suffix == ".parquet":
         return "it is a Parquet table"
-    if head.has("messages"):
-        return "its rows have messages"
+    for column in ("messages", "trajectory"):
+        if head.has(column) and head.path.suffix in (".jsonl", ".json"):
+            return f"its rows have {column}"
     return None
 
 
@@ -163,24 +164,34 @@ def _miniswe(row: TableRow, name: str, fallback: Fallback) -> Reading:
 
 def _messages(row: TableRow, name: str, fallback: Fallback) -> Reading:
     """Messages alone, as SWE-smith's and Continuum's: neither times nor token counts."""
-    messages = messages_of(without_nulls(row["messages"]))
+    messages = messages_of(without_nulls(row[_column(row)]))
     calls = [
         turn.call(_unnamed(turn.following and turn.reply, number, fallback))
         for number, turn in enumerate(turns_of(messages))
     ]
-    ids = (row.get(key) for key in ("traj_id", "instance_id", "id"))
+    ids = (row.get(key) for key in ("traj_id", "trajectory_id", "instance_id", "id"))
     own = next((str(one) for one in ids if one), name)
     return Reading(session_of_calls(own, calls, fallback, system_text(messages)))
+
+
+def _column(row: TableRow) -> str:
+    """Where the messages are: Nebius calls them trajectory."""
+    return "messages" if row.get("messages") is not None else "trajectory"
 
 
 def _unnamed(reply: Any, number: int, fallback: Fallback) -> tuple[ToolCall, ...]:
     """What ran after a reply that something followed: as many calls as it asked for."""
     if not reply:
         return ()
-    asked: Sequence[Any] = reply.get("tool_calls") or [{}]
-    names = [((call or {}).get("function") or {}).get("name") or TOOL for call in asked]
+    asked = objects_of(reply.get("tool_calls")) or [{}]
+    names = [_named(call.get("function")) for call in asked]
     seconds = fallback.tool_time(f"call {number}")
     return tuple(ToolCall(name, "wait", floor_s=seconds) for name in names)
+
+
+def _named(function: Any) -> str:
+    name = function.get("name") if isinstance(function, Mapping) else None
+    return name if isinstance(name, str) and name else TOOL
 
 
 def _unpacked(value: Any) -> Any:
@@ -192,6 +203,7 @@ _SCHEMAS: tuple[tuple[set[str], Reader], ...] = (
     ({"instance_id", "history"}, _openhands),
     ({"messages", "trajectory_format"}, _miniswe),
     ({"messages"}, _messages),
+    ({"trajectory"}, _messages),
 )
 
 FORMAT = Format(

@@ -6,7 +6,7 @@ line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head
 from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.openhands_v0 import v0_session
-from marsbench.formats.openhands_v1 import STATE, v1_session
+from marsbench.formats.openhands_v1 import STATE, v1_row, v1_session
 from marsbench.formats.opening import lines_of
 from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource, sources_of
 
@@ -40,7 +40,14 @@ def read_openhands(path: Path, fallback: Fallback) -> Contents:
 
 
 def _row(record: Any, _place: str, fallback: Fallback) -> Reading:
-    return v0_session(record, fallback)
+    """Of V1 where its events have a kind."""
+    history = record.get("history") if isinstance(record, Mapping) else None
+    return (v1_row if _has_kinds(history) else v0_session)(record, fallback)
+
+
+def _has_kinds(history: Any) -> bool:
+    first = history[0] if isinstance(history, list) and history else None
+    return isinstance(first, Mapping) and "kind" in first
 
 
 def _recognised(head: Head) -> str | None:
@@ -54,7 +61,10 @@ def _recognised(head: Head) -> str | None:
 FORMAT = Format(
     name="openhands",
     title="trajectories of OpenHands",
-    tried=("V0 0.30 (2025-03)", "V1 SDK 1.58.0 (2026-10)"),
+    tried=(
+        "V0 0.30, its evaluation's rows (2025-05)",
+        "V1 SDK 1.58.0 (2026-10), its evaluation's rows too",
+    ),
     recognise=_recognised,
     read=read_openhands,
     takes_folders=True,

@@ -6,7 +6,7 @@ the tool's answer: calls of one response that ran one after another thus end whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,30 +15,53 @@ from pydantic import Field
 from marsbench.core.session import ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.formats.calls import RecordedCall, session_of_calls
+from marsbench.formats.clock import Clock, seconds_of, span_of
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.reading import ReadError, Reading, Record
+from marsbench.formats.reading import Duration, ReadError, Reading, Record, Stated, Tokens
 
 
 class ResponseUsage(Record):
     """What one response of a model took."""
 
     response_id: str
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
+
+
+class ResponseLatency(Record):
+    """How long one response took."""
+
+    response_id: str
+    latency: Duration | None = None
+
+
+class Metrics(Record):
+    """What OpenHands counted, in all versions."""
+
+    token_usages: list[ResponseUsage] = Field(default_factory=list)
+    response_latencies: list[ResponseLatency] = Field(default_factory=list)
+
+    def joined(self, other: Metrics) -> Metrics:
+        """Of both."""
+        return Metrics(
+            token_usages=self.token_usages + other.token_usages,
+            response_latencies=self.response_latencies + other.response_latencies,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentEvent:
     """What a version says of an event.
 
-    of: how a problem names it. text: what a model reads of it, where no usage tells its length.
+    of: how a problem names it. at: None where nobody stamped it.
+    text: what a model reads of it, where no usage tells its length.
     response: the id of the model's response that it is of; None where no model made it.
     tool, answered_at: the tool that it calls, and when that answered.
     condenses: it is a condenser's summary, with which the agent goes on.
     """
 
     of: str
-    at: datetime
+    at: datetime | None
     source: str
     text: str
     response: str | None = None
@@ -48,28 +71,49 @@ class AgentEvent:
 
 
 def session_of_events(
-    name: str,
-    events: Sequence[AgentEvent],
-    usages: Iterable[ResponseUsage],
-    prefix: str,
-    fallback: Fallback,
-    timed: Iterable[str] = (),
+    name: str, events: Sequence[AgentEvent], metrics: Metrics, prefix: str, fallback: Fallback
 ) -> Reading:
     """The session of these events, with a note on responses that no event came of.
 
-    timed: ids of responses that were recorded beside those with a usage. Raises ReadError.
+    Raises ReadError.
     """
-    by_response = {usage.response_id: usage for usage in usages}
-    calls = _calls(events, by_response, fallback)
-    recorded = {*by_response, *timed}
+    _require_one_zone(events)
+    by_response = {usage.response_id: usage for usage in metrics.token_usages}
+    took = {one.response_id: one.latency for one in metrics.response_latencies}
+    recorded = {*by_response, *took}
+    clock = Clock(fallback, any(event.at and event.answered_at for event in events))
+    calls = _calls(events, by_response, clock)
     lost = len(recorded - {event.response for event in events})
     is_left = "is left" if lost == 1 else "are left"
     note = f"{lost} of {len(recorded)} calls of a model led to no event, and {is_left} out"
-    return Reading(session_of_calls(name, calls, fallback, prefix), (note,) if lost else ())
+    stated = Stated(
+        span_s=span_of(_at_s(event.at) for event in events),
+        num_calls=len(recorded) or None,
+        calls_s=_sum(took.get(response) for response in recorded),
+    )
+    session = session_of_calls(name, calls, fallback, prefix)
+    return Reading(session, (note,) if lost else (), 0, stated, tuple(clock.repairs))
+
+
+def _require_one_zone(events: Sequence[AgentEvent]) -> None:
+    zoned = {event.at.tzinfo is not None for event in events if event.at is not None}
+    if len(zoned) > 1:
+        raise ReadError("only some time stamps have a time zone")
+
+
+def _at_s(time: datetime | None) -> float | None:
+    return None if time is None else seconds_of(time)
+
+
+def _sum(seconds: Iterable[float | None]) -> float | None:
+    """None where one of them is not known, or there are none."""
+    found = list(seconds)
+    known = [one for one in found if one is not None]
+    return sum(known) if known and len(known) == len(found) else None
 
 
 def _calls(
-    events: Sequence[AgentEvent], usages: dict[str, ResponseUsage], fallback: Fallback
+    events: Sequence[AgentEvent], usages: Mapping[str, ResponseUsage], clock: Clock
 ) -> list[RecordedCall]:
     places: dict[str, list[int]] = {}
     for place, event in enumerate(events):
@@ -87,7 +131,7 @@ def _calls(
                 output=usage.completion_tokens if usage else None,
                 appended=[event.text for event in joined if event.response is None],
                 generated="\n".join(events[place].text for place in own),
-                tools=() if until is None else _pause(events, own, until, fallback),
+                tools=() if until is None else _pause(events, own, until, clock),
                 # A condenser has a prompt of its own; the agent goes on with what it left.
                 kept=() if events[own[0]].condenses else None,
                 anew=condensed,
@@ -98,31 +142,29 @@ def _calls(
 
 
 def _pause(
-    events: Sequence[AgentEvent], own: Sequence[int], until: int, fallback: Fallback
+    events: Sequence[AgentEvent], own: Sequence[int], until: int, clock: Clock
 ) -> tuple[ToolCall, ...]:
-    """The tool calls of one response, or the user's pause before the next."""
-    asked_at = events[own[0]].at
+    """The tool calls of one response and the user's pause, each from the response to its end.
+
+    What was not answered before the user spoke, such as the call that finishes, has no time of
+    its own.
+    """
+    asked = events[own[0]]
+    said = [event for event in events[own[-1] : until] if event.source == "user"]
     called = [events[place] for place in own if events[place].tool is not None]
-    if called:
-        return tuple(_tool(event, asked_at, fallback) for event in called)
-    said = [event.at for event in events[own[-1] : until] if event.source == "user"]
-    return (_waited(USER, asked_at, said[-1]),) if said else ()
+    calls = [
+        ToolCall(event.tool or "", "wait", floor_s=_waited(asked, event, clock))
+        for event in called
+        if event.answered_at is not None or not said
+    ]
+    if said:
+        seconds = clock.waited(_at_s(asked.at), _at_s(said[-1].at), said[-1].of)
+        calls.append(ToolCall(USER, "wait", floor_s=seconds))
+    return tuple(calls)
 
 
-def _tool(event: AgentEvent, asked_at: datetime, fallback: Fallback) -> ToolCall:
+def _waited(asked: AgentEvent, event: AgentEvent, clock: Clock) -> float:
     """From the response to the answer, or as long as stated where there is none."""
-    name = event.tool or ""
     if event.answered_at is None:
-        return ToolCall(name, "wait", floor_s=fallback.tool_time(event.of))
-    return _waited(name, asked_at, event.answered_at)
-
-
-def _waited(name: str, begin: datetime, end: datetime) -> ToolCall:
-    """Raises ReadError when it ended before it began."""
-    try:
-        seconds = (end - begin).total_seconds()
-    except TypeError as error:
-        raise ReadError(f"{name}: only some time stamps have a time zone") from error
-    if seconds < 0:
-        raise ReadError(f"{name}: ended {-seconds:g} s before it was asked for")
-    return ToolCall(name, "wait", floor_s=seconds)
+        return clock.unknown(event.of)
+    return clock.waited(_at_s(asked.at), _at_s(event.answered_at), event.of)

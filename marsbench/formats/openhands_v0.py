@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
-
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.openhands_events import AgentEvent, ResponseUsage, session_of_events
-from marsbench.formats.reading import Reading, Record, record_of
+from marsbench.formats.openhands_events import AgentEvent, Metrics, session_of_events
+from marsbench.formats.reading import ReadError, Reading, Record, record_of
+
+_NO_MODEL = ("system", "recall", "change_agent_state", "null", "condensation")
+"""Actions of the agent that no model asked for."""
 
 _READ = ("content", "thought", "command", "code", "path", "final_thought")
 
@@ -28,14 +30,14 @@ class _ToolCallMetadata(Record):
 class _Entry(Record):
     """An action, or an observation that an earlier action caused."""
 
-    id: int | None = None
-    timestamp: datetime
+    id: int | str | None = None
+    timestamp: datetime | None = None
     source: str = ""
     action: str | None = None
     observation: str | None = None
-    args: dict[str, Any] = Field(default_factory=dict)
+    args: dict[str, Any] | None = None
     content: str | None = None
-    cause: int | None = None
+    cause: int | str | None = None
     tool_call_metadata: _ToolCallMetadata | None = None
 
     @property
@@ -45,6 +47,12 @@ class _Entry(Record):
         if self.action is None or metadata is None or metadata.model_response is None:
             return None
         return metadata.model_response.id
+
+    def says(self, anything: bool) -> bool:
+        """Whether a model wrote this entry, which names no response: a message, or any action."""
+        if self.source != "agent" or self.action in (None, *_NO_MODEL):
+            return False
+        return anything or self.action == "message"
 
     @property
     def tool(self) -> str | None:
@@ -58,35 +66,35 @@ class _Entry(Record):
     def text(self) -> str:
         if self.observation is not None:
             return self.content or ""
-        tools = self.args.get("tools")
+        args = self.args or {}
+        tools = args.get("tools")
         parts = [json.dumps(tools) if tools else ""]
-        parts += [v for k, v in self.args.items() if isinstance(v, str) and k in _READ]
+        parts += [v for k, v in args.items() if isinstance(v, str) and k in _READ]
         return "\n".join(part for part in parts if part)
 
 
-class _Latency(Record):
-    response_id: str
-
-
-class _Metrics(Record):
-    token_usages: list[ResponseUsage] = Field(default_factory=list)
-    response_latencies: list[_Latency] = Field(default_factory=list)
-
-
 class _Row(Record):
-    instance_id: str
+    instance_id: str | int
     history: list[_Entry]
-    metrics: _Metrics | None = None
+    metrics: Metrics | None = None
+    error: str | None = None
 
 
 def v0_session(record: Any, fallback: Fallback) -> Reading:
     """The session of one row. Raises ReadError."""
     row = record_of(_Row, record)
-    metrics = row.metrics or _Metrics()
+    metrics = row.metrics or Metrics()
     events = _events(row.history, [usage.response_id for usage in metrics.token_usages])
+    if not any(event.response for event in events):
+        raise ReadError(f"holds no call of a model{said_error(row.error)}")
     prefix = next((entry.text for entry in row.history if entry.action == "system"), "")
-    timed = [latency.response_id for latency in metrics.response_latencies]
-    return session_of_events(row.instance_id, events, metrics.token_usages, prefix, fallback, timed)
+    return session_of_events(str(row.instance_id), events, metrics, prefix, fallback)
+
+
+def said_error(error: str | None) -> str:
+    """What a row says of why it failed, behind what we say."""
+    lines = (error or "").split("\n")
+    return f" (its error: {lines[0][:100]})" if lines[0] else ""
 
 
 def _events(history: Sequence[_Entry], order: Sequence[str]) -> list[AgentEvent]:
@@ -109,14 +117,15 @@ def _responses(history: Sequence[_Entry], order: Sequence[str]) -> list[str | No
     """Each entry's response.
 
     A message of the agent names none: it takes the recorded one that no action names and that
-    comes next.
+    comes next. So do all actions of a history that names none at all, as agents that call no
+    functions leave it.
     """
-    named = {entry.response for entry in history}
-    free = [response for response in order if response not in named]
+    named = {entry.response for entry in history} - {None}
+    free = deque(response for response in order if response not in named)
     responses = [entry.response for entry in history]
     for place, entry in enumerate(history):
-        if entry.response is None and entry.source == "agent" and entry.action == "message":
-            responses[place] = free.pop(0) if free else f"message {place}"
+        if entry.response is None and entry.says(anything=not named):
+            responses[place] = free.popleft() if free else f"{entry.action} {place}"
     return responses
 
 

@@ -1,21 +1,23 @@
-"""One conversation of OpenHands V1: its state, and a file an event.
+"""One conversation of OpenHands V1: its state, and a file an event; or a row of an evaluation.
 
-Token usage is not in the events but in the state.
+Token usage is not in the events but in the state, or beside them in the row.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.messages import text_of_message
-from marsbench.formats.openhands_events import AgentEvent, ResponseUsage, session_of_events
+from marsbench.formats.openhands_events import AgentEvent, Metrics, session_of_events
+from marsbench.formats.openhands_v0 import said_error
 from marsbench.formats.opening import bytes_of
 from marsbench.formats.reading import ReadError, Reading, Record, json_of, record_of
 
@@ -23,24 +25,31 @@ STATE = "base_state.json"
 ANSWERS = ("ObservationEvent", "UserRejectObservation", "AgentErrorEvent")
 
 
-class _Metrics(Record):
-    token_usages: list[ResponseUsage] = Field(default_factory=list)
-
-
 class _Stats(Record):
-    usage_to_metrics: dict[str, _Metrics] = Field(default_factory=dict)
+    """Who used what; the early V1 said service where it now says usage."""
+
+    by_user: dict[str, Metrics] = Field(
+        default_factory=dict,
+        validation_alias=AliasChoices("usage_to_metrics", "service_to_metrics"),
+    )
 
 
 class _State(Record):
     id: str | None = None
-    stats: _Stats = Field(default_factory=_Stats)
+    stats: _Stats | None = None
+
+    @property
+    def metrics(self) -> Metrics:
+        """Of the agent and its condenser together."""
+        own = () if self.stats is None else self.stats.by_user.values()
+        return reduce(Metrics.joined, own, Metrics())
 
 
 class _Event(Record):
-    id: str = ""
+    id: str | int = ""
     kind: str
     source: str = ""
-    timestamp: datetime
+    timestamp: datetime | None = None
     llm_response_id: str | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
@@ -73,21 +82,59 @@ class _Event(Record):
         ]
         return "\n".join(part for part in parts if part)
 
-    def answers(self, action: _Event) -> bool:
-        if self.action_id is not None:
-            return self.action_id == action.id
-        return self.tool_call_id is not None and self.tool_call_id == action.tool_call_id
+
+class _Answers:
+    """When each action was answered first."""
+
+    def __init__(self, records: Sequence[_Event]) -> None:
+        answers = [record for record in records if record.kind in ANSWERS]
+        by_action = ((one.action_id, one.timestamp) for one in answers if one.action_id is not None)
+        by_call = ((one.tool_call_id, one.timestamp) for one in answers if one.action_id is None)
+        self._by_action, self._by_call = _firsts(by_action), _firsts(by_call)
+
+    def at(self, action: _Event) -> datetime | None:
+        if action.kind != "ActionEvent":
+            return None
+        call = action.tool_call_id
+        own = self._by_action.get(str(action.id))
+        return own if own is not None or call is None else self._by_call.get(call)
+
+
+def _firsts(
+    pairs: Iterable[tuple[str | None, datetime | None]],
+) -> dict[str | None, datetime | None]:
+    found: dict[str | None, datetime | None] = {}
+    for key, at in pairs:
+        found.setdefault(key, at)
+    return found
 
 
 def v1_session(folder: Path, fallback: Fallback) -> Reading:
     """The session of one conversation's folder. Raises ReadError."""
     state = record_of(_State, json_of(bytes_of(folder / STATE)))
-    records = _records(folder / "events")
-    answers = [record for record in records if record.kind in ANSWERS]
-    usages = [u for m in state.stats.usage_to_metrics.values() for u in m.token_usages]
-    events = [_event(record, answers) for record in records]
+    return _session(state.id or folder.name, _records(folder / "events"), state.metrics, fallback)
+
+
+class _Row(Record):
+    instance_id: str | int
+    history: list[_Event]
+    metrics: Metrics | None = None
+    error: str | None = None
+
+
+def v1_row(record: Any, fallback: Fallback) -> Reading:
+    """The session of one row of an evaluation's output.jsonl. Raises ReadError."""
+    row = record_of(_Row, record)
+    if not any(event.response for event in row.history):
+        raise ReadError(f"holds no call of a model{said_error(row.error)}")
+    return _session(str(row.instance_id), row.history, row.metrics or Metrics(), fallback)
+
+
+def _session(name: str, records: Sequence[_Event], metrics: Metrics, fallback: Fallback) -> Reading:
+    answers = _Answers(records)
+    events = [_event(record, answers.at(record)) for record in records]
     prefix = next((record.text for record in records if record.kind == "SystemPromptEvent"), "")
-    return session_of_events(state.id or folder.name, events, usages, prefix, fallback)
+    return session_of_events(name, events, metrics, prefix, fallback)
 
 
 def _records(folder: Path) -> list[_Event]:
@@ -109,7 +156,7 @@ def _number(file: Path) -> tuple[int, str]:
     return (int(number) if number.isdigit() else 0, file.name)
 
 
-def _event(record: _Event, answers: Sequence[_Event]) -> AgentEvent:
+def _event(record: _Event, answered_at: datetime | None) -> AgentEvent:
     called = record.kind == "ActionEvent"
     return AgentEvent(
         of=f"event {record.id}",
@@ -118,7 +165,7 @@ def _event(record: _Event, answers: Sequence[_Event]) -> AgentEvent:
         text=record.text,
         response=record.response,
         tool=record.tool_name or "tool" if called else None,
-        answered_at=next((a.timestamp for a in answers if called and a.answers(record)), None),
+        answered_at=answered_at,
         condenses=record.kind == "Condensation",
     )
 

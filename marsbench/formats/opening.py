@@ -118,13 +118,30 @@ def bytes_of(path: Path) -> bytes:
 
 
 def document_sources(path: Path, read: Callable[[Any, str], Reading], suffix: str = "") -> Contents:
-    """A file that is one session; `read` gets its JSON and its name without the suffix."""
+    """A file that is one session, or JSON lines of which each is one.
 
-    def reading() -> Reading:
-        name = path.name.removesuffix(".gz").removesuffix(".zst").removesuffix(suffix)
-        return read(json_of(bytes_of(path)), name)
+    `read` gets its JSON and its name: the file's without the suffix, or with the line's number.
+    """
+    name = path.name.removesuffix(".gz").removesuffix(".zst").removesuffix(suffix)
 
-    return Contents((SessionSource(str(path), reading),))
+    def lines() -> Iterator[SessionSource]:
+        for place, text in records_of(path):
+            own = f"{name}-{place.rpartition(':')[2]}"
+            yield SessionSource(place, lambda text=text, own=own: read(json_of(text), own))  # type: ignore[misc]
+
+    if _is_lines(path):
+        return Contents(lines())
+    return Contents((SessionSource(str(path), lambda: read(json_of(bytes_of(path)), name)),))
+
+
+def _is_lines(path: Path) -> bool:
+    """Whether its first line is an object, and there is another line."""
+    try:
+        with opened(path) as file:
+            first, rest = _first_line(file).strip(), _first_line(file)
+    except ReadError:
+        return False
+    return first.startswith(b"{") and first.endswith(b"}") and bool(rest.strip())
 
 
 def lines_of(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -106,11 +106,16 @@ class _Conversation(_Record):
 class _Subagent(_Conversation):
     type: Literal["subagent"]
     t: _Seconds
-    duration_ms: Annotated[float, Field(ge=0, le=1e13, allow_inf_nan=False)] = 0.0
+    duration_ms: Annotated[float, Field(ge=0, le=1e13, allow_inf_nan=False)] | None = None
 
     @property
     def took_s(self) -> float:
-        return self.duration_ms / 1000
+        """As recorded, or from its first request to the end of its last."""
+        if self.duration_ms is not None:
+            return self.duration_ms / 1000
+        own = [one for one in self.requests if isinstance(one, _Request) and one.t is not None]
+        times = [(one.t or 0.0, one.took_s) for one in own]
+        return max((t + took for t, took in times), default=0.0) - min(times, default=(0.0,))[0]
 
 
 _Entry = Annotated[_Request | _Subagent, Field(discriminator="type")]
@@ -239,6 +244,8 @@ class _Reader:
         return tuple(calls), lost
 
     def _agent_call(self, name: str, agent: _Subagent, delay_s: float) -> tuple[ToolCall, int]:
+        if agent.duration_ms is None:
+            self._mend("a time that is missing", f"{name}: has no duration_ms, but its requests")
         if not any(isinstance(entry, _Request) for entry in agent.requests):
             return ToolCall(SUBAGENT, "wait", floor_s=delay_s + agent.took_s), 0
         child, lost = self.session(name, agent, delay_s)

@@ -262,3 +262,10 @@ def test_the_real_trajectories_come_in() -> None:
     assert tool_s(sessions[1])[:2] == [[0.2396368359986809], [0.5635286070028087]]
     sessions = import_miniswe(sorted((REAL / "miniswe").glob("*.json")), BY_WORDS).sessions
     assert [len(session.rounds) for session in sessions] == [10, 2]
+
+
+def test_many_trajectories_may_be_in_one_file(tmp_path: Path) -> None:
+    record = {"messages": RECORDED, "trajectory_format": "mini-swe-agent-1.1"}
+    path = tmp_path / "all.jsonl"
+    path.write_text("".join(json.dumps(record | {"instance_id": n}) + "\n" for n in (7, 8)))
+    assert [s.id for s in import_miniswe([path], NOTHING).sessions] == ["7", "8"]

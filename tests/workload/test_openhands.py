@@ -126,9 +126,65 @@ def test_a_tool_that_never_ended_needs_a_stated_time(tmp_path: Path) -> None:
 
 def test_a_broken_event_is_named_by_its_file(tmp_path: Path) -> None:
     path = conversation(tmp_path / "c", TALK, USAGE)
-    (path / "events" / "event-00003-x.json").write_text('{"kind": "ObservationEvent"}')
+    (path / "events" / "event-00003-x.json").write_text(
+        '{"kind": "ObservationEvent", "timestamp": "noon"}'
+    )
     (problem,) = import_openhands([path], NOTHING).problems
-    assert problem.endswith("c: event-00003-x.json: timestamp: is missing")
+    assert "c: event-00003-x.json: timestamp: should be a valid datetime" in problem
+
+
+def v1_row(**fields: object) -> dict[str, object]:
+    usages = [
+        {"response_id": name, "prompt_tokens": prompt, "completion_tokens": output}
+        for name, (prompt, output) in USAGE.items()
+    ]
+    return {"instance_id": "task-1", "history": TALK, "metrics": {"token_usages": usages}, **fields}
+
+
+def test_v1_rows_of_an_evaluation_are_read_as_conversations_are(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "output.jsonl", v1_row(), v1_row(history=[], error="No\nruntime"))
+    result = import_openhands([path], NOTHING)
+    assert result.problems == (f"{path}:2: holds no call of a model (its error: No)",)
+    (session,) = result.sessions
+    assert lengths(session) == [(100, 10), (130, 20), (170, 5)]
+    assert tools(session) == [[("terminal", 1.5)], [("terminal", 1.0), ("file_editor", 3.0)], []]
+
+
+def test_v1_counted_by_service_before_it_counted_by_usage(tmp_path: Path) -> None:
+    path = conversation(tmp_path / "c", TALK, USAGE)
+    state = path / "base_state.json"
+    state.write_text(state.read_text().replace("usage_to_metrics", "service_to_metrics"))
+    assert lengths(one(path)) == [(100, 10), (130, 20), (170, 5)]
+
+
+def test_a_clock_that_stepped_back_costs_one_time(tmp_path: Path) -> None:
+    talk = [*TALK[:3], answer("a", 4.5), *TALK[4:]]
+    result = import_openhands([conversation(tmp_path / "c", talk, USAGE)], NOTHING)
+    assert tools(result.sessions[0])[0] == [("terminal", 0.0)]
+    assert result.accounts[0].repairs == ("a clock that stepped back",)
+
+
+def test_a_user_who_comes_back_after_the_end_was_away_until_then(tmp_path: Path) -> None:
+    talk = [*TALK, answer("d", 15.1), user(1815, "one more thing"), action("e", "r4", 1820)]
+    session = one(conversation(tmp_path / "c", talk, {**USAGE, "r4": (200, 3)}))
+    assert tools(session)[2] == [("finish", 0.1), ("user", 1800.0)]
+    # What finishes is often not answered at all.
+    session = one(conversation(tmp_path / "d", [*TALK, *talk[-2:]], {**USAGE, "r4": (200, 3)}))
+    assert tools(session)[2] == [("user", 1800.0)]
+
+
+def test_v0_without_tool_metadata_takes_the_counted_calls_in_their_order(tmp_path: Path) -> None:
+    bare = [{**entry, "tool_call_metadata": None} for entry in HISTORY]
+    result = import_openhands([jsonl(tmp_path / "o.jsonl", v0_row(bare, USAGE))], NOTHING)
+    assert (result.problems, result.differences) == ((), ())
+    assert lengths(result.sessions[0]) == [(100, 10), (130, 20), (170, 5)]
+    assert tools(result.sessions[0]) == [[("run", 0.5)], [("run", 5.0)], []]
+
+
+def test_calls_that_were_counted_and_are_no_round_are_said(tmp_path: Path) -> None:
+    path = conversation(tmp_path / "c", TALK, {**USAGE, "r9": (1, 1)})
+    result = import_openhands([path], NOTHING)
+    assert result.differences == (f"{path}: 3 rounds of 4 recorded calls of a model",)
 
 
 def test_a_folder_without_conversations_says_so(tmp_path: Path) -> None:
