@@ -122,7 +122,7 @@ class ImportOptions:
         """What stands in where a recording is silent. Raises UsageError for what cannot be."""
         from marsbench.formats.fallback import fallback_of
 
-        return fallback_of(self.tokenizer, self.tool_time)
+        return fallback_of(self.tokenizer, self.tool_time, self.limit)
 
     @property
     def wanted(self) -> Wanted:

@@ -16,10 +16,14 @@ Count = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """tokens counts a text's tokens. tool_s: seconds of a tool call whose time is unknown."""
+    """tokens counts a text's tokens. tool_s: seconds of a tool call whose time is unknown.
+
+    most: so many sessions are enough, where a reader must see many rows to make one.
+    """
 
     tokens: Count | None = None
     tool_s: float | None = None
+    most: int | None = None
 
     def count(self, text: str, of: str) -> int:
         """Tokens of the text. Raises ReadError naming the option when there is no tokenizer."""
@@ -34,13 +38,15 @@ class Fallback:
         return self.tool_s
 
 
-def fallback_of(tokenizer: str | None, tool_time: float | None) -> Fallback:
+def fallback_of(
+    tokenizer: str | None, tool_time: float | None, most: int | None = None
+) -> Fallback:
     """What the options say. Raises UsageError for a tokenizer or a time that cannot be."""
     if tool_time is not None and not 0 <= tool_time < 1e9:
         raise UsageError(
             f"--tool-time must be seconds from 0 on, not {tool_time:g}; for example --tool-time 2."
         )
-    return Fallback(None if tokenizer is None else load_tokenizer(tokenizer), tool_time)
+    return Fallback(None if tokenizer is None else load_tokenizer(tokenizer), tool_time, most)
 
 
 def load_tokenizer(name: str) -> Count:

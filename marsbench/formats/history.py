@@ -29,7 +29,13 @@ def grown_by_hashes(
     """
     if before is None:
         return None, call.prompt
-    shared = shared_blocks(before.hash_ids, call.hash_ids)
+    return grown_from(before, call, shared_blocks(before.hash_ids, call.hash_ids), block, needed)
+
+
+def grown_from(
+    before: Lengths, call: Lengths, shared: int, block: int, needed: int
+) -> tuple[Cut | None, int]:
+    """The same where the leading blocks that both have were counted: `shared`."""
     goes_on = shared >= needed
     grown = call.prompt - before.prompt - before.output
     if goes_on and grown >= 0:

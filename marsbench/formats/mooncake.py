@@ -1,8 +1,8 @@
-"""Reads Mooncake files: requests with lengths, arrival times and hashes of 512-token blocks.
+"""Reads Mooncake files: requests with lengths, arrival times and hashes of their blocks.
 
 Rows of one `session_id` are the rounds of a session; a plain row is a session of one round. A
 session that begins after a request of another, and that the other's next request waits for, is
-its sub-agent.
+its sub-agent. What a file's hashes and times stand for is told by its rows (`mooncake_dialect`).
 """
 
 from __future__ import annotations
@@ -10,18 +10,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
+from marsbench.core.workload.generate import USER
 from marsbench.core.workload.recipe import SUBAGENT
+from marsbench.formats.blocks import num_shared
+from marsbench.formats.clock import MISSING, span_of
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head
 from marsbench.formats.gathering import ImportResult, TrackSources, gather
-from marsbench.formats.history import grown_by_hashes, grown_by_lengths
+from marsbench.formats.history import grown_by_lengths, grown_from
+from marsbench.formats.mooncake_dialect import Dialect, dialect_of, in_milliseconds, wrong_rows
 from marsbench.formats.mooncake_export import is_ours, read_ours
-from marsbench.formats.mooncake_rows import BLOCK, MooncakeRow, Placed, by_session, read_rows
+from marsbench.formats.mooncake_rows import MooncakeRow, by_session, in_order, read_rows
 from marsbench.formats.prefix_groups import SharedPrefix, share
-from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource
+from marsbench.formats.reading import (
+    Contents,
+    ReadError,
+    Reading,
+    Repair,
+    SessionSource,
+    Stated,
+    failed,
+)
 
 WAIT = "wait"
 """The name of a tool call that is all the time between two requests."""
@@ -35,69 +48,111 @@ def import_mooncake(
 
 
 def read_mooncake(path: Path, fallback: Fallback) -> Contents:
-    """The sessions of one file, which has a hash space of its own."""
-    rows, problems = read_rows(path)
-    header = None
-    if is_ours(rows):
-        found, header = read_ours(rows)
-    else:
-        found = _File(by_session(rows, path.name.partition(".")[0]), fallback).sources()
-    return Contents((*problems, *found), header=header)
+    """The sessions of one file, which has a hash space of its own. Raises ReadError."""
+    found = read_rows(path, fallback.most)
+    if is_ours(found.rows):
+        sources, header = read_ours(found.rows)
+        return Contents((*found.problems, *sources), header=header)
+    stem = path.name.partition(".")[0]
+    dialect = dialect_of(found.rows, by_session(found.rows, stem), found.block_size)
+    wrong = wrong_rows(found.rows, dialect.block)
+    rows = [in_milliseconds(row, dialect.unit_s) for row in found.rows if row.place not in wrong]
+    sessions = by_session(rows, stem)
+    mended = {name: [_OUT_OF_ORDER] for name in in_order(sessions)}
+    file = _File(sessions, fallback, dialect, mended)
+    bad = [failed(place, ReadError(why)) for place, why in wrong.items()]
+    has_arrivals = any(row.timestamp is not None for row in rows)
+    notes = [f"{path}: {dialect.said(rows)}"] if dialect.is_told(rows) else []
+    return Contents((*found.problems, *bad, *file.sources()), tuple(notes), None, has_arrivals)
+
+
+_OUT_OF_ORDER = Repair("rows out of order", "its rows are put in the order of their time stamps")
 
 
 def _recognised(head: Head) -> str | None:
-    if any({"input_length", "output_length"} <= row.keys() for row in head.objects):
-        return "its rows have an input_length and an output_length"
+    keys = [frozenset(row) for row in head.objects]
+    if any(row >= {"chat_id", "parent_chat_id", "input_length"} for row in keys):
+        return "its rows have Bailian's chat_id and parent_chat_id"
+    lengths = ({"input_length", "output_length"}, {"input_tokens", "output_tokens", "hash_ids"})
+    if any(row >= needed for row in keys for needed in lengths):
+        return "its rows have an input and an output length"
     return None
 
 
 @dataclass(slots=True)
 class _File:
-    """The sessions of one file, and how they hang together."""
+    """The sessions of one file, and how they hang together.
 
-    rows: Mapping[str, Sequence[Placed]]
+    mended: by session, what was mended in its rows; what is mended on the way joins it.
+    """
+
+    rows: Mapping[str, Sequence[MooncakeRow]]
     fallback: Fallback
+    dialect: Dialect
+    mended: dict[str, list[Repair]]
     shared: Mapping[str, SharedPrefix] = field(init=False)
     parents: Mapping[str, tuple[str, int]] = field(init=False)
     children: Mapping[tuple[str, int], list[str]] = field(init=False)
+    arrivals: Mapping[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
-        firsts = [rows[0].row.hash_ids for rows in self.rows.values()]
+        firsts = [rows[0].blocks for rows in self.rows.values()]
         self.shared = dict(zip(self.rows, share(firsts), strict=True))
         self.parents = _parents(self.rows)
         children: dict[tuple[str, int], list[str]] = {}
         for child, place in self.parents.items():
             children.setdefault(place, []).append(child)
         self.children = children
+        self.arrivals = self._arrivals()
+
+    def _arrivals(self) -> dict[str, float]:
+        """When each session begins; one without a time stamp, with the one before it."""
+        found: dict[str, float] = {}
+        before = 0.0
+        has_times = any(row.timestamp is not None for rows in self.rows.values() for row in rows)
+        for name, rows in self.rows.items():
+            at = rows[0].timestamp
+            if at is None and has_times and name not in self.parents:
+                said = "has no time stamp, and arrives with the row before it"
+                self.mended.setdefault(name, []).append(Repair(MISSING, said))
+            before = found[name] = before if at is None else at / 1000
+        return found
 
     def sources(self) -> list[SessionSource]:
-        """One for every session that is nobody's sub-agent."""
+        """One for every session that is nobody's sub-agent, in order of arrival."""
+        names = [name for name in self.rows if name not in self.parents]
         return [
-            SessionSource(rows[0].place, partial(self._read, name))
-            for name, rows in self.rows.items()
-            if name not in self.parents
+            SessionSource(self.rows[name][0].place, partial(self._read, name))
+            for name in sorted(names, key=lambda name: self.arrivals[name])
         ]
 
     def _read(self, name: str) -> Reading:
-        arrival_ms = self.rows[name][0].row.timestamp or 0.0
-        session = self._session(name, arrival_ms / 1000)
+        session = self._session(name, self.arrivals[name])
         left_out = self._below(name) - (sum(1 for _ in session.walk()) - 1)
-        return Reading(session, unawaited=left_out)
+        rows = self.rows[name]
+        stated = _UNTIMED
+        if len(rows) > 1 and all(row.timestamp is not None for row in rows):
+            stated = Stated(span_s=span_of((row.timestamp or 0.0) / 1000 for row in rows))
+        return Reading(session, (), left_out, stated, tuple(self.mended.get(name, ())))
 
     def _below(self, name: str) -> int:
         """Sub-agents under a session, at any depth, awaited or not."""
+        if not self.children:
+            return 0
         places = ((name, number) for number in range(len(self.rows[name])))
         children = [child for place in places for child in self.children.get(place, ())]
         return len(children) + sum(self._below(child) for child in children)
 
     def _session(self, name: str, arrival_s: float) -> Session:
-        rows = [placed.row for placed in self.rows[name]]
+        rows = self.rows[name]
         rounds = [
             Round(append, row.lengths.output, self._tools(name, number, rows), cut)
-            for number, (row, (cut, append)) in enumerate(zip(rows, _growth(rows), strict=True))
+            for number, (row, (cut, append)) in enumerate(
+                zip(rows, _growth(rows, self.dialect), strict=True)
+            )
         ]
         shared = self.shared[name]
-        prefix = min(shared.blocks * BLOCK, rows[0].prompt)
+        prefix = min(shared.blocks * self.dialect.block, rows[0].prompt)
         group = None if shared.group is None else f"blocks-{shared.group}"
         return Session(name, tuple(rounds), arrival_s, prefix_group=group, prefix_tokens=prefix)
 
@@ -107,12 +162,16 @@ class _File:
             return ()
         following = rows[number + 1]
         agents = [
-            ToolCall(SUBAGENT, "agent", child=self._session(child, _wait_s(first.row)))
+            ToolCall(SUBAGENT, "agent", child=self._session(child, _wait_s(first)))
             for child, first in self._awaited(name, number, following)
         ]
+        if self.dialect.chats:
+            return (*agents, *_user(rows[number], following))
         return (*agents, *_pause(following, self.fallback))
 
-    def _awaited(self, name: str, number: int, following: MooncakeRow) -> list[tuple[str, Placed]]:
+    def _awaited(
+        self, name: str, number: int, following: MooncakeRow
+    ) -> list[tuple[str, MooncakeRow]]:
         """The sub-agents that began after this round and that the next one waits for."""
         waits = set(following.wait_for)
         return [
@@ -122,23 +181,26 @@ class _File:
         ]
 
 
-def _parents(sessions: Mapping[str, Sequence[Placed]]) -> dict[str, tuple[str, int]]:
+_UNTIMED = Stated()
+
+
+def _parents(sessions: Mapping[str, Sequence[MooncakeRow]]) -> dict[str, tuple[str, int]]:
     """For each session that begins after a request of another: whose, and after which round."""
     places = {
-        placed.row.request_id: (name, number)
+        row.request_id: (name, number)
         for name, rows in sessions.items()
-        for number, placed in enumerate(rows)
-        if placed.row.request_id is not None
+        for number, row in enumerate(rows)
+        if row.request_id is not None
     }
     branches = {
         request: (name, number)
         for name, rows in sessions.items()
-        for number, placed in enumerate(rows)
-        for request in placed.row.branches
+        for number, row in enumerate(rows)
+        for request in row.branches
     }
     found = {}
     for name, rows in sessions.items():
-        first = rows[0].row
+        first = rows[0]
         after = [places[request] for request in first.wait_for if request in places]
         after += [branches[key] for key in (first.request_id, name) if key in branches]
         others = [place for place in after if place[0] != name]
@@ -159,18 +221,29 @@ def _without_circles(parents: dict[str, tuple[str, int]]) -> dict[str, tuple[str
     return parents
 
 
-def _ids(rows: Sequence[Placed]) -> set[str]:
-    return {placed.row.request_id for placed in rows if placed.row.request_id is not None}
+def _ids(rows: Sequence[MooncakeRow]) -> set[str]:
+    return {row.request_id for row in rows if row.request_id is not None}
 
 
-def _growth(rows: Sequence[MooncakeRow]) -> Iterator[tuple[Cut | None, int]]:
+def _growth(rows: Sequence[MooncakeRow], dialect: Dialect) -> Iterator[tuple[Cut | None, int]]:
     """By the hashes where both rows have them: the last block of a prompt is not full."""
-    lengths = [row.lengths for row in rows]
-    for before, own, row in zip((None, *lengths[:-1]), lengths, rows, strict=True):
-        if before is not None and before.hash_ids and own.hash_ids:
-            yield grown_by_hashes(before, own, BLOCK, needed=before.prompt // BLOCK)
+    yield None, rows[0].prompt
+    for before, row in pairwise(rows):
+        last, own = before.lengths, row.lengths
+        if dialect.deltas:
+            yield None, own.prompt
+        elif before.blocks.num and row.blocks.num:
+            shared = num_shared(before.blocks, row.blocks)
+            needed = min(last.prompt // dialect.block, before.blocks.num)
+            yield grown_from(last, own, shared, dialect.block, needed)
         else:
-            yield grown_by_lengths(before, own, 0 if row.prefix_reset else None)
+            yield grown_by_lengths(last, own, 0 if row.prefix_reset else None)
+
+
+def _user(row: MooncakeRow, following: MooncakeRow) -> tuple[ToolCall, ...]:
+    """From one chat's beginning to the next one's: nobody recorded when it was answered."""
+    seconds = ((following.timestamp or 0.0) - (row.timestamp or 0.0)) / 1000
+    return (ToolCall(USER, "wait", floor_s=seconds),) if seconds > 0 else ()
 
 
 def _pause(following: MooncakeRow, fallback: Fallback) -> tuple[ToolCall, ...]:
@@ -213,7 +286,11 @@ def _spans(row: MooncakeRow) -> list[tuple[str, float]]:
 FORMAT = Format(
     name="mooncake",
     title="a Mooncake trace",
-    tried=("Mooncake FAST25 3b5a594 (2025-02)",),
+    tried=(
+        "Mooncake FAST25 3b5a594 (2025-02)",
+        "AIPerf and Dynamo rows as documented (2026-06)",
+        "Bailian rows as documented (2025-06)",
+    ),
     recognise=_recognised,
     read=read_mooncake,
     has_arrivals=True,

@@ -17,7 +17,7 @@ from marsbench.core.session import Prompt, Session
 from marsbench.core.workload.files import Header, Workload, header_json
 from marsbench.core.workload.records import CutJson, SessionJson, ToolJson, session_json
 from marsbench.formats.links import LinkedSession, linked_sources
-from marsbench.formats.mooncake_rows import BLOCK, EXTRA, Placed
+from marsbench.formats.mooncake_rows import BLOCK, EXTRA, MooncakeRow
 from marsbench.formats.reading import ReadError, Record, SessionSource, record_of
 
 
@@ -163,23 +163,23 @@ def _segments(session: Session, prompt: Prompt) -> list[_Segment]:
     return [segment for segment in segments if segment[1] < segment[2]]
 
 
-def is_ours(rows: Sequence[Placed]) -> bool:
+def is_ours(rows: Sequence[MooncakeRow]) -> bool:
     """Whether every row was written by marsbench."""
-    return bool(rows) and all(placed.row.marsbench is not None for placed in rows)
+    return bool(rows) and all(row.marsbench is not None for row in rows)
 
 
-def read_ours(rows: Sequence[Placed]) -> tuple[list[SessionSource], Header | None]:
+def read_ours(rows: Sequence[MooncakeRow]) -> tuple[list[SessionSource], Header | None]:
     """The sessions of a file of ours, and what it says of the workload. Raises ReadError."""
-    by_id: dict[str, list[tuple[Placed, _Extra]]] = {}
-    for placed in rows:
-        extra = record_of(_Extra, placed.row.marsbench)
-        by_id.setdefault(str(placed.row.session_id), []).append((placed, extra))
+    by_id: dict[str, list[tuple[MooncakeRow, _Extra]]] = {}
+    for row in rows:
+        extra = record_of(_Extra, row.marsbench)
+        by_id.setdefault(str(row.session_id), []).append((row, extra))
     missing = EXTRA + ": sub-agent {} is not in the file, or is its own parent"
     sources = linked_sources([_linked(name, own) for name, own in by_id.items()], missing)
     return sources, next(iter(by_id.values()))[0][1].workload
 
 
-def _linked(name: str, rows: Sequence[tuple[Placed, _Extra]]) -> LinkedSession:
+def _linked(name: str, rows: Sequence[tuple[MooncakeRow, _Extra]]) -> LinkedSession:
     children = [tool.child for _, extra in rows for tool in extra.tools if tool.child is not None]
 
     def session(child: Callable[[str], Session]) -> Session:
@@ -188,10 +188,10 @@ def _linked(name: str, rows: Sequence[tuple[Placed, _Extra]]) -> LinkedSession:
     return LinkedSession(name, rows[0][0].place, children, session)
 
 
-def _record(name: str, rows: Sequence[tuple[Placed, _Extra]]) -> SessionJson[str]:
+def _record(name: str, rows: Sequence[tuple[MooncakeRow, _Extra]]) -> SessionJson[str]:
     rounds, context = [], 0
-    for placed, extra in rows:
-        prompt, output = placed.row.prompt, placed.row.recorded_output
+    for row, extra in rows:
+        prompt, output = row.prompt, row.recorded_output
         appended = prompt - (context if extra.cut is None else extra.cut.to_tokens)
         lengths = {"append_tokens": appended, "output_tokens": output}
         rounds.append({**lengths, "cut": extra.cut, "tools": extra.tools})

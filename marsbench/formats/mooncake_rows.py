@@ -1,42 +1,34 @@
-"""The rows of a Mooncake file, plain, of several turns (AIPerf) or agentic (Dynamo)."""
+"""The rows of a Mooncake file, plain, of several turns (AIPerf), agentic (Dynamo) or Bailian's."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AliasChoices, Field
+import msgspec
+from pydantic import AliasChoices, Field
 
+from marsbench.formats.blocks import NONE, Blocks, Packer
 from marsbench.formats.history import Lengths
 from marsbench.formats.opening import lines_of
 from marsbench.formats.reading import (
     ReadError,
     Record,
     SessionSource,
+    Tokens,
     failed,
     json_of,
     record_of,
 )
 
 BLOCK = 512
-"""Tokens that one of `hash_ids` stands for."""
+"""Tokens that one of `hash_ids` stands for, where nothing says otherwise."""
 
 EXTRA = "marsbench"
 """The key of a row under which our own exports keep what the format cannot hold."""
 
-Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-def _packed(ids: list[int]) -> Sequence[int]:
-    """Eight bytes a hash and not forty, unless one has more than 64 bits."""
-    for kind in ("q", "Q"):
-        with suppress(OverflowError):
-            return array(kind, ids)
-    return ids
+Milliseconds = Annotated[float, Field(ge=0, le=1e20, allow_inf_nan=False)]
 
 
 class ToolEvent(Record):
@@ -44,64 +36,163 @@ class ToolEvent(Record):
 
     tool_class: str | None = None
     duration_ms: Milliseconds | None = None
-    started_at_unix_ms: float | None = None
-    ended_at_unix_ms: float | None = None
+    started_at_unix_ms: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    ended_at_unix_ms: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
-class MooncakeRow(Record):
-    """One request. A row waits for `wait_for`, then `delay` and `tool_wait_ms`."""
+class _Checked(Record):
+    """One request, as it may be written by anybody."""
 
-    prompt: int = Field(ge=0, validation_alias=AliasChoices("input_length", "input_tokens"))
-    recorded_output: int = Field(
-        ge=0, validation_alias=AliasChoices("output_length", "output_tokens")
-    )
-    hash_ids: Annotated[list[int], AfterValidator(_packed)] = Field(default_factory=list)
+    prompt: Tokens = Field(validation_alias=AliasChoices("input_length", "input_tokens"))
+    output: Tokens = Field(validation_alias=AliasChoices("output_length", "output_tokens"))
+    hash_ids: list[int] | None = None
     timestamp: Milliseconds | None = Field(
         None, validation_alias=AliasChoices("timestamp", "created_time")
     )
     delay: Milliseconds | None = Field(None, validation_alias=AliasChoices("delay", "delay_ms"))
     tool_wait_ms: Milliseconds | None = None
     session_id: str | int | None = None
-    request_id: str | None = None
-    wait_for: list[str] = Field(default_factory=list)
-    branches: list[str] = Field(default_factory=list)
+    request_id: str | int | None = None
+    wait_for: list[str | int] | None = None
+    branches: list[str | int] | None = None
     prefix_reset: bool | None = None
-    tool_events: list[ToolEvent] = Field(default_factory=list)
+    tool_events: list[ToolEvent] | None = None
+    chat_id: str | int | None = None
+    parent_chat_id: str | int | None = None
+    block_size: Annotated[int, Field(ge=1, le=2**20)] | None = None
+    marsbench: dict[str, Any] | None = None
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+_Time = Annotated[float, msgspec.Meta(ge=0, le=1e20)]
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """The rows that nearly all large files have: read ten times as fast as by `_Checked`, which
+    gets every other row, and says what is wrong with it."""
+
+    input_length: _Count
+    output_length: _Count
+    hash_ids: list[int] = []
+    timestamp: _Time | None = None
+    session_id: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Plain)
+
+
+class MooncakeRow(msgspec.Struct, gc=False):
+    """One request. A row waits for `wait_for`, then `delay` and `tool_wait_ms`.
+
+    place: FILE:LINE. blocks: its hashes. timestamp, delay, tool_wait_ms: milliseconds.
+    """
+
+    place: str
+    prompt: int
+    recorded_output: int
+    blocks: Blocks = NONE
+    timestamp: float | None = None
+    session_id: str | None = None
+    delay: float | None = None
+    tool_wait_ms: float | None = None
+    request_id: str | None = None
+    wait_for: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
+    prefix_reset: bool = False
+    tool_events: tuple[ToolEvent, ...] = ()
+    chat_id: str | None = None
+    parent_chat_id: str | None = None
     marsbench: dict[str, Any] | None = None
 
     @property
     def lengths(self) -> Lengths:
         """An output is at least 1: a round generates something."""
-        return Lengths(self.prompt, max(1, self.recorded_output), self.hash_ids)
+        return Lengths(self.prompt, max(1, self.recorded_output))
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A row and where it is: FILE:LINE."""
+class MooncakeFile(msgspec.Struct):
+    """The rows of a file, sources that fail for lines that are none, and what a header says."""
 
-    place: str
-    row: MooncakeRow
+    path: Path
+    rows: list[MooncakeRow] = []
+    problems: list[SessionSource] = []
+    block_size: int | None = None
 
 
-def read_rows(path: Path) -> tuple[list[Placed], list[SessionSource]]:
-    """The rows of a file, and a source that fails for each line that is none.
+def read_rows(path: Path, most: int | None = None) -> MooncakeFile:
+    """The rows of a file. most: of plain rows, each of which is a session, so many are enough.
 
     Raises ReadError where the file is damaged: half of a trace is another trace.
     """
-    rows: list[Placed] = []
-    problems: list[SessionSource] = []
+    found = MooncakeFile(path)
+    packer = Packer()
+    are_plain = most is not None
     for place, line in lines_of(path):
-        _read_row(place, line, rows, problems)
-    return rows, problems
+        row = _read_row(place, line, packer, found)
+        if row is None:
+            continue
+        found.rows.append(row)
+        are_plain = are_plain and _is_plain(row)
+        if are_plain and len(found.rows) == most:
+            break
+    return found
 
 
-def _read_row(place: str, line: bytes, rows: list[Placed], problems: list[SessionSource]) -> None:
+def _is_plain(row: MooncakeRow) -> bool:
+    """Whether it can have no other round."""
+    return row.session_id is None and row.request_id is None and row.chat_id is None
+
+
+def _read_row(place: str, line: bytes, packer: Packer, found: MooncakeFile) -> MooncakeRow | None:
+    try:
+        row = _DECODER.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _checked_row(place, line, packer, found)
+    blocks = packer.packed(row.hash_ids)
+    return MooncakeRow(
+        place, row.input_length, row.output_length, blocks, row.timestamp, row.session_id
+    )
+
+
+def _checked_row(
+    place: str, line: bytes, packer: Packer, found: MooncakeFile
+) -> MooncakeRow | None:
     try:
         value = json_of(line)
-        if not _is_header(value):
-            rows.append(Placed(place, record_of(MooncakeRow, value)))
+        if _is_header(value):
+            found.block_size = record_of(_Header, value).block_size
+            return None
+        row = record_of(_Checked, value)
     except ReadError as error:
-        problems.append(failed(place, error))
+        found.problems.append(failed(place, error))
+        return None
+    found.block_size = row.block_size or found.block_size
+    return MooncakeRow(
+        place,
+        row.prompt,
+        row.output,
+        packer.packed(row.hash_ids or ()),
+        row.timestamp,
+        _name(row.session_id),
+        row.delay,
+        row.tool_wait_ms,
+        _name(row.request_id),
+        tuple(map(str, row.wait_for or ())),
+        tuple(map(str, row.branches or ())),
+        bool(row.prefix_reset),
+        tuple(row.tool_events or ()),
+        _name(row.chat_id),
+        _name(row.parent_chat_id),
+        row.marsbench,
+    )
+
+
+class _Header(Record):
+    block_size: Annotated[int, Field(ge=1, le=2**20)] | None = None
+
+
+def _name(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _is_header(value: Any) -> bool:
@@ -109,21 +200,48 @@ def _is_header(value: Any) -> bool:
     return isinstance(value, dict) and "schema" in value and "output_length" not in value
 
 
-def by_session(rows: Sequence[Placed], stem: str) -> dict[str, list[Placed]]:
+def by_session(rows: Sequence[MooncakeRow], stem: str) -> dict[str, list[MooncakeRow]]:
     """The rows of each session, in order.
 
-    A row without `session_id` goes on the session of the first row that it waits for; one that
-    waits for none is a session of its own, named by its file and line.
+    A row without `session_id` goes on the session of the first row that it waits for, or of the
+    chat that it goes on; one of neither is a session of its own, named by its file and line. Of
+    two rows that go on one chat the second begins anew: a history has one next.
     """
-    sessions: dict[str, list[Placed]] = {}
+    sessions: dict[str, list[MooncakeRow]] = {}
     owner: dict[str, str] = {}
-    for placed in rows:
-        row = placed.row
-        name = None if row.session_id is None else str(row.session_id)
+    chats = _Chats()
+    for row in rows:
+        name = row.session_id
+        if name is None and row.chat_id is not None:
+            name = chats.session(row)
         if name is None:
             waits = [owner[r] for r in row.wait_for if r in owner]
-            name = waits[0] if waits else f"{stem}-{placed.place.rpartition(':')[2]}"
-        sessions.setdefault(name, []).append(placed)
+            name = waits[0] if waits else f"{stem}-{row.place.rpartition(':')[2]}"
+        sessions.setdefault(name, []).append(row)
         if row.request_id is not None:
             owner[row.request_id] = name
     return sessions
+
+
+class _Chats:
+    """Bailian's rows: which chat each goes on."""
+
+    def __init__(self) -> None:
+        self._session_of_last: dict[str, str] = {}
+
+    def session(self, row: MooncakeRow) -> str:
+        """The session whose last chat is the row's parent, or one of its own."""
+        chat = row.chat_id or ""
+        parent = row.parent_chat_id or ""
+        name = self._session_of_last.pop(parent, None) or f"chat-{chat}"
+        self._session_of_last[chat] = name
+        return name
+
+
+def in_order(sessions: dict[str, list[MooncakeRow]]) -> Iterator[str]:
+    """Puts the rows of each session in the order of their time stamps; yields whose were not."""
+    for name, rows in sessions.items():
+        times = [row.timestamp for row in rows if row.timestamp is not None]
+        if len(times) == len(rows) and times != sorted(times):
+            rows.sort(key=lambda row: row.timestamp or 0.0)
+            yield name

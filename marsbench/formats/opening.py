@@ -18,7 +18,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource, json_of
+from marsbench.formats.reading import (
+    Contents,
+    ReadError,
+    Reading,
+    SessionSource,
+    json_of,
+    sources_of,
+)
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _LONGEST = 2**28
@@ -124,13 +131,11 @@ def document_sources(path: Path, read: Callable[[Any, str], Reading], suffix: st
     """
     name = path.name.removesuffix(".gz").removesuffix(".zst").removesuffix(suffix)
 
-    def lines() -> Iterator[SessionSource]:
-        for place, text in records_of(path):
-            own = f"{name}-{place.rpartition(':')[2]}"
-            yield SessionSource(place, lambda text=text, own=own: read(json_of(text), own))  # type: ignore[misc]
+    def read_line(record: Any, place: str) -> Reading:
+        return read(record, f"{name}-{place.rpartition(':')[2]}")
 
     if _is_lines(path):
-        return Contents(lines())
+        return Contents(sources_of(records_of(path), read_line, str(path)))
     return Contents((SessionSource(str(path), lambda: read(json_of(bytes_of(path)), name)),))
 
 

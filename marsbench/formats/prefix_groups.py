@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from marsbench.formats.history import shared_blocks
+from marsbench.formats.blocks import NONE, Blocks, num_shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,9 @@ class _Node:
     children: list[_Node] = field(default_factory=list)
 
 
-def share(prompts: Sequence[Sequence[int]]) -> list[SharedPrefix]:
-    """A group for every prompt that begins like another; prompts are lists of block hashes."""
-    if len({type(prompt) for prompt in prompts}) > 1:  # arrays and lists have no order
-        prompts = [list(prompt) for prompt in prompts]
-    order = sorted(range(len(prompts)), key=lambda place: prompts[place])  # type: ignore[arg-type, return-value]
+def share(prompts: Sequence[Blocks]) -> list[SharedPrefix]:
+    """A group for every prompt that begins like another."""
+    order = sorted(range(len(prompts)), key=lambda place: prompts[place].runs)
     found = [SharedPrefix(None, 0)] * len(prompts)
     groups = 0
     # A branch, and how many blocks its sessions have of a path that they leave there.
@@ -75,7 +73,7 @@ def _follow(
         node = onward[0]
 
 
-def _roots(prompts: Sequence[Sequence[int]], order: Sequence[int]) -> list[_Node]:
+def _roots(prompts: Sequence[Blocks], order: Sequence[int]) -> list[_Node]:
     """The tree of prompts, as its branches from no block at all, each as deep as it stays one.
 
     In sorted order, what begins alike stands together: the branch of the prompt before is open,
@@ -83,12 +81,12 @@ def _roots(prompts: Sequence[Sequence[int]], order: Sequence[int]) -> list[_Node
     """
     root = _Node(0, 0, 0)
     branch = [root]
-    before: Sequence[int] = ()
+    before = NONE
     for place, member in enumerate(order):
         prompt = prompts[member]
-        _close(branch, shared_blocks(before, prompt), place)
-        if len(prompt) > branch[-1].depth:
-            branch.append(_Node(len(prompt), place, member))
+        _close(branch, num_shared(before, prompt), place)
+        if prompt.num > branch[-1].depth:
+            branch.append(_Node(prompt.num, place, member))
         branch[-1].first = min(branch[-1].first, member)
         before = prompt
     _close(branch, 0, len(order))

@@ -172,5 +172,5 @@ def test_a_session_too_long_for_a_model_is_left_out(tmp_path: Path, out: Path) -
     rows = [{"timestamp": 0, "input_length": n, "output_length": 1} for n in (10, 9000)]
     result = imported("mooncake", jsonl(tmp_path / "m.jsonl", *rows), "-o", out, "--max-tokens", 99)
     assert result.exit_code == 0
-    assert result.stderr == "left out: m-2 grows to 9,001 tokens\n"
+    assert "left out: m-2 grows to 9,001 tokens\n" in result.stderr
     assert json.loads(out.read_text().splitlines()[0])["meta"]["left_out"] == 1

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from marsbench.core.session import Cut, Prompt, Round, Session, ToolCall
 from marsbench.core.workload.files import Workload
+from marsbench.formats.blocks import packed
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.mooncake import import_mooncake
 from marsbench.formats.mooncake_export import mooncake_lines
@@ -221,7 +222,7 @@ PROMPTS = st.lists(st.lists(st.integers(0, 3), max_size=6), max_size=8)
 
 @given(PROMPTS)
 def test_sharing_is_never_overstated(prompts: list[list[int]]) -> None:
-    found = share(prompts)
+    found = share([packed(prompt) for prompt in prompts])
     for one, mine in zip(prompts, found, strict=True):
         for other, theirs in zip(prompts, found, strict=True):
             if mine.group is not None and mine.group == theirs.group:
@@ -231,7 +232,7 @@ def test_sharing_is_never_overstated(prompts: list[list[int]]) -> None:
 
 def test_sharing_follows_a_chain_to_its_end() -> None:
     # Three turns of one conversation, and another one that only begins alike.
-    found = share([[1], [1, 2, 3], [1, 2, 3, 4, 5], [1, 9], [7]])
+    found = share([packed(p) for p in ([1], [1, 2, 3], [1, 2, 3, 4, 5], [1, 9], [7])])
     assert found == [
         SharedPrefix(0, 1),
         SharedPrefix(0, 3),
