@@ -7,6 +7,8 @@ from collections.abc import Collection
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+_LONGEST = 200
+
 _EXPECTED = {
     "int_type": "int",
     "int_parsing": "int",
@@ -59,6 +61,7 @@ def _complaint(problem: ErrorDetails) -> str:
     if kind == "literal_error":  # a choice of names: what was typed instead is short
         return f"should be {problem['ctx']['expected']}, got {given!r:.40}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]} …"  # it quotes a tag
     return message if kind == "value_error" else f"{message}, got {_named(given)}"
 
 

@@ -6,7 +6,7 @@ Which agent wrote a row is told by its columns; a table with others is refused, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -59,8 +59,15 @@ def contents_of_table(
         except ReadError as error:
             raise UsageError(f"{name} is no workload that marsbench exported: {error}.") from error
         return Contents(sources, header=header)
+    return Contents(row_sources(name, rows, columns, fallback))
+
+
+def row_sources(
+    name: str, rows: Iterable[TableRow], columns: set[str], fallback: Fallback
+) -> Iterator[SessionSource]:
+    """A source for every row. Raises UsageError for columns that are not known."""
     read = _reader(name, columns)
-    return Contents(
+    return (
         SessionSource(f"{name}:{number}", partial(read, row, f"row-{number}", fallback))
         for number, row in enumerate(rows)
     )
@@ -159,12 +166,12 @@ def _openhands(row: TableRow, _name: str, fallback: Fallback) -> Reading:
 
 
 def _miniswe(row: TableRow, name: str, fallback: Fallback) -> Reading:
-    return miniswe_session({**row, "messages": without_nulls(row["messages"])}, name, fallback)
+    return miniswe_session({**row, "messages": without_nulls(row.get("messages"))}, name, fallback)
 
 
 def _messages(row: TableRow, name: str, fallback: Fallback) -> Reading:
     """Messages alone, as SWE-smith's and Continuum's: neither times nor token counts."""
-    messages = messages_of(without_nulls(row[_column(row)]))
+    messages = messages_of(without_nulls(row.get(_column(row))))
     calls = [
         turn.call(_unnamed(turn.following and turn.reply, number, fallback))
         for number, turn in enumerate(turns_of(messages))
