@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,21 @@ from typing import Any, NamedTuple
 
 SESSIONS, ROUNDS = 709, 69
 TALKS, TURNS = 20, 1_500
+
+
+def hashed() -> Iterator[dict[str, Any]]:
+    """Plain rows whose hashes are random numbers, as servers write them, and begin alike."""
+    rng = random.Random(0)
+    trees = [[rng.getrandbits(60) for _ in range(400)] for _ in range(400)]
+    for number in range(25_000):
+        shared = rng.choice(trees)[: rng.randrange(1, 400)]
+        hashes = [*shared, *(rng.getrandbits(60) for _ in range(rng.randrange(1, 200)))]
+        yield {
+            "timestamp": 1_000 * number,
+            "input_length": 512 * len(hashes),
+            "output_length": 200,
+            "hash_ids": hashes,
+        }
 
 
 class Cost(NamedTuple):
@@ -119,6 +135,9 @@ def report() -> None:
             file.writelines(json.dumps(row) + "\n" for row in talks())
         name = f"import {TALKS} conversations of {TURNS:,} turns as plain rows"
         _row(name, rows, "import", rows, place / "y.jsonl")
+        with rows.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in hashed())
+        _row("import 25,000 plain rows of random hashes", rows, "import", rows, place / "z.jsonl")
 
 
 def _row(name: str, large: Path, verb: str, source: Path, target: Path) -> None:

@@ -178,14 +178,14 @@ def given_arrivals(path: Path, traces: Sequence[Path]) -> Imported:
         raise UsageError("--workload takes the arrivals of one trace; give one file.")
     (trace,) = traces
     try:
-        requests, problems = read_azure(trace)
+        requests, num_requests, problems = read_azure(trace)
     except ReadError as error:
         raise UsageError(f"{trace}: {error}.") from error
     workload = read_workload(path)
     sessions = workload.sessions
-    if len(requests) < len(sessions):
+    if num_requests < len(sessions):
         raise UsageError(
-            f"{trace} has {len(requests):,} arrivals and {path} {len(sessions):,} sessions; "
+            f"{trace} has {num_requests:,} arrivals and {path} {len(sessions):,} sessions; "
             f"give a workload of at most that many."
         )
     typer.echo(f"the sessions of {path} arrive as the first {len(sessions):,} did", err=True)

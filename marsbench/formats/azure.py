@@ -10,12 +10,15 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
+
+import numpy as np
 
 from marsbench.core.session import Round, Session
 from marsbench.formats.fallback import Fallback
@@ -37,36 +40,60 @@ class Request:
     output: int
 
 
-def read_azure(path: Path) -> tuple[list[Request], list[SessionSource]]:
-    """The requests in order of arrival, and a source that fails for each row that is none.
+def read_azure(
+    path: Path, most: int | None = None
+) -> tuple[Iterator[Request], int, list[SessionSource]]:
+    """The requests in order of arrival, how many, and sources that fail for rows that are none.
 
-    Raises ReadError when the file is no such trace.
+    most: so many of the first rows are enough. Raises ReadError when the file is no such trace.
     """
     lines = lines_of(path)
-    header = [
-        name.strip() for name in next(lines, ("", b""))[1].decode("utf-8", "replace").split(",")
-    ]
+    first = next(lines, ("", b""))[1].decode("utf-8", "replace")
+    header = [name.strip() for name in first.split(",")]
     if not set(COLUMNS) <= set(header):
         raise ReadError(f"its first line must name the columns {', '.join(COLUMNS)}")
     places = [header.index(name) for name in COLUMNS]
-    found: list[tuple[tuple[int, float], int, int]] = []
+    found = _Columns()
     problems: list[SessionSource] = []
     for place, line in lines:
         try:
-            found.append(_row(line, places))
+            found.append(*_row(line, places))
         except (csv.Error, ValueError) as error:
             problems.append(failed(place, ReadError(f"is no request ({error})")))
-    found.sort()
-    second, fraction = found[0][0] if found else (0, 0.0)
-    # Whole seconds first: a time since 1970 leaves a float seven digits behind the point.
-    return [
-        Request((at - second) + (part - fraction), prompt, output)
-        for (at, part), prompt, output in found
-    ], problems
+        if len(found.prompts) == most:
+            break
+    return found.requests(), len(found.prompts), problems
 
 
-def _row(line: bytes, places: Sequence[int]) -> tuple[tuple[int, float], int, int]:
-    """When it came, and its tokens. Raises ValueError."""
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The rows so far, in 24 bytes each: traces of a week have tens of millions."""
+
+    seconds: array[int] = field(default_factory=lambda: array("q"))
+    fractions: array[float] = field(default_factory=lambda: array("d"))
+    prompts: array[int] = field(default_factory=lambda: array("i"))
+    outputs: array[int] = field(default_factory=lambda: array("i"))
+
+    def append(self, second: int, fraction: float, prompt: int, output: int) -> None:
+        self.seconds.append(second)
+        self.fractions.append(fraction)
+        self.prompts.append(prompt)
+        self.outputs.append(output)
+
+    def requests(self) -> Iterator[Request]:
+        """In order of arrival; of several at one time, the shortest first."""
+        seconds, fractions = np.asarray(self.seconds), np.asarray(self.fractions)
+        keys = (np.asarray(self.outputs), np.asarray(self.prompts), fractions, seconds)
+        order = np.lexsort(keys).tolist()
+        for place in order:
+            # Whole seconds first: a time since 1970 leaves a float seven digits behind the point.
+            whole = self.seconds[place] - self.seconds[order[0]]
+            at_s = whole + (self.fractions[place] - self.fractions[order[0]])
+            yield Request(at_s, self.prompts[place], self.outputs[place])
+
+
+def _row(line: bytes, places: Sequence[int]) -> tuple[int, float, int, int]:
+    """When it came, whole seconds and the rest of one, and its tokens. Raises ValueError."""
     cells = next(csv.reader([line.decode()]), [])
     if len(cells) <= max(places):
         raise ValueError(f"it has {len(cells)} columns")
@@ -74,7 +101,7 @@ def _row(line: bytes, places: Sequence[int]) -> tuple[tuple[int, float], int, in
     found = _tokens(prompt), _tokens(output)
     if found[0] < 1:
         raise ValueError(f"{prompt} prompt and {output} output tokens")
-    return _at(time), found[0], max(1, found[1])
+    return *_at(time), found[0], max(1, found[1])
 
 
 def _tokens(cell: str) -> int:
@@ -94,7 +121,7 @@ def _at(cell: str) -> tuple[int, float]:
     return math.floor(at.timestamp()), float(f"0{fraction}") if fraction else 0.0
 
 
-def single_rounds(requests: Sequence[Request], name: str) -> Iterator[Session]:
+def single_rounds(requests: Iterable[Request], name: str) -> Iterator[Session]:
     """A session of one round for every request."""
     return (
         Session(f"{name}-{number:05d}", (Round(r.prompt, r.output),), r.at_s)
@@ -102,9 +129,9 @@ def single_rounds(requests: Sequence[Request], name: str) -> Iterator[Session]:
     )
 
 
-def read_single(path: Path, _fallback: Fallback) -> Contents:
+def read_single(path: Path, fallback: Fallback) -> Contents:
     """Each request as a session of one round."""
-    requests, problems = read_azure(path)
+    requests, _, problems = read_azure(path, fallback.most)
     found = sources_of_sessions(single_rounds(requests, path.name.partition(".")[0]), path)
     note = f"{path}: each request is a session of one round"
     return Contents(chain(problems, found), (note,))

@@ -29,7 +29,7 @@ from marsbench.formats.reading import (
 
 TrackSources = Callable[[Iterable[SessionSource]], Iterable[SessionSource]]
 
-MOST_SESSIONS = 1_000_000
+MOST_SESSIONS = 400_000
 """Kept in memory at most: more than any engine plays, and all that 500 MB hold."""
 
 
@@ -120,14 +120,18 @@ def gather(
 
 @dataclass(slots=True)
 class _Gathered:
-    """The sessions so far."""
+    """The sessions so far.
+
+    contents: by name of what was read, the hash of the session that has it. turns: of a name that
+    several had, the next run's number. copies: hashes of those runs.
+    """
 
     wanted: Wanted
     kept: list[_Kept] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
+    contents: dict[str, int] = field(default_factory=dict)
     turns: dict[str, int] = field(default_factory=dict)
-    contents: set[int] = field(default_factory=set)
+    copies: set[int] = field(default_factory=set)
     num_good: int = 0
     draws: np.random.Generator = field(init=False)
 
@@ -159,21 +163,27 @@ class _Gathered:
         Raises ReadError for a session that was read already.
         """
         session = reading.session
-        content = hash(session)
-        if content in self.contents:
-            raise ReadError(f"id: {session.id!r} was already imported")
-        if len({member.id for member in session.walk()}) < sum(1 for _ in session.walk()):
+        names, content = _ids(session), hash(session)
+        if len(set(names)) < len(names):
             raise ReadError(f"id: {session.id!r} names a session and a sub-agent of it")
-        turn = self.turns.get(session.id, 1)
-        while not self.names.isdisjoint(_ids(renamed := _run_of(session, turn))):
-            turn += 1
-        self.turns[session.id] = turn + 1
-        self.contents.add(content)
-        self.names.update(_ids(renamed))
-        if turn == 1:
+        if self.contents.keys().isdisjoint(names):
+            self.contents.update(dict.fromkeys(names, content))
             return reading
+        if content in (self.contents.get(session.id), *(self.copies & {content})):
+            raise ReadError(f"id: {session.id!r} was already imported")
+        self.copies.add(content)
+        renamed = self._next_run(session)
         note = f"is another run of {session.id!r}, and named {renamed.id!r}"
         return replace(reading, session=renamed, notes=(*reading.notes, note))
+
+    def _next_run(self, session: Session) -> Session:
+        """Under the first name that is free."""
+        turn = self.turns.get(session.id, 2)
+        while not self.contents.keys().isdisjoint(_ids(renamed := _run_of(session, turn))):
+            turn += 1
+        self.turns[session.id] = turn + 1
+        self.contents.update(dict.fromkeys(_ids(renamed), 0))
+        return renamed
 
     def _keep(self, kept: _Kept) -> None:
         """All, or each as likely as any other (Vitter 1985, DOI 10.1145/3147.3165, algorithm R)."""
@@ -212,8 +222,6 @@ def _ids(session: Session) -> list[str]:
 
 def _run_of(session: Session, turn: int) -> Session:
     """The session under the name of another run of its task."""
-    if turn == 1:
-        return session
     named = session.with_children(lambda child: _run_of(child, turn))
     return replace(named, id=f"{session.id}@{turn}")
 

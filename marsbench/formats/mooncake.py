@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
@@ -63,7 +63,8 @@ def read_mooncake(path: Path, fallback: Fallback) -> Contents:
     bad = [failed(place, ReadError(why)) for place, why in wrong.items()]
     has_arrivals = any(row.timestamp is not None for row in rows)
     notes = [f"{path}: {dialect.said(rows)}"] if dialect.is_told(rows) else []
-    return Contents((*found.problems, *bad, *file.sources()), tuple(notes), None, has_arrivals)
+    read = chain(found.problems, bad, file.sources())
+    return Contents(read, tuple(notes), None, has_arrivals)
 
 
 _OUT_OF_ORDER = Repair("rows out of order", "its rows are put in the order of their time stamps")
@@ -86,7 +87,7 @@ class _File:
     mended: by session, what was mended in its rows; what is mended on the way joins it.
     """
 
-    rows: Mapping[str, Sequence[MooncakeRow]]
+    rows: dict[str, list[MooncakeRow]]
     fallback: Fallback
     dialect: Dialect
     mended: dict[str, list[Repair]]
@@ -118,13 +119,13 @@ class _File:
             before = found[name] = before if at is None else at / 1000
         return found
 
-    def sources(self) -> list[SessionSource]:
+    def sources(self) -> Iterator[SessionSource]:
         """One for every session that is nobody's sub-agent, in order of arrival."""
         names = [name for name in self.rows if name not in self.parents]
-        return [
-            SessionSource(self.rows[name][0].place, partial(self._read, name))
-            for name in sorted(names, key=lambda name: self.arrivals[name])
-        ]
+        for name in sorted(names, key=lambda name: self.arrivals[name]):
+            yield SessionSource(self.rows[name][0].place, partial(self._read, name))
+            if not self.children:
+                del self.rows[name]  # of a large file the rows are most of the memory
 
     def _read(self, name: str) -> Reading:
         session = self._session(name, self.arrivals[name])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from marsbench.formats import azure, hf, miniswe, mooncake, openhands, recorded_
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head, head_of
 from marsbench.formats.opening import opened
-from marsbench.formats.reading import Contents, ReadError, failed
+from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource, failed
 
 FORMATS: tuple[Format, ...] = (
     weka.FORMAT,
@@ -122,4 +123,25 @@ def contents_of(found: Found, fallback: Fallback) -> Contents:
     """What is in it, or one problem."""
     if found.format is None:
         return Contents((failed(str(found.path), ReadError(found.why)),))
-    return found.format.contents(found.path, fallback)
+    contents = found.format.contents(found.path, fallback)
+    if found.why:
+        return contents
+    return replace(contents, sources=_hinted(contents.sources, found.path, found.format))
+
+
+def _hinted(sources: Iterable[SessionSource], path: Path, asked: Format) -> Iterator[SessionSource]:
+    """The same; the first, where it cannot be read, says what the file looks like."""
+    for number, source in enumerate(sources):
+        yield source if number else replace(source, read=partial(_read, source, path, asked))
+
+
+def _read(source: SessionSource, path: Path, asked: Format) -> Reading:
+    try:
+        return source.read()
+    except ReadError as error:
+        other = recognised(path).format if path.is_file() else None
+        if other is None or other is asked:
+            raise
+        raise ReadError(
+            f"{error} (the file is {other.title}: type `marsbench workload import {other.name}`)"
+        ) from error

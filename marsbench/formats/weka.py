@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.core.workload.recipe import SUBAGENT
+from marsbench.formats.clock import MISSING, STEPPED_BACK
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head
 from marsbench.formats.gathering import ImportResult, TrackSources, gather
@@ -245,7 +246,7 @@ class _Reader:
 
     def _agent_call(self, name: str, agent: _Subagent, delay_s: float) -> tuple[ToolCall, int]:
         if agent.duration_ms is None:
-            self._mend("a time that is missing", f"{name}: has no duration_ms, but its requests")
+            self._mend(MISSING, f"{name}: has no duration_ms, but its requests")
         if not any(isinstance(entry, _Request) for entry in agent.requests):
             return ToolCall(SUBAGENT, "wait", floor_s=delay_s + agent.took_s), 0
         child, lost = self.session(name, agent, delay_s)
@@ -265,11 +266,11 @@ class _Reader:
         """
         recorded = following.think_time
         if request.t is None or following.t is None:
-            self._mend("a missing time", f"{of}: has no t on one side of its gap")
+            self._mend(MISSING, f"{of}: has no t on one side of its gap")
             return max(0.0, recorded or 0.0)
         if following.t < request.t:
             back = request.t - following.t
-            self._mend("a clock that stepped back", f"{of}: the next request is {back:g} s before")
+            self._mend(STEPPED_BACK, f"{of}: the next request is {back:g} s before")
             return 0.0
         longest = max(0.0, following.t - request.t - request.took_s)
         if recorded is None or recorded <= longest + TICK_S:

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.recipe import Recipe
+from marsbench.show.recording import recording_of, recording_rows
 from marsbench.show.workload_check import CheckRow, Quantiles, check, describe, verdict
 from marsbench.text.console import drawn
 from marsbench.text.numbers import compact
@@ -33,6 +34,9 @@ def workload_table(workload: Workload, recipe: Recipe | None, console: Console) 
             rows.append(_target_cells(targets))
     head = ("quantity", "n", "mean", "p10", "p50", "p90", "p99", "max")
     console.print(drawn(Table(head, rows, "LR", faint=wanted)))
+    found = recording_of(workload.meta)
+    if found is not None:
+        console.print(drawn(Table(("recording", ""), recording_rows(found), "Ll")))
     if recipe is not None:
         console.print(escape(f"{workload.name} {verdict(checks, recipe.name)}"), highlight=False)
 

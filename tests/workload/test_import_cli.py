@@ -109,6 +109,21 @@ def test_azure_alone_is_sessions_of_one_round(azure: Path, out: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("zone", ["+00:00", "Z", "+0000", ""])
+def test_azure_of_2024_writes_a_zone_and_whole_seconds_without_a_fraction(
+    tmp_path: Path, out: Path, zone: str, mark: str
+) -> None:
+    path = tmp_path / "week.csv"
+    times = ("2024-05-10 00:00:00.009930", "2024-05-10 00:00:00.517335", "2024-05-10 00:00:02")
+    rows = [f"{time}{zone},{200 + n},5" for n, time in enumerate(times)]
+    path.write_text(f"{mark}TIMESTAMP,ContextTokens,GeneratedTokens\n" + "\n".join(rows))
+    assert imported("azure", path, "-o", out).exit_code == 0
+    assert [one.arrival_s for one in read_workload(out).sessions] == [0.0, 0.507405, 1.99007]
+    assert imported("azure", path, "--limit", 2, "-o", out).exit_code == 0
+    assert len(read_workload(out).sessions) == 2
+
+
 def test_azure_gives_its_arrivals_to_a_workload(azure: Path, tmp_path: Path, out: Path) -> None:
     given = tmp_path / "given.jsonl"
     meta = {"recipe": "chat", "rate": 9.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from marsbench.formats.gathering import Wanted, gather
 from marsbench.formats.opening import records_of
 from marsbench.formats.reading import Contents, ReadError, Reading, Repair, SessionSource, Stated
 from marsbench.formats.table import FORMATS, files_of, recognised
-from workload.builders import request, session, trace, write_trace
+from workload.builders import request, session, subagent, trace, write_trace
 from workload.test_cli import run
 from workload.test_import_cli import AZURE
 from workload.test_messages import HISTORY, RECORDED, mini
@@ -254,3 +255,48 @@ def test_names_cannot_be_both_kept_and_left_out(tmp_path: Path) -> None:
         run("import", path, "--private", "--keep-names", "-o", tmp_path / "w")
     with pytest.raises(UsageError, match="give one of them"):
         run("import", path, "--limit", 1, "--sample", 1, "-o", tmp_path / "w")
+
+
+def test_show_says_how_a_workload_and_its_recording_agree(tmp_path: Path) -> None:
+    first = request(0, 130, 20, [1, 2], api_time=2.0)
+    late = request(9, 200, 5, [1, 2, 3], think_time=70.0)
+    good = write_trace(tmp_path, trace(first, late))
+    bad = save(tmp_path / "bad.json", {"requests": [], "block_size": 64})
+    agent = trace(subagent(5.0, 1.0, request(0, 70, 5, [9])), first, id="t2")
+    lost = write_trace(tmp_path, agent, "lost.json")
+    assert run("import", "weka", good, bad, lost, "-o", tmp_path / "w").exit_code == 1
+    shown = run("show", tmp_path / "w").stdout
+    for line in (
+        r"sessions +2\n",
+        r"span +\S+ s by the recording's own clock\n",
+        r"gaps +7 s between rounds \(\d+% of the span\)\n",
+        r"rounds +3 of 4 recorded calls\n",
+        r"repaired +in 1 sessions: a think time that began before its request \(1\)\n",
+        r"left out +1 files, rows or sessions, 1 sub-agents that nothing waits for\n",
+        r"differs +s2: 1 rounds of 2 recorded calls of a model\n",
+    ):
+        assert re.search(line, re.sub(" *\n", "\n", shown)), line
+    record = json.loads(run("show", tmp_path / "w", "--json").stdout)
+    assert record["meta"]["recording"]["repairs"] == {
+        "a think time that began before its request": 1
+    }
+
+
+def test_show_has_no_such_section_for_what_was_drawn_or_is_none_of_ours(tmp_path: Path) -> None:
+    from marsbench.core.workload.files import write_workload
+    from workload.builders import workload
+
+    for number, meta in enumerate(({}, {"recording": 7}, {"recording": {"sessions": "x"}})):
+        path = tmp_path / f"{number}"
+        write_workload(workload(meta=meta), path)
+        assert "recording" not in run("show", path).stdout
+
+
+def test_a_named_format_says_what_a_file_is_that_it_cannot_read(tmp_path: Path) -> None:
+    path = write_trace(tmp_path, trace(request(0, 130, 20, [1])))
+    with pytest.raises(UsageError) as caught:
+        run("import", "miniswe", path, "-o", tmp_path / "w")
+    assert str(caught.value).endswith(
+        "messages: is missing (the file is a Claude Code trace of kv-cache-tester: type "
+        "`marsbench workload import weka`)."
+    )

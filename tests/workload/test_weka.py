@@ -103,6 +103,85 @@ def test_the_time_between_requests_is_one_waiting_call(
     assert one.rounds[1].tools == ()
 
 
+def test_a_think_time_is_no_longer_than_from_one_request_to_the_next(tmp_path: Path) -> None:
+    # Behind requests without api_time it counts from the end of the last that has one.
+    def bare(t: float, prompt: int, hashes: list[int], think: float) -> dict[str, Any]:
+        one = request(t, prompt, 5, hashes, think_time=think)
+        del one["api_time"]
+        return one
+
+    path = write_trace(
+        tmp_path,
+        trace(
+            request(0, 130, 20, TWO, api_time=10.0),
+            bare(15, 200, THREE, 5.0),
+            bare(25, 260, FOUR, 15.0),
+            request(40, 300, 5, [*FOUR, 5], think_time=30.0, api_time=6.0),
+        ),
+    )
+    result = import_weka([path])
+    gaps = [rnd.tools[0].floor_s for rnd in result.sessions[0].rounds[:-1]]
+    assert gaps == [5.0, 10.0, 15.0]
+    assert result.repairs[0] == (
+        f"{path}: t1/r1: think_time is 15 s, and the next request came 10 s later"
+    )
+    assert (result.accounts[0].gaps_s, result.accounts[0].stated.span_s) == (30.0, 46.0)
+
+
+def test_whole_seconds_are_no_repair(tmp_path: Path) -> None:
+    one = imported(tmp_path, request(0, 130, 20, TWO), request(9, 200, 5, THREE, think_time=7.9))
+    assert one.rounds[0].tools[0].floor_s == 7.9  # 7 s between them, in whole seconds
+
+
+def test_a_sub_agent_s_time_is_its_begin_where_only_that_fits(tmp_path: Path) -> None:
+    inner = [request(10.5, 70, 5, [9]), request(305.5, 90, 5, [9])]
+    record = trace(
+        request(0, 130, 20, TWO, api_time=10.0),
+        subagent(10.5, 300.0, *inner),
+        request(312, 400, 5, THREE),
+    )
+    result = import_weka([write_trace(tmp_path, record)])
+    (child,) = result.sessions[0].children
+    assert child.arrival_s == pytest.approx(0.5 + 1.5)
+    assert result.notes[0].endswith("a sub-agent's t is when it began")
+
+
+def test_a_sub_agent_that_went_on_behind_the_next_request_was_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    agent = subagent(900.0, 899.0, request(0, 70, 5, [9]))
+    record = trace(request(0, 130, 20, TWO), agent, request(30, 400, 5, THREE))
+    result = import_weka([write_trace(tmp_path, record)])
+    assert (result.unawaited, result.sessions[0].children) == (1, ())
+    assert result.sessions[0].rounds[0].tools[0].floor_s == 28.0
+    assert result.differences[0].endswith("2 rounds of 3 recorded calls of a model")
+
+
+def test_one_null_costs_no_session(tmp_path: Path) -> None:
+    agent = subagent(8.0, 0, request(0, 70, 5, [9]), request(3, 90, 5, [9])) | {"duration_ms": None}
+    record = trace(
+        request(0, 130, 20, TWO) | {"hash_ids": None},
+        agent,
+        request(9, 200, 5, THREE) | {"stop": None},
+        request(20, 260, 5, FOUR) | {"t": None},
+        request(30, 300, 5, [*FOUR, 5]),
+    )
+    result = import_weka([write_trace(tmp_path, record)])
+    assert result.problems == ()
+    assert prompts(result.sessions[0]) == [130, 200, 260, 300]
+    assert result.sessions[0].children[0].arrival_s == 2.0  # it ran 5 s, and ended 1 s before
+    assert set(result.accounts[0].repairs) == {"a time that is missing"}
+
+
+def test_many_traces_in_one_file_are_as_many_sessions(tmp_path: Path) -> None:
+    one = trace(request(0, 130, 20, TWO))
+    path = tmp_path / "all.jsonl"
+    path.write_text("".join(json.dumps(one | {"id": name}) + "\n" for name in "ab") + "{}\n")
+    result = import_weka([path])
+    assert [s.id for s in result.sessions] == ["a", "b"]
+    assert result.problems == (f"{path}:3: requests: is missing",)
+
+
 def test_sub_agents_run_at_once_as_children_of_the_round_before(tmp_path: Path) -> None:
     inner = [request(0, 70, 5, [9]), request(4, 90, 5, [9])]
     # The request ends at 2; `t` of a sub-agent is when it ended; the next request comes at 60.
