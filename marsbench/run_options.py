@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +12,7 @@ from marsbench.core.workload.knobs import Knobs
 from marsbench.engine_options import EngineOptions, HardwareOptions, SimulationOptions
 from marsbench.errors import UsageError
 from marsbench.option import (
+    WORKLOAD,
     Assignments,
     BackendName,
     Option,
@@ -21,6 +22,7 @@ from marsbench.option import (
     options_of,
     part,
 )
+from marsbench.presets import preset_named
 from marsbench.runs.request import OwnOptions, RunRequest
 from marsbench.text.options import words_of
 from marsbench.wall.agents.options import (
@@ -60,6 +62,9 @@ class RunOptions(
     ] = "sim"
     output: Output = None
     workload: WorkloadName = "ilr-1"
+    preset: Annotated[
+        str | None, Option("NAME", "steady-200, steady-400: a long run, warm", WORKLOAD)
+    ] = None
 
     def __post_init__(self) -> None:
         """Nothing: a part is checked when the request is made of it, if its engine needs it."""
@@ -78,6 +83,7 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
     from marsbench.core.backends import choose
     from marsbench.core.hardware.profile import load_hardware
 
+    options = _with_preset(options, explicit)
     hardware = load_hardware(
         options.model,
         options.gpu,
@@ -102,6 +108,14 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
         output=None if options.output is None else Path(options.output),
         asked=tuple(_words(options, explicit)),
     )
+
+
+def _with_preset(options: RunOptions, explicit: Collection[str]) -> RunOptions:
+    """Those of its preset where they were not given. Raises UsageError for one there is none of."""
+    if options.preset is None:
+        return options
+    values = asdict(preset_named(options.preset))
+    return replace(options, **{name: v for name, v in values.items() if name not in explicit})
 
 
 def _scale(of: str, scale: float) -> float:

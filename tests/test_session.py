@@ -70,6 +70,7 @@ def test_sessions_below_a_session_are_walked_with_it() -> None:
         (lambda: Round(-1, 1), "append_tokens"),
         (lambda: Round(1, 0), "output_tokens"),
         (lambda: Cut(5, kept_tokens=6), "keeps 0 to 5"),
+        (lambda: Round(0, 10, cut=Cut(0)), "cut to 0 tokens must append at least 1"),
         (lambda: ToolCall("t", "wait", cpu_s=1.0), "only kind 'cpu'"),
         (lambda: ToolCall("t", "agent"), "a child go together"),
         (lambda: ToolCall("t", "cpu", cpu_s=-1.0), "negative"),

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from marsbench_backends.parameters import ours
 from marsbench_backends.signals import Future, Signal
 
 
@@ -29,7 +30,8 @@ class Candidate:
 class EngineState:
     """What the controller sees. A value that was not measured is None.
 
-    num_cpu_calls: tool calls that are known to burn CPU now, or to wait for a worker to do so. Not
+    num_cpu_calls: tool calls that are known to burn CPU now, or to wait for a worker to do so.
+        Calls, whatever cores each can use, for MARS counts active tools and reads no counters. Not
         those that only let time pass (a person who types, the network) nor sub-agents: however
         many they are, `tool_cores` cores are idle.
     """
@@ -65,6 +67,13 @@ class Admission:
         """
         return {}
 
+    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str | None:
+        """The regime by which `admit` decides now, in a word; None where there is but one.
+
+        For the record alone: seconds in each are counted while sessions wait.
+        """
+        return None
+
     def observe(self, signal: Signal) -> None:
         """Learn from what happened; decide nothing here."""
 
@@ -80,7 +89,7 @@ class FixedCap(Admission):
     cap, `marsbench run` searches the one with the best goodput.
     """
 
-    cap: int | None = None
+    cap: int | None = ours(None, 4, 8, 16, why="no paper; searched, so that no cap does better")
 
     def __post_init__(self) -> None:
         if self.cap is not None and self.cap < 1:

@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Union, get_args, get_origin
 
 WORDS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
+class OtherReadings:
+    """Why a default is what it is, and the other values that a reader of the paper might choose.
+
+    silent: the paper gives no value, so the default is ours; else it is published, and varied.
+    """
+
+    others: tuple[object, ...]
+    why: str
+    silent: bool = True
+
+
+def ours(default: object, *others: object, why: str) -> Any:
+    """A parameter whose value the paper does not give."""
+    return field(default=default, metadata={"reading": OtherReadings(others, why)})
+
+
+def varied(default: object, *others: object, why: str) -> Any:
+    """A parameter whose value is published, by the paper or in its code, for another world."""
+    return field(default=default, metadata={"reading": OtherReadings(others, why, silent=False)})
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter: its name, its type as written, and its default."""
+    """One parameter: its name, its type as written, its default, and other readings of it."""
 
     name: str
     kind: str
     default: object
+    reading: OtherReadings | None = None
 
     def parse(self, value: object) -> object:
         """The value as this type; text, as it comes from a command line, is read.
@@ -30,9 +53,10 @@ class Parameter:
 
 def parameters_of(cls: type) -> Iterator[Parameter]:
     """The parameters that a class takes; none when it is no dataclass."""
-    for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
-        if field.init:
-            yield Parameter(field.name, _written(field.type), _default(field))
+    for one in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
+        if one.init:
+            reading = one.metadata.get("reading")
+            yield Parameter(one.name, _written(one.type), _default(one), reading)
 
 
 def make(cls: type[Any], settings: Mapping[str, object]) -> Any:
@@ -68,10 +92,10 @@ def _written(annotation: Any) -> str:
     return str(annotation)
 
 
-def _default(field: dataclasses.Field[Any]) -> object:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
+def _default(one: dataclasses.Field[Any]) -> object:
+    if one.default_factory is not dataclasses.MISSING:
+        return one.default_factory()
+    return one.default
 
 
 def _read(kind: str, text: str) -> object:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
-from marsbench_backends.admission import Admission, FixedCap
+from marsbench_backends.admission import Admission
 from marsbench_backends.answers.contract import check_class, check_values
 from marsbench_backends.parameters import Parameter, make, parameters_of
 from marsbench_backends.policy import Policy
@@ -21,6 +21,8 @@ from marsbench_backends.policy import Policy
 BACKENDS = {
     "autellix": "marsbench_backends.policies.autellix:Autellix",
     "autellix-atlas": "marsbench_backends.policies.autellix:AutellixAtlas",
+    "clairvoyant": "marsbench_backends.policies.infercept:InferCept"
+    "+marsbench_backends.policies.clairvoyant_admission:ClairvoyantAdmission",
     "continuum": "marsbench_backends.policies.continuum:Continuum",
     "continuum-static": "marsbench_backends.policies.continuum_static:ContinuumStatic",
     "fcfs": "marsbench_backends.policies.fcfs:FCFS",
@@ -28,6 +30,8 @@ BACKENDS = {
     "infercept": "marsbench_backends.policies.infercept:InferCept",
     "infercept-static": "marsbench_backends.policies.infercept_static:InferCeptStatic",
     "mars": "marsbench_backends.policies.mars:Mars",
+    "mars-published": "marsbench_backends.policies.mars:Mars"
+    "+marsbench_backends.policies.mars_admission:MarsPublishedAdmission",
     "mars-released": "marsbench_backends.policies.mars_released:MarsReleased",
     "oracle": "marsbench_backends.policies.oracle:Oracle",
 }
@@ -68,13 +72,14 @@ class Backend:
     def about(self) -> str:
         """The header of the policy's file: the idea, the paper, what is not modelled.
 
-        A variant of another policy in its file says first what is its own.
+        A variant of another policy in its file, or one with a controller that is not the policy's
+        own, says first what is its own.
         """
         policy = importlib.import_module(self.policy.__module__).__doc__ or ""
         if any(base.__module__ == self.policy.__module__ for base in self.policy.__mro__[1:]):
             policy = f"{self.policy.__doc__ or ''}\n\n{policy}"
-        if self.admission is FixedCap:
-            policy = f"{FixedCap.__doc__}\n\n{policy}"
+        if self.admission is not self.policy.controller:
+            policy = f"{self.admission.__doc__}\n\n{policy}"
         return policy.strip()
 
     @property

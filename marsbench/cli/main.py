@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from marsbench.cli import INTERRUPTED, STOPPED
+from marsbench.cli.bounds import bounds
 from marsbench.cli.export import export
 from marsbench.cli.gateway import gateway
 from marsbench.cli.hardware import app as hardware_app
@@ -88,7 +89,19 @@ def backends(
 
 
 # In the order in which a user meets them.
-for _command in (show, sweep, compare, gate, capacity, report, export, serve, gateway, calibrate):
+for _command in (
+    show,
+    sweep,
+    compare,
+    bounds,
+    gate,
+    capacity,
+    report,
+    export,
+    serve,
+    gateway,
+    calibrate,
+):
     app.command()(_command)
 
 

@@ -62,6 +62,9 @@ def make(
     prefixes: Annotated[
         int | None, Option(None, "Variants of the shared prefix; 0 shares nothing.")
     ] = None,
+    warm_start: Annotated[
+        float | None, Option(None, "In flight at the start: times rate x mean seconds alone.")
+    ] = None,
 ) -> None:
     """Make sessions from a recipe; options not given are the recipe's own."""
     from marsbench.core.workload.files import require_writable, write_workload
@@ -79,12 +82,24 @@ def make(
         seed=seed,
         tools=tools,
         prefixes=prefixes,
+        warm_start=warm_start,
     )
     found = load_recipe(recipe)
     require_writable(output)
     workload = make_workload(found, knobs, mean_gpu_s, progress("making sessions"))
+    if warm_start is not None:
+        workload = _warm(workload, warm_start)
     write_workload(workload, output)
     typer.echo(f"{output}: {summary_line(workload)}; {verdict(check(workload, found), found.name)}")
+
+
+def _warm(workload: Workload, times: float) -> Workload:
+    """With sessions in flight at its start, as they would be on the default hardware."""
+    from marsbench.core.hardware.profile import load_hardware
+    from marsbench.core.settings import EngineSettings
+    from marsbench.runs.job import warm_up
+
+    return warm_up(workload, times, load_hardware(), EngineSettings(), show_progress=True)
 
 
 @app.command()

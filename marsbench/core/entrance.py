@@ -68,12 +68,14 @@ class Entrance:
         if not self._waiting:
             return
         waiting, state = list(self._waiting.values()), self._now()
+        mode = self._admission.mode(waiting, state)
         chosen = self._admission.admit(waiting, state)
         self._note(waiting, chosen, state)
         for session_id in chosen:
             self._in_flight[session_id] = self._waiting.pop(session_id)
             self.entries.gone(session_id)
             self._let_in(session_id)
+        self.entries.modes.enter(mode if self._waiting else None, state.now)
         self._set_tick()
 
     def _note(

@@ -23,6 +23,7 @@ from marsbench.core.session import Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.solo import Solo, fits
 from marsbench.core.workload.files import Workload
+from marsbench.core.workload.warm import RoundAlone
 from marsbench.outputs import save_text
 from marsbench_backends.admission import Admission
 from marsbench_backends.policies.fcfs import FCFS
@@ -84,15 +85,44 @@ def _played(
             if progress is not None:
                 progress(len(ideal))
 
+    busy_s = _play(sessions, hardware, settings, emit, by_solo)
+    return Isolated(ideal, busy_s / len(sessions))
+
+
+def rounds_alone(
+    sessions: Sequence[Session], hardware: Hardware, settings: EngineSettings
+) -> dict[str, list[RoundAlone]]:
+    """When each round of each session alone is ready and has its answer."""
+    ready: dict[str, list[float]] = {session.id: [] for session in sessions}
+    found: dict[str, list[RoundAlone]] = {session.id: [] for session in sessions}
+
+    def emit(event: events.Event) -> None:
+        if isinstance(event, events.RoundReady) and event.session in ready:
+            ready[event.session].append(event.at)
+        elif isinstance(event, events.GpuEnd) and event.session in ready:
+            begun, own = ready[event.session][0], ready[event.session][-1]
+            found[event.session].append(RoundAlone(own - begun, event.at - begun))
+
+    if sessions:
+        _play(sessions, hardware, settings, emit)
+    return found
+
+
+def _play(
+    sessions: Sequence[Session],
+    hardware: Hardware,
+    settings: EngineSettings,
+    emit: Callable[[events.Event], None],
+    by_solo: bool = True,
+) -> float:
+    """Seconds that the engine was busy with them, one after another."""
     unshared = [_unshared(session) for session in sessions]
     num_blocks = settings.num_blocks(hardware)
     if by_solo and all(fits(session, num_blocks, settings.block_size) for session in unshared):
         solo = Solo(hardware.step_time, settings, num_blocks, UNCONTENDED_CORES, emit)
         solo.run(unshared)
-        busy_s = solo.busy_s
-    else:
-        busy_s = _simulated(unshared, hardware, settings, emit)
-    return Isolated(ideal, busy_s / len(sessions))
+        return solo.busy_s
+    return _simulated(unshared, hardware, settings, emit)
 
 
 def _simulated(

@@ -8,20 +8,37 @@ where a round says that it was cut (compacted or reset) first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 ToolKind = Literal["cpu", "wait", "agent"]
+_WARM = re.compile(r"~warm\d+$")
+
+
+def warm_id(session_id: str, number: int) -> str:
+    """The id of the rest of a session that was in flight at the start; `number` of them all."""
+    return f"{session_id}~warm{number}"
+
+
+def is_warm(session_id: str) -> bool:
+    """Whether the session, or the one that it is a sub-agent of, was in flight at the start.
+
+    Nobody saw it begin, so no figure is of its latency. The id says so, in files of sessions and
+    in events alike, whoever plays them.
+    """
+    return _WARM.search(session_id) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """One tool call of a round.
 
-    kind: "cpu" burns `cpu_s` seconds of one core on the tool host, "wait" only lets time pass
-        (network, a human), "agent" is a sub-agent: the parent waits for the session `child`.
+    kind: "cpu" burns `cpu_s` CPU-seconds on the tool host, "wait" only lets time pass (network, a
+        human), "agent" is a sub-agent: the parent waits for the session `child`.
     floor_s: wall seconds that the call takes however idle the host is.
+    cores: the most that it can use at once (`make -j4`: 4), its CPU-seconds spread evenly on them.
     """
 
     name: str
@@ -29,12 +46,15 @@ class ToolCall:
     cpu_s: float = 0.0
     floor_s: float = 0.0
     child: Session | None = None
+    cores: int = 1
 
     def __post_init__(self) -> None:
         if self.cpu_s < 0 or self.floor_s < 0:
             raise ValueError(f"tool call {self.name!r}: cpu_s and floor_s must not be negative")
         if self.kind != "cpu" and self.cpu_s:
             raise ValueError(f"tool call {self.name!r}: only kind 'cpu' has cpu_s")
+        if self.cores < 1 or (self.kind != "cpu" and self.cores > 1):
+            raise ValueError(f"tool call {self.name!r}: cores are 1, or more of kind 'cpu'")
         if (self.kind == "agent") != (self.child is not None):
             raise ValueError(f"tool call {self.name!r}: kind 'agent' and a child go together")
 
@@ -46,7 +66,7 @@ class ToolCall:
     @property
     def alone_s(self) -> float:
         """Seconds that it takes on an idle host; of a sub-agent, those that it takes at least."""
-        return max(self.floor_s, self.cpu_s)
+        return max(self.floor_s, self.cpu_s / self.cores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +101,8 @@ class Round:
             raise ValueError(f"append_tokens must not be negative: {self.append_tokens}")
         if self.output_tokens < 1:
             raise ValueError(f"output_tokens must be at least 1: {self.output_tokens}")
+        if self.cut is not None and not self.cut.to_tokens + self.append_tokens:
+            raise ValueError("a round whose context is cut to 0 tokens must append at least 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ LOOKS = {
     "continuum-static": Look("#005C43", ">", DASHED, hollow=True),
     "fcfs-cap": Look("#7F7F7F", "s", DASHED),
     "mars": Look("#D55E00", "*", width=1.5),
+    "mars-published": Look("#A63603", (7, 1, 0), DASHED),
     "mars-released": Look("#CC79A7", "X", DASHDOT),
     "oracle": Look("#0072B2", "P", DOTTED),
     "mars-no-coordinator": Look("#882255", "p", DASHDOT),

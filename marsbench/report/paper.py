@@ -10,8 +10,9 @@ from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.values import Difference
 from marsbench.judge.paper.claims import CLAIMS, OURS
 from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
-from marsbench.judge.paper.tables import reasons, thresholds
-from marsbench.judge.paper.verdicts import NOTHING, Finding
+from marsbench.judge.paper.tables import as_cells, reasons, thresholds, wholes
+from marsbench.judge.paper.tables import findings as of_rows
+from marsbench.judge.paper.verdicts import NOTHING, Finding, Verdict
 from marsbench.report.document import Block, Points, Section, Text
 from marsbench.report.material import Material
 from marsbench.report.spans import bracket_words, with_interval
@@ -19,8 +20,9 @@ from marsbench.text.numbers import UNMEASURED, percent, short
 from marsbench.text.tables import Table
 from marsbench.text.words import capital, listed
 
-MISSED = ("partly", "not reached", "not exercised")
+MISSED: tuple[Verdict, ...] = ("partly", "not reached", "not exercised")
 """Verdicts that want a reason."""
+JUDGED: tuple[Verdict, ...] = ("reached", *MISSED, "not measured")
 
 
 def verdicts(material: Material) -> Iterator[Section]:
@@ -34,14 +36,22 @@ def findings(material: Material, claims: Sequence[str]) -> Iterator[Block]:
     """What the paper says of a section's figures, and what came out."""
     if material.options.verdicts != "mars":
         return
-    found = [(claim, claim.found(material.matrix)) for claim in CLAIMS if claim.id in claims]
+    found = [(claim, of_rows(material.matrix, claim)) for claim in CLAIMS if claim.id in claims]
     items = [
-        f"{capital(claim.what)}. Paper: {claim.paper}. Here: {_here(finding)}."
-        for claim, finding in found
-        if finding != NOTHING
+        f"{capital(claim.what)}. Paper: {claim.paper}. {_rows(material, rows)}"
+        for claim, rows in found
+        if any(finding != NOTHING for finding in rows)
     ]
     if items:
         yield Points(tuple(items))
+
+
+def _rows(material: Material, rows: Sequence[Finding]) -> str:
+    """ "Here: …. With the published parts alone: …." """
+    same = all(finding == rows[0] for finding in rows)
+    names = wholes(material.matrix)
+    heads = ["Here"] if same else [f"Here, `{name}`" for name in names]
+    return " ".join(f"{head}: {_here(one)}." for head, one in zip(heads, rows, strict=False))
 
 
 def _here(finding: Finding) -> str:
@@ -54,14 +64,23 @@ def counted(material: Material) -> str:
     """How many of the paper's numbers were reached; empty where nobody asked."""
     if material.options.verdicts != "mars":
         return ""
-    found = [claim.found(material.matrix).verdict for claim in CLAIMS if claim.paper != OURS]
-    verdicts = [verdict for verdict in found if verdict != "ours alone"]
+    rows = {name: _counts(material, name) for name in wholes(material.matrix)}
+    number = sum(next(iter(rows.values())).values())
     told = [
-        f"{verdicts.count(verdict)} {verdict}"
-        for verdict in ("reached", "partly", "not reached", "not exercised", "not measured")
-        if verdict in verdicts
+        f"{listed([f'{times} {verdict}' for verdict, times in own.items() if times])} by `{name}`"
+        for name, own in rows.items()
     ]
-    return f"Of {len(verdicts)} numbers that the MARS paper reports: {listed(told)}."
+    ours = RESERVES if MARS in rows and len(rows) > 1 else ""
+    return f"Of {number} numbers that the MARS paper reports: {'; '.join(told)}.{ours}"
+
+
+RESERVES = " `mars` reserves memory by a rule that is ours; `mars-published` does not."
+
+
+def _counts(material: Material, mars: str) -> dict[str, int]:
+    """How often each verdict is given to a row of MARS."""
+    found = [claim.found(material.matrix, mars).verdict for claim in CLAIMS if claim.paper != OURS]
+    return {verdict: found.count(verdict) for verdict in JUDGED}
 
 
 def _published(material: Material) -> Iterator[Block]:
@@ -74,12 +93,12 @@ def _published(material: Material) -> Iterator[Block]:
     yield overview(material)
     yield published(material)
     why = reasons()
-    found = [(claim, claim.found(material.matrix)) for claim in CLAIMS]
-    known = [
-        (claim, finding.why or why.get(claim.id, ""))
-        for claim, finding in found
+    known = {
+        (claim, finding.why or why.get(claim.id, "")): None
+        for claim in CLAIMS
+        for finding in of_rows(material.matrix, claim)
         if finding.why or (claim.id in why and finding.verdict in MISSED)
-    ]
+    }
     if known:
         yield Text("Where a published number is not reached, what is known of why:")
         yield Points(tuple(f"{capital(claim.what)}: {text}" for claim, text in known))
@@ -124,9 +143,10 @@ def _differences(material: Material, figure: Figure) -> Iterator[Difference]:
 def published(material: Material) -> Table:
     """What the paper reports beside what was measured here, with a verdict by a stated rule."""
     rows = tuple(
-        (claim.what, claim.paper, found.ours, found.verdict)
-        for claim in CLAIMS
-        for found in [claim.found(material.matrix)]
+        (claim.what, claim.paper, *as_cells(of_rows(material.matrix, claim))) for claim in CLAIMS
     )
     caption = "The MARS paper's numbers (arXiv 2604.26963) beside these runs'."
-    return Table(("what", "the paper", "here", "verdict"), rows, "l", caption)
+    here = (
+        f"{told} {name}" for name in wholes(material.matrix) for told in ("here,", "verdict on")
+    )
+    return Table(("what", "the paper", *here), rows, "l", caption)

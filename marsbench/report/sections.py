@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from marsbench.judge.paper.systems import MARS
-from marsbench.report import paper, tables
+from marsbench.report import paper, steady, tables
 from marsbench.report.canvas import our_style
 from marsbench.report.chapters import CHAPTERS
 from marsbench.report.commands import figure_command, run_commands
 from marsbench.report.document import Block, Commands, Document, Plate, Points, Section, Text
 from marsbench.report.figures import FIGURES
 from marsbench.report.material import Absent, Material
+from marsbench.report.standing import choices
 from marsbench.report.summary import summary
 from marsbench.text.numbers import count
 from marsbench.text.words import each, listed
@@ -102,8 +102,12 @@ def _absent(absent: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 def _beside(material: Material, section: str) -> Iterator[Block]:
     """The table that goes with a section's figures."""
-    if section == "parts" and material.ablations and MARS in material.comparison.backends:
+    if section == "load":
+        yield from steady.beside_the_whole(material)
+    if section == "parts" and material.ablations:
         yield from tables.decided(material)
+    if section == "slowdown" and len(choices(material)) > 1:
+        yield tables.winners(material, choices(material))
     if section == "fairness":
         yield from tables.fairness(material)
 

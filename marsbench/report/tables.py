@@ -9,9 +9,12 @@ from typing import Any
 from marsbench.judge.compare.caps import by_backend, in_words
 from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
+from marsbench.judge.compare.ranking import LEVEL_GOODPUT, LEVEL_LATENCY
 from marsbench.judge.compare.tally import Carrier, tally
 from marsbench.judge.compare.values import Fairness, RunSource
+from marsbench.judge.compare.winners import WORST, turning_places, winners_table
 from marsbench.judge.paper.part_tables import decisions
+from marsbench.judge.paper.systems import WHOLES
 from marsbench.report.material import Material, Regime, sheets
 from marsbench.text.numbers import UNMEASURED, count, percent, short
 from marsbench.text.tables import Table
@@ -157,16 +160,27 @@ def times_short(value: float | None) -> str:
     return UNMEASURED if value is None else f"{short(value)}×"
 
 
+def winners(material: Material, among: Sequence[str]) -> Table:
+    """Who of those wins at every place, by goodput at each α and by the worst slowdown."""
+    measures = (*(Figure("goodput", alpha) for alpha in sorted(material.comparison.alphas)), WORST)
+    caption = (
+        "Who wins by which measure, of the backends that one could run; means over seeds. Level: "
+        f"within {LEVEL_GOODPUT:.0%} of sessions, or {LEVEL_LATENCY:.0%} of the worst slowdown. "
+        f"{turning_places(material.matrix, among, measures)}"
+    )
+    return replace(winners_table(material.matrix, among, measures), caption=caption)
+
+
 def decided(material: Material) -> Iterator[Table]:
     """How often each part of MARS decided something, in a run of the whole, place by place."""
-    table = decisions(material.matrix)
-    if all(cell == UNMEASURED for row in table.rows for cell in row[1:]):
-        return
-    caption = (
-        "How often the parts of MARS decided something, in a run; means over seeds. Of how many: "
-        "how often there was something to decide (docs/metrics.md)."
-    )
-    yield replace(table, caption=caption)
+    for mars in WHOLES:
+        table = decisions(material.matrix, mars)
+        if any(cell != UNMEASURED for row in table.rows for cell in row[1:]):
+            caption = (
+                f"How often the parts of {mars} decided something, in a run; means over seeds. Of "
+                "how many: how often there was something to decide (docs/metrics.md)."
+            )
+            yield replace(table, caption=caption)
 
 
 def held(material: Material) -> Table:

@@ -4,6 +4,7 @@ run.json          what was asked for: every input, the versions, the commit
 events.jsonl      what happened, in order, as it happened
 ideal.json        seconds that each session takes alone
 decisions.json    how often the policy was asked, and answered other than vLLM would have
+modes.json        seconds that the admission controller spent in each of its modes, if it has any
 rounds.parquet    one row a round        ┐
 sessions.parquet  one row a session      │ computed from the events when the run ends;
 evictions.parquet one row a second       │ the same inputs give the same bytes

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import TypedDict
 
 from marsbench.core.metrics.percentiles import MIN_FOR_P99
+from marsbench.core.metrics.steady import Steady
 from marsbench.core.metrics.summary import Summary
+
+MEANINGFUL_DRIFT = 0.1
+"""One session in ten that arrive is left over: in 200 sessions a backlog of 20 more."""
+LOWER = "lower --rate or --load, or compare backends at this length alone"
 
 
 class CautionNote(TypedDict):
@@ -31,6 +36,11 @@ class Caution(Enum):
         "The queue was still growing when arrivals ended ({earlier:.1f} rounds waiting in their "
         "second quarter, {last:.1f} in the last), so latency depends on the number of sessions; "
         "lower --rate or --load, or read goodput and slowdown only between backends."
+    )
+    NOT_STEADY = (
+        "The backlog {moved} by {sessions} sessions while {arrived} arrived in the steady window "
+        "({drift:+.2f} a session, 95 % between {low:+.2f} and {high:+.2f}): this run is not "
+        "steady, its figures depend on its length; {cure}."
     )
     SURVIVORS_ONLY = (
         "Latency and slowdown are of the {finished} sessions that finished, of {arrived} that "
@@ -72,7 +82,27 @@ def cautions_of(summary: Summary) -> list[CautionNote]:
     quarters = summary["waiting"]["by_quarter"]
     if quarters is not None and keeps_growing(quarters):
         notes.append(Caution.SATURATED.note(earlier=quarters[1], last=quarters[3]))
-    return notes
+    return [*notes, *_drifting(summary["steady"])]
+
+
+def _drifting(steady: Steady | None) -> Iterator[CautionNote]:
+    """Where the backlog's drift is clear of 0, and large enough to matter."""
+    backlog = None if steady is None else steady["backlog"]
+    if steady is None or backlog is None or abs(backlog["drift"]) < MEANINGFUL_DRIFT:
+        return
+    low, high = backlog["drift_low"], backlog["drift_high"]
+    if low <= 0 <= high:
+        return
+    grew = backlog["drift"] > 0
+    yield Caution.NOT_STEADY.note(
+        moved="grew" if grew else "shrank",
+        sessions=abs(backlog["at_end"] - backlog["at_start"]),
+        arrived=steady["arrived"],
+        drift=backlog["drift"],
+        low=low,
+        high=high,
+        cure=LOWER if grew else "begin with fewer sessions (--warm-start), or run more",
+    )
 
 
 def keeps_growing(quarters: Sequence[float]) -> bool:

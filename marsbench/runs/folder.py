@@ -27,11 +27,12 @@ from marsbench.runs.summary import FORMAT, Decisions, RunSummary, read_back, run
 if TYPE_CHECKING:
     import pandas as pd
 
-CONFIG, EVENTS, IDEAL, DECISIONS, SUMMARY, WALL, FILES = (
+CONFIG, EVENTS, IDEAL, DECISIONS, MODES, SUMMARY, WALL, FILES = (
     "run.json",
     "events.jsonl",
     "ideal.json",
     "decisions.json",
+    "modes.json",
     "summary.json",
     "wall.json",
     "files.json",
@@ -134,6 +135,14 @@ class RunFolder:
             return None
         return cast("Decisions", _load(self._own(DECISIONS)))
 
+    def modes(self) -> Mapping[str, float] | None:
+        """Seconds that the controller spent in each of its modes, while sessions waited for it;
+        None where it has no modes, or nobody ever waited.
+        """
+        if not (self.path / MODES).is_file():
+            return None
+        return cast("dict[str, float]", _load(self._own(MODES)))
+
     def measure(self, checker: Checker | None = None) -> Measured:
         """The figures and tables, computed from the events, which a checker may watch."""
         scale = Scale(
@@ -230,6 +239,11 @@ class RunWriter(RunFolder):
         if decisions is not None:
             self._write(DECISIONS, decisions)
 
+    def save_modes(self, seconds: Mapping[str, float]) -> None:
+        """Stores the seconds that the controller spent in each of its modes; no file for none."""
+        if seconds:
+            self._write(MODES, dict(sorted(seconds.items())))
+
     def finish(
         self, *, reasons: Sequence[str] = (), cautions: Sequence[CautionNote] = ()
     ) -> RunSummary:
@@ -251,7 +265,7 @@ class RunWriter(RunFolder):
 
     def _bind(self, last: str, content: object) -> None:
         """Writes what the run's files hash to, the last one, which is yet to come, included."""
-        names = (CONFIG, EVENTS, IDEAL, DECISIONS, *(f"{name}.parquet" for name in TABLES))
+        names = (CONFIG, EVENTS, IDEAL, DECISIONS, MODES, *(f"{name}.parquet" for name in TABLES))
         there = [name for name in names if (self.path / name).is_file()]
         hashes = {name: file_hash(self.path / name) for name in there}
         own = hashlib.sha256(_text(content).encode()).hexdigest()

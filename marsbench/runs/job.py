@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from marsbench.core.backends import Choice
 from marsbench.core.hardware.profile import Hardware, load_hardware
-from marsbench.core.isolated import Isolated, cache_folder, isolated
-from marsbench.core.session import Session
+from marsbench.core.isolated import Isolated, cache_folder, isolated, rounds_alone
+from marsbench.core.session import Session, is_warm
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.files import Workload, read_workload
 from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe, recipe_names
-from marsbench.core.workload.resample import rearranged
+from marsbench.core.workload.resample import cold, rearranged
+from marsbench.core.workload.warm import RoundAlone, warm_started
 from marsbench.errors import UsageError
 from marsbench.runs import RunConfig, RunFolder, RunWriter
 from marsbench.runs.request import RESULTS, RunRequest
@@ -24,8 +25,37 @@ from marsbench.text.progress import progress_bar, waiting_for
 def resolve_workload(request: RunRequest) -> Workload:
     """A recipe is made into sessions; a file is played as it is, or scaled by the knobs.
 
+    With a warm start, some are in flight when the others begin to arrive.
     Raises UsageError when the workload is not there, or not what it should be.
     """
+    workload, times = _arriving(request), request.knobs.warm_start
+    if times is None:
+        return workload
+    return warm_up(workload, times, *_load_on(request), request.show_progress)
+
+
+def warm_up(
+    workload: Workload,
+    times: float,
+    hardware: Hardware,
+    settings: EngineSettings,
+    show_progress: bool,
+) -> Workload:
+    """The workload with sessions in flight at its start, their times alone being of this hardware.
+
+    Raises UsageError where they do not fit, or come at no rate.
+    """
+    check_fits(workload, hardware, settings)
+    alone = times_alone(workload, hardware, settings, show_progress)
+
+    def rounds(sessions: Sequence[Session]) -> Mapping[str, Sequence[RoundAlone]]:
+        return rounds_alone(sessions, hardware, settings)
+
+    return warm_started(workload, times, alone.ideal_s, rounds)
+
+
+def _arriving(request: RunRequest) -> Workload:
+    """The sessions that arrive."""
     name, knobs = request.workload, request.knobs
     path = Path(name)
 
@@ -43,10 +73,8 @@ def resolve_workload(request: RunRequest) -> Workload:
 
 def _gpu_s(request: RunRequest, bodies: Workload) -> float:
     """Mean GPU seconds alone, on the reference unless the load is to be of this hardware."""
-    if request.knobs.load_on == "this":
-        on, cure = (request.hardware, request.settings), ""
-    else:
-        on = (load_hardware(), EngineSettings())
+    on, cure = _load_on(request), ""
+    if request.knobs.load_on != "this":
         cure = (
             f" (A load is of {on[0].id}, whatever plays it, unless --load-on this is given; "
             "--rate needs neither.)"
@@ -56,6 +84,13 @@ def _gpu_s(request: RunRequest, bodies: Workload) -> float:
     except UsageError as error:
         raise UsageError(f"{error}{cure}") from error
     return times_alone(bodies, *on, request.show_progress).mean_gpu_s
+
+
+def _load_on(request: RunRequest) -> tuple[Hardware, EngineSettings]:
+    """Whose seconds decide the traffic, so that another run meets the same."""
+    if request.knobs.load_on == "this":
+        return request.hardware, request.settings
+    return load_hardware(), EngineSettings()
 
 
 def check_fits(workload: Workload, hardware: Hardware, settings: EngineSettings) -> None:
@@ -85,7 +120,8 @@ def check_fits(workload: Workload, hardware: Hardware, settings: EngineSettings)
 def times_alone(
     workload: Workload, hardware: Hardware, settings: EngineSettings, show_progress: bool
 ) -> Isolated:
-    sessions = workload.sessions
+    """Of the sessions whose start is seen; nothing is measured against the others' time."""
+    sessions = cold(workload).sessions
     with waiting_for("starting vLLM's scheduler", show_progress):
         import marsbench.core.sim.simulation  # noqa: F401  (ten seconds, the first time)
     with progress_bar("each session alone", len(sessions), show_progress) as done:
@@ -124,7 +160,7 @@ def run_config(
         workload_hash=workload.hash,
         workload_meta=dict(workload.meta),
         seed=seed if isinstance(seed, int) else None,
-        offered_sessions=len(workload.sessions),
+        offered_sessions=sum(not is_warm(s.id) for s in workload.sessions),
         hardware={
             **hardware.identity,
             "tensor_parallel": hardware.tensor_parallel,

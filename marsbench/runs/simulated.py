@@ -73,6 +73,7 @@ def run_job(job: Job) -> tuple[Path, RunSummary]:
         writer.save_ideal(job.alone.ideal_s)
         played = _play(job, choice, writer.emit)
         writer.save_decisions(played.decisions)
+        writer.save_modes(played.modes)
         return writer.path, writer.finish()
 
 

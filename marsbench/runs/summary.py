@@ -58,12 +58,15 @@ class RunSummary(Summary):
 def read_back(record: dict[str, Any]) -> RunSummary:
     """A summary as it was written; what its marsbench did not measure yet is None.
 
-    Before swaps were told apart, evicted blocks and hit rates included them.
+    Before swaps were told apart, evicted blocks and hit rates included them. Before there was a
+    backlog, the steady window was another.
     """
     for name in ("decisions", "cap_search"):
         record.setdefault(name, None)
     record.setdefault("cpu_calls", {"mean": None, "peak": None})
     record.setdefault("swaps", dict.fromkeys(Swaps.__annotations__))
+    if "backlog" not in (record.get("steady") or {}):
+        record["steady"] = None
     for name in HitRate.__annotations__:
         record["prefix_hit_rate"].setdefault(name, None)
     return cast("RunSummary", record)

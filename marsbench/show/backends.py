@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.markup import escape
@@ -64,9 +65,15 @@ def _record(backend: Backend) -> dict[str, object]:
         "paper": paper(backend.about),
         "about": backend.about,
         "parameters": [
-            {"name": p.name, "type": p.kind, "default": p.default} for p in backend.parameters
+            {"name": p.name, "type": p.kind, "default": p.default, **_reading(p)}
+            for p in backend.parameters
         ],
     }
+
+
+def _reading(parameter: Parameter) -> dict[str, object]:
+    """Other values than the default, and why, where a paper may be read otherwise."""
+    return {} if parameter.reading is None else {"reading": asdict(parameter.reading)}
 
 
 def _all(found: list[Backend], console: Console) -> None:
@@ -96,6 +103,18 @@ def _one(backend: Backend, console: Console) -> None:
         return
     rows = [(p.name, p.kind, _default(p)) for p in backend.parameters]
     console.print(drawn(Table(("parameter", "type", "default"), rows, "l"), gap=2))
+    readings = list(_readings(backend))
+    if readings:
+        console.print("Where a paper may be read otherwise, and the range that is tried:")
+        console.print(drawn(Table(("parameter", "is", "range"), readings, "l"), gap=2))
+
+
+def _readings(backend: Backend) -> Iterator[tuple[str, str, str]]:
+    for parameter in backend.parameters:
+        if (reading := parameter.reading) is not None:
+            values = (as_set(v) or "()" for v in (parameter.default, *reading.others))
+            source = "silent in the paper; ours" if reading.silent else "published; varied"
+            yield parameter.name, f"{source}: {reading.why}", " | ".join(values)
 
 
 def _flowing(about: str) -> str:

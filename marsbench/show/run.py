@@ -10,10 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from marsbench.core.metrics.backlog import Backlog
 from marsbench.core.metrics.cache import HitRate
 from marsbench.core.metrics.goodput import Goodput
 from marsbench.core.metrics.load import Level
 from marsbench.core.metrics.percentiles import Distribution
+from marsbench.core.metrics.steady import Steady
 from marsbench.core.metrics.swaps import Swaps
 from marsbench.runs import RunFolder, RunSummary
 from marsbench.text.cautions import print_caution, print_invalid
@@ -22,6 +24,7 @@ from marsbench.text.console import drawn
 from marsbench.text.decisions import told
 from marsbench.text.numbers import UNMEASURED, fixed, measured, percent, seconds
 from marsbench.text.tables import Table
+from marsbench.text.words import with_tools
 
 FEW_PARAMS = 4  # more than these do not help on one screen; run.json has all
 
@@ -42,11 +45,13 @@ def show_run(path: Path, as_json: bool = False, console: Console | None = None) 
 
     Raises UsageError when the path is no run folder.
     """
-    summary = RunFolder.open(path).summary()
+    run = RunFolder.open(path)
+    summary = run.summary()
     if as_json:
         sys.stdout.write(summary_json(summary))
     else:
-        render_summary(summary, console or stdout_console())
+        tools = run.config.workload_meta.get("tools")
+        render_summary(summary, console or stdout_console(), tools)
 
 
 def summary_json(summary: RunSummary) -> str:
@@ -54,9 +59,12 @@ def summary_json(summary: RunSummary) -> str:
     return json.dumps(summary, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def render_summary(summary: RunSummary, console: Console) -> None:
-    """What ran, how many sessions were served well, what they experienced, whether it counts."""
-    console.print(f"[bold]{escape(_title(summary))}[/bold]", highlight=False)
+def render_summary(summary: RunSummary, console: Console, tools: object = None) -> None:
+    """What ran, how many sessions were served well, what they experienced, whether it counts.
+
+    tools: the mix of tools that the figures hold for.
+    """
+    console.print(f"[bold]{escape(_title(summary, tools))}[/bold]", highlight=False)
     console.print(drawn(Table((), [*_conditions(summary), *_outcome(summary)], "l")))
     head = ("seconds", "n", "mean", "P50", "P90", "P95", "P99", "max")
     rows = [(name, *_cells(numbers)) for name, numbers in _distributions(summary)]
@@ -77,9 +85,10 @@ def render_comparison(summaries: Sequence[RunSummary], console: Console) -> None
             print_invalid(console, reason, summary["backend"])
 
 
-def _title(summary: RunSummary) -> str:
+def _title(summary: RunSummary, tools: object) -> str:
     seed = "" if summary["seed"] is None else f", seed {summary['seed']}"
-    return f"{summary['backend']} on {summary['workload']}{seed} ({summary['engine']})"
+    workload = with_tools(summary["workload"], tools)
+    return f"{summary['backend']} on {workload}{seed} ({summary['engine']})"
 
 
 def _conditions(summary: RunSummary) -> Iterator[Fact]:
@@ -114,6 +123,11 @@ def _outcome(summary: RunSummary) -> Iterator[Fact]:
     for alpha, figure in summary["goodput"].items():
         yield f"goodput({alpha})", _goodput(figure)
     yield "sessions", _counts(summary)
+    steady = summary["steady"]
+    if steady is not None:
+        yield "steady", _steady(steady)
+    if steady is not None and steady["backlog"] is not None:
+        yield "backlog", _backlog(steady["backlog"])
 
 
 def _facts(summary: RunSummary) -> Iterator[Fact]:
@@ -185,6 +199,24 @@ def _counts(summary: RunSummary) -> str:
     parts = [f"{counts['arrived']} arrived", f"{counts['finished']} finished"]
     parts += [f"{number} {name}" for name, number in rest.items() if number]
     return f"{', '.join(parts)}, in {fixed(summary['makespan_s'], 1)} s"
+
+
+def _steady(steady: Steady) -> str:
+    """ "goodput(3) 83.3 % of 150; mean s 242.2, slowdown 2.56, TTFT 2.19"."""
+    goods = (f"goodput({alpha}) {_percent(g['share'])}" for alpha, g in steady["goodput"].items())
+    means = (seconds(steady["latency"]["mean"]), seconds(steady["slowdown"]["mean"]))
+    return (
+        f"{', '.join(goods)} of {fixed(steady['arrived'])}; mean s {means[0]}, "
+        f"slowdown {means[1]}, TTFT {seconds(steady['ttft']['mean'])}"
+    )
+
+
+def _backlog(found: Backlog) -> str:
+    """ "7 sessions, then 2: -0.04 for each that arrived (-0.21 to +0.14)"."""
+    return (
+        f"{found['at_start']} sessions, then {found['at_end']}: {found['drift']:+.2f} for each "
+        f"that arrived ({found['drift_low']:+.2f} to {found['drift_high']:+.2f})"
+    )
 
 
 def _kv(summary: RunSummary) -> str:

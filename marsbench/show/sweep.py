@@ -83,11 +83,14 @@ class Watched:
         for backend, summary in self.found.values():
             by_backend.setdefault(backend, []).append(summary)
         alphas = sorted({a for _, s in self.found.values() for a in s["goodput"]}, key=float)
+        steady = alphas if any(s["steady"] for _, s in self.found.values()) else []
         rows = [
-            (backend, str(len(own)), *(_mean(own, alpha) for alpha in alphas))
+            (backend, str(len(own)), *(_mean(_shares(own, alpha)) for alpha in alphas),
+             *(_mean(_steady_shares(own, alpha)) for alpha in steady))
             for backend, own in sorted(by_backend.items())
-        ]
-        return Table(("backend", "cells", *(f"goodput({alpha})" for alpha in alphas)), rows, "LR")
+        ]  # fmt: skip
+        heads = [*(f"goodput({alpha})" for alpha in alphas), *(f"steady({a})" for a in steady)]
+        return Table(("backend", "cells", *heads), rows, "LR")
 
 
 def is_running(root: Path) -> bool:
@@ -146,9 +149,17 @@ def _screen(watched: Watched, state: State) -> Group:
     return Group(Text(state.line), *failed, *table)
 
 
-def _mean(summaries: list[RunSummary], alpha: str) -> str:
-    """The mean share over the cells that know it; of none where not all do."""
-    shares = [s["goodput"][alpha]["share"] for s in summaries if alpha in s["goodput"]]
+def _shares(summaries: list[RunSummary], alpha: str) -> list[float | None]:
+    return [s["goodput"][alpha]["share"] if alpha in s["goodput"] else None for s in summaries]
+
+
+def _steady_shares(summaries: list[RunSummary], alpha: str) -> list[float | None]:
+    """Of the cells that have a steady part."""
+    parts = [s["steady"]["goodput"] for s in summaries if s["steady"] is not None]
+    return [part[alpha]["share"] if alpha in part else None for part in parts]
+
+
+def _mean(shares: list[float | None]) -> str:
+    """Over all cells; of none where one does not know its share."""
     known = [share for share in shares if share is not None]
-    average = mean(known) if len(known) == len(summaries) else None
-    return percent(average, 1, " %")
+    return percent(mean(known) if len(known) == len(shares) else None, 1, " %")

@@ -9,15 +9,23 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
+from marsbench.core.session import is_warm
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.recipe import Recipe
 from marsbench.show.recording import recording_of, recording_rows
-from marsbench.show.workload_check import CheckRow, Quantiles, check, describe, verdict
+from marsbench.show.workload_check import (
+    CheckRow,
+    Quantiles,
+    check,
+    cores_asked,
+    describe,
+    verdict,
+)
 from marsbench.text.console import drawn
 from marsbench.text.numbers import compact
 from marsbench.text.tables import Cell, Styled, Table
 
-_SHARES = {0.1: "p10", 0.5: "p50", 0.9: "p90"}
+_SHARES = {0.1: "p10", 0.5: "p50", 0.9: "p90", 0.99: "p99"}
 
 
 def workload_table(workload: Workload, recipe: Recipe | None, console: Console) -> None:
@@ -62,6 +70,7 @@ def workload_json(workload: Workload, recipe: Recipe | None) -> str:
         "hash": workload.hash,
         "lanes": workload.lanes,
         "meta": dict(workload.meta),
+        "tool_cores_asked": cores_asked(workload),
         "quantities": [dataclasses.asdict(row) for row in describe(workload)],
         "targets": [dataclasses.asdict(row) for row in checks],
     }
@@ -73,8 +82,10 @@ def summary_line(workload: Workload) -> str:
     members = [member for top in workload.sessions for member in top.walk()]
     agents = len(members) - len(workload.sessions)
     cuts = sum(rnd.cut is not None for member in members for rnd in member.rounds)
+    warm = sum(is_warm(top.id) for top in workload.sessions)
     parts = [
-        f"{len(workload.sessions):,} sessions",
+        f"{len(workload.sessions) - warm:,} sessions",
+        f"{warm:,} in flight at the start" if warm else "",
         f"{sum(len(member.rounds) for member in members):,} rounds",
         f"{agents:,} sub-agents" if agents else "",
         f"{cuts:,} cuts" if cuts else "",
@@ -85,6 +96,8 @@ def summary_line(workload: Workload) -> str:
 
 def _title(workload: Workload) -> str:
     knobs = [f"{key} {_said(workload.meta[key])}" for key in _KNOBS if workload.meta.get(key)]
+    cores = cores_asked(workload)
+    knobs += [] if cores is None else [f"tools ask for {cores:.3g} cores"]
     return f"{workload.name}: {summary_line(workload)}\n{', '.join(knobs)}".rstrip()
 
 
@@ -102,8 +115,8 @@ def _cells(row: Quantiles) -> list[str]:
 
 def _target_cells(targets: Sequence[CheckRow]) -> list[str]:
     wanted = {_SHARES[row.share]: _wanted(row) for row in targets}
-    quantiles = (wanted.get(name, "") for name in ("p10", "p50", "p90"))
-    return [f"  target ±{targets[0].within:.0%}", "", "", *quantiles, "", ""]
+    quantiles = (wanted.get(name, "") for name in _SHARES.values())
+    return [f"  target ±{targets[0].within:.0%}", "", "", *quantiles, ""]
 
 
 def _wanted(row: CheckRow) -> str:

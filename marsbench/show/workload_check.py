@@ -14,6 +14,7 @@ from marsbench.core.workload.exact import Floats, exp, log
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.generate import USER
 from marsbench.core.workload.recipe import Quantity, Recipe, Target
+from marsbench.core.workload.resample import cold
 from marsbench.text.numbers import compact
 from marsbench_backends import exact
 
@@ -78,6 +79,7 @@ class CheckRow:
 
 def measure(workload: Workload) -> dict[Quantity, Floats]:
     """The values of every quantity; sub-agents count as `subagents` and in `cpu_s` alone."""
+    workload = cold(workload)  # what is left of a session is none of the recipe's
     sessions = workload.sessions
     after_tool, after_user = _appends(sessions)
     calls = [call for s in sessions for rnd in s.rounds for call in rnd.tools]
@@ -96,6 +98,18 @@ def measure(workload: Workload) -> dict[Quantity, Floats]:
         "interarrival_s": _interarrivals(workload),
     }
     return {name: np.asarray(v, dtype=np.float64) for name, v in values.items()}
+
+
+def cores_asked(workload: Workload) -> float | None:
+    """Cores that the tools would keep busy on average while sessions arrive, had they as many.
+
+    Arrival rate x mean CPU-seconds of a session, sub-agents included: above the host's cores,
+    calls pile up whatever the scheduler does. None where no rate is known.
+    """
+    rate = workload.meta.get("rate")
+    if workload.lanes is not None or not isinstance(rate, int | float):
+        return None
+    return float(rate) * float(np.mean(measure(workload)["cpu_s"]))
 
 
 def describe(workload: Workload) -> list[Quantiles]:

@@ -34,6 +34,12 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def with_tools(workload: str, tools: object) -> str:
+    """ "ilr-1, tools autonomous": a workload with the mix that its figures hold for, where it has
+    one; recorded sessions have none."""
+    return f"{workload}, tools {tools}" if isinstance(tools, str) else workload
+
+
 def each(values: Sequence[str]) -> list[str]:
     """Every value once, in order of first appearance."""
     return list(dict.fromkeys(values))

@@ -1,6 +1,6 @@
 """What the papers report beside what we measure: tables from the folders of sweeps.
 
-systems   the backends that the paper is about
-claims    what the paper reports, and our verdict on it
-tables    the same as Markdown and CSV
+documents   the paper's comparison, and rankings along what a sweep varies
+readings    how far figures move over what a paper leaves open
+agents      runs of real agents
 """

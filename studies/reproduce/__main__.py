@@ -10,11 +10,13 @@ from pathlib import Path
 from studies.pages import written
 from studies.reproduce.agents import agents
 from studies.reproduce.documents import along, story
+from studies.reproduce.readings import readings
 
 KINDS: dict[str, Callable[[Sequence[Path]], tuple[str, str]]] = {
     "story": story,
     "along": along,
     "agents": agents,
+    "readings": readings,
 }
 
 
@@ -29,7 +31,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument(
         "kind",
         choices=KINDS,
-        help="the comparison, rankings along a dimension, or runs of real agents",
+        help="the comparison, rankings along a dimension, runs of real agents, or readings",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders of sweeps")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")

@@ -241,3 +241,32 @@ def test_the_same_story_gives_the_same_answers(
     one.tell(asked, more)
     other.tell(quiet, [*choices, *more])
     assert answers(asked, one.view()) == answers(quiet, other.view())
+
+
+READINGS = [
+    (name, parameter.name, value)
+    for name in BACKENDS
+    for parameter in load(name).parameters
+    if parameter.reading is not None
+    for value in parameter.reading.others
+]
+
+
+def test_every_backend_but_vllms_own_has_readings() -> None:
+    assert set(BACKENDS) - {name for name, *_ in READINGS} == {"fcfs"}
+
+
+@pytest.mark.parametrize(("name", "parameter", "value"), READINGS)
+def test_another_reading_can_be_built_and_is_another(
+    name: str, parameter: str, value: object
+) -> None:
+    one = load(name).build({parameter: value})
+    assert one.params[parameter] == value
+    assert {p.name: p.default for p in load(name).parameters}[parameter] != value
+
+
+def test_the_published_mars_is_mars_without_our_reservation() -> None:
+    published, whole = load("mars-published").build({}), load("mars").build({"reserve": False})
+    assert published.params == whole.params
+    assert type(published.policy) is type(whole.policy)
+    assert not published.params["reserve"]

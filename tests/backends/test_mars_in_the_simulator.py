@@ -20,6 +20,7 @@ from backends.world import SETTINGS, hardware, workload
 from marsbench.core.events import (
     Event,
     GpuEnd,
+    GpuStart,
     Held,
     KvUsage,
     SessionAdmitted,
@@ -27,10 +28,10 @@ from marsbench.core.events import (
     SessionEnded,
     Unheld,
 )
-from marsbench.core.session import Round, Session, ToolCall
+from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.simulation import SimConfig, Simulation
-from marsbench.judge.paper.parts import PARTS, exercised
+from marsbench.judge.paper.parts import PARTS, exercised, without
 from marsbench.judge.sweep.spec import find_sweep, read_sweep_file
 from marsbench_backends.admission import Admission, EngineState
 from marsbench_backends.policies.mars_admission import MarsAdmission
@@ -108,12 +109,11 @@ WORLDS = [
     for sessions, rounds in ((2, 9), (5, 9), (14, 9), (14, 1))
     for blocks in (240, 1_000, 4_000)
 ]
-WITHOUT = {
-    entry.label: dict(entry.set)
-    for entry in read_sweep_file(find_sweep("reproduce")).backends
-    if entry.label in PARTS
+SWITCHES = {
+    entry.label: dict(entry.set) for entry in read_sweep_file(find_sweep("reproduce")).backends
 }
-"""What the shipped sweep switches off under each label."""
+WITHOUT = {part: SWITCHES[without(part)] for part in PARTS}
+"""What the shipped sweep switches off without each part."""
 
 
 @cache
@@ -141,31 +141,36 @@ def mean_latency(seen: list[Event]) -> float:
     return sum(gone[name] - at for name, at in came.items()) / len(came)
 
 
-@pytest.mark.parametrize("label", ["mars-no-coordinator", "mars-no-admission", "mars-no-shrinking"])
-def test_counts_alone_say_that_a_part_made_no_difference(label: str) -> None:
+@pytest.mark.parametrize("part", ["coordinator", "admission", "shrinking"])
+def test_counts_alone_say_that_a_part_made_no_difference(part: str) -> None:
     """A hold that no memory was needed of still moves its session forward in the queue."""
     for world in WORLDS:
         seen, decided = under(*world)
-        if not any(decided[name]["differed"] for name in PARTS[label]):
-            assert under(*world, **WITHOUT[label])[0] == seen, world
+        if not any(decided[name]["differed"] for name in PARTS[part]):
+            assert under(*world, **WITHOUT[part])[0] == seen, world
 
 
-@pytest.mark.parametrize("label", PARTS)
-def test_a_part_that_decided_nothing_may_as_well_be_off(label: str) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_decided_nothing_may_as_well_be_off(part: str) -> None:
     """What is called not exercised has made no difference, but for holds that nobody needed."""
     ran = idle = 0
     for world in WORLDS:
         seen, decided = under(*world)
-        without = under(*world, **WITHOUT[label])[0]
-        ratio = mean_latency(without) / mean_latency(seen)
-        counts = {n: (decided[n]["differed"], decided[n]["asked"]) for n in PARTS[label]}
+        other = under(*world, **WITHOUT[part])[0]
+        ratio = mean_latency(other) / mean_latency(seen)
+        counts = {n: (decided[n]["differed"], decided[n]["asked"]) for n in PARTS[part]}
         if exercised(counts, ratio):
             ran += 1
         else:
             idle += 1
-            assert outcome(without) == outcome(seen), world
+            assert outcome(other) == outcome(seen), world
     assert idle > 0
-    assert ran > 0 or label == "mars-no-shrinking", "with admission nothing needs to shrink"
+    assert ran > 0 or part == "shrinking", "with admission nothing needs to shrink"
+
+
+def test_the_shipped_sweep_has_every_part_of_both_rows_and_the_same_switches() -> None:
+    for part in PARTS:
+        assert SWITCHES[without(part, "mars-published")] == SWITCHES[without(part)]
 
 
 def test_chunks_that_shrink_are_counted() -> None:
@@ -314,3 +319,16 @@ def test_the_released_engine_runs_no_more_than_its_window() -> None:
     simulation.scheduler.schedule = watched
     simulation.run(crowd(8, 300, ToolCall("wait", floor_s=0.1)))
     assert max(most) == 3
+
+
+CUT = Session("a", (Round(318, 28), Round(400, 32, cut=Cut(84, kept_tokens=30))))
+
+
+@pytest.mark.parametrize("whole_prompt", [True, False])
+def test_a_session_is_not_kept_out_by_its_own_hold(whole_prompt: bool) -> None:
+    """The hold keeps 21 blocks, of which the cut prompt finds one and needs 31, of 46."""
+    settings = EngineSettings(512, 16, kv_blocks=46, reserve_full_prompt=whole_prompt)
+    parameters: dict[str, object] = {"hold_share_max": 0.9, "review_s": 0.1}
+    seen: list[Event] = []
+    Simulation(replace(config("mars", parameters), settings=settings), seen.append).run([CUT])
+    assert [e.cached_tokens for e in seen if isinstance(e, GpuStart)] == [0, 16]

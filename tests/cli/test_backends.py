@@ -45,10 +45,21 @@ def test_the_list_as_json_is_one_array(marsbench: Marsbench) -> None:
     assert out.count("\n") == 1
     records = {record["name"]: record for record in json.loads(out)}
     assert list(records) == list(registry.installed())
-    assert records["fcfs-cap"]["parameters"] == [
-        {"name": "cap", "type": "int | None", "default": None}
-    ]
+    (cap,) = records["fcfs-cap"]["parameters"]
+    assert (cap["name"], cap["type"], cap["default"]) == ("cap", "int | None", None)
+    assert cap["reading"]["others"] == [4, 8, 16]
     assert all(record["idea"] and record["paper"] for record in records.values())
+
+
+def test_a_backend_says_where_its_paper_is_silent(marsbench: Marsbench) -> None:
+    def told(name: str) -> str:
+        return " ".join(marsbench("backends", name).out.split())
+
+    assert "host_tokens silent in the paper; ours: no size 2000000 | 0 | 4000000" in told(
+        "infercept"
+    )
+    assert "cold_mean_s published; varied" in told("continuum")
+    assert "silent in the paper" not in told("fcfs")
 
 
 def test_one_backend_is_shown_whole(marsbench: Marsbench) -> None:

@@ -144,3 +144,19 @@ def test_agents_have_limits_of_their_own_unless_told() -> None:
     )
     with pytest.raises(UsageError, match="--isolated profile simulates or samples"):
         own(**agents, isolated="profile")
+
+
+def test_a_preset_gives_what_was_not_given() -> None:
+    typed = {"preset": "steady-400", "block_size": 16, "load": 1.2}
+    options = RunOptions(backend="fcfs", **typed)  # type: ignore[arg-type]
+    request = request_of(options, {"backend", *typed})
+    assert (request.knobs.sessions, request.knobs.warm_start) == (400, 1.0)
+    assert (request.settings.block_size, request.settings.max_num_batched_tokens) == (16, 2048)
+    assert request.asked == (
+        "--backend", "fcfs", "--preset", "steady-400", "--load", "1.2", "--block-size", "16",
+    )  # fmt: skip
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"Unknown preset 'steady'.*steady-200"):
+        request_of(RunOptions(backend="fcfs", preset="steady"), {"backend", "preset"})

@@ -234,3 +234,21 @@ def test_a_run_that_cannot_go_on_exits_with_3_and_keeps_its_folder(marsbench: Ma
     found = json.loads(ran(marsbench("show", "stuck", "--json")).out)
     assert found["valid"] is False
     assert found["sessions"]["unfinished"] == 4
+
+
+def test_sessions_in_flight_at_the_start_are_played_and_not_measured(marsbench: Marsbench) -> None:
+    knobs = ("--workload", "chat", "--sessions", "4", "--rate", "0.05", "--json", "-o", "warm")
+    done = ran(marsbench("run", "--backend", "fcfs", *knobs, "--warm-start", "1.5"))
+    found, config = json.loads(done.out), json.loads(Path("warm/run.json").read_text())
+    number = config["workload_meta"]["warm_sessions"]
+    assert number > 0
+    assert (config["offered_sessions"], found["sessions"]["arrived"]) == (4, 4)
+    assert found["valid"] is True
+    sessions = pd.read_parquet("warm/sessions.parquet")
+    is_warm = sessions["session"].str.contains(r"~warm\d+$")
+    assert is_warm.sum() == number
+    assert (sessions["outcome"] == "finished").all()
+    assert sorted(json.loads(Path("warm/ideal.json").read_text())) == sorted(
+        sessions["session"][~is_warm]
+    )
+    assert found["latency"]["mean"] == pytest.approx(sessions["completion_s"][~is_warm].mean())

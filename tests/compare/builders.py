@@ -64,14 +64,16 @@ def write_sweep(
     path: Path,
     results: Mapping[str, Mapping[int, Mapping[str, float]]],
     planned: tuple[str, ...] = (),
+    tools: str | None = None,
     **place: object,
 ) -> Path:
-    """A sweep at one place: {backend: {seed: {session: latency}}}."""
+    """A sweep at one place: {backend: {seed: {session: latency}}}. tools: the mix."""
     cells = []
     for backend, seeds in results.items():
         for seed, latencies in seeds.items():
             name = f"{backend}_seed{seed}"
-            write_run(path / name, backend, latencies, seed=seed)
+            meta = {"load": 0.9, "rate": 0.01 * seed, "tools": tools}
+            write_run(path / name, backend, latencies, seed=seed, workload_meta=meta)
             where = {**PLACE, **place, "backend": backend, "seed": seed}
             write_json(path / name / CELL, {"marsbench_cell": 1, "inputs": "", **where})
             cells.append(name)

@@ -103,6 +103,28 @@ def test_equal_backends_are_level_and_share_a_rank(tmp_path):
     assert record(found)["rankings"][0]["told"] == "fcfs = mars > slow"
 
 
+def test_what_is_found_names_the_tool_mix_it_holds_for(tmp_path):
+    both = [write_sweep(tmp_path / mix, TWO, tools=mix) for mix in ("autonomous", "recorded")]
+    found = compare(both)
+    titles = ["ilr-1 at load 0.9, tools autonomous", "ilr-1 at load 0.9, tools recorded"]
+    assert [found.matrix.title(place) for place in found.places] == titles
+    assert {row.seeds for row in found.estimates} == {2}
+    assert [place["tools"] for place in record(found)["places"]] == ["autonomous", "recorded"]
+    console = Console(width=80, file=io.StringIO())
+    render(found, [], console)
+    assert all(title in console.file.getvalue() for title in titles)
+
+
+def test_runs_of_two_mixes_are_never_taken_for_seeds_of_one_world(tmp_path):
+    """Other seeds have other sessions anyway, so that no hash tells the two apart."""
+    one = write_sweep(tmp_path / "one", {"fcfs": seeds(SLOW), "mars": seeds(FAST)}, tools="a")
+    two = {"fcfs": {2: FAST}, "mars": {2: SLOW}}
+    found = compare([one, write_sweep(tmp_path / "two", two, tools="b")])
+    assert {row.seeds for row in found.estimates} == {1}
+    with pytest.raises(UsageError, match=r"different workloads \(tools a, b\)"):
+        compare([one / "fcfs_seed1", tmp_path / "two" / "mars_seed2"])
+
+
 def test_the_curve_the_area_and_the_distribution(found):
     curve = {p.alpha: p.share for p in found.curves if p.backend == "mars"}
     assert (curve[1.0], curve[2.0], curve[3.0], curve[10.0]) == (0.5, 0.75, 1.0, 1.0)

@@ -105,7 +105,7 @@ def test_one_alpha_is_one_figure_however_it_is_typed(typed):
 
 @pytest.mark.parametrize("typed", ["goodput", "goodput_", "goodput_x", "goodput_.", "latency_3"])
 def test_what_is_no_figure_is_refused_with_those_that_are(typed):
-    with pytest.raises(UsageError, match=r"Unknown metric .* Known: admission_wait_mean_s, cap"):
+    with pytest.raises(UsageError, match=r"Unknown metric .* Known: .*, backlog_drift, cap"):
         Figure.parse(typed)
 
 
@@ -136,3 +136,41 @@ def test_a_figure_is_one_entry(monkeypatch, tmp_path):
         "twice P50", "s", "lower", False,
     )  # fmt: skip
     assert figures_of(result(tmp_path, a_session("a", 0.0, 30.0)))[figure] == 60.0
+
+
+def test_the_steady_part_stands_beside_the_whole(tmp_path):
+    """A quarter of the sessions came before it: of 80, the first 20."""
+    stays = [12.0 if i < 20 else 24.0 if i < 40 else 40.0 for i in range(80)]
+    stories = [a_session(f"s{i:02}", 50.0 * i, 50.0 * i + stay) for i, stay in enumerate(stays)]
+    config = RunConfig(backend="fcfs", workload="w", workload_hash="1")
+    with RunFolder.create(tmp_path / "run", config) as run:
+        for event in told(*stories):
+            run.emit(event)
+        run.save_ideal({f"s{i:02}": 10.0 for i in range(80)})
+        summary = run.finish()
+    found = Result({}, RunFolder.open(run.path), summary)
+    figures = figures_of(found, alphas=(1.5, 3.0))
+    assert figures[Figure("goodput", 3.0)] == 40 / 80
+    assert figures[Figure("steady_goodput", 3.0)] == 20 / 60
+    assert figures[Figure("steady_goodput", 1.5)] == 0
+    assert figures[Figure("steady_latency_mean_s")] == (20 * 24 + 40 * 40) / 60
+    assert figures[Figure("steady_slowdown_mean")] == pytest.approx((20 * 2.4 + 40 * 4) / 60)
+    assert figures[Figure("backlog_drift")] == 0
+    (found.run.path / "sessions.parquet").unlink()
+    assert figures_of(found)[Figure("steady_goodput", 3.0)] == 20 / 60
+
+
+def test_a_run_without_a_steady_part_has_no_figures_of_it(tmp_path):
+    figures = figures_of(result(tmp_path, a_session("a", 0.0, 100.0)))
+    assert not any("steady" in str(figure) or "drift" in str(figure) for figure in figures)
+
+
+def test_the_steady_window_of_before_is_none_of_ours(tmp_path):
+    """It began at the first end: its figures are of other sessions."""
+    found = result(tmp_path, a_session("a", 0.0, 100.0))
+    path = found.run.path / "summary.json"
+    old = json.loads(path.read_text())
+    old["steady"] = {"from_s": 1.0, "to_s": 2.0, "throughput": {}, "latency": {}, "slowdown": {}}
+    path.write_text(json.dumps(old))
+    (path.parent / "files.json").unlink()
+    assert found.run.summary()["steady"] is None

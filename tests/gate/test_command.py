@@ -173,3 +173,14 @@ def test_an_error_that_nobody_foresaw_is_no_fail(marsbench, monkeypatch):
     code, _, err = gate(marsbench, "same")
     assert code == 3
     assert "nobody foresaw this" in err
+
+
+def test_a_verdict_names_its_tool_mix_and_another_mix_is_no_candidate(marsbench, folders):
+    for name, mix in (("base", "autonomous"), ("same", "autonomous"), ("slow", "recorded")):
+        shutil.rmtree(folders / name)
+        write_sweep(folders / name, {"mars": seeds(*BASE)}, tools=mix)
+    code, out, _ = gate(marsbench, "same")
+    assert (code, "ilr-1 at load 0.9, tools autonomous" in out) == (0, True)
+    code, _, err = gate(marsbench, "slow")
+    assert code == 3
+    assert "slow has no run of mars on ilr-1 at load 0.9, tools autonomous" in " ".join(err.split())

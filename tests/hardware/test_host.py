@@ -11,13 +11,16 @@ from marsbench.errors import UsageError
 
 
 def play(host, calls):
-    """Start (key, at, cpu_s, floor_s) in order, and give the (key, end) of every call."""
+    """Start (key, at, cpu_s, floor_s, cores) in order, and give the (key, end) of every call.
+
+    cores may be left out: 1.
+    """
     ends, waiting = [], sorted(calls, key=lambda call: call[1])
     while waiting or len(host):
         end = host.next_end()
         if waiting and (end is None or waiting[0][1] <= end):
-            key, at, cpu_s, floor_s = waiting.pop(0)
-            host.start(key, cpu_s, floor_s, at)
+            key, at, cpu_s, floor_s, *cores = waiting.pop(0)
+            host.start(key, cpu_s, floor_s, at, *cores)
         else:
             ends += [(key, end) for key in host.pop_ended(end)]
     return ends
@@ -35,6 +38,25 @@ def test_two_calls_on_one_core_run_at_half_speed_until_the_first_ends():
 
 def test_a_single_threaded_call_never_uses_more_than_one_core():
     assert play(ToolHost(8), [("a", 0, 2.0, 0), ("b", 0, 3.0, 0)]) == [("a", 2.0), ("b", 3.0)]
+
+
+def test_a_parallel_call_uses_as_many_cores_as_it_can_and_as_there_are():
+    assert play(ToolHost(8), [("a", 0, 8.0, 0, 4)]) == [("a", 2.0)]
+    assert play(ToolHost(2), [("a", 0, 8.0, 0, 4)]) == [("a", 4.0)]
+
+
+def test_threads_share_the_cores_alike_whichever_call_they_are_of():
+    # Five threads on four cores: the build has 3.2 cores to 5 s, the test beside it 0.8.
+    calls = [("build", 0, 16.0, 0, 4), ("test", 0, 6.0, 0, 1)]
+    assert play(ToolHost(4), calls) == [("build", 5.0), ("test", 7.0)]
+
+
+def test_a_parallel_call_is_one_call_that_burns():
+    # The paper's controller counts active tools, not their cores.
+    host = ToolHost(8)
+    host.start("build", 80.0, 0.0, 0.0, cores=8)
+    host.start("test", 80.0, 0.0, 0.0)
+    assert host.num_burning(1.0) == 2
 
 
 def test_a_late_call_slows_those_that_already_run():
@@ -155,27 +177,44 @@ def test_cores_are_never_idle_while_calls_could_use_them(jobs, cores):
 
 
 def brute_force(calls, cores, step=0.002):
-    """The same host, stepped at a fixed width; ends are late by a few steps at most."""
-    left = {key: cpu_s for key, _, cpu_s, _ in calls}
+    """The same host, stepped at a fixed width; ends are late by a few steps at most.
+
+    Cores are handed out in rounds: each busy thread takes what it can of an equal share, until
+    nothing is left or no thread can use more.
+    """
+    left = {call[0]: call[2] for call in calls}
+    threads = {call[0]: call[4] for call in calls}
     ends, now = {}, 0.0
     while len(ends) < len(calls):
         live = [call for call in calls if call[1] <= now and call[0] not in ends]
-        for key, at, _, floor_s in live:
+        for key, at, _, floor_s, _ in live:
             if left[key] <= 1e-9 and now >= at + floor_s - 1e-9:
                 ends[key] = now
         busy = [call[0] for call in live if left[call[0]] > 1e-9]
-        for key in busy:
-            left[key] -= step * min(1.0, cores / len(busy))
+        for key, rate in water_filled({key: threads[key] for key in busy}, cores).items():
+            left[key] -= step * rate
         now += step
     return ends
 
 
+def water_filled(threads, cores):
+    """Cores of each call: equal shares to all threads, none above one core."""
+    levels = [[0.0] * count for count in threads.values()]
+    spare = float(cores)
+    while spare > 1e-9 and (open_ := [(c, t) for c in levels for t in range(len(c)) if c[t] < 1]):
+        share = min(spare / len(open_), min(1 - call[t] for call, t in open_))
+        for call, t in open_:
+            call[t] += share
+        spare -= share * len(open_)
+    return {key: sum(level) for key, level in zip(threads, levels, strict=True)}
+
+
 short = st.floats(0, 1.5, allow_nan=False).map(lambda value: round(value, 2))
-few = st.lists(st.tuples(short, short, short), min_size=1, max_size=5)
+few = st.lists(st.tuples(short, short, short, st.integers(1, 5)), min_size=1, max_size=5)
 
 
 @settings(max_examples=25, deadline=None)
-@given(few, st.integers(1, 3))
+@given(few, st.integers(1, 6))
 def test_ends_are_those_of_a_simulation_in_small_steps(jobs, cores):
     calls = keyed(jobs)
     expected = brute_force(calls, cores)

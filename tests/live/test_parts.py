@@ -193,6 +193,7 @@ async def tools(how: ToolsAs, speed: float = 1.0) -> AsyncIterator[ToolRunner]:
 
 
 BURNS, WAITS = ToolCall("test", "cpu", cpu_s=0.2), ToolCall("fetch", floor_s=0.1)
+PARALLEL = ToolCall("build", "cpu", cpu_s=0.2, cores=2)
 
 
 async def ends(how: ToolsAs, *calls: ToolCall, speed: float = 1.0) -> list[float]:
@@ -223,7 +224,22 @@ def test_asleep_at_speed_they_take_the_same_seconds_of_the_run() -> None:
     assert monotonic() - began >= 0.1
 
 
-@pytest.mark.parametrize(("how", "call"), [("both", BURNS), ("cpu", BURNS), ("cpu", WAITS)])
+def test_asleep_a_parallel_call_is_two_threads_beside_one() -> None:
+    assert asyncio.run(ends("sleep", PARALLEL, BURNS)) == pytest.approx([0.3, 0.4])
+
+
+def test_awake_a_parallel_call_burns_on_a_process_for_each_core() -> None:
+    async def main() -> int:
+        async with tools("both") as host:
+            await host.run(PARALLEL, 0.0)
+            return len(host._burners._all)
+
+    assert asyncio.run(main()) == 2
+
+
+@pytest.mark.parametrize(
+    ("how", "call"), [("both", BURNS), ("cpu", BURNS), ("cpu", WAITS), ("both", PARALLEL)]
+)
 def test_awake_a_call_burns_its_cpu_seconds(how: ToolsAs, call: ToolCall) -> None:
     import resource
 
@@ -231,7 +247,7 @@ def test_awake_a_call_burns_its_cpu_seconds(how: ToolsAs, call: ToolCall) -> Non
     (end,) = asyncio.run(ends(how, call))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = max(call.cpu_s, call.floor_s)
-    assert end >= seconds
+    assert end >= call.alone_s
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime >= seconds * 0.9
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from marsbench.core.metrics.window import (
     Window,
     arrivals,
-    steady,
-    steady_figures,
     throughput,
     whole_run,
 )
@@ -27,7 +25,6 @@ def test_without_sessions_or_time_there_is_no_window():
     assert whole_run([], 9.0) is None
     assert whole_run(sessions(a_session("a", 0.0, 0.0)), 0.0) is None
     assert arrivals([]) is None
-    assert steady([]) is None
 
 
 def test_a_burst_has_no_time_of_arrivals():
@@ -39,33 +36,6 @@ def test_arrivals_are_those_of_sessions_not_of_sub_agents():
         a_session("a", 1.0, 9.0), a_session("b", 3.0, 9.0), a_session("c", 5.0, 6.0, parent="a")
     )
     assert arrivals(found) == Window(1.0, 3.0)
-
-
-def test_the_steady_window_is_first_end_to_last_arrival():
-    found = sessions(
-        a_session("a", 0.0, 10.0), a_session("b", 5.0, 30.0), a_session("c", 20.0, 40.0)
-    )
-    assert steady(found) == Window(10.0, 20.0)
-
-
-def test_there_is_no_steady_window_when_all_arrive_before_one_ends():
-    _, rounds, found = records(a_session("a", 0.0, 10.0), a_session("b", 5.0, 30.0))
-    assert steady_figures(found, rounds) is None
-
-
-def test_steady_figures_leave_out_the_ramp_and_the_drain():
-    _, rounds, found = records(
-        a_session("ramp", 0.0, 10.0),
-        a_session("warm", 14.0, 18.0),
-        a_session("last", 20.0, 26.0),
-        ideal_s={"ramp": 10.0, "warm": 2.0, "last": 2.0},
-    )
-    figures = steady_figures(found, rounds)
-    assert (figures["from_s"], figures["to_s"]) == (10.0, 20.0)
-    assert figures["throughput"]["sessions_per_s"] == 2 / 10
-    assert figures["throughput"]["output_tokens_per_s"] == 22 / 10
-    assert (figures["latency"]["n"], figures["latency"]["mean"]) == (2, 5.0)
-    assert figures["slowdown"]["mean"] == 2.5
 
 
 def test_throughput_counts_rounds_that_ended_and_sessions_that_finished():

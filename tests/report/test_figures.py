@@ -164,7 +164,7 @@ def test_a_backend_that_was_not_run_somewhere_has_no_strip_there_and_a_sentence_
     own.comparison = dataclasses.replace(material.comparison, matrix=matrix)
     with our_style():
         (drawing,) = FIGURES["evictions"](own)
-    assert "Not run on ilr-1 at load 1: oracle." in drawing.caption
+    assert "Not run on ilr-1 at load 1, tools autonomous: oracle." in drawing.caption
     assert "no data" not in "".join(
         text.get_text() for axes in drawing.figure.axes for text in axes.texts
     )

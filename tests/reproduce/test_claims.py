@@ -19,9 +19,9 @@ from marsbench.judge.compare.figures import (
 from marsbench.judge.compare.kinds import KINDS
 from marsbench.judge.paper.claims import CLAIMS
 from marsbench.judge.paper.part_tables import ablations, decided
-from marsbench.judge.paper.parts import PARTS
-from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
-from marsbench.judge.paper.tables import reasons
+from marsbench.judge.paper.parts import PARTS, without
+from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS, WHOLES
+from marsbench.judge.paper.tables import reasons, reported
 from marsbench.judge.paper.view import contended
 from marsbench.text.decisions import DECIDED, REASONS
 from reproduce.builders import at_work, matrix, place, point, race
@@ -36,7 +36,7 @@ def judged(id_, *parts):
 # --- like is compared with like
 
 
-SYSTEMS = (*BASELINES, CONTROL, MARS, BOUND, *PARTS)
+SYSTEMS = (*BASELINES, CONTROL, MARS, BOUND, *map(without, PARTS))
 ALL = (GOODPUT, *(Figure(name) for name, kind in KINDS.items() if not kind.at_alpha))
 COUNTS = (CAP, CAP_SEARCHED, *map(num_differed, DECIDED), *map(num_asked, DECIDED),
           *map(num_held_back, REASONS))  # fmt: skip
@@ -265,8 +265,8 @@ def test_where_nobody_counted_that_is_said():
 
 
 def test_the_opportunistic_part_is_shrinking_and_pinning():
-    shrinks, pins = (PARTS[f"mars-no-{half}"] for half in ("shrinking", "retention"))
-    assert {*PARTS["mars-no-opportunistic"]} == {*shrinks, *pins}
+    shrinks, pins = (PARTS[half] for half in ("shrinking", "retention"))
+    assert {*PARTS["opportunistic"]} == {*shrinks, *pins}
 
 
 def test_the_inversion_is_looked_for_at_the_lightest_point():
@@ -287,6 +287,51 @@ def test_the_inversion_is_looked_for_at_the_lightest_point():
     idle = judged("inversion", light(1.0, 0.3, times=0), light(0.9, 0.9))
     assert idle.verdict == "not exercised"
     assert "0 of 40 chunks shrunk, 0 of 40 holds under pressure" in idle.ours
+
+
+# --- MARS twice: with our reservation, and as published
+
+
+def both_rows():
+    """MARS reaches it with our reservation, and not as published; its coordinator ran there."""
+    there = race(
+        fcfs=594, infercept=594, mars=100, mars_published=590,
+        mars_no_coordinator=100, mars_published_no_coordinator=1300,
+    )  # fmt: skip
+    for one in there:
+        ran = 9.0 if one.backend == "mars-published" else 0.0
+        counts = {f(name): ran for name in DECIDED for f in (num_differed, num_asked)}
+        one.runs[0].update(counts if one.backend in WHOLES else {})
+    return there
+
+
+def test_each_row_of_mars_is_judged_by_its_own_runs():
+    there = matrix(both_rows())
+    headline, coordinator = BY_ID["headline"], BY_ID["coordinator"]
+    assert [headline.found(there, mars).verdict for mars in WHOLES] == ["reached", "not reached"]
+    assert [coordinator.found(there, mars).verdict for mars in WHOLES] == [
+        "not exercised", "reached",
+    ]  # fmt: skip
+
+
+def test_the_table_says_which_row_reached_it():
+    found = reported(matrix(both_rows()))
+    assert (
+        "| here, mars | verdict on mars | here, mars-published | verdict on mars-published |"
+        in found
+    )
+    (headline,) = [line for line in found.splitlines() if "| up to 5.94× |" in line]
+    assert "| **reached** | up to 1.01×" in headline
+    assert "| **not reached** |" in headline
+    (evictions,) = [line for line in found.splitlines() if "| from ~10 blocks/s |" in line]
+    assert "| the same | the same |" in evictions
+
+
+def test_each_row_has_ablations_of_its_own():
+    there = matrix(both_rows())
+    assert "| ilr-1 at load 0.9 | not exercised | 5.900× |" in ablations(there)
+    assert "| ilr-1 at load 0.9 | 2.203× | 0.169× |" in ablations(there, "mars-published")
+    assert "| ilr-1 at load 0.9 | 9 of 9 |" in decided(there, "mars-published")
 
 
 # --- the control

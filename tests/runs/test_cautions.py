@@ -93,3 +93,29 @@ def test_a_caution_names_its_code():
     note = Caution.DIRTY_TREE.note(commit="3f2a91c")
     assert note["code"] == "DIRTY_TREE"
     assert note["text"].endswith("so that others can repeat the result.")
+
+
+def lasting(stay_s):
+    """One comes a second; the nth takes so many times n seconds, and half of one."""
+    return summarise(
+        told(*(a_session(f"s{i}", float(i), i + 0.5 + stay_s * i) for i in range(120)))
+    )
+
+
+def test_a_backlog_that_grows_is_no_steady_run():
+    (note,) = (n for n in cautions_of(lasting(1.0)) if n["code"] == "NOT_STEADY")
+    assert "The backlog grew by 40 sessions while 90 arrived in the steady window" in note["text"]
+    assert "(+0.50 a session, 95 % between +0.50 and +0.50)" in note["text"]
+    assert "lower --rate or --load" in note["text"]
+
+
+def test_one_that_hardly_grows_is():
+    assert "NOT_STEADY" not in codes(lasting(0.05))
+
+
+def test_one_that_shrinks_began_with_too_many():
+    warm = [a_session(f"w~warm{i}", 0.0, 30.5 + i) for i in range(60)]
+    events = told(*(a_session(f"s{i}", float(i), i + 0.5) for i in range(100)), *warm)
+    (note,) = (n for n in cautions_of(summarise(events)) if n["code"] == "NOT_STEADY")
+    assert "shrank by 60 sessions" in note["text"]
+    assert "--warm-start" in note["text"]

@@ -12,7 +12,7 @@ from rich.console import Console
 from figures import summarise
 from marsbench.core.events import HostEvicted, SessionArrived, SwappedIn, SwappedOut
 from marsbench.errors import UsageError
-from marsbench.runs import run_summary
+from marsbench.runs import RunFolder, run_summary
 from marsbench.show.run import render_comparison, render_summary, show_run
 from marsbench.text.numbers import seconds
 from metrics.story import a_round, a_session, told
@@ -46,6 +46,17 @@ def test_the_screen_says_what_ran_and_how_many_were_served_well(summary):
     assert line(text, "KV cache") == "KV cache in use mean 10.0 %, peak 10.0 %"
     assert line(text, "valid") == "valid"
     assert "caution TOO_FEW_SESSIONS" in text
+
+
+def test_a_shown_run_names_its_tool_mix(config, tmp_path):
+    mixed = replace(config, workload_meta={"tools": "recorded"})
+    with RunFolder.create(tmp_path / "run", mixed) as run:
+        for event in EVENTS:
+            run.emit(event)
+        run.save_ideal(IDEAL)
+        run.finish()
+    text = printed(lambda console: show_run(tmp_path / "run", console=console))
+    assert text.startswith("fcfs on ilr-1, tools recorded, seed 7 (sim)\n")
 
 
 def test_the_screen_fits_eighty_columns_and_forty_lines(summary):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marsbench.core.settings import EngineSettings
-from tests.sim.worlds import HARDWARE, enough_blocks, lines, uncut, workloads
+from tests.sim.worlds import HARDWARE, enough_blocks, lines, workloads
 
 pytestmark = pytest.mark.vllm
 
@@ -74,12 +74,10 @@ def test_macro_steps_of_several_prefills_give_the_events_of_single_steps(
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(workload=workloads().map(uncut), knobs=KNOBS, extra=st.integers(0, 40))
+@given(workload=workloads(), knobs=KNOBS, extra=st.integers(0, 40))
 def test_macro_steps_count_decisions_as_single_steps_do(
     workload: list[Any], knobs: dict[str, Any], extra: int
 ) -> None:
-    """Without cuts: a session whose context was cut can stand still under mars, kept out by its own
-    hold, where the cache is hardly larger than its context."""
     from marsbench.core.sim.simulation import SimConfig, Simulation
 
     parameters = {"level_tokens": (100, 300), "review_s": 0.1, "hold_share_max": 0.9}

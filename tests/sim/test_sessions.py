@@ -84,6 +84,17 @@ def test_tools_that_burn_cpu_share_the_cores() -> None:
     assert at(story, "tool_end") == [(5.0, "a"), (5.0, "b")]
 
 
+def test_a_parallel_call_has_as_many_cores_as_it_can_use() -> None:
+    def one(name: str, cores: int) -> Session:
+        call = ToolCall("build", "cpu", cpu_s=6.0, cores=cores)
+        return Session(name, (Round(10, 1, (call,)), Round(10, 1)))
+
+    assert at(timeline([one("a", 3)], cores=4), "tool_end") == [(3.0, "a")]
+    # Four threads on two cores: a's three have 1.5 of them for 4 s, then b has one.
+    story = timeline([one("a", 3), one("b", 1)], cores=2)
+    assert at(story, "tool_end") == [(5.0, "a"), (9.0, "b")]
+
+
 def test_a_parent_waits_for_its_sub_agents_which_run_at_once() -> None:
     def agent(name: str, rounds: int, delay: float) -> ToolCall:
         child = Session(name, (Round(10, 1),) * rounds, arrival_s=delay)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given, settings
@@ -68,3 +69,19 @@ def test_what_the_cache_cannot_hold_all_of_is_left_to_the_simulator() -> None:
     session = Session("s", (Round(160, 16), Round(16, 16)))  # 208 tokens and a block to spare
     assert fits(session, 14, 16)
     assert not fits(session, 13, 16)
+
+
+def test_the_rounds_of_a_session_alone_last_as_long_as_it_does() -> None:
+    sessions = list(make_workload(load_recipe("chat"), Knobs(sessions=3, rate=1.0)).sessions)
+    hardware, knobs = load_hardware(), EngineSettings(block_size=64)
+    whole = isolated.isolated(sessions, hardware, knobs)
+    found = isolated.rounds_alone(sessions, hardware, knobs)
+    for session in sessions:
+        rounds = found[session.id]
+        times = [at for rnd in rounds for at in (rnd.ready_at, rnd.ended_at)]
+        assert len(rounds) == len(session.rounds)
+        assert times == sorted(times)
+        assert (times[0], times[-1]) == (0.0, pytest.approx(whole.ideal_s[session.id]))
+        pauses = [b.ready_at - a.ended_at for a, b in pairwise(rounds)]
+        asked = [max(call.alone_s for call in rnd.tools) for rnd in session.rounds[:-1]]
+        assert pauses == pytest.approx(asked)

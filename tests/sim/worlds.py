@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import assume
 from hypothesis import strategies as st
 
 from marsbench.core.hardware.profile import load_hardware
@@ -18,19 +17,32 @@ GROUP_TOKENS = 100
 
 def tools() -> st.SearchStrategy[ToolCall]:
     seconds = st.floats(0, 0.5).map(lambda s: round(s, 3))
-    burning = st.builds(ToolCall, st.just("test"), st.just("cpu"), cpu_s=seconds, floor_s=seconds)
+    burning = st.builds(
+        ToolCall,
+        st.just("test"),
+        st.just("cpu"),
+        cpu_s=seconds,
+        floor_s=seconds,
+        cores=st.integers(1, 4),
+    )
     waiting = st.builds(ToolCall, st.just("fetch"), st.just("wait"), floor_s=seconds)
     return burning | waiting
 
 
 def rounds(first: bool) -> st.SearchStrategy[Round]:
     return st.builds(
-        Round,
+        _round,
         append_tokens=st.integers(GROUP_TOKENS if first else 0, 400),
         output_tokens=st.integers(1, 40),
         tools=st.lists(tools(), max_size=2).map(tuple),
         cut=st.none() if first else st.none() | cuts(),
     )
+
+
+def _round(append_tokens: int, cut: Cut | None, **facts: Any) -> Round:
+    """A prompt has a token at least."""
+    bare = cut is not None and not cut.to_tokens
+    return Round(max(append_tokens, int(bare)), cut=cut, **facts)
 
 
 def cuts() -> st.SearchStrategy[Cut]:
@@ -62,21 +74,7 @@ def sessions(draw: st.DrawFn, children: bool = True) -> Session:
 def workloads(draw: st.DrawFn) -> list[Session]:
     """One to eight sessions with ids of their own."""
     found = draw(st.lists(sessions(), min_size=1, max_size=8))
-    # vLLM takes no prompt without a token.
-    assume(all(p.num_tokens for root in found for s in root.walk() for p in s.prompts()))
     return [named(session, f"s{i}") for i, session in enumerate(found)]
-
-
-def uncut(workload: list[Session]) -> list[Session]:
-    """The same sessions, whose contexts only grow."""
-    return [_uncut(session) for session in workload]
-
-
-def _uncut(session: Session) -> Session:
-    rounds = tuple(
-        replace(rnd, cut=None, append_tokens=max(1, rnd.append_tokens)) for rnd in session.rounds
-    )
-    return replace(session, rounds=rounds).with_children(_uncut)
 
 
 def named(session: Session, name: str) -> Session:

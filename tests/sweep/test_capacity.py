@@ -185,7 +185,9 @@ def test_gpus_for_a_number_of_agents(played, tmp_path):
     asked = {**OPTIONS, "sessions": None, "arrivals": "closed:200", "gpus": True}
     path, answer = capacity(search_of(asked), tmp_path / "c")
     assert (answer["gpus"], answer["lanes"], answer["agents"]) == (17, 12, 200)
-    assert "200 agents at once under mars on ilr-1: 17 GPUs" in told(answer, as_json=False)
+    assert "200 agents at once under mars on ilr-1, tools autonomous: 17 GPUs" in told(
+        answer, as_json=False
+    )
     assert compare([path]).capacities[0].answer == "17 GPUs for 200 agents"
 
 
@@ -208,12 +210,12 @@ def test_the_fewest_that_reach_it(limit, most):
 
 
 def test_the_answer_in_words():
-    answer = {"backend": "mars", "workload": "ilr-1", "share": 0.9, "alpha": 3.0, "rate": 0.04,
-              "above": 0.042, "sessions": 30, "settled": None, "seeds": 1,
-              "tried": [{"rate": 0.04, "sessions": 30, "share": 0.95}]}  # fmt: skip
+    answer = {"backend": "mars", "workload": "ilr-1", "tools": "recorded", "share": 0.9,
+              "alpha": 3.0, "rate": 0.04, "above": 0.042, "sessions": 30, "settled": None,
+              "seeds": 1, "tried": [{"rate": 0.04, "sessions": 30, "share": 0.95}]}  # fmt: skip
     assert told(answer, as_json=False).splitlines()[-3:] == [
-        "capacity of mars on ilr-1: 0.04 sessions/s (90% of sessions within 3 times alone); "
-        "0.042/s is too many",
+        "capacity of mars on ilr-1, tools recorded: 0.04 sessions/s (90% of sessions within 3 "
+        "times alone); 0.042/s is too many",
         "with 30 sessions a run; more may well give less: leave out --sessions to see whether "
         "the answer settles",
         "1 seed makes nothing of it sure; give --seeds 6 or more",
@@ -221,3 +223,5 @@ def test_the_answer_in_words():
     assert "below 0.042/s" in told({**answer, "rate": None}, as_json=False)
     assert "or more" in told({**answer, "above": None}, as_json=False)
     assert json.loads(told(answer, as_json=True)) == answer
+    before = {name: value for name, value in answer.items() if name != "tools"}
+    assert "capacity of mars on ilr-1: 0.04" in told(before, as_json=False)

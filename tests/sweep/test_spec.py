@@ -96,3 +96,25 @@ def test_hardware_may_be_a_profile_beside_the_sweep(tmp_path):
     assert found[0].hardware.key == "own"
     with pytest.raises(UsageError, match=r"own\.toml"):
         hardware_of(found[0].hardware, tmp_path)
+
+
+LONG = """
+backends = ["fcfs"]
+workloads = [
+    {name = "ilr-1", loads = [1.2], preset = "steady-200"},
+    {name = "ilr-2", loads = [0.7], preset = "steady-400", sessions = 9, warm_start = 1.5},
+    {name = "ilr-3", warm_start = true},
+    {name = "ilr-4", warm_start = false, sessions = 8},
+]
+sessions = 24
+"""
+
+
+def test_workloads_begin_warm_and_are_as_long_as_their_preset_says(tmp_path):
+    found = [(c.knobs.sessions, c.knobs.warm_start) for c in cells(tmp_path, LONG)]
+    assert found == [(200, 1.0), (9, 1.5), (24, 1.0), (8, None)]
+
+
+def test_an_unknown_preset_is_told_with_the_known_ones(tmp_path):
+    with pytest.raises(UsageError, match=r"workloads.*steady-20.*steady-200"):
+        cells(tmp_path, LONG.replace("steady-200", "steady-20"))

@@ -80,7 +80,7 @@ def _rounds(draw: st.DrawFn, depth: int) -> Round:
 def _tool(draw: st.DrawFn, depth: int) -> ToolCall:
     name, kind = draw(st.text(max_size=5)), draw(st.sampled_from(["cpu", "wait", "agent"]))
     if kind == "cpu":
-        return ToolCall(name, "cpu", draw(SECONDS), draw(SECONDS))
+        return ToolCall(name, "cpu", draw(SECONDS), draw(SECONDS), cores=draw(st.integers(1, 9)))
     if kind == "wait" or depth == 0:
         return ToolCall(name, "wait", floor_s=draw(SECONDS))
     return ToolCall(name, "agent", floor_s=draw(SECONDS), child=draw(sessions(depth - 1)))

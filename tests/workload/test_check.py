@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from marsbench.core.session import Round, ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import Recipe, load_recipe, recipe_names
-from marsbench.show.workload_check import check, describe, measure, order_band, verdict
+from marsbench.show.workload import workload_table
+from marsbench.show.workload_check import check, cores_asked, describe, measure, order_band, verdict
 from marsbench.text.numbers import compact
 from workload.builders import session, workload
 
@@ -61,7 +65,7 @@ def test_another_regime_is_caught_at_thirty() -> None:
     assert "first_prompt_tokens" in missed(load_recipe("ilr-2"), ILR_1, 30)
 
 
-@pytest.mark.parametrize("tools", ["autonomous", "interactive", "cpu-heavy"])
+@pytest.mark.parametrize("tools", [name for name, mix in ILR_1.tools.mixes.items() if mix.shares])
 def test_tool_times_are_held_to_the_mix_they_were_made_with(tools: str) -> None:
     made = make_workload(ILR_1, Knobs(sessions=60, rate=1.0, tools=tools))
     rows = [row for row in check(made, ILR_1) if row.quantity == "tool_s"]
@@ -69,6 +73,13 @@ def test_tool_times_are_held_to_the_mix_they_were_made_with(tools: str) -> None:
         target for _, target in ILR_1.all_targets(tools)["tool_s"].quantiles()
     ]
     assert all(row.ok for row in rows)
+
+
+def test_pauses_of_another_mix_are_caught() -> None:
+    made = make_workload(ILR_1, Knobs(sessions=60, rate=1.0, tools="recorded"))
+    for mix in ("autonomous", "recorded-10s", "contended"):
+        posing = replace(made, meta={**made.meta, "tools": mix})
+        assert any(row.ok is False for row in check(posing, ILR_1) if row.quantity == "tool_s")
 
 
 @pytest.mark.parametrize(("n", "share"), [(30, 0.5), (300, 0.1), (5_000, 0.9)])
@@ -88,6 +99,25 @@ def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
     made = make_workload(load_recipe("chat"), Knobs(sessions=2, rate=1.0, tools="cpu-heavy"))
     row = next(r for r in check(made, load_recipe("chat")) if r.quantity == "user_s")
     assert (row.n, row.measured, row.ok) == (0, None, None)
+
+
+def test_the_cores_that_tools_ask_for_are_rate_times_cpu_seconds() -> None:
+    child = session("c", Round(7, 3, (ToolCall("t", "cpu", cpu_s=2.0),)), Round(1, 1))
+    calls = (ToolCall("t", "cpu", cpu_s=16.0, cores=8), ToolCall("s", "agent", child=child))
+    one = session("a", Round(9, 1, calls), Round(1, 1))
+    idle = session("b", Round(9, 1, (ToolCall("w", floor_s=99.0),)), Round(1, 1))
+    assert cores_asked(workload(one, idle, meta={"rate": 0.5})) == 0.5 * (16 + 2 + 0) / 2
+    assert cores_asked(workload(one, idle, meta={"rate": None})) is None
+    assert cores_asked(workload(one, idle, lanes=2, meta={"rate": 0.5})) is None
+
+
+@pytest.mark.parametrize("tools", ["recorded", "contended"])
+def test_every_target_of_a_mix_is_shown(tools: str) -> None:
+    made = make_workload(ILR_1, Knobs(sessions=30, rate=1.0, tools=tools))
+    text = io.StringIO()
+    workload_table(made, ILR_1, Console(file=text, width=100))
+    for _, value in ILR_1.all_targets(tools)["tool_s"].quantiles():
+        assert f" {compact(value)} " in text.getvalue()
 
 
 def test_the_verdict_names_what_is_missed() -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from marsbench.cli.workload import app
 from marsbench.core.isolated import Isolated
-from marsbench.core.session import Session
+from marsbench.core.session import Session, is_warm
 from marsbench.core.workload.files import read_workload
 from marsbench.errors import UsageError
 from workload.builders import request, trace, write_trace
@@ -185,3 +185,17 @@ def test_import_leaves_out_what_grows_too_long_and_says_so(tmp_path: Path) -> No
     assert [s.id for s in read_workload(output).sessions] == ["s1"]
     with pytest.raises(UsageError, match="the shortest to 150; give at least that"):
         run("import", "weka", short, long, "-o", output, "--max-tokens", 100)
+
+
+def test_a_warm_start_is_in_the_file_and_in_no_target(tmp_path: Path) -> None:
+    cold, warm = tmp_path / "cold.jsonl", tmp_path / "warm.jsonl"
+    knobs = ("--rate", 0.05, "--sessions", 30)
+    without = run("make", "ilr-1", "-o", cold, *knobs)
+    result = run("make", "ilr-1", "-o", warm, *knobs, "--warm-start", 1)
+    found = read_workload(warm)
+    number = found.meta["warm_sessions"]
+    assert number > 0
+    assert f"30 sessions, {number} in flight at the start" in result.stdout
+    assert found.sessions[number:] == read_workload(cold).sessions
+    assert [is_warm(one.id) for one in found.sessions] == [True] * number + [False] * 30
+    assert result.stdout.rpartition("; ")[2] == without.stdout.rpartition("; ")[2]

@@ -88,6 +88,22 @@ def test_hash_does_not_see_how_a_number_is_written() -> None:
     assert workload(session(arrival_s=-0.0)).hash == workload(session()).hash
 
 
+def test_cores_are_part_of_the_hash_and_a_file_from_before_them_is_what_it_was(
+    tmp_path: Path,
+) -> None:
+    def build(cores: int) -> Workload:
+        call = ToolCall("build", "cpu", cpu_s=8.0, cores=cores)
+        return workload(session("a", Round(9, 1, (call,)), Round(1, 1)))
+
+    before = '{"name":"build","kind":"cpu","cpu_s":8.0}'
+    write_workload(build(1), tmp_path / "one")
+    assert before in (tmp_path / "one").read_text()
+    assert build(1).hash == "46e0df24fdac881417c81e541ee6014872c281cc020ece356e0c24af250c0b95"
+    write_workload(build(4), tmp_path / "four")
+    assert read_workload(tmp_path / "four") == replace(build(4), meta={})
+    assert build(4).hash != build(1).hash
+
+
 def test_hash_sees_inside_sub_agents() -> None:
     def parent(tokens: int) -> Session:
         call = ToolCall("subagent", "agent", child=session("c", Round(tokens, 1)))
@@ -121,6 +137,11 @@ def test_an_id_is_used_once_children_included(child: str) -> None:
         (round_with(tools=[{"kind": "wait"}]), r":2: rounds\[0\].tools\[0\].name: is missing"),
         (round_with(tools=[{"name": "x", "kind": "gpu"}]), r"tools\[0\].kind: .*got 'gpu'"),
         (round_with(tools=[{"name": "x", "kind": "agent"}]), ":2: .*kind 'agent' and a child"),
+        (round_with(tools=[{"name": "x", "cores": 2}]), ":2: .*cores are 1, or more of kind 'cpu'"),
+        (
+            round_with(tools=[{"name": "x", "kind": "cpu", "cores": 0}]),
+            r"tools\[0\].cores: .*got 0",
+        ),
         (GOOD.replace(',"output_tokens":1', ""), r"rounds\[0\].output_tokens: is missing"),
     ],
 )

@@ -178,7 +178,8 @@ def test_a_mix_has_its_classes_in_their_shares() -> None:
 
 def test_each_class_has_its_own_durations() -> None:
     u = np.random.default_rng(1).random((2, 20_000))
-    found = ToolTimeDraws(ILR_1.tools, ILR_1.mix("autonomous").shares).calls(*u)
+    mix = ILR_1.mix("autonomous")
+    found = ToolTimeDraws(ILR_1.tools, mix.shares, ILR_1.tools.clip(mix)).calls(*u)
     for name, median in (("file_tool", 0.033), ("sh_test", 1.3), ("sh_git", 0.115)):
         seconds = [call.alone_s for call in found if call.name == name]
         assert np.median(seconds) == pytest.approx(median, rel=0.12)
@@ -192,10 +193,27 @@ def test_what_runs_burns_a_core_and_the_network_only_waits() -> None:
     assert max(c.alone_s for c in found if c.name != USER) <= ILR_1.tools.timeout_s
 
 
-def test_long_tools_print_more() -> None:
+def test_a_call_of_a_parallel_class_is_as_long_as_drawn_on_all_of_its_cores() -> None:
+    found = list(calls(make(tools="contended", sessions=60)))
+    cores = {(call.name, call.cores) for call in found}
+    assert {("parallel_build", 8), ("parallel_test", 4), ("file_tool", 1)} <= cores
+    builds = [call for call in found if call.name == "parallel_build"]
+    assert np.median([call.alone_s for call in builds]) == pytest.approx(20, rel=0.2)
+    assert all(call.cpu_s == 8 * call.alone_s for call in builds)
+
+
+def test_recorded_pauses_are_cut_at_their_own_clip_and_not_at_the_time_out_of_tools() -> None:
+    pauses = [call.floor_s for call in calls(make(tools="recorded", sessions=150))]
+    assert ILR_1.tools.timeout_s < max(pauses) <= 3_600
+    capped = [call.floor_s for call in calls(make(tools="recorded-10s", sessions=150))]
+    assert capped == [min(pause, 10.0) for pause in pauses]
+
+
+@pytest.mark.parametrize("tools", ["autonomous", "recorded"])
+def test_long_tools_print_more(tools: str) -> None:
     pairs = [
         (before.tools[0].alone_s, after.append_tokens)
-        for s in make(sessions=150).sessions
+        for s in make(tools=tools, sessions=150).sessions
         for before, after in zip(s.rounds, s.rounds[1:], strict=False)
         if before.tools[0].child is None
     ]

@@ -278,7 +278,7 @@ def tools(draw: st.DrawFn, depth: int) -> ToolCall:
     kind = draw(st.sampled_from(["cpu", "wait", "agent"] if depth else ["cpu", "wait"]))
     name = draw(st.text(max_size=4))
     if kind == "cpu":
-        return ToolCall(name, "cpu", draw(SECONDS), draw(SECONDS))
+        return ToolCall(name, "cpu", draw(SECONDS), draw(SECONDS), cores=draw(st.integers(1, 9)))
     child = draw(sessions(depth - 1)) if kind == "agent" else None
     return ToolCall(name, kind, floor_s=draw(SECONDS), child=child)
 

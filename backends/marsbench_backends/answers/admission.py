@@ -60,6 +60,17 @@ class _Watched(Admission):
         self._sayer.answered("why_held", why, "", state.now, allowed)
         return {}
 
+    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str | None:
+        try:
+            mode = self._admission.mode(waiting, state)
+        except Exception as error:
+            self._sayer.raised("mode", error, "", state.now)
+            return None
+        if mode is None or isinstance(mode, str):
+            return mode
+        self._sayer.answered("mode", mode, "", state.now, "a word, or None")
+        return None
+
     def tick(self, state: EngineState) -> None:
         try:
             self._admission.tick(state)

@@ -44,6 +44,13 @@ class Congestion:
     def any(self) -> bool:
         return self.cpu_over or self.kv_over
 
+    @property
+    def order(self) -> str:
+        """The order of admission that it calls for."""
+        if self.kv_over:
+            return "packing"
+        return "gpu_heavy_first" if self.cpu_over else "small_first"
+
     def observe(self, signal: Signal) -> None:
         """Learn how long tool calls wait; one that never asked for a worker says nothing of it."""
         if isinstance(signal, ToolEnded) and signal.queued_s is not None:

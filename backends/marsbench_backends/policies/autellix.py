@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from marsbench_backends.parameters import ours, varied
 from marsbench_backends.parts.program_calls import ProgramCall
 from marsbench_backends.parts.program_table import UNITS, ProgramTable
 from marsbench_backends.policy import Key, Policy, Req, View
@@ -38,10 +39,17 @@ class Autellix(Policy):
         MARS's re-implementation has 2048,1024,512,256.
     """
 
-    service: str = "seconds"
-    edges: tuple[float, ...] | None = None
-    beta: float = 2.0
-    chunk_quanta: tuple[int, ...] = ()
+    service: str = varied(
+        "seconds", "tokens", why="as MARS's re-implementation counts, its edges too"
+    )
+    edges: tuple[float, ...] | None = ours(
+        None, (8.0, 32.0, 128.0), (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0),
+        why="no number of queues, no ranges in the paper: 4 and 12 beside our 8",
+    )  # fmt: skip
+    beta: float = ours(2.0, 0.5, 8.0, why="no number in the paper; MARS's re-implementation has 2")
+    chunk_quanta: tuple[int, ...] = ours(
+        (), (2_048, 1_024, 512, 256), why="quanta, but none of prefill, in the paper"
+    )
     _table: ProgramTable = field(init=False, repr=False)
 
     sorts_running = True

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from marsbench_backends.exact import log
+from marsbench_backends.parameters import ours, varied
 from marsbench_backends.parts.arrivals import SessionArrivals
 from marsbench_backends.parts.correlation import Correlation
 from marsbench_backends.parts.tooltimes import ToolPauses
@@ -34,9 +35,9 @@ class Continuum(Policy):
     delays: evicted rounds in the sliding mean T (MARS_preview: 200; the paper gives no number).
     """
 
-    cold_samples: int = 100
-    cold_mean_s: float = 1.0
-    delays: int = 200
+    cold_samples: int = varied(100, 10, 1_000, why="the paper's K, for longer runs than ours")
+    cold_mean_s: float = varied(1.0, 0.1, 10.0, why="the paper's Exp(1), for its tools")
+    delays: int = ours(200, 20, 2_000, why="a sliding mean of no given length; MARS's code has 200")
     _arrivals: SessionArrivals = field(default_factory=SessionArrivals, init=False, repr=False)
     _times: ToolPauses = field(init=False, repr=False)
     _delays: deque[float] = field(init=False, repr=False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from marsbench_backends.parameters import varied
 from marsbench_backends.parts.arrivals import SessionArrivals
 from marsbench_backends.parts.tooltimes import ToolPauses
 from marsbench_backends.policy import Keep, Key, Paused, Policy, Release, Req, Retention, View
@@ -23,7 +24,7 @@ from marsbench_backends.signals import Signal
 class ContinuumStatic(Policy):
     """ttl_s: seconds of a pin (FIXED_THRESHOLD_CONTINUUM)."""
 
-    ttl_s: float = 2.0
+    ttl_s: float = varied(2.0, 0.5, 10.0, why="the constant of its code, for its tools")
     _arrivals: SessionArrivals = field(default_factory=SessionArrivals, init=False, repr=False)
     _times: ToolPauses = field(default_factory=ToolPauses, init=False, repr=False)
 

@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from marsbench_backends.parameters import ours
 from marsbench_backends.parts.arrivals import SessionArrivals
 from marsbench_backends.parts.review import last_review, next_review
 from marsbench_backends.policy import Keep, Key, Paused, Policy, Release, Req, Retention, Swap, View
@@ -46,9 +47,9 @@ class InferCept(Policy):
         Qwen3-Coder-30B, the larger of the two sizes that Continuum (2511.02230) compares.
     """
 
-    review_s: float = 0.2
-    saturation_tokens: int | None = None
-    host_tokens: int = 2_000_000
+    review_s: float = ours(0.2, 0.05, 1.0, why="at every iteration in the paper: 0.03 to 1.5 s")
+    saturation_tokens: int | None = ours(None, 512, 8_192, why="profiled, for other GPUs")
+    host_tokens: int = ours(2_000_000, 0, 4_000_000, why="no size of host memory in the paper")
     _arrivals: SessionArrivals = field(default_factory=SessionArrivals, init=False, repr=False)
 
     def __post_init__(self) -> None:

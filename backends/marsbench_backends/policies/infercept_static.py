@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from marsbench_backends.parameters import varied
 from marsbench_backends.policy import Keep, Paused, Policy, Release, Req, Retention, View
 
 
@@ -21,7 +22,7 @@ class InferCeptStatic(Policy):
     min_ttl_s: seconds; a shorter pin is not made (MARS_preview).
     """
 
-    reload_token_s: float | None = 0.0002
+    reload_token_s: float | None = varied(0.0002, None, why="MARS's constant, for another GPU")
     min_ttl_s: float = 0.01
 
     def retain(self, paused: Paused, view: View) -> Retention:

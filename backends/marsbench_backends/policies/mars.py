@@ -4,8 +4,7 @@ Paper: MARS, arXiv 2604.26963, section 4 (information stream, control plane, age
 scheduler), as described; what its authors released differs and is `mars-released`. A session
 starts high when its first prompt is small, is demoted by the service it consumes and promoted
 while it waits; a paused session's KV is held while a warm resumption pays for the memory it takes.
-Differs: the paper gives no level edges, no pin formula and no pin bound; ours are in
-docs/policies/mars.md. A pin that was given up is not taken again in the same pause.
+Differs: what the paper leaves open is ours. A pin that was given up is not taken again that pause.
 Not modelled: sessions of one task (a sub-agent is a session with levels of its own).
 """
 
@@ -15,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from marsbench_backends.parameters import ours
 from marsbench_backends.parts.chunks import halved_to_fit
 from marsbench_backends.parts.levels import SessionLevels
 from marsbench_backends.parts.pin_worth import PinWorth
@@ -25,19 +25,16 @@ from marsbench_backends.signals import Signal
 
 @dataclass
 class Mars(Policy):
-    """Parameters; [paper], [code] (the preview release) or [ours] says where a value is from.
+    """Parameters; [code] is the preview release.
 
     coordinator, opportunistic: off for the paper's ablations (without levels; without the
         co-scheduler, which shrinks chunks and pins); `admission` is a parameter of the controller.
-    shrinking, retention: off for one half of the co-scheduler alone (chunks; pins) [ours].
-    level_tokens: service, or first prompt, at which a session stands one level lower. [code] has
-        2,048 · 4^n for rounds; sessions of 100k tokens need more, so 16 times that [ours].
-    aging_s: seconds of waiting that promote by one level [code].
-    promotion_max: levels that one round can gain by waiting [ours; the paper: bounded].
+    shrinking, retention: off for half of the co-scheduler (chunks; pins) [ours].
+    level_tokens: service, or first prompt, at which a session stands one level lower.
+    aging_s: seconds of waiting that promote by one level [code]; promotion_max: by so many.
     kv_low, kv_high: share of KV in use at which held memory begins to cost, and costs in full.
-    rent_max: weight of the rent at kv_high and above [ours; 1 makes it Continuum's Eq. 2].
-    hold_max_s: the longest hold [ours]. hold_share_max: of all KV that holds may keep [ours].
-    review_s: seconds between two decisions about a hold [ours; [code] controls every 0.2 s].
+    rent_max: weight of the rent at kv_high and above. review_s: between decisions about a hold.
+    hold_max_s: the longest hold. hold_share_max: of all KV that holds may keep.
     tool_samples, tool_cold_s: pauses of a tool before they are believed, and the mean pause before
         anything is known [Continuum]. ewma_weight: of a new sample [code].
     """
@@ -49,15 +46,18 @@ class Mars(Policy):
     opportunistic: bool = True
     shrinking: bool = True
     retention: bool = True
-    level_tokens: tuple[int, ...] = (32_768, 131_072, 524_288)
+    level_tokens: tuple[int, ...] = ours(
+        (32_768, 131_072, 524_288), (2_048, 8_192, 32_768), (131_072, 524_288, 2_097_152),
+        why="no edges in the paper; its code's, for rounds, times 16 for sessions",
+    )  # fmt: skip
     aging_s: float = 30.0
-    promotion_max: int = 1
+    promotion_max: int = ours(1, 0, 3, why="bounded; more than one makes the order a rotation")
     kv_low: float = 0.85
     kv_high: float = 0.90
-    rent_max: float = 1.0
-    hold_max_s: float = 30.0
-    hold_share_max: float = 0.5
-    review_s: float = 1.0
+    rent_max: float = ours(1.0, 0.1, 10.0, why="no formula for pins; 1 is Continuum's Eq. 2")
+    hold_max_s: float = ours(30.0, 10.0, 300.0, why="pins are bounded, by what is not said")
+    hold_share_max: float = ours(0.5, 0.25, 0.9, why="pins are bounded, by what is not said")
+    review_s: float = ours(1.0, 0.2, 5.0, why="revoked at run time; its code controls every 0.2 s")
     tool_samples: int = 100
     tool_cold_s: float = 1.0
     ewma_weight: float = 0.2

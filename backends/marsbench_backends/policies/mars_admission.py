@@ -2,10 +2,9 @@
 
 Paper: MARS, arXiv 2604.26963, section 4.2, as described: small sessions first, GPU-heavy ones
 while the CPU is congested, packed by memory cost while KV is tight; a window that shrinks at once
-on either signal and grows slowly. Constants from the authors' preview release.
-Differs: the preview's static CPU and KV caps, its threshold for long sessions and its rules for
-the end of a run are in `mars-released`. Here memory is reserved for sessions in flight, by the
-KV demand that the information stream projects for them; nothing ages in the queue, so a large
+on either signal and grows slowly. Constants from the preview release, of which the rest is in
+`mars-released`.
+Differs: memory is reserved for sessions in flight (`reserve`). Nothing ages in the queue: a large
 session may wait as long as smaller ones fill the memory.
 """
 
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
+from marsbench_backends.parameters import ours
 from marsbench_backends.parts.aimd import AimdWindow
 from marsbench_backends.parts.congestion import Congestion, cpu_ratio, kv_usage
 from marsbench_backends.parts.ewma import Ewma
@@ -27,40 +27,33 @@ from marsbench_backends.signals import Signal
 
 @dataclass
 class MarsAdmission(Admission):
-    """Parameters; [code] is the preview release, [ours] our choice.
+    """Parameters; [code] is the preview release.
 
     admission: off lets everyone in (the paper's ablation without the control plane).
-    tick_s: the control interval [code]. window_*: sessions in flight [code]; window_add more for
-        each interval without congestion, window_cut times as many after one with it.
-    kv_low, kv_high: share of KV in use at which KV congestion ends and begins [code].
-    cpu_low, cpu_high: tool calls that burn CPU per core, alike. [code] launches with 4, which 30
-        sessions on 8 cores cannot reach; its own default is 2.
-    queue_wait_low_s, queue_wait_high_s: smoothed seconds that tool calls wait to start [code].
-    ewma_weight: of a new sample of any signal [code].
-    reserve: count the projected context of every session in flight as memory in use, whether it
-        is filled yet or lies in the cache during a tool call: its first prompt, grown as those of
-        ended sessions were at their peak [ours, docs/policies/mars.md]. Off: what is
-        free is free.
-    reserve_pause_s: but not through a longer pause: it is a person's [code: tools time out then].
-    pack_share: of the free blocks that packing may fill [code: its last phase].
+    tick_s: the control interval [code]. window_*: sessions in flight [code]; window_add more after
+        a calm interval, window_cut times as many after a congested one.
+    kv_low, kv_high: share of KV in use at which KV congestion ends and begins [code]. Alike, cpu_*:
+        tool calls that burn CPU per core; queue_wait_*: their smoothed seconds of waiting [code].
+    reserve: count what sessions in flight will fill as in use; not through reserve_pause_s.
+    pack_share: of the free blocks that packing may fill [code]. ewma_weight: of a new sample, too.
     """
 
     admission: bool = True
     tick_s: float = 0.2
     window_init: int = 30
     window_min: int = 4
-    window_max: int = 30
+    window_max: int = ours(30, 8, 100, why="no size in the paper; its code's launchers: 30 and 8")
     window_add: int = 1
     window_cut: float = 0.7
     kv_low: float = 0.85
     kv_high: float = 0.90
     cpu_low: float = 1.0
-    cpu_high: float = 2.0
+    cpu_high: float = ours(2.0, 4.0, why="its code's default; its launcher's 4 cannot be reached")
     queue_wait_low_s: float = 2.0
     queue_wait_high_s: float = 5.0
     ewma_weight: float = 0.2
-    reserve: bool = True
-    reserve_pause_s: float = 300.0
+    reserve: bool = ours(True, False, why="no word on memory of sessions that are let in")
+    reserve_pause_s: float = ours(300.0, 2.0, 10.0, why="its code's tools time out then")
     pack_share: float = 0.95
     _window: AimdWindow = field(init=False, repr=False)
     _congestion: Congestion = field(init=False, repr=False)
@@ -109,12 +102,12 @@ class MarsAdmission(Admission):
         cost = partial(self._footprints.grown_blocks, state=state)
         return in_turn(self._ordered(waiting), cost, slots, room)
 
+    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str | None:
+        return self._mode if self.admission else None
+
     @property
     def _mode(self) -> str:
-        """The order of admission now."""
-        if self._congestion.kv_over:
-            return "packing"
-        return "gpu_heavy_first" if self._congestion.cpu_over else "small_first"
+        return self._congestion.order
 
     def _ordered(self, waiting: Sequence[Candidate]) -> list[Candidate]:
         """Packing goes by age: each is let in as soon as its cost fits what is free."""
@@ -136,8 +129,7 @@ class MarsAdmission(Admission):
     def tick(self, state: EngineState) -> None:
         intervals = self._window.intervals(state.now)
         self._cpu.add(cpu_ratio(state), intervals)
-        usage = kv_usage(state)
-        if usage is not None:
+        if (usage := kv_usage(state)) is not None:
             self._kv.add(usage, intervals)
         cpu, kv = self._cpu.value or 0.0, self._kv.value or 0.0
         self._congestion.sense(cpu, kv)
@@ -148,3 +140,11 @@ class MarsAdmission(Admission):
     def observe(self, signal: Signal) -> None:
         self._congestion.observe(signal)
         self._footprints.observe(signal)
+
+
+@dataclass
+class MarsPublishedAdmission(MarsAdmission):
+    """MARS as published: the parts that its paper describes, without our memory reservation."""
+
+    reserve: bool = False  # with it, this is `mars`
+    reserve_pause_s: float = 300.0

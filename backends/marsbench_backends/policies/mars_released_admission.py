@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
+from marsbench_backends.parameters import varied
 from marsbench_backends.parts.aimd import AimdWindow
 from marsbench_backends.parts.congestion import Congestion, cpu_ratio, kv_usage
 from marsbench_backends.parts.ewma import Ewma
@@ -40,7 +41,7 @@ class MarsReleasedAdmission(Admission):
     tick_s: float = 0.2
     window_init: int = 30
     window_min: int = 4
-    window_max: int = 30
+    window_max: int = varied(30, 8, 100, why="the launcher's; that for OpenHands has 8")
     window_add: int = 1
     window_cut: float = 0.7
     kv_low: float = 0.85
@@ -51,7 +52,7 @@ class MarsReleasedAdmission(Admission):
     queue_wait_high_s: float = 5.0
     ewma_weight: float = 0.2
     long_tokens: int = 50_000
-    long_max: int = 2
+    long_max: int = varied(2, 1, 8, why="a constant of the code; with OpenHands 1")
     long_quiet_s: float = 5.0
     tail_share: float = 0.95
     blind_max: int = 2
@@ -104,6 +105,9 @@ class MarsReleasedAdmission(Admission):
         if not chosen and queue and not state.in_flight:
             chosen = queue[:1]
         return [c.session_id for c in chosen]
+
+    def mode(self, waiting: Sequence[Candidate], state: EngineState) -> str | None:
+        return self._mode(waiting, state)
 
     def _mode(self, waiting: Sequence[Candidate], state: EngineState) -> str:
         """Which of the orders applies to this call."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from marsbench_backends.parameters import ours
 from marsbench_backends.parts.review import next_review
 from marsbench_backends.policies.oracle_admission import OracleAdmission
 from marsbench_backends.policy import Keep, Key, Paused, Policy, Req, Retention, Swap, View
@@ -39,10 +40,12 @@ class Oracle(Policy):
     review_s: seconds between two looks at whether a paused context is to be swapped.
     """
 
-    output_token_s: float = 0.003
-    worth: float = 1.0
-    host_tokens: int = 2_000_000
-    review_s: float = 0.2
+    output_token_s: float = ours(
+        0.003, 0.001, 0.01, why="no paper; how full the batch is, is guessed"
+    )
+    worth: float = ours(1.0, 0.5, 2.0, why="no paper; 1 where holding costs what recomputing does")
+    host_tokens: int = ours(2_000_000, 0, 4_000_000, why="no paper; as InferCept's")
+    review_s: float = ours(0.2, 0.05, 1.0, why="no paper; as InferCept's")
     _rests: dict[str, Rest] = field(default_factory=dict, init=False, repr=False)
     _work: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from marsbench_backends.admission import Admission, Candidate, EngineState
+from marsbench_backends.parameters import ours
 
 
 @dataclass
 class OracleAdmission(Admission):
     """fill: peaks of the sessions in flight as a share of the KV cache; inf lets everyone in."""
 
-    fill: float = 1.0
+    fill: float = ours(1.0, 0.8, 1.3, 1_000.0, why="no paper; peaks seldom meet")
     clairvoyant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -180,6 +180,21 @@ class Decisions:
         self.reclaim.add(session_id != latest)
 
 
+class ModeTimes:
+    """Seconds that a controller spent in each of its modes, while sessions waited for it."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._mode: str | None = None
+        self._since = 0.0
+
+    def enter(self, mode: str | None, now: float) -> None:
+        """From now on it is in this mode; None: nobody waits, or it has no modes."""
+        if self._mode is not None:
+            self.seconds[self._mode] = self.seconds.get(self._mode, 0.0) + now - self._since
+        self._mode, self._since = mode, now
+
+
 class Entries:
     """Sessions that came to the entrance, and those that had to wait there, by what held them.
 
@@ -189,6 +204,7 @@ class Entries:
     def __init__(self) -> None:
         self.sessions = AnswerTally()
         self.reasons: Counter[str] = Counter()
+        self.modes = ModeTimes()
         self._given: dict[str, set[str]] = {}
 
     def came(self) -> None:

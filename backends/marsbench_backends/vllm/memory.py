@@ -92,12 +92,17 @@ class BlockAllocator:
     def _blocks_itself(self, req: VllmReq) -> bool:
         """Whether nothing is left to wait for but the request's own session's hold.
 
-        Its context was cut, so that it needs new blocks; those it still has of it stay cached.
+        Its context was cut, so that it needs new blocks, and its policy may renew the hold for
+        ever. What it still has of its context stays cached.
         """
         holds = self.pauses.holds
-        if self.engine.running or holds.next_expiry < math.inf:
+        if self.engine.running or req.session_id not in holds:
             return False
-        return req.session_id in holds
+        return holds.next_expiry == math.inf or self._holds_what_it_cannot_use(req)
+
+    def _holds_what_it_cannot_use(self, req: VllmReq) -> bool:
+        held = self.pauses.paused[req.session_id].num_blocks
+        return req.cached_tokens // self.answers.view.block_size < held
 
     def _name_victim(self) -> None:
         """vLLM preempts the largest (priority, arrival_time), which it reads after this."""

@@ -1,13 +1,17 @@
-"""The tool host in virtual time: CPU-bound tool calls share N cores.
+"""The tool host in virtual time: CPU-bound tool calls, of one thread or several, share N cores.
 
-Processor sharing: while n calls burn CPU, each runs at min(1, cores/n) cores, as Linux's fair
-scheduler gives single-threaded processes over periods longer than its slice. An optional FIFO pool
+Processor sharing among threads: a call that can use c cores is c threads of equal work. While n
+threads burn CPU, each runs at min(1, cores/n) cores, as Linux's fair scheduler gives them over
+periods longer than its slice, whichever process they are of; a call gets c times that. So a call
+never has more than its c cores, no core idles while a thread could use it, and where there are too
+few, a parallel build has more of them than a single-threaded test beside it. An optional FIFO pool
 bounds how many calls run at once, whether they burn or wait.
 
-All busy calls are served alike, so one number says how far each has come: the service S, in
-CPU-seconds, that a call busy since the start would have received (the virtual time of generalized
-processor sharing, Parekh and Gallager 1993). A call that starts at S0 has had its `cpu_s` when S
-reaches S0 + cpu_s, so a change in the number of calls moves no entry of the heap.
+All busy threads are served alike, so one number says how far each has come: the service S, in
+CPU-seconds, that a thread busy since the start would have received (the virtual time of
+generalized processor sharing with weights c, Parekh and Gallager 1993). A call that starts at S0
+has had its `cpu_s` when S reaches S0 + cpu_s / c, so a change in the number of calls moves no entry
+of the heap.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ class _Call(NamedTuple):
     order: int
     key: Hashable
     floor_at: float
+    cores: int
 
 
 class _Queued(NamedTuple):
@@ -37,6 +42,7 @@ class _Queued(NamedTuple):
     cpu_s: float
     floor_s: float
     asked_at: float
+    cores: int
 
 
 class ToolHost:
@@ -56,6 +62,7 @@ class ToolHost:
         self._now = 0.0
         self._service = 0.0
         self._order = 0
+        self._threads = 0  # of all busy calls
         self._busy: list[_Call] = []
         self._floor: list[_Call] = []
         self._queue: deque[_Queued] = deque()
@@ -74,10 +81,15 @@ class ToolHost:
         over = sum(1 for _ in takewhile(lambda end: end[0] < now, self._cpu_ends()))
         return len(self._busy) - over + sum(call.cpu_s > 0 for call in self._queue)
 
-    def start(self, key: Hashable, cpu_s: float, floor_s: float, now: float) -> None:
-        """A call arrives; it runs at once, or waits for a worker."""
+    def start(
+        self, key: Hashable, cpu_s: float, floor_s: float, now: float, cores: int = 1
+    ) -> None:
+        """A call arrives; it runs at once, or waits for a worker.
+
+        cpu_s: CPU-seconds of all its threads together. cores: how many threads those are.
+        """
         self._advance(now)
-        call = _Queued(self._order, key, cpu_s, floor_s, now)
+        call = _Queued(self._order, key, cpu_s, floor_s, now, cores)
         self._order += 1
         if self._has_worker():
             self._run(call, now)
@@ -117,26 +129,27 @@ class ToolHost:
             self._queued_s[call.key] = now - call.asked_at
         floor_at = now + call.floor_s
         if call.cpu_s > 0:
-            due = self._service + call.cpu_s
-            heapq.heappush(self._busy, _Call(due, call.order, call.key, floor_at))
+            due = self._service + call.cpu_s / call.cores
+            heapq.heappush(self._busy, _Call(due, call.order, call.key, floor_at, call.cores))
+            self._threads += call.cores
         else:
-            heapq.heappush(self._floor, _Call(floor_at, call.order, call.key, floor_at))
+            heapq.heappush(self._floor, _Call(floor_at, call.order, call.key, floor_at, 1))
 
-    def _rate(self, num_busy: int) -> float:
-        """Cores that each of `num_busy` calls gets."""
-        return 1.0 if num_busy <= self.cores else self.cores / num_busy
+    def _rate(self, num_threads: int) -> float:
+        """Cores that each of `num_threads` busy threads gets."""
+        return 1.0 if num_threads <= self.cores else self.cores / num_threads
 
     def _cpu_ends(self) -> Iterator[tuple[float, _Call]]:
         """When each busy call will have had its CPU-seconds, soonest first.
 
         Walks the heap from its root, and looks at no more of it than the reader asks for.
         """
-        at, service, left = self._now, self._service, len(self._busy)
+        at, service, left = self._now, self._service, self._threads
         frontier = [(self._busy[0], 0)] if self._busy else []
         while frontier:
             call, index = heapq.heappop(frontier)
             at += max(0.0, call.due - service) / self._rate(left)
-            service, left = call.due, left - 1
+            service, left = call.due, left - call.cores
             yield at, call
             for child in (2 * index + 1, 2 * index + 2):
                 if child < len(self._busy):
@@ -165,7 +178,7 @@ class ToolHost:
 
     def _move_clock(self, now: float) -> None:
         if self._busy:
-            service = self._service + (now - self._now) * self._rate(len(self._busy))
+            service = self._service + (now - self._now) * self._rate(self._threads)
             if service == self._service and now > self._now:
                 # Too little time for the sum to change: without this, the last of a call's
                 # seconds would never be had, and the clock would creep towards its end for ever.
@@ -178,6 +191,7 @@ class ToolHost:
     def _finish_cpu(self, now: float) -> None:
         """The first busy call has had its CPU-seconds; service is set, not summed, to be exact."""
         call = heapq.heappop(self._busy)
+        self._threads -= call.cores
         self._now, self._service = now, call.due
         end = max(now, call.floor_at)
         heapq.heappush(self._floor, call._replace(due=end))

@@ -10,6 +10,7 @@ from typing import Literal, TypedDict
 from marsbench.core.events import SessionAdmitted, SessionArrived, SessionEnded
 from marsbench.core.metrics.rounds import RoundRecord
 from marsbench.core.metrics.stream import Stream
+from marsbench.core.session import is_warm
 
 Outcome = Literal["finished", "failed", "unfinished"]
 
@@ -125,8 +126,21 @@ class SessionCounts(TypedDict):
 
 
 def roots(sessions: Sequence[SessionRecord]) -> tuple[SessionRecord, ...]:
-    """The sessions that users wait for: a sub-agent is part of its parent."""
+    """The sessions that users wait for: a sub-agent is part of its parent.
+
+    Those in flight at the start are none of them: nobody saw how long they took.
+    """
+    return tuple(s for s in started(sessions) if s.parent is None)
+
+
+def tops(sessions: Sequence[SessionRecord]) -> tuple[SessionRecord, ...]:
+    """All but sub-agents, with those in flight at the start."""
     return tuple(s for s in sessions if s.parent is None)
+
+
+def started(sessions: Sequence[SessionRecord]) -> tuple[SessionRecord, ...]:
+    """The sessions and sub-agents whose start was seen: not those in flight when the run began."""
+    return tuple(s for s in sessions if not is_warm(s.session))
 
 
 def count(sessions: Sequence[SessionRecord]) -> SessionCounts:
@@ -137,5 +151,5 @@ def count(sessions: Sequence[SessionRecord]) -> SessionCounts:
         "finished": sum(s.outcome == "finished" for s in own),
         "failed": sum(s.outcome == "failed" for s in own),
         "unfinished": sum(s.outcome == "unfinished" for s in own),
-        "sub_agents": len(sessions) - len(own),
+        "sub_agents": len(started(sessions)) - len(own),
     }

@@ -19,19 +19,19 @@ from marsbench.core.metrics.rounds import (
     ttft_by_round,
 )
 from marsbench.core.metrics.sessions import SessionCounts, SessionRecord, count, roots, sessions_of
+from marsbench.core.metrics.steady import Steady, steady_figures
 from marsbench.core.metrics.stream import Stream
 from marsbench.core.metrics.swaps import Swaps, swaps
 from marsbench.core.metrics.window import (
-    Steady,
     Throughput,
     Window,
     arrivals,
     arrived_in,
     measured_arrivals,
-    steady_figures,
     throughput,
     whole_run,
 )
+from marsbench.core.session import is_warm
 
 DEFAULT_ALPHAS = (3.0,)
 
@@ -126,6 +126,7 @@ def _figures(
     kept = arrived_in(sessions, window)
     names = {session.session for session in kept}
     own = [r for r in rounds if r.session in names]
+    seen_start = [r for r in own if not is_warm(r.session)]
     marked = window or run
     seen = stream if window is None else stream.between(window.from_s, window.to_s)
     fates = _fates(kept, marked, scale.alphas)
@@ -145,15 +146,15 @@ def _figures(
         "latency": fates["latency"],
         "slowdown": fates["slowdown"],
         "admission_wait": describe(s.admission_wait_s for s in roots(kept)),
-        "ttft": ttft(own),
-        "ttft_by_round": ttft_by_round(own),
-        "tpot": describe(r.tpot_s for r in own),
+        "ttft": ttft(seen_start),
+        "ttft_by_round": ttft_by_round(seen_start),
+        "tpot": describe(r.tpot_s for r in seen_start),
         "throughput": throughput(sessions, rounds, marked),
-        "steady": steady_figures(sessions, rounds),
+        "steady": steady_figures(stream, sessions, rounds, scale.alphas, scale.total_blocks),
         "preemptions": _preemptions(seen, unmeasured),
         "evictions": lost,
         "swaps": swaps(seen, own, unmeasured),
-        "prefix_hit_rate": cache.hit_rate(own),
+        "prefix_hit_rate": cache.hit_rate(seen_start),
         "kv_usage": load.kv_usage(seen, scale.total_blocks),
         "tools_in_flight": load.tools_in_flight(stream, marked),
         "cpu_calls": load.cpu_calls(stream, marked),

@@ -1,4 +1,4 @@
-"""The spans of time over which rates are taken: the whole run, and its steady part."""
+"""The spans of time over which rates are taken (`steady.py` has the steady part)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from marsbench.core.metrics.percentiles import Distribution, describe
 from marsbench.core.metrics.rounds import RoundRecord
-from marsbench.core.metrics.sessions import SessionRecord, roots
+from marsbench.core.metrics.sessions import SessionRecord, roots, tops
 
 # A rate over less than this is no rate: a simulated step alone takes a thousand times as long.
 SHORTEST_S = 1e-6
@@ -42,26 +41,13 @@ def whole_run(sessions: Sequence[SessionRecord], stream_end_s: float) -> Window 
     ends = [s.ended_at for s in roots(sessions)]
     known = [end for end in ends if end is not None]
     last = stream_end_s if len(known) < len(ends) or not known else max(known)
-    return _proper(min(s.arrived_at for s in sessions), last)
+    return proper(min(s.arrived_at for s in sessions), last)
 
 
 def arrivals(sessions: Sequence[SessionRecord]) -> Window | None:
     """First to last arrival: while the load is offered. None for a burst at one instant."""
     times = [s.arrived_at for s in roots(sessions)]
-    return _proper(min(times), max(times)) if times else None
-
-
-def steady(sessions: Sequence[SessionRecord]) -> Window | None:
-    """First end to last arrival: the server is warm and load still comes.
-
-    It leaves out the ramp, when early sessions find an empty machine, and the drain, when late
-    ones are left alone with it. None when the last session arrived before any had ended.
-    """
-    own = roots(sessions)
-    ends = [s.ended_at for s in own if s.ended_at is not None]
-    if not ends:
-        return None
-    return _proper(min(ends), max(s.arrived_at for s in own))
+    return proper(min(times), max(times)) if times else None
 
 
 def measured_arrivals(
@@ -74,7 +60,7 @@ def measured_arrivals(
     whole = arrivals(sessions)
     if whole is None or not (warm_up_s or cool_down_s):
         return None
-    return _proper(whole.from_s + warm_up_s, whole.to_s - cool_down_s)
+    return proper(whole.from_s + warm_up_s, whole.to_s - cool_down_s)
 
 
 def arrived_in(
@@ -90,7 +76,8 @@ def arrived_in(
     return tuple(kept.values())
 
 
-def _proper(from_s: float, to_s: float) -> Window | None:
+def proper(from_s: float, to_s: float) -> Window | None:
+    """The window between the two; None where no time passes."""
     return Window(from_s, to_s) if to_s - from_s >= SHORTEST_S else None
 
 
@@ -102,46 +89,20 @@ class Throughput(TypedDict):
     sessions_per_s: float | None
 
 
-class Steady(TypedDict):
-    """The steady window, what was completed in it, and how those that arrived in it fared."""
-
-    from_s: float
-    to_s: float
-    throughput: Throughput
-    latency: Distribution
-    slowdown: Distribution
-
-
 def throughput(
     sessions: Sequence[SessionRecord], rounds: Sequence[RoundRecord], window: Window | None
 ) -> Throughput:
     """Tokens of rounds, and finished sessions, that ended in the window, per second of it.
 
-    Prompt tokens are counted whole, cached or computed.
+    Prompt tokens are counted whole, cached or computed. It is what the machine did: sessions that
+    were in flight at the start count.
     """
     if window is None:
         return {"output_tokens_per_s": None, "prompt_tokens_per_s": None, "sessions_per_s": None}
     ended = [r for r in rounds if window.holds(r.ended_at)]
-    done = [s for s in roots(sessions) if s.outcome == "finished" and window.holds(s.ended_at)]
+    done = [s for s in tops(sessions) if s.outcome == "finished" and window.holds(s.ended_at)]
     return {
         "output_tokens_per_s": sum(r.output_tokens or 0 for r in ended) / window.length_s,
         "prompt_tokens_per_s": sum(r.prompt_tokens or 0 for r in ended) / window.length_s,
         "sessions_per_s": len(done) / window.length_s,
-    }
-
-
-def steady_figures(
-    sessions: Sequence[SessionRecord], rounds: Sequence[RoundRecord]
-) -> Steady | None:
-    """The figures of the steady window; None when the run has none."""
-    window = steady(sessions)
-    if window is None:
-        return None
-    arrived = [s for s in roots(sessions) if window.holds(s.arrived_at)]
-    return {
-        "from_s": window.from_s,
-        "to_s": window.to_s,
-        "throughput": throughput(sessions, rounds, window),
-        "latency": describe(s.completion_s for s in arrived),
-        "slowdown": describe(s.slowdown for s in arrived),
     }

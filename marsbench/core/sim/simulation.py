@@ -145,6 +145,11 @@ class Simulation:
             return None
         return {**self.scheduler.decisions.record(), "admission": self.sessions.entries.record()}
 
+    @property
+    def modes(self) -> dict[str, float]:
+        """Seconds that the controller spent in each of its modes, while sessions waited for it."""
+        return self.sessions.entries.modes.seconds
+
     # --- what sessions ask of the engine
 
     def submit(self, live: LiveSession, step: Generate) -> None:

@@ -39,7 +39,7 @@ class SimTools:
         if call.kind == "wait":
             self._clock.at(self._clock.now + call.floor_s, Due.TOOL_END, lambda: self._end(ended))
             return
-        self._host.start(ended, call.cpu_s, call.floor_s, self._clock.now)
+        self._host.start(ended, call.cpu_s, call.floor_s, self._clock.now, call.cores)
         self._set_alarm()
 
     def _end(self, ended: Ended, queued_s: float | None = None) -> None:

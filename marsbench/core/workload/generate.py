@@ -16,7 +16,13 @@ from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.workload.distributions import phi
 from marsbench.core.workload.draws import normals, stream
 from marsbench.core.workload.exact import Floats, microseconds
-from marsbench.core.workload.recipe import SUBAGENT, ContextShape, Recipe, Subagent
+from marsbench.core.workload.recipe import (
+    SHORTEST_S,
+    SUBAGENT,
+    ContextShape,
+    Recipe,
+    Subagent,
+)
 from marsbench.core.workload.tool_times import ToolTimeDraws
 from marsbench.errors import UsageError
 
@@ -39,11 +45,13 @@ class Generator:
     def __init__(self, recipe: Recipe, tools: str, prefixes: int, seed: int) -> None:
         self._recipe = recipe
         self._mix = recipe.mix(tools)
-        self._times = ToolTimeDraws(recipe.tools, self._mix.shares)
+        self._times = ToolTimeDraws(recipe.tools, self._mix.shares, recipe.tools.clip(self._mix))
         self._prefixes = prefixes
         self._seed = seed
         self._agent_times = ToolTimeDraws(
-            recipe.tools, recipe.subagent.shares if recipe.subagent else {}
+            recipe.tools,
+            recipe.subagent.shares if recipe.subagent else {},
+            (SHORTEST_S, recipe.tools.timeout_s),
         )
         self._p_subagent = self._mix.shares.get(SUBAGENT, 0.0)
         if self._p_subagent and recipe.subagent is None:

@@ -20,6 +20,8 @@ class Knobs:
     settings, so that other hardware meets the same traffic ("reference"), or on those of the run
     ("this"): load_on. prefixes: how many variants
     of the shared prefix there are (1 is the best case for a cache, 0 shares nothing).
+    warm_start: how many times rate x mean time alone are in flight at the start (`warm.py`); None
+    starts empty.
     """
 
     sessions: Annotated[int | None, Option("N", "How many sessions", WORKLOAD)] = None
@@ -35,9 +37,12 @@ class Knobs:
         str | None, Option("KIND", "poisson, fixed, gamma:CV, burst:N, closed:N", WORKLOAD)
     ] = None
     seed: Annotated[int | None, Option("S", "Of the sessions and their arrivals", WORKLOAD)] = None
-    tools: Annotated[str | None, Option("MIX", "autonomous, interactive, cpu-heavy", WORKLOAD)] = (
-        None
-    )
+    tools: Annotated[
+        str | None, Option("MIX", "Pauses: autonomous, recorded, contended, …", WORKLOAD)
+    ] = None
+    warm_start: Annotated[
+        float | None, Option("X", "In flight at first: X x rate x mean s alone", WORKLOAD)
+    ] = None
     prefixes: Annotated[int | None, Option("K", "Variants of the shared prefix", WORKLOAD)] = None
 
     def __post_init__(self) -> None:
@@ -55,6 +60,8 @@ class Knobs:
         _require(self.seed is None or self.seed >= 0, "seed", self.seed, "at least 0", "1")
         _require(self.prefixes is None or self.prefixes >= 0, "prefixes", self.prefixes,
                  "at least 0", "50")  # fmt: skip
+        _require(self.warm_start is None or 0 < self.warm_start < 1e3, "warm-start",
+                 self.warm_start, "above 0", "1")  # fmt: skip
 
 
 def _require(holds: bool, knob: str, given: object, allowed: str, example: str) -> None:

@@ -29,6 +29,10 @@ SUBAGENT = "subagent"
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Tokens = Annotated[int, Field(ge=0)]
+_Positive = Annotated[float, Field(gt=0)]
+
+SHORTEST_S = 0.001
+"""The shortest call of a tool mix that does not say its own."""
 
 
 class Target(Strict):
@@ -37,11 +41,13 @@ class Target(Strict):
     p10: float | None = None
     p50: float | None = None
     p90: float | None = None
+    p99: float | None = None
     within: Annotated[float, Field(gt=0, lt=1)]
 
     def quantiles(self) -> Iterator[tuple[float, float]]:
         """Pairs of share and target, for example (0.5, 78000.0)."""
-        for share, value in ((0.1, self.p10), (0.5, self.p50), (0.9, self.p90)):
+        known = ((0.1, self.p10), (0.5, self.p50), (0.9, self.p90), (0.99, self.p99))
+        for share, value in known:
             if value is not None:
                 yield share, value
 
@@ -104,9 +110,10 @@ class Turns(Strict):
 
 
 class ToolClass(Strict):
-    """How long a call of this class takes, and whether it burns a core meanwhile."""
+    """How long a call of this class takes alone, and how many cores it keeps busy meanwhile."""
 
     kind: Literal["cpu", "wait"]
+    cores: Annotated[int, Field(ge=1)] = 1
     w: tuple[float, ...]
     mu: tuple[float, ...]
     sigma: tuple[float, ...]
@@ -115,14 +122,20 @@ class ToolClass(Strict):
     def _is_a_distribution(self) -> Self:
         # Held to the rules of any other mixture; the clip is that of all tools.
         LogNormals(w=self.w, mu=self.mu, sigma=self.sigma, clip=(0, 1))
+        if self.kind == "wait" and self.cores > 1:
+            raise ValueError("a class of kind 'wait' burns no cores: leave them out")
         return self
 
 
 class ToolMix(Strict):
-    """Shares of the classes, and how often a turn ends with a human instead of a tool."""
+    """Shares of the classes, and how often a turn ends with a human instead of a tool.
+
+    clip: shortest and longest call in seconds, where it is not that of all tools.
+    """
 
     p_turn_end: _Share
     shares: dict[str, _Share]
+    clip: tuple[_Positive, float] | None = None
     targets: Target | None = None
 
     @model_validator(mode="after")
@@ -131,6 +144,8 @@ class ToolMix(Strict):
         total = math.fsum(self.shares.values())
         if (self.shares or self.p_turn_end < 1) and abs(total - 1) > 0.02:
             raise ValueError(f"the shares must add up to 1, not {total:g}")
+        if self.clip is not None and self.clip[0] >= self.clip[1]:
+            raise ValueError(f"clip must be [shortest, longest], not {list(self.clip)}")
         return self
 
 
@@ -149,6 +164,10 @@ class ToolCatalog(Strict):
                 if tool not in known:
                     raise ValueError(f"mix {name!r} has a share of the unknown class {tool!r}")
         return self
+
+    def clip(self, mix: ToolMix) -> tuple[float, float]:
+        """The shortest and the longest call of a mix, in seconds."""
+        return (SHORTEST_S, self.timeout_s) if mix.clip is None else mix.clip
 
 
 class Subagent(Strict):

@@ -39,6 +39,8 @@ def _tool_json(call: ToolCall, child: Callable[[Session], Any]) -> dict[str, Any
         "cpu_s": _float(call.cpu_s),
         "floor_s": _float(call.floor_s),
         "child": call.child and child(call.child),
+        # Left out where it is 1, so that files and tables of before have the same bytes.
+        **({"cores": call.cores} if call.cores > 1 else {}),
     }
 
 
@@ -80,10 +82,11 @@ class ToolJson(BaseModel, Generic[Child]):
     cpu_s: _Seconds = 0.0
     floor_s: _Seconds = 0.0
     child: Child | None = None
+    cores: Annotated[int, Field(ge=1)] = 1
 
     def value(self, session: Callable[[Child], Session]) -> ToolCall:
         child = None if self.child is None else session(self.child)
-        return ToolCall(self.name, self.kind, self.cpu_s, self.floor_s, child)
+        return ToolCall(self.name, self.kind, self.cpu_s, self.floor_s, child, self.cores)
 
 
 class RoundJson(BaseModel, Generic[Child]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from marsbench.core.session import Session
+from marsbench.core.session import Session, is_warm
 from marsbench.core.workload.draws import stream
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.knobs import Knobs
@@ -25,9 +25,11 @@ def rearranged(workload: Workload, knobs: Knobs, gpu_s: GpuSeconds) -> Workload:
     as often as they did in the file.
     Raises UsageError for a knob that a file cannot take, and where nothing says how often.
     """
-    told = [name for name, value in asdict(knobs).items() if value is not None]
+    turned = asdict(replace(knobs, warm_start=None))  # `warm.py` adds those, however others come
+    told = [name for name, value in turned.items() if value is not None]
     if not told:
         return workload
+    workload = cold(workload)
     _check(workload, told)
     about = {**workload.meta, "resampled_from": workload.hash[:12]}
     own_rate = recorded_rate(workload)
@@ -41,6 +43,12 @@ def rearranged(workload: Workload, knobs: Knobs, gpu_s: GpuSeconds) -> Workload:
     count = len(workload.sessions) if knobs.sessions is None else knobs.sessions
     bodies = resampled(workload.sessions, count, schedule.seed)
     return arrange(workload.name, bodies, schedule, gpu_s, about)
+
+
+def cold(workload: Workload) -> Workload:
+    """Without the sessions in flight at its start, which are those of its own rate."""
+    own = tuple(session for session in workload.sessions if not is_warm(session.id))
+    return replace(workload, sessions=own) if 0 < len(own) < len(workload.sessions) else workload
 
 
 def recorded_rate(workload: Workload) -> float | None:

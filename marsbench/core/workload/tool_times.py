@@ -15,8 +15,6 @@ from marsbench.core.workload.distributions import LogNormals, phi
 from marsbench.core.workload.exact import Floats, exp, microseconds
 from marsbench.core.workload.recipe import SUBAGENT, ToolCatalog
 
-_SHORTEST_S = 0.001
-
 
 @dataclass(frozen=True)
 class ToolTimeDraws:
@@ -28,6 +26,7 @@ class ToolTimeDraws:
 
     tools: ToolCatalog
     shares: Mapping[str, float]
+    clip: tuple[float, float]
 
     def calls(self, u_time: Floats, u_class: Floats) -> list[ToolCall]:
         """One call per pair of uniform numbers."""
@@ -53,7 +52,7 @@ class ToolTimeDraws:
             w=tuple(w / total for w in weights),
             mu=tuple(mu for tool in found for mu in tool.mu),
             sigma=tuple(sigma for tool in found for sigma in tool.sigma),
-            clip=(_SHORTEST_S, self.tools.timeout_s),
+            clip=self.clip,
         )
 
     @cached_property
@@ -80,14 +79,15 @@ class ToolTimeDraws:
         )
         z = (logs - mu) / sigma
         odds: Floats = w / sigma * exp(-0.5 * z * z)
-        late, early = seconds >= self.tools.timeout_s, seconds <= _SHORTEST_S
+        late, early = seconds >= self.clip[1], seconds <= self.clip[0]
         odds[:, late] = w * (1 - phi(z[:, late]))
         odds[:, early] = w * phi(z[:, early])
         return odds
 
     def _call(self, name: str, seconds: float) -> ToolCall:
-        # A class that burns CPU is taken to keep one core busy all the time: no source says how
+        # A class that burns CPU is taken to keep its cores busy all the time: no source says how
         # much CPU tools need.
-        if self.tools.classes[name].kind == "cpu":
-            return ToolCall(name, "cpu", cpu_s=seconds)
+        tool = self.tools.classes[name]
+        if tool.kind == "cpu":
+            return ToolCall(name, "cpu", cpu_s=seconds * tool.cores, cores=tool.cores)
         return ToolCall(name, "wait", floor_s=seconds)

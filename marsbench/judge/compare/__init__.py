@@ -11,6 +11,7 @@ read      run folders, sweep folders and capacity searches into runs at places
 points    runs of one place, their seeds put together
 rows      every figure of every backend, and against the baseline (marsbench.judge.intervals)
 ranking   who is ahead, and whether that holds somewhere else
+winners   who wins by goodput at each α and by the worst slowdown, and where that turns
 curves, fairness    what the sessions of all seeds say
 values    what a comparison says: rows, and the value that holds them
 assemble  the way from folders to that value

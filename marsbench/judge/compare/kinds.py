@@ -67,6 +67,32 @@ def _rate(run: Result, alpha: float) -> float | None:
     return goodput(run.sessions, alpha, Window(0.0, span) if span else None)["rate"]
 
 
+def _has_steady(run: Result) -> bool:
+    return run.summary["steady"] is not None
+
+
+def _has_drift(run: Result) -> bool:
+    steady = run.summary["steady"]
+    return steady is not None and steady["backlog"] is not None
+
+
+def _steady_share(run: Result, alpha: float) -> float | None:
+    """Goodput of the sessions that arrived in the steady window."""
+    steady = run.summary["steady"]
+    if steady is None:
+        return None
+    if not run.run.has_table("sessions"):
+        return steady["goodput"][alpha_key(alpha)]["share"]
+    window = Window(steady["from_s"], steady["to_s"])
+    own = [session for session in run.sessions if window.holds(session.arrived_at)]
+    return goodput(own, alpha, None)["share"]
+
+
+def _steady(label: str, *path: str) -> Kind:
+    unit = "s" if path[0] != "slowdown" else ""
+    return Kind(f"{label}, steady", unit, "lower", _at("steady", *path), measured=_has_steady)
+
+
 def _area(run: Result) -> float | None:
     """The area under goodput against α from 1 to TO_ALPHA, ÷ its width.
 
@@ -200,6 +226,13 @@ KINDS: Mapping[str, Kind] = {
        for of, words in _MEAN_TO_P99.items()},
     **{f"slowdown_{of}": Kind(f"{words} slowdown", "", "lower", _at("slowdown", of))
        for of, words in {**_MEAN_TO_P99, "max": "worst"}.items()},
+    "steady_goodput": Kind("goodput({}), steady", "", "higher", _steady_share, is_share=True,
+                           at_alpha=True, measured=_has_steady),
+    "steady_latency_mean_s": _steady("mean latency", "latency", "mean"),
+    "steady_slowdown_mean": _steady("mean slowdown", "slowdown", "mean"),
+    "steady_ttft_ready_p99_s": _steady("P99 TTFT from ready", "ttft", "p99"),
+    "backlog_drift": Kind("growth of the backlog, per session that arrived", "", None,
+                          _at("steady", "backlog", "drift"), measured=_has_drift),
     "admission_wait_mean_s": Kind("mean wait for admission", "s", None,
                                   _at("admission_wait", "mean")),
     **{f"ttft_{since}{of}_p99_s": Kind(f"P99 TTFT {words.format(since)}", "s", "lower",

@@ -10,12 +10,16 @@ from typing import NamedTuple, cast
 from marsbench.judge.compare.figures import Figure, Figures
 from marsbench.judge.intervals import digits, mean
 from marsbench.judge.sweep.folder import Result
+from marsbench.text.words import with_tools
 
 Seed = int | None
 
 
 class Place(NamedTuple):
-    """Where a point stands, its backend apart. `load` is None where the file gave a rate."""
+    """Where a point stands, its backend apart. `load` is None where the file gave a rate.
+
+    tools: the mix that its pauses are drawn from; None where the sessions were recorded.
+    """
 
     workload: str
     load: float | None
@@ -24,17 +28,21 @@ class Place(NamedTuple):
     engine: str
     variation: str
     model: str
+    tools: str | None = None
 
     @property
     def title(self) -> str:
-        """ "ilr-1 at load 0.9"."""
+        """ "ilr-1 at load 0.9, tools autonomous": a figure holds for its mix of tools alone."""
+        at = self.workload
         if self.load is not None:
-            return f"{self.workload} at load {self.load:g}"
-        return self.workload if self.rate is None else f"{self.workload} at {self.rate:g}/s"
+            at = f"{at} at load {self.load:g}"
+        elif self.rate is not None:
+            at = f"{at} at {self.rate:g}/s"
+        return with_tools(at, self.tools)
 
 
 DIMENSIONS = {
-    "workload": ("workload", "load", "rate"),
+    "workload": ("workload", "load", "rate", "tools"),
     "engine": ("engine",),
     "hardware": ("hardware", "model", "variation"),
 }
@@ -46,8 +54,14 @@ Where = tuple[Place, str]
 def place_of(result: Result) -> Place:
     """Where a run stands, its backend and seed apart."""
     model = str(result.summary["hardware"].get("model", ""))
-    own = {name: result.place[name] for name in Place._fields if name != "model"}
-    return Place(**own, model=model)
+    own = {name: result.place[name] for name in Place._fields if name not in ("model", "tools")}
+    return Place(**own, model=model, tools=_mix(result))
+
+
+def _mix(result: Result) -> str | None:
+    """The tool mix; None where sessions were recorded, of which any `meta` may say anything."""
+    tools = result.run.config.workload_meta.get("tools")
+    return tools if isinstance(tools, str) else None
 
 
 class Spread(NamedTuple):
@@ -155,7 +169,9 @@ class Matrix:
     def __init__(self, points: Sequence[MatrixPoint]) -> None:
         self.points = points
         places = dict.fromkeys(point.place for point in points)
-        self.places = sorted(places, key=lambda p: (p.workload, p.load or 0.0, p.rate or 0.0))
+        self.places = sorted(
+            places, key=lambda p: (p.workload, p.tools or "", p.load or 0.0, p.rate or 0.0)
+        )
         self.backends = list(dict.fromkeys(point.backend for point in points))
         self._by_key = {point.where: point for point in points}
 
@@ -174,7 +190,7 @@ class Matrix:
         return None if point is None else point.mean(figure)
 
     def title(self, place: Place) -> str:
-        """ "ilr-1 at load 0.9", with those of its dimensions of which there are several."""
+        """ "ilr-1 at load 0.9, tools autonomous", with those dimensions that differ."""
         dimensions = ("hardware", "engine", "variation")
         many = [name for name in dimensions if len({getattr(p, name) for p in self.places}) > 1]
         return ", ".join([place.title, *(getattr(place, name) for name in many)])

@@ -238,8 +238,10 @@ def _moved(run: ReadRun, fields: Sequence[str], many: Sequence[str]) -> ReadRun:
     """The run with these fields of its place in its label."""
     whole = run.place
     told = [whole.title if "workload" in fields else "", *(
-        str(getattr(whole, f)) for f in many if f not in ("workload", "load", "rate"))]  # fmt: skip
-    unsaid: dict[str, Any] = {f: None if f in ("load", "rate") else "several" for f in fields}
+        str(getattr(whole, f)) for f in many if f not in DIMENSIONS["workload"])]  # fmt: skip
+    unsaid: dict[str, Any] = {
+        f: None if f in ("load", "rate", "tools") else "several" for f in fields
+    }
     place = whole._replace(**unsaid)
     label = f"{run.backend} on {', '.join(filter(None, told))}"
     return replace(run, source=replace(run.source, place=place, backend=label))

@@ -25,12 +25,14 @@ DEFAULT = (
     Figure("recomputed_tokens"),
 )
 """Shown unless metrics are named, after goodput at every α."""
+_GOODS = ("goodput", "steady_goodput")
 COLOURS = {"better": "green", "worse": "red"}
 
 
 def render(found: Comparison, metrics: Sequence[Figure], console: Console) -> None:
     """Every place: the figures against the baseline, who pays; then what holds for all."""
-    figures = list(metrics) or [*(Figure("goodput", alpha) for alpha in found.alphas[:2]), *DEFAULT]
+    goods = [Figure(name, a) for name in _GOODS for a in found.alphas[:2]]
+    figures = list(metrics) or [*goods, *DEFAULT]
     for place in found.places:
         console.print(f"[bold]{escape(found.matrix.title(place))}[/bold]", highlight=False)
         for figure in figures:

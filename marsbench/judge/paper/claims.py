@@ -33,9 +33,9 @@ class Claim:
     judge: Callable[[MatrixView], Finding]
     decisions: tuple[str, ...] = ()
 
-    def found(self, matrix: Matrix) -> Finding:
-        """Our number and the verdict, of whatever was measured."""
-        return self.judge(MatrixView(matrix, self.figures, self.decisions))
+    def found(self, matrix: Matrix, mars: str = MARS) -> Finding:
+        """Our number and the verdict, of whatever was measured; mars: the row that is judged."""
+        return self.judge(MatrixView(matrix, self.figures, self.decisions, mars))
 
 
 def ttft(since: str, which: str, rounds: str) -> Claim:
@@ -49,9 +49,8 @@ def ttft(since: str, which: str, rounds: str) -> Claim:
 
 def part(id_: str, what: str, paper: str, rule: str, low: float, high: float | None) -> Claim:
     """The row of MARS without a part."""
-    label = f"{MARS}-no-{id_}"
     return Claim(id_, what, paper, f"{rule}; not exercised where the part decided nothing",
-                 (LATENCY,), ablation(label, low, high), PARTS[label])  # fmt: skip
+                 (LATENCY,), ablation(id_, low, high), PARTS[id_])  # fmt: skip
 
 
 OURS = "–"
@@ -105,7 +104,7 @@ CLAIMS = (
     Claim("inversion", "light load: without the opportunistic part", "slightly faster",
           "reached below 1 at the lightest point, partly when only elsewhere; not exercised where "
           "the part decided nothing at that point",
-          (LATENCY,), inversion, PARTS["mars-no-opportunistic"]),
+          (LATENCY,), inversion, PARTS["opportunistic"]),
     Claim("control", "is it the scheduling, or the cap? (fcfs-cap is not in the paper)", OURS,
           f"reached when MARS leads by {AHEAD}× at every contended point, partly at some; not "
           "measured where the cap was given and not searched", (LATENCY,), judges.control),

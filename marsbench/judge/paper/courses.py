@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from marsbench.judge.compare.points import Place
-from marsbench.judge.paper.systems import BASELINES, MARS
+from marsbench.judge.paper.systems import BASELINES
 from marsbench.judge.paper.verdicts import (
     AHEAD,
     COLLAPSED,
@@ -23,7 +23,7 @@ from marsbench.judge.paper.view import MatrixView
 
 def slow_first_tokens(view: MatrixView) -> Finding:
     """The worst of the baselines' and the worst of MARS's, by the same P99."""
-    worst, own = _most(view, BASELINES), _most(view, (MARS,))
+    worst, own = _most(view, BASELINES), _most(view, (view.mars,))
     if worst is None or own is None:
         return NOTHING
     text = (
@@ -55,7 +55,7 @@ def _evictions(view: MatrixView, of: str, reached: Callable[[Sequence[float]], b
 
 def eviction_burst(view: MatrixView) -> Finding:
     """Blocks of sessions under way, by quarter of the run; the later three on both sides."""
-    own, others = _quarters(view, (MARS,)), _quarters(view, BASELINES)
+    own, others = _quarters(view, (view.mars,)), _quarters(view, BASELINES)
     if own is None or others is None:
         return NOTHING
     text = (
@@ -91,7 +91,7 @@ def _most(view: MatrixView, names: Sequence[str]) -> tuple[float, str, Place] | 
 
 
 def collapse(view: MatrixView) -> Finding:
-    baselines, own = view.curves(BASELINES), view.curves((MARS,))
+    baselines, own = view.curves(BASELINES), view.curves((view.mars,))
     if not baselines or not own:
         return NOTHING
     fallen = [curve for curve in baselines if curve.collapsed]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from marsbench.judge.compare.caps import in_words
 from marsbench.judge.compare.points import Place
 from marsbench.judge.intervals import is_level
-from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
+from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL
 from marsbench.judge.paper.verdicts import AHEAD, NEAR, NOTHING, Finding, against, graded
 from marsbench.judge.paper.view import MatrixView
 
@@ -28,7 +28,7 @@ def gains(view: MatrixView, places: Sequence[Place]) -> list[Gain]:
     """MARS against the strongest of the paper's baselines at each place."""
     found = []
     for place in places:
-        own, best = view.value(place, MARS), view.best(place, BASELINES)
+        own, best = view.value(place, view.mars), view.best(place, BASELINES)
         if own and best is not None:
             found.append(Gain(place, best.told, best.value / own))
     return found
@@ -49,7 +49,7 @@ def second_model(view: MatrixView) -> Finding:
 
 def against_fcfs(view: MatrixView) -> Finding:
     """The paper shows it in figures only."""
-    ratios = view.ratios("fcfs", MARS)
+    ratios = view.ratios("fcfs", view.mars)
     if not ratios:
         return NOTHING
     top, place = max((ratio, place) for place, ratio in ratios.items())
@@ -93,7 +93,7 @@ def control(view: MatrixView) -> Finding:
 
     A cap that somebody gave is not the best one, and gives no verdict.
     """
-    by_place = view.ratios(CONTROL, MARS)
+    by_place = view.ratios(CONTROL, view.mars)
     if not by_place:
         return NOTHING
     ratios, caps = list(by_place.values()), view.caps(list(by_place))
@@ -118,7 +118,7 @@ GIVEN_CAP = (
 
 def share_of_bound(view: MatrixView) -> Finding:
     """MARS's goodput over the oracle's."""
-    shares = list(view.ratios(MARS, BOUND).values())
+    shares = list(view.ratios(view.mars, BOUND).values())
     if not shares:
         return NOTHING
     text = f"{min(shares):.0%}–{max(shares):.0%} of the oracle's goodput(3) at contended points"

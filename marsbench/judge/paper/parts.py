@@ -17,14 +17,19 @@ from marsbench.text.decisions import DECIDED
 from marsbench.text.numbers import mean_count, span
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "mars-no-coordinator": ("waiting_order", "running_order", "victim", "reclaim"),
-    "mars-no-admission": ("admission",),
-    "mars-no-opportunistic": ("shrink", "hold"),
-    "mars-no-shrinking": ("shrink",),
-    "mars-no-retention": ("hold",),
+    "coordinator": ("waiting_order", "running_order", "victim", "reclaim"),
+    "admission": ("admission",),
+    "opportunistic": ("shrink", "hold"),
+    "shrinking": ("shrink",),
+    "retention": ("hold",),
 }
-"""The decisions of each part, by the label of MARS without it; counted in runs of the whole."""
+"""The decisions of each part; counted in runs of the whole."""
 UNCOUNTED = "how often the part ran was not counted"
+
+
+def without(part: str, mars: str = MARS) -> str:
+    """The label of MARS, or of what else is whole, without a part."""
+    return f"{mars}-no-{part}"
 
 
 def exercised(ran: Ran | None, ratio: float) -> bool:
@@ -37,16 +42,17 @@ def exercised(ran: Ran | None, ratio: float) -> bool:
 
 def exercised_at(matrix: Matrix, place: Place, label: str) -> bool:
     """Whether the part that this label lacks did anything there; of another label, yes."""
-    view = MatrixView(matrix, (LATENCY,), PARTS.get(label, ()))
-    ratio = view.ratio(place, label, MARS)
+    whole, _, part = label.partition("-no-")
+    view = MatrixView(matrix, (LATENCY,), PARTS.get(part, ()), whole)
+    ratio = view.ratio(place, label, whole)
     return ratio is None or exercised(view.ran(place), ratio)
 
 
-def ablation(label: str, low: float, high: float | None) -> Callable[[MatrixView], Finding]:
+def ablation(part: str, low: float, high: float | None) -> Callable[[MatrixView], Finding]:
     """A judge of MARS without a part; low is the smallest ratio that the paper reports."""
 
     def judge(view: MatrixView) -> Finding:
-        ratios = view.ratios(label, MARS)
+        ratios = view.ratios(without(part, view.mars), view.mars)
         if not ratios:
             return NOTHING
         times = how_often(view, list(ratios))
@@ -83,7 +89,7 @@ def _range(counts: Sequence[float]) -> str:
 
 def inversion(view: MatrixView) -> Finding:
     """The lightest regime at its lowest load, without the opportunistic part."""
-    ratios = view.ratios("mars-no-opportunistic", MARS, view.places)
+    ratios = view.ratios(without("opportunistic", view.mars), view.mars, view.places)
     calm = [place for place in ratios if place not in view.contended]
     if not calm:
         return NOTHING

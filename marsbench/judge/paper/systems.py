@@ -1,6 +1,9 @@
 """The backends that the paper is about, and the two that the comparison adds."""
 
 MARS = "mars"
+PUBLISHED = "mars-published"
+WHOLES = (MARS, PUBLISHED)
+"""MARS twice: with a memory reservation that is ours, and the parts that its paper publishes."""
 CONTROL = "fcfs-cap"
 BOUND = "oracle"
 # What the paper compares with: the scheduler it started from and the three systems before it.

@@ -19,13 +19,13 @@ from marsbench.judge.compare.ranking import (
 )
 from marsbench.judge.intervals import FEWEST_SEEDS
 from marsbench.judge.paper.claims import CLAIMS, Claim
-from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS
-from marsbench.judge.paper.verdicts import NEAR
+from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL, MARS, PUBLISHED, WHOLES
+from marsbench.judge.paper.verdicts import NEAR, Finding
 from marsbench.judge.paper.view import Curve, MatrixView, contended
 from marsbench.text.numbers import UNMEASURED, percent, short, times
 from marsbench.text.tables import Table, markdown
 from marsbench.text.tables import as_csv as written
-from marsbench.text.words import bulleted
+from marsbench.text.words import bulleted, each
 
 GOODPUTS = tuple(Figure("goodput", alpha) for alpha in (1.5, 2.0, 3.0, 5.0))
 
@@ -50,15 +50,38 @@ HEADINGS = {
 
 
 def reported(matrix: Matrix) -> str:
-    """What the paper reports, row by row, and our verdicts."""
-    head = ("what", "the paper", "here", "verdict", "why, where known")
+    """What the paper reports, row by row, and our verdicts on MARS, and on its published parts."""
+    here = (f"{told} {mars}" for mars in wholes(matrix) for told in ("here,", "verdict on"))
+    head = ("what", "the paper", *here, "why, where known")
     return markdown(Table(head, [_claim(matrix, claim) for claim in CLAIMS], "l"))
 
 
+def wholes(matrix: Matrix) -> list[str]:
+    """The rows of MARS that are judged: those that were run, or else the one that is asked for."""
+    return [name for name in WHOLES if name in matrix.backends] or [MARS]
+
+
+def findings(matrix: Matrix, claim: Claim) -> list[Finding]:
+    """Of each row of MARS that was run."""
+    return [claim.found(matrix, mars) for mars in wholes(matrix)]
+
+
+def as_cells(found: Sequence[Finding], mark: str = "") -> Iterator[str]:
+    """Number and verdict of each row of MARS; what is the same for all is said once."""
+    for number, one in enumerate(found):
+        same = number > 0 and one == found[0]
+        yield "the same" if same else one.ours
+        yield "the same" if same else f"{mark}{one.verdict}{mark}"
+
+
 def _claim(matrix: Matrix, claim: Claim) -> tuple[str, ...]:
-    ours, verdict, known = claim.found(matrix)
-    why = "" if verdict in ("reached", "ours alone") else known or reasons().get(claim.id, "")
-    return (claim.what, claim.paper, ours, f"**{verdict}**", why)
+    found = findings(matrix, claim)
+    whys = [
+        one.why or reasons().get(claim.id, "")
+        for one in found
+        if one.verdict not in ("reached", "ours alone")
+    ]
+    return (claim.what, claim.paper, *as_cells(found, "**"), " ".join(each(whys)))
 
 
 def rules() -> str:
@@ -82,8 +105,10 @@ def overview(matrix: Matrix) -> str:
         "baseline ÷ mars",
         "fcfs-cap ÷ mars",
         "oracle ÷ mars",
+        "mars-published ÷ mars",
         "goodput(3): baseline",
         "mars",
+        "mars-published",
         "fcfs-cap",
         "oracle",
     )
@@ -95,7 +120,9 @@ def _overview(matrix: Matrix, place: Place) -> tuple[str, ...]:
     value = best.value if best else None
     own = matrix.value(place, MARS, LATENCY)
     first = best.names[:1] if best else (UNMEASURED,)
-    goods = (matrix.value(place, who, GOODPUTS[2]) for who in (*first, MARS, CONTROL, BOUND))
+    goods = (
+        matrix.value(place, who, GOODPUTS[2]) for who in (*first, MARS, PUBLISHED, CONTROL, BOUND)
+    )
     return (
         matrix.title(place),
         best.told if best else UNMEASURED,
@@ -103,7 +130,7 @@ def _overview(matrix: Matrix, place: Place) -> tuple[str, ...]:
         short(own),
         times(None if value is None or not own else value / own, 2),
         times(matrix.ratio(place, LATENCY, CONTROL, MARS), 2),
-        times(matrix.ratio(place, LATENCY, BOUND, MARS), 2),
+        *(times(matrix.ratio(place, LATENCY, who, MARS), 2) for who in (BOUND, PUBLISHED)),
         *(percent(good) for good in goods),
     )
 
@@ -162,7 +189,7 @@ def loads(matrix: Matrix) -> str:
 
 def _curves(matrix: Matrix, figure: Figure) -> dict[tuple[Place, str], Curve]:
     """A figure of every system along the loads of every regime."""
-    found = MatrixView(matrix, (figure,)).curves((*BASELINES, CONTROL, MARS, BOUND))
+    found = MatrixView(matrix, (figure,)).curves((*BASELINES, CONTROL, *WHOLES, BOUND))
     return {(curve.regime, curve.backend): curve for curve in found}
 
 
@@ -176,7 +203,7 @@ def eviction_quarters(matrix: Matrix) -> str:
             *(short(matrix.value(place, who, quarter)) for quarter in QUARTERS),
         )
         for place in contended(matrix)
-        for who in ("fcfs", "infercept", "continuum", CONTROL, MARS)
+        for who in ("fcfs", "infercept", "continuum", CONTROL, *WHOLES)
         if matrix.at(place, who) is not None
     ]
     return markdown(Table(head, rows, "llr"))

@@ -61,11 +61,15 @@ class MatrixView:
     """A matrix as the judge of one claim sees it.
 
     figures: the one figure that the claim is about; several where it is told by quarter of the
-    run. decisions: those that the part in question is about.
+    run. decisions: those that the part in question is about. mars: the row that is judged.
     """
 
     def __init__(
-        self, matrix: Matrix, figures: Sequence[Figure], decisions: Sequence[str] = ()
+        self,
+        matrix: Matrix,
+        figures: Sequence[Figure],
+        decisions: Sequence[str] = (),
+        mars: str = MARS,
     ) -> None:
         def value(place: Place, backend: str, quarter: int = 0) -> float | None:
             return matrix.value(place, backend, figures[quarter])
@@ -78,11 +82,12 @@ class MatrixView:
             return matrix.value(place, backend, GOODPUT)
 
         self.value, self.best, self._good = value, best, good
+        self.mars = mars
         self.places = matrix.places
         self.contended = contended(matrix)
         self.title = matrix.title
         self._regimes = regimes(matrix)
-        self._ran = {place: _ran(matrix, place, decisions) for place in matrix.places}
+        self._ran = {place: _ran(matrix, place, decisions, mars) for place in matrix.places}
         self._caps = {c.place: c for c in caps_in(matrix) if c.backend == CONTROL}
 
     def ratio(self, place: Place, of: str, to: str) -> float | None:
@@ -129,11 +134,11 @@ class MatrixView:
         return Curve(places[0]._replace(load=None), name, tuple(values), collapsed)
 
 
-def _ran(matrix: Matrix, place: Place, decisions: Sequence[str]) -> Ran | None:
+def _ran(matrix: Matrix, place: Place, decisions: Sequence[str], mars: str) -> Ran | None:
     known = {
         name: (times, of)
         for name in decisions
-        if (times := matrix.value(place, MARS, num_differed(name))) is not None
-        and (of := matrix.value(place, MARS, num_asked(name))) is not None
+        if (times := matrix.value(place, mars, num_differed(name))) is not None
+        and (of := matrix.value(place, mars, num_asked(name))) is not None
     }
     return known if decisions and len(known) == len(decisions) else None

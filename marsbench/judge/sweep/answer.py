@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from marsbench.errors import UsageError
 from marsbench.judge.intervals import fewest
+from marsbench.text.words import with_tools
 
 ANSWER = "capacity.json"
 
@@ -81,7 +82,7 @@ def told(answer: Mapping[str, Any], as_json: bool) -> str:
 
 def _sentence(answer: Mapping[str, Any]) -> str:
     goal = f"{answer['share']:.0%} of sessions within {answer['alpha']:g} times alone"
-    who = f"{answer['backend']} on {answer['workload']}"
+    who = f"{answer['backend']} on {with_tools(answer['workload'], answer.get('tools'))}"
     if answer.get("agents") is not None:
         return _gpus(answer, who, goal)
     return _rate(answer, who, goal) + _settled(answer)

@@ -61,6 +61,7 @@ def _searched(search: Search) -> dict[str, Any]:
         "marsbench_capacity": FORMAT,
         "backend": first.backend.key,
         "workload": first.workload.key,
+        "tools": first.tools,
         "hardware": first.hardware.key,
         "alpha": search.alpha,
         "share": search.share,

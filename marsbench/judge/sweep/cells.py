@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.core.workload.knobs import Knobs
-from marsbench.core.workload.recipe import recipe_names
+from marsbench.core.workload.recipe import load_recipe, recipe_names
+from marsbench.errors import UsageError
 from marsbench.judge.sweep.spec import (
     BackendEntry,
     EngineEntry,
@@ -20,6 +21,7 @@ from marsbench.judge.sweep.spec import (
     Variation,
     WorkloadEntry,
 )
+from marsbench.presets import preset_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,18 @@ class Cell:
         }
 
     @property
+    def point(self) -> tuple[object, ...]:
+        """Its place, backend and seed apart: where backends stand against each other."""
+        return tuple(v for name, v in self.place.items() if name not in ("backend", "seed"))
+
+    @property
+    def tools(self) -> str | None:
+        """The tool mix that its pauses are drawn from; None where its sessions were recorded."""
+        path = self.workload_path
+        is_recipe = path in recipe_names() or Path(path).suffix == ".toml"
+        return self.knobs.tools or (load_recipe(path).defaults.tools if is_recipe else None)
+
+    @property
     def name(self) -> str:
         """The name of its folder: "ilr-1_load0.9_h200_paper_base_mars_seed1"."""
         marked = ("load", "rate", "seed")
@@ -78,7 +92,22 @@ class Cell:
 
 
 def cells_of(sweep: SweepFile, folder: Path) -> list[Cell]:
-    """Every combination; those that share their sessions' times alone stand together."""
+    """Every combination; those that share their sessions' times alone stand together.
+
+    A cell of several parts is one. Raises UsageError where they mean different runs by one name.
+    """
+    found: dict[str, Cell] = {}
+    for cell in (cell for part in sweep.products for cell in product_of(part, folder)):
+        if found.setdefault(cell.name, cell) != cell:
+            raise UsageError(
+                f"Two parts have different runs of the name {cell.name}; "
+                "give what differs a label of its own."
+            )
+    return list(found.values())
+
+
+def product_of(sweep: SweepFile, folder: Path) -> list[Cell]:
+    """The cells of a file without parts, or of one part."""
     around = product(sweep.workloads, sweep.hardware, sweep.engines, sweep.variations, sweep.seeds)
     return [
         Cell(
@@ -115,18 +144,21 @@ def _knobs(workload: WorkloadEntry, sessions: int | None, seed: int) -> Iterator
     if _is_as_recorded(workload):
         yield Knobs()
         return
+    preset = None if workload.preset is None else preset_named(workload.preset)
+    own = (preset.sessions, preset.warm_start) if preset else (sessions, None)
     for load, rate in [
         *((load, None) for load in workload.loads),
         *((None, rate) for rate in workload.rates),
     ] or [(None, None)]:
         yield Knobs(
-            sessions=workload.sessions or sessions,
+            sessions=workload.sessions or own[0],
             rate=rate,
             load=load,
             arrivals=workload.arrivals,
             seed=seed,
             tools=workload.tools,
             prefixes=workload.prefixes,
+            warm_start=workload.warm_start or own[1],
             load_on=None if workload.load_on == "reference" else workload.load_on,
         )
 

@@ -90,14 +90,18 @@ class SweepFolder:
                     f"{path} exists and is not the folder of a sweep; give another with -o."
                 )
             (path / DRAFTS).mkdir(parents=True, exist_ok=True)
-            plan = {"marsbench_sweep": FORMAT, "name": name, "file": text, "cells": list(cells)}
-            write_json(path / PLAN, plan)
+            folder.write_plan(name, text, cells)
         except OSError as error:
             raise UsageError(
                 f"Cannot write a sweep at {path}: {error.strerror}; "
                 "give a folder that you may write with -o."
             ) from error
         return folder
+
+    def write_plan(self, name: str, text: str, cells: Sequence[str]) -> None:
+        """The plan, or what has become of it. Raises OSError."""
+        plan = {"marsbench_sweep": FORMAT, "name": name, "file": text, "cells": list(cells)}
+        write_json(self.path / PLAN, plan)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -158,11 +162,14 @@ class SweepFolder:
     def results(self) -> Iterator[Result]:
         """The complete cells of the plan, in its order."""
         for name in self.plan()["cells"]:
-            folder = self.path / name
-            if (folder / CELL).is_file():
-                record = _read(folder / CELL)
-                run = RunFolder.open(folder)
-                yield Result(record, run, run.summary())
+            if (self.path / name / CELL).is_file():
+                yield self.result(name)
+
+    def result(self, name: str) -> Result:
+        """A complete cell."""
+        record = _read(self.path / name / CELL)
+        run = RunFolder.open(self.path / name)
+        return Result(record, run, run.summary())
 
 
 def write_json(path: Path, content: object) -> None:

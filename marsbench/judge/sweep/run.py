@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,8 @@ from marsbench.judge.sweep.cells import Cell, cells_of
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.play import Order, inputs_hash, orders_left, play
 from marsbench.judge.sweep.progress import sweep_progress
-from marsbench.judge.sweep.spec import find_sweep, read_sweep_file
+from marsbench.judge.sweep.refine import asked_for
+from marsbench.judge.sweep.spec import SweepFile, find_sweep, read_sweep_file
 from marsbench.judge.sweep.workers import Outcome, play_all
 
 RESULTS = Path("results")
@@ -48,15 +49,31 @@ def sweep(
     Raises UsageError, before anything is played, for a file that is not a sweep.
     """
     file = find_sweep(name_or_path)
-    cells = cells_of(read_sweep_file(file), file.parent)
-    hashes = {cell.name: _resolved(file, cell) for cell in cells}
+    asked = read_sweep_file(file)
+    hashes = {cell.name: _resolved(file, cell) for cell in cells_of(asked, file.parent)}
     root = output or RESULTS / file.stem
     text = file.read_text(encoding="utf-8")
+    cells = asked_for(asked, file.parent, SweepFolder(root), hashes)
     folder = SweepFolder.create(root, file.stem, text, [cell.name for cell in cells])
+    played, failures = 0, dict[str, str]()
     with folder.locked():
-        orders = orders_left(folder, hashes, cells)
-        failures = _play(folder, orders, jobs, player)
-    return Report(root, len(cells), len(orders), (*failures, *_invalid(folder)))
+        for cells in _rounds(asked, file.parent, folder, hashes):
+            folder.write_plan(file.stem, text, [cell.name for cell in cells])
+            left = orders_left(folder, hashes, cells)
+            orders = [order for order in left if order.cell.name not in failures]
+            failures.update(_play(folder, orders, jobs, player))
+            played += len(orders)
+    return Report(root, len(cells), played, (*failures.items(), *_invalid(folder)))
+
+
+def _rounds(
+    asked: SweepFile, place: Path, folder: SweepFolder, hashes: Mapping[str, str]
+) -> Iterator[list[Cell]]:
+    """The cells to be played, and again those with more seeds, as long as that adds some."""
+    before: list[Cell] = []
+    while (cells := asked_for(asked, place, folder, hashes)) != before:
+        before = cells
+        yield cells
 
 
 def default_jobs() -> int:

@@ -68,7 +68,10 @@ class Search:
         """What makes two searches the same."""
         asked = {"share": self.share, "tolerance": self.tolerance}
         more = {"sessions": self.sessions, "agents": self.agents}
-        return json.dumps({**asked, **more, "sweep": self.file.model_dump(mode="json")}, indent=2)
+        return json.dumps({**asked, **more, "sweep": self._product()}, indent=2)
+
+    def _product(self) -> dict[str, Any]:
+        return self.file.model_dump(mode="json", exclude={"refine", "parts"})
 
     def cells(self, probe: Probe) -> list[Cell]:
         """The runs of all seeds of a probe."""

@@ -8,12 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from marsbench.core.hardware.schema import KvDtype
 from marsbench.core.workload.knobs import LoadOn
 from marsbench.core.workload.recipe import recipe_folder
 from marsbench.errors import UsageError, unknown_name
+from marsbench.presets import preset_named
 from marsbench.problems import first_problem
 
 _Factor = Annotated[float, Field(gt=0, lt=1e9)]
@@ -42,11 +51,19 @@ class BackendEntry(_Table):
         return [f"{name}={_text(value)}" for name, value in self.set.items()]
 
 
+def _times(warm_start: object) -> object:
+    """A switch is as good as a number: true is 1."""
+    return {True: 1.0, False: None}[warm_start] if isinstance(warm_start, bool) else warm_start
+
+
 class WorkloadEntry(_Table):
     """A recipe (or a path to one, or to a file of sessions) at some loads or rates.
 
     load_on: whose GPU seconds a load counts: those of the default hardware and settings, so that
         all cells of a seed meet the same traffic, or each cell's own ("this").
+    warm_start: how many times rate x mean time alone are in flight at the start; true is 1.
+    preset: the sessions and warm start of one, where they are not given; what plays them stands
+        under `engines`.
     """
 
     name: str
@@ -58,6 +75,18 @@ class WorkloadEntry(_Table):
     arrivals: str | None = None
     tools: str | None = None
     prefixes: Annotated[int, Field(ge=0)] | None = None
+    warm_start: Annotated[_Factor | None, BeforeValidator(_times)] = None
+    preset: str | None = None
+
+    @field_validator("preset")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        try:
+            if name is not None:
+                preset_named(name)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return name
 
     @property
     def key(self) -> str:
@@ -123,6 +152,21 @@ class Variation(_Table):
         return self.label
 
 
+class Refine(_Table):
+    """Which cells get all seeds: those in which it is open who leads (refine.py).
+
+    screen: seeds of every cell, the first ones. margin: who is as near as this to the best may
+        lead: as a difference of goodput, and as a share of mean latency.
+    most: backends that get more seeds at one place, the nearest to the best.
+    among: labels of the backends that may lead; all where it is empty.
+    """
+
+    screen: _Many = 1
+    margin: Annotated[float, Field(gt=0, le=1)] = 0.1
+    most: Annotated[int, Field(ge=2)] | None = None
+    among: tuple[str, ...] = ()
+
+
 def _named(field: str) -> BeforeValidator:
     """A bare name stands for a table that has only this field."""
 
@@ -143,6 +187,9 @@ class SweepFile(_Table):
 
     alphas: where goodput is taken; the first is the one that `fcfs-cap` searches its cap for.
     sessions: of every workload that does not say its own.
+    refine: play the other seeds only where it is open who leads.
+    parts: tables like this file; what one does not say it takes from the file, which is then its
+        parts and nothing else.
     variations: the first is what the others are compared with.
     """
 
@@ -157,13 +204,32 @@ class SweepFile(_Table):
     hardware: Annotated[tuple[_Hardware, ...], Field(min_length=1)] = (HardwareEntry(),)
     engines: Annotated[tuple[_Engine, ...], Field(min_length=1)] = (EngineEntry(),)
     variations: Annotated[tuple[Variation, ...], Field(min_length=1)] = (Variation(label="base"),)
+    refine: Refine | None = None
+    parts: tuple[SweepFile, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parts_take_the_rest(cls, fields: Any) -> Any:
+        parts = fields.get("parts") if isinstance(fields, dict) else None
+        if not (isinstance(parts, list) and parts and all(isinstance(p, dict) for p in parts)):
+            return fields
+        rest = {name: value for name, value in fields.items() if name != "parts"}
+        return {**parts[0], **rest, "parts": [{**rest, **part} for part in parts]}
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         for kind in ("backends", "workloads", "hardware", "engines", "variations"):
             _check_names(kind, [entry.key for entry in getattr(self, kind)])
         _check_names("seeds", [str(seed) for seed in self.seeds])
+        unknown = set(self.refine.among if self.refine else ()) - {b.key for b in self.backends}
+        if unknown:
+            raise ValueError(f"refine.among has {min(unknown)!r}, which is none of its backends")
         return self
+
+    @property
+    def products(self) -> tuple[SweepFile, ...]:
+        """Its parts, or itself: everything in each is combined with everything."""
+        return self.parts or (self,)
 
 
 def _check_names(kind: str, keys: Sequence[str]) -> None:

@@ -70,11 +70,11 @@ def make_plan(
 
 
 def _check(knobs: Knobs, arrivals: Arrivals) -> None:
-    for option in ("load", "tools", "prefixes"):
+    for option in ("load", "tools", "prefixes", "warm_start"):
         if getattr(knobs, option) is not None:
             raise UsageError(
-                f"--{option} makes sessions from a recipe, and real agents make their own; "
-                "leave it out."
+                f"--{option.replace('_', '-')} makes sessions from a recipe, and real agents make "
+                "their own; leave it out."
             )
     if arrivals.lanes is None and knobs.rate is None:
         raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -61,11 +62,11 @@ class ToolRunner:
     async def _run(self, call: ToolCall, at: float) -> float:
         if self._as == "sleep" and call.kind == "cpu":
             return await self._host.run(call, at)
-        seconds = call.cpu_s
+        seconds = call.cpu_s / call.cores
         if self._as == "cpu":
-            seconds = max(call.cpu_s, call.floor_s)
+            seconds = call.alone_s
         if seconds:
-            await self._burners.run(seconds / self._clock.speed)
+            await self._burners.run(seconds / self._clock.speed, call.cores)
             at = max(at, self._clock.now - call.floor_s)
         return await self._clock.until(at + call.floor_s)
 
@@ -87,7 +88,7 @@ class ModelledHost:
         ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._ended[self._number] = ended
         self._seen = max(self._seen, at)  # two calls may be told in another order than they began
-        self._host.start(self._number, call.cpu_s, call.floor_s, self._seen)
+        self._host.start(self._number, call.cpu_s, call.floor_s, self._seen, call.cores)
         self._set_alarm()
         return await ended
 
@@ -111,9 +112,9 @@ class ModelledHost:
 
 
 class Burners:
-    """Processes that burn CPU, one a call, started when needed and used again.
+    """Processes that burn CPU, one for each core of a call, started when needed and used again.
 
-    workers: the most at once, other calls wait for one; None starts as many as there are calls.
+    workers: the most calls at once, others wait; None starts as many as there are calls.
     """
 
     def __init__(self, workers: int | None) -> None:
@@ -121,13 +122,10 @@ class Burners:
         self._idle: list[asyncio.subprocess.Process] = []
         self._all: list[asyncio.subprocess.Process] = []
 
-    async def run(self, cpu_s: float) -> None:
-        """Burn so many CPU-seconds of one core."""
-        if self._places is None:
-            await self._burn(cpu_s)
-        else:
-            async with self._places:
-                await self._burn(cpu_s)
+    async def run(self, cpu_s: float, cores: int = 1) -> None:
+        """Burn so many CPU-seconds of each of the cores, all at once and as one call."""
+        async with self._places or contextlib.nullcontext():
+            await asyncio.gather(*(self._burn(cpu_s) for _ in range(cores)))
 
     async def _burn(self, cpu_s: float) -> None:
         process = self._idle.pop() if self._idle else await self._start()
