@@ -305,6 +305,29 @@ def run(
     return Imported("run", (contents_of_run(recorded),), True, meta_of(recorded))
 
 
+_ARRIVE = "Sessions arrive as recorded unless told otherwise; --rate alone stretches the pattern."
+
+LOGS = {
+    "claude-code": """Import session logs of Claude Code (~/.claude/projects).
+
+    Sub-agents come in with the session that started them. """
+    + _ARRIVE,
+}
+"""Formats whose command takes files and what all take, and its help."""
+
+
+def _add_log(name: str, text: str) -> None:
+    def read(files: Files, options: ImportOptions) -> Imported:
+        return _named(name, files, options, "reading sessions")
+
+    read.__doc__ = text
+    _command(*EVERYWHERE, *STATED, name=name)(read)
+
+
+for _name, _text in LOGS.items():
+    _add_log(_name, _text)
+
+
 def mean_gpu_s(sessions: Sequence[Session]) -> float:
     """Mean seconds that these sessions keep the default engine busy, each alone on it."""
     from marsbench.core.hardware.profile import load_hardware

@@ -8,7 +8,17 @@ from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
 
-from marsbench.formats import azure, hf, miniswe, mooncake, openhands, recorded_run, sweagent, weka
+from marsbench.formats import (
+    azure,
+    claude_code,
+    hf,
+    miniswe,
+    mooncake,
+    openhands,
+    recorded_run,
+    sweagent,
+    weka,
+)
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head, head_of
 from marsbench.formats.opening import opened
@@ -16,6 +26,7 @@ from marsbench.formats.reading import Contents, ReadError, Reading, SessionSourc
 
 FORMATS: tuple[Format, ...] = (
     weka.FORMAT,
+    claude_code.FORMAT,
     openhands.FORMAT,
     sweagent.FORMAT,
     miniswe.FORMAT,

@@ -9,6 +9,7 @@ from typing import Any
 
 from metrics.story import a_round, a_session
 from workload.builders import request, subagent, trace, write_trace
+from workload.logs import claude_reply, claude_result, claude_user
 from workload.test_import_cli import AZURE
 from workload.trajectories import (
     answer,
@@ -40,6 +41,7 @@ def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
     made: dict[str, Any] = {
         "weka": _weka, "openhands": _openhands, "sweagent": _sweagent, "miniswe": _miniswe,
         "mooncake": _mooncake, "azure": _azure, "run": _run, "hf": _hf,
+        "claude-code": _claude_code,
     }  # fmt: skip
     options: list[object] = []
     if kind in ("sweagent", "miniswe", "openhands", "hf"):
@@ -109,3 +111,13 @@ def _run(folder: Path) -> Path:
 def _hf(folder: Path) -> Path:
     row = {"messages": json.dumps(_MESSAGES), "instance_id": "zorro", "traj_id": "zorro.1"}
     return jsonl(folder / "rows.jsonl", row)
+
+
+def _claude_code(folder: Path) -> Path:
+    lines = [
+        claude_user(0, "I am Zorro, look into /home/zorro"),
+        claude_reply(3, "m1", (900, 20), uses=[("t1", "mcp__zorro__find")], cwd="/home/zorro"),
+        claude_result(5, "t1", "Ünïque"),
+        claude_reply(9, "m2", (990, 5), text="done, Zorro"),
+    ]
+    return jsonl(folder / "zorro.jsonl", *lines)

@@ -25,6 +25,7 @@ from marsbench.formats.privacy import masked
 from marsbench.formats.reading import Contents
 from marsbench.formats.table import format_named, recognised
 from workload.builders import request, subagent, trace
+from workload.logs import CLAUDE
 from workload.test_import_cli import AZURE
 from workload.test_messages import HISTORY, RECORDED, calls_counted, lost
 from workload.test_openhands import HISTORY as V0
@@ -61,10 +62,13 @@ BASES: dict[str, Any] = {
     "sweagent 0": {"trajectory": [step("ls"), step("rm")], "history": HISTORY},
     "miniswe": {"messages": [*RECORDED[:4], lost(), *RECORDED[4:]], **calls_counted(3)},
     "mooncake": ROWS,
+    "claude-code": CLAUDE,
     "hf": {"messages": RECORDED, "traj_id": "t"},
     "hf openhands": {**v0_row(V0, USAGE), "metrics": json.dumps(v0_row(V0, USAGE)["metrics"])},
 }  # fmt: skip
 EACH = 1_000
+LINES = ("mooncake", "claude-code")
+"""Formats whose file is a line a record."""
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -107,7 +111,7 @@ def mutated(record: Any, rng: random.Random) -> Any:
 
 def dumped(kind: str, record: Any) -> bytes:
     """Of a mutated record the file, a line a row where the format has rows."""
-    rows = record if kind == "mooncake" and isinstance(record, list) else [record]
+    rows = record if kind in LINES and isinstance(record, list) else [record]
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
