@@ -312,6 +312,14 @@ LOGS = {
 
     Sub-agents come in with the session that started them. """
     + _ARRIVE,
+    "codex": """Import rollouts of Codex (~/.codex/sessions).
+
+    What a fork or a sub-agent repeats of another session is left out. """
+    + _ARRIVE,
+    "gemini-cli": """Import chats of Gemini CLI (~/.gemini/tmp/*/chats).
+
+    """
+    + _ARRIVE,
 }
 """Formats whose command takes files and what all take, and its help."""
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from marsbench.formats import (
     azure,
     claude_code,
+    codex,
+    gemini_cli,
     hf,
     miniswe,
     mooncake,
@@ -27,6 +29,8 @@ from marsbench.formats.reading import Contents, ReadError, Reading, SessionSourc
 FORMATS: tuple[Format, ...] = (
     weka.FORMAT,
     claude_code.FORMAT,
+    codex.FORMAT,
+    gemini_cli.FORMAT,
     openhands.FORMAT,
     sweagent.FORMAT,
     miniswe.FORMAT,

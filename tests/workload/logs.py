@@ -78,3 +78,73 @@ CLAUDE = [
     claude_result(7, "t2"),
     claude_reply(12, "m3", (15_200, 30), text="done", cached=15_080),
 ]
+
+# Codex: items of a reply, and its usage behind them.
+
+
+def codex(seconds: float, kind: str, **payload: Any) -> dict[str, Any]:
+    return {"timestamp": iso(seconds), "type": kind, "payload": payload}
+
+
+def codex_meta(seconds: float = 0.0, **more: Any) -> dict[str, Any]:
+    return codex(seconds, "session_meta", id="c1", cwd="/home/x", cli_version="0.60.0", **more)
+
+
+def codex_said(seconds: float, text: str, role: str = "user") -> dict[str, Any]:
+    content = [{"type": "input_text", "text": text}]
+    return codex(seconds, "response_item", type="message", role=role, content=content)
+
+
+def codex_asks(seconds: float, call: str, name: str = "shell") -> dict[str, Any]:
+    return codex(seconds, "response_item", type="function_call", name=name, arguments="{}",
+                 call_id=call)  # fmt: skip
+
+
+def codex_answers(seconds: float, call: str) -> dict[str, Any]:
+    return codex(seconds, "response_item", type="function_call_output", call_id=call, output="ok")
+
+
+def codex_count(
+    seconds: float, usage: tuple[int, int], total: int, cached: int = 0, reasoning: int = 0
+) -> dict[str, Any]:
+    last = {
+        "input_tokens": usage[0], "cached_input_tokens": cached, "output_tokens": usage[1],
+        "reasoning_output_tokens": reasoning, "total_tokens": sum(usage),
+    }  # fmt: skip
+    info = {"last_token_usage": last, "total_token_usage": {"total_tokens": total}}
+    return codex(seconds, "event_msg", type="token_count", info=info, rate_limits=None)
+
+
+CODEX = [
+    codex_meta(), codex_said(1, "fix it"), codex_asks(5, "k1"),
+    codex_asks(5.5, "k2", "apply_patch"),
+    codex_count(6, (9_000, 80), 9_080, reasoning=20), codex_answers(8, "k1"),
+    codex_answers(9, "k2"), codex_said(12, "done", "assistant"),
+    codex_count(13, (9_300, 40), 18_420, cached=9_000), codex_said(73, "and that"),
+    codex_said(80, "yes", "assistant"), codex_count(80, (9_400, 9), 27_829, cached=9_300),
+]  # fmt: skip
+
+# Gemini CLI: a message a reply, with its tools in it.
+
+
+def gemini(
+    name: str, seconds: float, usage: dict[str, int] | None = None, tools: Sequence[Any] = ()
+) -> dict[str, Any]:
+    calls = [{"id": n, "name": n, "args": {}, "timestamp": iso(at)} for n, at in tools]
+    return {"id": name, "timestamp": iso(seconds), "type": "gemini", "content": "ok",
+            "toolCalls": calls, "tokens": usage}  # fmt: skip
+
+
+def gemini_user(name: str, seconds: float) -> dict[str, Any]:
+    return {"id": name, "timestamp": iso(seconds), "type": "user", "content": [{"text": "fix"}]}
+
+
+GEMINI = {
+    "sessionId": "g1", "projectHash": "x", "startTime": iso(0), "lastUpdated": iso(60),
+    "messages": [
+        gemini_user("1", 0),
+        gemini("2", 5, {"input": 9_000, "output": 80, "cached": 0, "thoughts": 10, "tool": 0,
+                        "total": 9_090}, [("read_file", 6), ("glob", 9)]),
+        gemini("3", 15, {"input": 9_200, "output": 30, "cached": 9_000, "total": 9_230}),
+    ],
+}  # fmt: skip

@@ -9,7 +9,18 @@ from typing import Any
 
 from metrics.story import a_round, a_session
 from workload.builders import request, subagent, trace, write_trace
-from workload.logs import claude_reply, claude_result, claude_user
+from workload.logs import (
+    GEMINI,
+    claude_reply,
+    claude_result,
+    claude_user,
+    codex_answers,
+    codex_asks,
+    codex_count,
+    codex_meta,
+    codex_said,
+    gemini,
+)
 from workload.test_import_cli import AZURE
 from workload.trajectories import (
     answer,
@@ -41,7 +52,7 @@ def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
     made: dict[str, Any] = {
         "weka": _weka, "openhands": _openhands, "sweagent": _sweagent, "miniswe": _miniswe,
         "mooncake": _mooncake, "azure": _azure, "run": _run, "hf": _hf,
-        "claude-code": _claude_code,
+        "claude-code": _claude_code, "codex": _codex, "gemini-cli": _gemini,
     }  # fmt: skip
     options: list[object] = []
     if kind in ("sweagent", "miniswe", "openhands", "hf"):
@@ -121,3 +132,19 @@ def _claude_code(folder: Path) -> Path:
         claude_reply(9, "m2", (990, 5), text="done, Zorro"),
     ]
     return jsonl(folder / "zorro.jsonl", *lines)
+
+
+def _codex(folder: Path) -> Path:
+    lines = [
+        codex_meta(source="zorro"), codex_said(1, "I am Zorro"),
+        codex_asks(5, "zorro", "mcp__zorro"),
+        codex_count(6, (900, 8), 908), codex_answers(7, "zorro"), codex_asks(9, "x"),
+        codex_count(9, (990, 8), 1_906),
+    ]  # fmt: skip
+    return jsonl(folder / "zorro.jsonl", *lines)
+
+
+def _gemini(folder: Path) -> Path:
+    usage = {"input": 90, "output": 8, "cached": 0, "total": 98}
+    messages = [gemini("1", 5, usage, [("Zorro", 6)]), gemini("2", 9, {**usage, "input": 120})]
+    return save(folder / "z.json", {**GEMINI, "projectHash": "zorro", "messages": messages})

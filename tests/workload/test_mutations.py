@@ -25,7 +25,7 @@ from marsbench.formats.privacy import masked
 from marsbench.formats.reading import Contents
 from marsbench.formats.table import format_named, recognised
 from workload.builders import request, subagent, trace
-from workload.logs import CLAUDE
+from workload.logs import CLAUDE, CODEX, GEMINI
 from workload.test_import_cli import AZURE
 from workload.test_messages import HISTORY, RECORDED, calls_counted, lost
 from workload.test_openhands import HISTORY as V0
@@ -63,11 +63,13 @@ BASES: dict[str, Any] = {
     "miniswe": {"messages": [*RECORDED[:4], lost(), *RECORDED[4:]], **calls_counted(3)},
     "mooncake": ROWS,
     "claude-code": CLAUDE,
+    "codex": CODEX,
+    "gemini-cli": GEMINI,
     "hf": {"messages": RECORDED, "traj_id": "t"},
     "hf openhands": {**v0_row(V0, USAGE), "metrics": json.dumps(v0_row(V0, USAGE)["metrics"])},
 }  # fmt: skip
 EACH = 1_000
-LINES = ("mooncake", "claude-code")
+LINES = ("mooncake", "claude-code", "codex")
 """Formats whose file is a line a record."""
 
 
