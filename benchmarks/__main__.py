@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from benchmarks import formats, gateway, live_client, policies, simulator, tool_host
+from benchmarks import (
+    formats,
+    gateway,
+    live_client,
+    long_runs,
+    policies,
+    simulator,
+    sweeps,
+    tool_host,
+)
 
 
 def main() -> None:
     print("## The simulator\n")
     simulator.report()
+    print("\n## Long runs\n")
+    long_runs.report()
+    print("\n## A sweep on two cores\n")
+    sweeps.report()
     print("\n## What a policy adds to a step\n")
     policies.main()
     print("\n## The gateway\n")

@@ -51,6 +51,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["MARSBENCH_RESIDENT"] = "off"  # only its own tests start one
+    os.environ["MARSBENCH_PROGRESS"] = "off"  # a slow machine's lines are no error of a command
     config.stash[SPENT] = Spent()
     config.stash[GUARD] = Guard()
 

@@ -28,7 +28,8 @@ def show(
     from marsbench.errors import UsageError
     from marsbench.runs import RunFolder
     from marsbench.show.charts import show_charts
-    from marsbench.show.run import show_run
+    from marsbench.show.found import found_in
+    from marsbench.show.run import render_summary, show_run
     from marsbench.show.sweep import show_sweep, watch
     from marsbench.text.console import console
 
@@ -42,7 +43,9 @@ def show(
         show_sweep(path, here)
     elif is_sweep:
         raise UsageError(f"{path} is a sweep; --json is of a run, one of the folders in it.")
-    else:
+    elif as_json:
         show_run(path, as_json)
-        if not as_json:
-            show_charts(RunFolder.open(path), here)
+    else:
+        found = found_in(RunFolder.open(path))
+        render_summary(found.summary, here)
+        show_charts(found, here)

@@ -29,13 +29,22 @@ class Clock:
 
     def waited(self, begin_s: float | None, end_s: float | None, of: str) -> float:
         """From the call of a tool to its answer. Raises ReadError naming the option."""
-        if begin_s is None or end_s is None:
+        return self.took(None if begin_s is None or end_s is None else end_s - begin_s, of)
+
+    def passed(self, begin: datetime | None, end: datetime | None, of: str) -> float:
+        """The same of dates, whose difference is exact."""
+        return self.took(
+            None if begin is None or end is None else (end - begin).total_seconds(), of
+        )
+
+    def took(self, seconds: float | None, of: str) -> float:
+        """As long as its two stamps are apart, if that can be."""
+        if seconds is None:
             return self.unknown(of)
-        if end_s >= begin_s:
-            return end_s - begin_s
+        if seconds >= 0:
+            return seconds
         taken = self.fallback.tool_s or 0.0
-        back = begin_s - end_s
-        self._mend(STEPPED_BACK, f"{of} was answered {back:g} s before it was asked", taken)
+        self._mend(STEPPED_BACK, f"{of} was answered {-seconds:g} s before it was asked", taken)
         return taken
 
     def unknown(self, of: str) -> float:

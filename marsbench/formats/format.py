@@ -19,6 +19,8 @@ from marsbench.formats.reading import Contents, ReadError, failed
 
 _HEAD_BYTES = 2**18
 _HEAD_RECORDS = 20
+_LONGEST_LINE = 2**25
+"""A first line is looked at to its end, for its last key may be the one that tells; up to here."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Head:
         its first keys, and null behind those of which the value is not in the head."""
         found: list[Any] = []
         with suppress(ReadError):
+            if len(self.data) > _HEAD_BYTES:  # a record so long is not parsed to be recognised
+                return (dict.fromkeys(_first_keys(self.data)),)
             for _, text in islice(records_in(BytesIO(self.data), ""), _HEAD_RECORDS):
                 with suppress(ValueError, RecursionError):
                     found.append(json.loads(text))
@@ -66,7 +70,10 @@ class Head:
 def head_of(path: Path) -> Head:
     """Of a folder, or of a file that cannot be read, without bytes."""
     with suppress(ReadError), opened(path) as file:
-        return Head(path, file.read(_HEAD_BYTES))
+        data = file.read(_HEAD_BYTES)
+        if b"\n" not in data and len(data) == _HEAD_BYTES:
+            data += file.readline(_LONGEST_LINE)
+        return Head(path, data)
     return Head(path)
 
 

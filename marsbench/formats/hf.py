@@ -18,12 +18,20 @@ from marsbench.errors import UsageError
 from marsbench.formats.calls import session_of_calls
 from marsbench.formats.dataset_rows import MARK, read_rows_of_ours, rows_of, without_nulls
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.format import Format, Head
+from marsbench.formats.format import Format, Head, head_of
 from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.messages import messages_of, objects_of, system_text, turns_of
 from marsbench.formats.miniswe import miniswe_session
 from marsbench.formats.openhands_v0 import v0_session
-from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource, json_of
+from marsbench.formats.opening import records_of
+from marsbench.formats.reading import (
+    Contents,
+    ReadError,
+    Reading,
+    SessionSource,
+    json_of,
+    sources_of,
+)
 
 TableRow = Mapping[str, Any]
 TOOL = "tool"
@@ -74,8 +82,21 @@ def row_sources(
 
 
 def read_hf(path: Path, fallback: Fallback) -> Contents:
-    """The rows of a local table."""
-    return contents_of_table(str(path), fallback)
+    """The rows of a local table; JSON lines of others one at a time, for they may be large."""
+    if path.suffix not in (".json", ".jsonl") or MARK in head_of(path).keys:
+        return contents_of_table(str(path), fallback)
+    return Contents(sources_of(records_of(path), partial(_row, fallback=fallback), str(path)))
+
+
+def _row(record: Any, place: str, fallback: Fallback) -> Reading:
+    """The session of one row, by the columns that it has itself."""
+    if not isinstance(record, Mapping):
+        raise ReadError("is no row of a table, which is an object")
+    try:
+        read = _reader("a row", {key for key, value in record.items() if value is not None})
+    except UsageError as error:
+        raise ReadError(str(error).rstrip(".")) from error
+    return read(record, f"row-{place.rpartition(':')[2]}", fallback)
 
 
 def _recognised(head: Head) -> str | None:

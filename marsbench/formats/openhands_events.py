@@ -158,7 +158,7 @@ def _pause(
         if event.answered_at is not None or not said
     ]
     if said:
-        seconds = clock.waited(_at_s(asked.at), _at_s(said[-1].at), said[-1].of)
+        seconds = clock.passed(asked.at, said[-1].at, said[-1].of)
         calls.append(ToolCall(USER, "wait", floor_s=seconds))
     return tuple(calls)
 
@@ -167,4 +167,4 @@ def _waited(asked: AgentEvent, event: AgentEvent, clock: Clock) -> float:
     """From the response to the answer, or as long as stated where there is none."""
     if event.answered_at is None:
         return clock.unknown(event.of)
-    return clock.waited(_at_s(asked.at), _at_s(event.answered_at), event.of)
+    return clock.passed(asked.at, event.answered_at, event.of)

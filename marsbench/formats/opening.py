@@ -111,7 +111,11 @@ class _Recoded(io.BytesIO):
         self._text = text
 
     def __iter__(self) -> Iterator[bytes]:
-        return (line.encode("utf-8", "surrogatepass") for line in self._text)
+        return iter(self.readline, b"")
+
+    def readline(self, size: int | None = -1) -> bytes:
+        count = -1 if size is None else size
+        return self._text.readline(count).encode("utf-8", "surrogatepass")
 
     def read(self, size: int | None = -1) -> bytes:
         count = -1 if size is None else size
@@ -143,10 +147,12 @@ def _is_lines(path: Path) -> bool:
     """Whether its first line is an object, and there is another line."""
     try:
         with opened(path) as file:
-            first, rest = _first_line(file).strip(), _first_line(file)
+            begin = _begin(file)
+            first = (begin + file.readline()).strip() if begin.endswith(b"{") else b""
+            rest = _begin(file) if first else b""
     except ReadError:
         return False
-    return first.startswith(b"{") and first.endswith(b"}") and bool(rest.strip())
+    return first.endswith(b"}") and bool(rest.strip())
 
 
 def lines_of(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -173,24 +179,26 @@ def records_in(file: BinaryIO, where: str) -> Iterator[tuple[str, bytes]]:
     "FILE". The text is not looked at but for where it ends: a line that is no JSON is a record,
     and whoever reads it says so.
     """
-    first = _first_line(file)
+    begin = _begin(file)
+    if begin.endswith(b"["):
+        yield from _elements(where, file, begin.lstrip())
+        return
+    first = begin + file.readline()
     line = first.strip()
-    if line.startswith(b"["):
-        yield from _elements(where, file, first.lstrip())
-    elif line.startswith(b"{") and line.endswith(b"}"):
+    if line.startswith(b"{") and line.endswith(b"}"):
         yield from _lines(where, file, first)
     else:
         yield where, first + file.read()
 
 
-def _first_line(file: BinaryIO) -> bytes:
-    """The first line that holds anything, with the empty ones before it."""
+def _begin(file: BinaryIO) -> bytes:
+    """Up to the first byte that is no space: an array of one line is never read as a line."""
     found = b""
-    for line in file:
-        found += line
-        if not line.isspace():
-            break
-    return found
+    while True:
+        byte = file.read(1)
+        found += byte
+        if not byte or not byte.isspace():
+            return found
 
 
 def _lines(where: str, file: BinaryIO, first: bytes) -> Iterator[tuple[str, bytes]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from marsbench.core.events import Event, EventWriter, read_events
+from marsbench.core.events import EVENT_TYPES, Event, EventWriter, read_events
 from marsbench.core.metrics.cache import EvictionCell
 from marsbench.core.metrics.check import Checker
 from marsbench.core.metrics.rounds import RoundRecord
@@ -20,7 +20,7 @@ from marsbench.errors import MarsbenchError, RunFailedError, UsageError
 from marsbench.outputs import save_text
 from marsbench.runs.cautions import CautionNote
 from marsbench.runs.config import RunConfig
-from marsbench.runs.parquet import read_table, write_table
+from marsbench.runs.parquet import read_columns, read_table, write_table
 from marsbench.runs.provenance import wall, wall_now
 from marsbench.runs.summary import FORMAT, Decisions, RunSummary, read_back, run_summary
 
@@ -110,8 +110,8 @@ class RunFolder:
         """Whether the run went to its end: the summary is written last."""
         return (self.path / SUMMARY).is_file()
 
-    def events(self) -> Iterator[Event]:
-        """What happened, in order.
+    def events(self, kinds: Collection[str] = EVENT_TYPES) -> Iterator[Event]:
+        """What happened, in order: all of it, or events of some kinds.
 
         Raises UsageError naming a line that is no event, or a run that was kept without them.
         """
@@ -119,7 +119,7 @@ class RunFolder:
             raise UsageError(
                 f"{self.path} was kept without its events; play it again to see what happened."
             )
-        return read_events(self._own(EVENTS))
+        return read_events(self._own(EVENTS), kinds)
 
     def ideal_s(self) -> Mapping[str, float] | None:
         """Seconds that each session takes alone; None when nobody measured it."""
@@ -163,8 +163,7 @@ class RunFolder:
         Raises UsageError for a file that is not what it should be.
         """
         if not self.complete:
-            figures = self.measure().summary
-            return run_summary(self.config, figures, self.decisions(), [self._why_stopped()])
+            return self.summary_until_now(self.measure())
         summary = _load(self.path / SUMMARY)
         if summary.get("marsbench_summary") != FORMAT:
             raise UsageError(
@@ -174,6 +173,11 @@ class RunFolder:
         self._own(CONFIG)
         self._own(SUMMARY)
         return read_back(summary)
+
+    def summary_until_now(self, measured: Measured) -> RunSummary:
+        """Of a run that has not come to its end, by what was measured: it is not valid."""
+        why = [self._why_stopped()]
+        return run_summary(self.config, measured.summary, self.decisions(), why)
 
     @property
     def has_events(self) -> bool:
@@ -189,6 +193,10 @@ class RunFolder:
         rows = read_table(self.path / f"{name}.parquet")
         self._own(f"{name}.parquet")
         return rows
+
+    def columns(self, name: str) -> Mapping[str, list[Any]]:
+        """The same as lists, quickly. Raises UsageError without a table."""
+        return read_columns(self._own(f"{name}.parquet"), TABLES[name])
 
     def _own(self, name: str) -> Path:
         """The file, which must be the one that the run wrote. Raises UsageError for another.
@@ -227,8 +235,10 @@ class RunWriter(RunFolder):
 
     def emit(self, event: Event) -> None:
         """Appends an event. Raises RunFailedError when the disk does not take it."""
-        with self._writing():
+        try:
             self._writer(event)
+        except OSError as error:
+            raise self._full(error) from error
 
     def save_ideal(self, ideal_s: Mapping[str, float]) -> None:
         """Stores the seconds that each session takes alone; sessions it leaves out have none."""
@@ -301,10 +311,13 @@ class RunWriter(RunFolder):
         try:
             yield
         except OSError as error:
-            raise RunFailedError(
-                f"Cannot go on writing {self.path}: {error.strerror}; what was written is kept. "
-                "Make room and rerun into another folder."
-            ) from error
+            raise self._full(error) from error
+
+    def _full(self, error: OSError) -> RunFailedError:
+        return RunFailedError(
+            f"Cannot go on writing {self.path}: {error.strerror}; what was written is kept. "
+            "Make room and rerun into another folder."
+        )
 
 
 def _text(content: object) -> str:

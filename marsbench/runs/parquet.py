@@ -27,9 +27,33 @@ def write_table(path: Path, kind: type, records: Sequence[Any]) -> None:
     import pyarrow as pa  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+    pa.set_memory_pool(pa.system_memory_pool())  # its own keeps 40 MB of what it has had once
     schema = pa.schema([(name, pa.type_for_alias(of)) for name, of in _columns(kind)])
-    values = [pa.array([getattr(r, f.name) for r in records], type=f.type) for f in schema]
-    pq.write_table(pa.Table.from_arrays(values, schema=schema), path, compression="zstd")
+    arrays = [_array(f.type, _column(records, f.name)) for f in schema]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
+
+
+def _column(records: Sequence[Any], name: str) -> Sequence[Any]:
+    """A field of every record; where the records are kept as columns, that column."""
+    column: Sequence[Any] | None = getattr(records, name, None)
+    return [getattr(r, name) for r in records] if column is None else column
+
+
+def _array(kind: Any, values: Sequence[Any]) -> Any:
+    """An Arrow array, of its buffers: `pa.array` would import pandas (50 MB, half a second)."""
+    import numpy as np
+    import pyarrow as pa
+
+    known = np.array([value is not None for value in values], dtype=bool)
+    valid = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+    if pa.types.is_string(kind):
+        texts = [(value or "").encode() for value in values]
+        ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+        buffers = [valid, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))]
+    else:
+        numbers = [0 if value is None else value for value in values]
+        buffers = [valid, pa.py_buffer(np.array(numbers, dtype=kind.to_pandas_dtype()))]
+    return pa.Array.from_buffers(kind, len(values), buffers)
 
 
 def columns(kind: type) -> dict[str, str]:
@@ -50,6 +74,22 @@ def _arrow(hint: Any) -> str:
     return _ARROW.get(plain[0], "string")
 
 
+def read_columns(path: Path, kind: type) -> dict[str, list[Any]]:
+    """The columns of a table that `write_table` wrote, without pandas; None where one is missing.
+
+    Raises UsageError when it is not there, or not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(path).read()  # read_table imports pandas
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _no_table(path, error) from error
+    there = {name: table.column(name).to_pylist() for name in table.column_names}
+    return {name: there.get(name, [None] * table.num_rows) for name in columns(kind)}
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """A table of a run. Raises UsageError when it is not there, or not Parquet."""
     import pandas as pd
@@ -58,7 +98,11 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise UsageError(
-            f"{path} is not a table of a run ({type(error).__name__}); "
-            "only a run that went to its end has tables."
-        ) from error
+        raise _no_table(path, error) from error
+
+
+def _no_table(path: Path, error: Exception) -> UsageError:
+    return UsageError(
+        f"{path} is not a table of a run ({type(error).__name__}); "
+        "only a run that went to its end has tables."
+    )

@@ -23,12 +23,12 @@ from marsbench.runs.job import (
     times_alone,
 )
 from marsbench.runs.request import RunRequest
-from marsbench.runs.summary import CAP_SEARCH
+from marsbench.runs.summary import CAP_SEARCH, Decisions
 from marsbench.text.progress import progress_bar
 from marsbench_backends.admission import FixedCap
 
 if TYPE_CHECKING:
-    from marsbench.core.sim.simulation import SimConfig, Simulation
+    from marsbench.core.sim.simulation import SimConfig
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ def run_job(job: Job) -> tuple[Path, RunSummary]:
     writer = run_folder(job.request, _config(job, choice, searched))
     with writer:
         writer.save_ideal(job.alone.ideal_s)
-        played = _play(job, choice, writer.emit)
-        writer.save_decisions(played.decisions)
-        writer.save_modes(played.modes)
+        decisions, modes = _play(job, choice, writer.emit)
+        writer.save_decisions(decisions)
+        writer.save_modes(modes)
         return writer.path, writer.finish()
 
 
@@ -91,7 +91,10 @@ def prepare_with(request: RunRequest, workload: Workload) -> Job:
 
 def _play(
     job: Job, choice: Choice, emit: Callable[[events.Event], None], trial: str = ""
-) -> Simulation:
+) -> tuple[Decisions | None, dict[str, float]]:
+    """What was decided, and the controller's modes in seconds. The engine itself,
+    and its memory, is gone when the run is summarised.
+    """
     from marsbench.core.sim.simulation import Simulation
 
     own = {session.id for session in job.workload.sessions}
@@ -108,7 +111,7 @@ def _play(
 
         simulation = Simulation(job.sim_config(choice), watched)
         simulation.run(job.workload.sessions)
-        return simulation
+        return simulation.decisions, simulation.modes
 
 
 def _with_cap(job: Job) -> tuple[Choice, dict[str, float] | None]:

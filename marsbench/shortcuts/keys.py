@@ -18,15 +18,17 @@ class BlockHashes(Sequence[bytes]):
     """A context's block hashes, kept as the keys that vLLM's prefix cache makes of them.
 
     A key is made once a session: made anew at every look-up it would be hashed anew too.
+    keys: the first `num` of them.
     """
 
-    __slots__ = ("keys",)
+    __slots__ = ("_num", "keys")
 
-    def __init__(self, keys: list[bytes]) -> None:
+    def __init__(self, keys: list[bytes], num: int) -> None:
         self.keys = keys
+        self._num = num
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return self._num
 
     @overload
     def __getitem__(self, place: int) -> bytes: ...
@@ -34,5 +36,5 @@ class BlockHashes(Sequence[bytes]):
     def __getitem__(self, place: slice) -> list[bytes]: ...
     def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
         if isinstance(place, slice):
-            return [key[:HASH_BYTES] for key in self.keys[place]]
-        return self.keys[place][:HASH_BYTES]
+            return [self.keys[i][:HASH_BYTES] for i in range(self._num)[place]]
+        return self.keys[range(self._num)[place]][:HASH_BYTES]

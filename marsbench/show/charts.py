@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from rich.console import Console
 
-from marsbench.core.events import KvUsage
-from marsbench.core.metrics.cache import EvictionCell
+from marsbench.core.metrics.cache import EvictionSeries
 from marsbench.core.metrics.goodput import goodput
-from marsbench.core.metrics.sessions import SessionRecord, roots
-from marsbench.runs import RunFolder
+from marsbench.core.metrics.sessions import SessionRecord
+from marsbench.show.found import Found
 from marsbench.text.console import drawn
 from marsbench.text.numbers import percent
 from marsbench.text.sparklines import columns, sparkline
@@ -37,9 +37,9 @@ class Chart:
         return f"{self.axis}, {self.peak}"
 
 
-def show_charts(run: RunFolder, console: Console) -> None:
+def show_charts(found: Found, console: Console) -> None:
     """Prints the charts of what the run measured; of what it did not, none."""
-    charts = list(charts_of(run))
+    charts = list(charts_of(found))
     width = max((len(chart.words) for chart in charts), default=0)
     rows = [
         (chart.name, sparkline(chart.values, chart.top), Styled(chart.words.ljust(width), "dim"))
@@ -50,20 +50,20 @@ def show_charts(run: RunFolder, console: Console) -> None:
         console.print(drawn(Table((), rows, "L")))
 
 
-def charts_of(run: RunFolder) -> Iterator[Chart]:
-    """The charts that can be drawn, computed from the run's events."""
-    measured = run.measure()
-    begin, end = _span(measured.evictions, measured.sessions)
+def charts_of(found: Found) -> Iterator[Chart]:
+    """The charts that can be drawn."""
+    begin, end = _span(found)
     time = f"{begin:,.0f} to {end:,.0f} s"
-    yield from _goodput(roots(measured.sessions))
-    yield from _kv(run, begin, end, time)
-    if measured.summary["evictions"]["blocks"] is not None:
-        yield from _evictions(measured.evictions, begin, end, time)
+    yield from _goodput(found.sessions)
+    yield from _kv(found, begin, end, time)
+    if found.summary["evictions"]["blocks"] is not None:
+        yield from _evictions(found.evictions, begin, end, time)
 
 
-def _span(cells: Sequence[EvictionCell], sessions: Sequence[SessionRecord]) -> tuple[float, float]:
+def _span(found: Found) -> tuple[float, float]:
     """The run, from its first arrival to its last second."""
-    starts = [session.arrived_at for session in sessions]
+    starts = [session.arrived_at for session in found.sessions]
+    cells = found.evictions
     return min(starts, default=0.0), cells[-1].at_s + 1.0 if cells else 0.0
 
 
@@ -77,12 +77,12 @@ def _goodput(sessions: Sequence[SessionRecord]) -> Iterator[Chart]:
         yield Chart("goodput", shares, 1.0, f"α {low:g} to {high:g}", peak)
 
 
-def _kv(run: RunFolder, begin: float, end: float, time: str) -> Iterator[Chart]:
+def _kv(found: Found, begin: float, end: float, time: str) -> Iterator[Chart]:
     """Used by running requests and held for paused sessions, of all blocks."""
-    total = run.config.total_blocks
-    samples = [event for event in run.events() if isinstance(event, KvUsage)]
-    used = [(s.at, s.used_blocks, s.held_blocks or 0) for s in samples if s.used_blocks is not None]
-    known = [(at, float(blocks + held)) for at, blocks, held in used]
+    total, rows = found.total_blocks, found.usage.rows()
+    known = [
+        (at, used + (0.0 if isnan(held) else held)) for at, used, held in rows if not isnan(used)
+    ]
     if not known or not total:
         return
     peak = max(blocks for _, blocks in known) / total
@@ -90,12 +90,11 @@ def _kv(run: RunFolder, begin: float, end: float, time: str) -> Iterator[Chart]:
     yield Chart("KV cache in use", values, float(total), time, f"peak {peak:.0%}")
 
 
-def _evictions(
-    cells: Sequence[EvictionCell], begin: float, end: float, time: str
-) -> Iterator[Chart]:
+def _evictions(cells: EvictionSeries, begin: float, end: float, time: str) -> Iterator[Chart]:
     if not cells:
         return
-    rates = columns([(cell.at_s, float(cell.blocks)) for cell in cells], begin, end, WIDTH)
+    seconds = ((cell.at_s, float(cell.blocks)) for cell in cells)
+    rates = columns(seconds, begin, end, WIDTH)
     highest = max(rate for rate in rates if rate is not None)
-    peak = f"peak {max(cell.blocks for cell in cells):,}/s"
+    peak = f"peak {max(cells.blocks):,}/s"
     yield Chart("evicted blocks", rates, highest, time, peak)

@@ -104,7 +104,7 @@ class GatewayLink(NoGateway):
         if answer.status_code != 200:
             return
         self._next = int(answer.headers.get("X-Next", self._next))
-        for line in answer.text.splitlines():
+        for line in answer.content.splitlines():
             self._read(from_json(line))
 
     def _read(self, event: Event) -> None:

@@ -15,9 +15,10 @@ from marsbench.core.code import DECIDES
 
 pytestmark = [pytest.mark.vllm, pytest.mark.processes]
 
-# Names, versions, errors and their sentences; how a file of a user's is put in its place.
+# Names, versions, errors and their sentences; progress; how a file of a user's is put in its place.
 COMPUTES_NOTHING = {
     "marsbench",
+    "marsbench.clock",
     "marsbench.core.code",
     "marsbench.errors",
     "marsbench.engines",

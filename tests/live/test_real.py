@@ -155,7 +155,7 @@ def test_admissions_are_the_gateways(gateway: str, tmp_path: Path) -> None:
     submitted = {e.session: e.at for e in done.events if e.kind == "gpu_submit" and e.round == 0}
     assert submitted == at["session_admitted"]
     assert submitted.keys() == {"s0", "s1", "s2"}
-    page = httpx.get(f"{gateway}/marsbench/events", trust_env=False, timeout=None).text
+    page = httpx.get(f"{gateway}/marsbench/events", trust_env=False, timeout=None).content
     told = [from_json(line) for line in page.splitlines()]
     inside = [e.session for e in told if isinstance(e, SessionAdmitted | SessionEnded)]
     assert inside[::2] == inside[1::2], "each has ended before another is let in"

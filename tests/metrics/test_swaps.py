@@ -74,7 +74,7 @@ def test_a_stream_of_before_swaps_were_told_apart_is_read_as_it_was():
         *(e for e in a_swap() if e.at < 5.0 and e.kind not in ("swapped_out", "host_evicted")),
         Unheld(5.0, "a", "swapped"),
         Evicted(5.0, "a", 6),
-        from_json(line),
+        from_json(line.encode()),
     ]
     found = summarise(story)
     assert found["swaps"] == UNKNOWN

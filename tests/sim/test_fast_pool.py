@@ -57,7 +57,7 @@ class World:
 
         content = min(number, 3)  # requests 3 and 4 are the same text
         keys = [bytes([content]) * 8 + i.to_bytes(4, "big") + GROUP for i in range(40)]
-        hashes = BlockHashes(keys)
+        hashes = BlockHashes(keys, len(keys))
         return make_request(f"r{number}", "s", 300, 300, hashes, 0.0, {})
 
     def do(self, what: str, number: int, amount: int) -> Any:

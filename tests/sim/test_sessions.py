@@ -168,4 +168,4 @@ def test_every_event_of_a_story_reads_back_from_its_line() -> None:
     sessions.schedule([Session("s", (Round(10, 1, (ToolCall("a"),)), Round(5, 1)))], None)
     while (action := clock.pop_due(float("inf"))) is not None:
         action()
-    assert [events.from_json(e.to_json()) for e in seen] == seen
+    assert [events.from_json(e.to_json().encode()) for e in seen] == seen

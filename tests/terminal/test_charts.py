@@ -12,6 +12,7 @@ from export.conftest import EVENTS, written
 from marsbench.core.events import Evicted
 from marsbench.runs import RunFolder
 from marsbench.show.charts import WIDTH, charts_of, show_charts
+from marsbench.show.found import Found, found_in
 from marsbench.text.sparklines import columns, sparkline
 
 
@@ -30,12 +31,17 @@ def test_columns_are_means_of_equal_stretches() -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
+def folder(tmp_path: Path) -> RunFolder:
     events = [*EVENTS, Evicted(11.5, "a", 7)]
     return RunFolder.open(written(tmp_path / "run", events))
 
 
-def test_a_run_has_three_charts(run: RunFolder) -> None:
+@pytest.fixture
+def run(folder: RunFolder) -> Found:
+    return found_in(folder)
+
+
+def test_a_run_has_three_charts(run: Found) -> None:
     charts = {chart.name: chart for chart in charts_of(run)}
     assert list(charts) == ["goodput", "KV cache in use", "evicted blocks"]
     # One of two sessions finished, in twice its time alone.
@@ -46,17 +52,45 @@ def test_a_run_has_three_charts(run: RunFolder) -> None:
     assert all(len(chart.values) == WIDTH for chart in charts.values())
 
 
+def test_a_run_that_is_played_has_the_charts_of_one_that_ended(
+    folder: RunFolder, run: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And reads its events once, whatever is shown of them."""
+    for name in ("summary.json", "sessions.parquet", "evictions.parquet", "files.json"):
+        (folder.path / name).unlink()
+    reads = []
+    events = folder.events
+    monkeypatch.setattr(folder, "events", lambda *kinds: reads.append(kinds) or events(*kinds))
+    found = found_in(folder)
+    assert list(charts_of(found)) == list(charts_of(run))
+    assert found.summary["latency"] == run.summary["latency"]
+    assert not found.summary["valid"]
+    assert len(reads) == 1
+
+
+def test_of_a_run_that_ended_only_samples_are_read_again(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "measure", None)
+    found = found_in(folder)
+    assert len(found.usage.at) == 2
+    assert [s.session for s in found.sessions] == ["a", "b"]
+    assert sum(found.evictions.blocks) == 7
+
+
 def test_what_was_not_measured_has_no_chart(tmp_path: Path) -> None:
     blind = {"unmeasured": ("evicted",), "total_blocks": None}
     folder = RunFolder.open(written(tmp_path / "blind", EVENTS, **blind))
-    (folder.path / "ideal.json").unlink()
-    assert list(charts_of(folder)) == []
+    for name in ("ideal.json", "summary.json"):
+        (folder.path / name).unlink()
+    found = found_in(folder)
+    assert list(charts_of(found)) == []
     text = io.StringIO()
-    show_charts(folder, Console(file=text))
+    show_charts(found, Console(file=text))
     assert text.getvalue() == ""
 
 
-def test_charts_fit_a_screen(run: RunFolder) -> None:
+def test_charts_fit_a_screen(run: Found) -> None:
     text = io.StringIO()
     show_charts(run, Console(file=text, width=80))
     lines = text.getvalue().splitlines()

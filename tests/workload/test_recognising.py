@@ -300,3 +300,26 @@ def test_a_named_format_says_what_a_file_is_that_it_cannot_read(tmp_path: Path) 
         "messages: is missing (the file is a Claude Code trace of kv-cache-tester: type "
         "`marsbench workload import weka`)."
     )
+
+
+def test_a_first_line_is_looked_at_to_its_end(tmp_path: Path) -> None:
+    long = {"messages": [{**RECORDED[0], "content": "x" * 400_000}, *RECORDED[1:]]}
+    rows = [{**long, "info": {}, "instance_id": name} for name in "ab"]
+    path = jsonl(tmp_path / "all.jsonl", *rows)
+    found = recognised(path)
+    assert found.format is not None
+    assert found.format.name == "miniswe"
+    assert run("import", path, "-o", tmp_path / "w").exit_code == 0
+    assert len(read_workload(tmp_path / "w").sessions) == 2
+
+
+def test_rows_of_messages_are_read_a_line_at_a_time(tmp_path: Path) -> None:
+    from marsbench.formats.hf import read_hf
+    from workload.trajectories import BY_WORDS
+
+    rows = [{"messages": HISTORY, "traj_id": name} for name in "ab"]
+    path = jsonl(tmp_path / "rows.jsonl", *rows, {"question": "?"}, "[]")
+    result = gather([read_hf(path, BY_WORDS)])
+    assert [one.id for one in result.sessions] == ["a", "b"]
+    assert "a row has the columns question, which no known agent writes" in result.problems[0]
+    assert result.problems[1].endswith(":4: is no row of a table, which is an object")

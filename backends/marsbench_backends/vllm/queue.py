@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
@@ -33,7 +35,9 @@ class PolicyQueue(RequestQueue):
         self._answers = answers
         self._looked_at = looked_at
         self._sorted: list[tuple[Key, int, Request]] = []
-        self._own: Request | None = None
+        self._places: dict[int, Request] = {}
+        self._own_order: list[int] = []  # a heap of places, of which some may be empty by now
+        self._ordered: set[int] = set()
         self._front = self._back = 0
         self.stale = False
         self._version = answers.policy.version
@@ -58,20 +62,28 @@ class PolicyQueue(RequestQueue):
     def _insert(self, request: Request, position: int) -> None:
         req = self._reqs[request.request_id]
         req.position = position
-        self._own = None
-        self._sorted.append((self._answers.waiting_key(req), position, request))
+        self._take_place(position, request)
+        entry = (self._answers.waiting_key(req), position, request)
         try:
-            self._sorted.sort(key=_entry_order)  # nearly sorted: timsort merges in one pass
+            insort(self._sorted, entry, key=_entry_order)
         except TypeError:
+            self._sorted.append(entry)
             self._resort_looking()
+
+    def _take_place(self, position: int, request: Request) -> None:
+        self._places[position] = request
+        if position not in self._ordered:
+            self._ordered.add(position)
+            heapq.heappush(self._own_order, position)
 
     def add_request(self, request: Request) -> None:
         self._back += 1
         self._insert(request, self._back)
 
     def pop_request(self) -> Request:
-        self._own = None
-        return self._sorted.pop(0)[2]
+        _, position, request = self._sorted.pop(0)
+        del self._places[position]
+        return request
 
     def peek_request(self) -> Request:
         front = self._sorted[0][2]
@@ -81,9 +93,10 @@ class PolicyQueue(RequestQueue):
         return front
 
     def _own_front(self) -> Request:
-        if self._own is None:
-            self._own = min(self._sorted, key=_own_order)[2]
-        return self._own
+        order, places = self._own_order, self._places
+        while order[0] not in places:
+            self._ordered.discard(heapq.heappop(order))
+        return places[order[0]]
 
     def prepend_request(self, request: Request) -> None:
         self._front -= 1
@@ -94,13 +107,12 @@ class PolicyQueue(RequestQueue):
             self._insert(request, self._reqs[request.request_id].position)
 
     def remove_request(self, request: Request) -> None:
-        self._own = None
-        self._sorted = [e for e in self._sorted if e[2] is not request]
+        self.remove_requests((request,))
 
     def remove_requests(self, requests: Iterable[Request]) -> None:
-        self._own = None
         gone = set(requests)
         self._sorted = [e for e in self._sorted if e[2] not in gone]
+        self._places = {position: request for _, position, request in self._sorted}
 
     def resort(self) -> None:
         """Ask every key again."""
@@ -132,7 +144,3 @@ class PolicyQueue(RequestQueue):
 
 def _entry_order(entry: tuple[Key, int, Request]) -> tuple[Key, int]:
     return entry[:2]
-
-
-def _own_order(entry: tuple[Key, int, Request]) -> int:
-    return entry[1]

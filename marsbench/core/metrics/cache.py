@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple, TypedDict
+from dataclasses import dataclass
+from typing import NamedTuple, TypedDict, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from marsbench.core.events import Evicted
 from marsbench.core.metrics.rounds import RoundRecord
@@ -109,17 +115,17 @@ def evictions(
     # A server hides its starts; that a round had one, its first token shows.
     started = [r for r in rounds if r.started_at is not None or r.first_token_at is not None]
     lost = _sum_or_none([r.recomputed_tokens for r in started])
-    owners = _by_owner(stream, sessions)
-    blocks = sum(owners.values())
-    peak = max((cell.blocks for cell in eviction_series(stream, sessions, run)), default=None)
+    fates = _by_fate(stream, sessions)
+    blocks = sum(fates.values())
+    peak = None if run is None else int(_by_second(stream, sessions, run)[0].max())
     blind = Evicted.kind in unmeasured
     return {
         "blocks": None if blind else blocks,
         "blocks_per_s": None if blind or run is None else blocks / run.length_s,
         "peak_blocks_per_s": None if blind else peak,
-        "live_blocks": None if blind else owners["live"],
-        "ended_blocks": None if blind else owners["ended"],
-        "prefix_blocks": None if blind else owners["prefix"],
+        "live_blocks": None if blind else fates["live"],
+        "ended_blocks": None if blind else fates["ended"],
+        "prefix_blocks": None if blind else fates["prefix"],
         "recomputed_tokens": lost,
         "recomputed_blocks": None if lost is None or block_size is None else -(-lost // block_size),
         "preempt_recomputed_tokens": _sum_or_none([r.preempt_recomputed_tokens for r in started]),
@@ -132,21 +138,36 @@ def _sum_or_none(values: Sequence[int | None]) -> int | None:
     return sum(known) if known and len(known) == len(values) else None
 
 
-def _by_owner(stream: Stream, sessions: Sequence[SessionRecord]) -> dict[str, int]:
+def _by_fate(stream: Stream, sessions: Sequence[SessionRecord]) -> dict[str, int]:
+    blocks, live, prefix = _fates(stream, sessions)
+    of_live, of_prefix = int(blocks[live].sum()), int(blocks[prefix].sum())
+    ended = int(blocks.sum()) - of_live - of_prefix
+    return {"live": of_live, "ended": ended, "prefix": of_prefix}
+
+
+def _fates(
+    stream: Stream, sessions: Sequence[SessionRecord]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of each eviction its blocks, whether its session was under way, and whether it is a prefix's.
+
+    What is neither is of a session that was over.
+    """
+    evicted = stream.evicted
     ended_at = {s.session: s.ended_at for s in sessions}
-    blocks = {"live": 0, "ended": 0, "prefix": 0}
-    for event in stream.of(Evicted):
-        blocks[_fate(event, ended_at)] += event.blocks
-    return blocks
+    gone_at = [_gone_at(owner, ended_at) for owner in evicted.owners]
+    is_prefix = [owner.startswith(PREFIX_OWNER) for owner in evicted.owners]
+    owner = np.array(evicted.owner)
+    prefix = np.array(is_prefix, dtype=bool)[owner]
+    live = (np.array(evicted.at) < np.array(gone_at, dtype=float)[owner]) & ~prefix
+    return np.array(evicted.blocks), live, prefix
 
 
-def _fate(event: Evicted, ended_at: Mapping[str, float | None]) -> str:
-    if event.owner.startswith(PREFIX_OWNER):
-        return "prefix"
-    if event.owner == OTHER_OWNER:
-        return "ended"
-    end = ended_at.get(event.owner)
-    return "ended" if end is not None and end <= event.at else "live"
+def _gone_at(owner: str, ended_at: Mapping[str, float | None]) -> float:
+    """From when on an owner's blocks are of nobody who is under way."""
+    if owner == OTHER_OWNER:
+        return -math.inf
+    end = ended_at.get(owner)
+    return math.inf if end is None else end
 
 
 class EvictionCell(NamedTuple):
@@ -157,22 +178,59 @@ class EvictionCell(NamedTuple):
     live_blocks: int
 
 
+@dataclass(frozen=True, slots=True)
+class EvictionSeries(Sequence[EvictionCell]):
+    """A cell for every second from `from_s` on, kept as columns: a run of a day has 86,400."""
+
+    from_s: float
+    blocks: array[int]
+    live_blocks: array[int]
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    @overload
+    def __getitem__(self, place: int) -> EvictionCell: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[EvictionCell]: ...
+    def __getitem__(self, place: int | slice) -> EvictionCell | list[EvictionCell]:
+        if isinstance(place, slice):
+            return [self._at(i) for i in range(len(self))[place]]
+        return self._at(range(len(self))[place])
+
+    def _at(self, i: int) -> EvictionCell:
+        at_s = self.from_s + i * SERIES_STEP_S
+        return EvictionCell(at_s, self.blocks[i], self.live_blocks[i])
+
+    @property
+    def at_s(self) -> array[float]:
+        """When each second begins."""
+        return array("d", (self.from_s + i * SERIES_STEP_S for i in range(len(self))))
+
+
 def eviction_series(
     stream: Stream, sessions: Sequence[SessionRecord], run: Window | None
-) -> list[EvictionCell]:
+) -> EvictionSeries:
     """Evicted blocks for every second from the run's first arrival to its end, quiet ones too.
 
     live_blocks are those of sessions still under way. Evictions outside the run are left out.
     """
     if run is None:
-        return []
-    ended_at = {s.session: s.ended_at for s in sessions}
-    cells = int(run.length_s // SERIES_STEP_S) + 1
-    blocks, live = [0] * cells, [0] * cells
-    for event in stream.of(Evicted):
-        if not run.holds(event.at):
-            continue
-        cell = int((event.at - run.from_s) // SERIES_STEP_S)
-        blocks[cell] += event.blocks
-        live[cell] += event.blocks * (_fate(event, ended_at) == "live")
-    return [EvictionCell(run.from_s + i * SERIES_STEP_S, blocks[i], live[i]) for i in range(cells)]
+        return EvictionSeries(0.0, array("q"), array("q"))
+    columns = (array("q", column.tobytes()) for column in _by_second(stream, sessions, run))
+    return EvictionSeries(run.from_s, *columns)
+
+
+def _by_second(
+    stream: Stream, sessions: Sequence[SessionRecord], run: Window
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Blocks that were evicted in each second of the run, and those of sessions under way."""
+    at = np.array(stream.evicted.at)
+    inside = (run.from_s <= at) & (at <= run.to_s)
+    blocks, live, _ = (column[inside] for column in _fates(stream, sessions))
+    cell = ((at[inside] - run.from_s) // SERIES_STEP_S).astype(np.int64)
+    every = np.zeros(int(run.length_s // SERIES_STEP_S) + 1, np.int64)
+    of_live = np.zeros_like(every)
+    np.add.at(every, cell, blocks)
+    np.add.at(of_live, cell, blocks * live)
+    return every, of_live

@@ -27,10 +27,19 @@ def check_stream(stream: Iterable[events.Event], total_blocks: int | None = None
 
 @dataclass(slots=True)
 class _Round:
-    """How far a round has come: the kinds of event seen, and whether it lost its blocks."""
+    """How far a round has come: the kinds of event seen, and whether it lost its blocks.
 
-    seen: set[str] = field(default_factory=set)
+    The kinds are bits of a number, since a set for every round of a long run takes 20 times that.
+    """
+
+    bits: int = 0
     preempted: bool = False
+
+    def note(self, kind: str) -> None:
+        self.bits |= _BITS[kind]
+
+    def has(self, kind: str) -> bool:
+        return bool(self.bits & _BITS[kind])
 
 
 @dataclass(slots=True)
@@ -44,7 +53,7 @@ class _Session:
     open_calls: dict[tuple[int, int], str | None] = field(default_factory=dict)
 
     def open_rounds(self) -> list[int]:
-        return [number for number, rnd in self.rounds.items() if events.GpuEnd.kind not in rnd.seen]
+        return [number for number, rnd in self.rounds.items() if not rnd.has(events.GpuEnd.kind)]
 
 
 # What must have been seen of a round before. An engine that cannot see when a request starts
@@ -58,6 +67,7 @@ _BEFORE = {
     events.PromptCached.kind: events.GpuFirstToken.kind,
     events.SwappedIn.kind: events.GpuSubmit.kind,
 }
+_BITS = {kind: 1 << place for place, kind in enumerate((events.RoundReady.kind, *_BEFORE))}
 _AFTER_FIRST = tuple(
     kind for kind, before in _BEFORE.items() if before == events.GpuFirstToken.kind
 )
@@ -165,34 +175,34 @@ class Checker:
             self._of_round(event, " came twice")
         elif session.open_rounds():
             self._of_session(event, "has another round under way")
-        session.rounds.setdefault(event.round, _Round()).seen.add(event.kind)
+        session.rounds.setdefault(event.round, _Round()).note(event.kind)
 
     def _round(self, event: events.RoundEvent) -> _Round:
         """The round, which must have come as far as this event needs."""
         rnd = self._session(event).rounds.setdefault(event.round, _Round())
         needed = self._before[event.kind]
-        if needed not in rnd.seen:
+        if not rnd.has(needed):
             self._of_round(event, f" has no {needed}")
-        if events.GpuEnd.kind in rnd.seen:
+        if rnd.has(events.GpuEnd.kind):
             self._of_round(event, " has ended")
         return rnd
 
     def _once(self, event: events.GpuSubmit | events.GpuFirstToken | events.GpuEnd) -> None:
         rnd = self._round(event)
-        if event.kind in rnd.seen and event.kind != events.GpuEnd.kind:
+        if rnd.has(event.kind) and event.kind != events.GpuEnd.kind:
             self._of_round(event, " had this before")
         if rnd.preempted:
             self._of_round(event, " is preempted")
-        rnd.seen.add(event.kind)
+        rnd.note(event.kind)
 
     def _started(self, event: events.GpuStart) -> None:
         rnd = self._round(event)
-        if event.resumed != (events.GpuStart.kind in rnd.seen):
+        if event.resumed != rnd.has(events.GpuStart.kind):
             self._of_round(event, f": resumed={event.resumed}")
         if event.resumed and not rnd.preempted:
             self._of_round(event, " was not preempted")
         rnd.preempted = False
-        rnd.seen.add(event.kind)
+        rnd.note(event.kind)
 
     def _preempted(self, event: events.Preempted) -> None:
         rnd = self._round(event)
@@ -227,7 +237,7 @@ class Checker:
 
     def _came_back(self, event: events.SwappedIn) -> None:
         rnd = self._round(event)
-        if events.GpuStart.kind in rnd.seen and not rnd.preempted:
+        if rnd.has(events.GpuStart.kind) and not rnd.preempted:
             self._of_round(event, " is running")
         self._some(event, event.blocks, "moved")
 

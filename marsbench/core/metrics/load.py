@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
-from marsbench.core.events import KvUsage, ToolEnd, ToolStart
+from marsbench.core.events import ToolEnd, ToolStart
 from marsbench.core.metrics.percentiles import mean
 from marsbench.core.metrics.rounds import RoundRecord
 from marsbench.core.metrics.stream import Stream
@@ -51,11 +51,9 @@ def kv_usage(stream: Stream, total_blocks: int | None = None) -> MachineUsage:
 
     total_blocks: all blocks of the cache; without it there are no shares.
     """
-    samples = stream.of(KvUsage)
-    used = _level(s.used_blocks for s in samples)
-    held = _level(s.held_blocks for s in samples)
+    used, held = _level(stream.usage.used_blocks), _level(stream.usage.held_blocks)
     return {
-        "samples": len(samples),
+        "samples": len(stream.usage.at),
         "total_blocks": total_blocks,
         "used_blocks": used,
         "held_blocks": held,
@@ -64,8 +62,8 @@ def kv_usage(stream: Stream, total_blocks: int | None = None) -> MachineUsage:
     }
 
 
-def _level(samples: Iterable[int | None]) -> Level:
-    known = [float(value) for value in samples if value is not None]
+def _level(samples: Iterable[float]) -> Level:
+    known = [value for value in samples if not math.isnan(value)]
     return {"mean": mean(known), "peak": max(known, default=None)}
 
 

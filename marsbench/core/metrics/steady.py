@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from marsbench.core.events import KvUsage
 from marsbench.core.metrics.backlog import Backlog, backlog
 from marsbench.core.metrics.goodput import Goodput, alpha_key, goodput
 from marsbench.core.metrics.load import MachineUsage, kv_usage
@@ -68,7 +67,7 @@ def steady_figures(
     if window is None:
         return None
     arrived = [s for s in roots(sessions) if window.holds(s.arrived_at)]
-    samples = Stream(e for e in stream.of(KvUsage) if window.holds(e.at))
+    samples = stream.between(window.from_s, window.to_s)
     return {
         "from_s": window.from_s,
         "to_s": window.to_s,

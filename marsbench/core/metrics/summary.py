@@ -20,7 +20,7 @@ from marsbench.core.metrics.rounds import (
 )
 from marsbench.core.metrics.sessions import SessionCounts, SessionRecord, count, roots, sessions_of
 from marsbench.core.metrics.steady import Steady, steady_figures
-from marsbench.core.metrics.stream import Stream
+from marsbench.core.metrics.stream import Stream, UsageColumns
 from marsbench.core.metrics.swaps import Swaps, swaps
 from marsbench.core.metrics.window import (
     Throughput,
@@ -75,12 +75,13 @@ class Summary(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A run's summary with the tables it was computed from."""
+    """A run's summary with the tables that are kept beside it, and the engine's samples."""
 
     summary: Summary
     rounds: tuple[RoundRecord, ...]
     sessions: tuple[SessionRecord, ...]
-    evictions: list[cache.EvictionCell]
+    evictions: cache.EvictionSeries
+    usage: UsageColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,8 @@ def measure(events: Iterable[Event], scale: Scale) -> Measured:
     sessions = sessions_of(stream, rounds, scale.ideal_s)
     run = whole_run(sessions, stream.end_s)
     summary = _figures(stream, rounds, sessions, run, scale)
-    return Measured(summary, rounds, sessions, cache.eviction_series(stream, sessions, run))
+    series = cache.eviction_series(stream, sessions, run)
+    return Measured(summary, rounds, sessions, series, stream.usage)
 
 
 def _figures(

@@ -55,10 +55,13 @@ class SessionHashes:
         self._writer = self._writers.number(self._session.id, prompt.epoch)
 
     def upto(self, num_tokens: int) -> BlockHashes:
-        """The hashes of all full blocks of a context of `num_tokens`, as a list of its own."""
+        """The hashes of all full blocks of a context of `num_tokens`.
+
+        They share this session's list, and hold until its next round starts.
+        """
         full = num_tokens // self._block_size
         self._extend(self._writer, full)
-        return BlockHashes(self._keys[:full])
+        return BlockHashes(self._keys, full)
 
     def _extend(self, writer: int, full: int) -> None:
         self._keys += [_pack(writer, i) + GROUP for i in range(len(self._keys), full)]

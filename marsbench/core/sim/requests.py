@@ -19,12 +19,14 @@ class Requests:
         self._clock = clock
         self._emit = emit
         self._rounds: dict[str, tuple[LiveSession, Prompt]] = {}
-        self._no_token_yet: dict[str, None] = {}  # ordered
+        self._no_token_yet: dict[str, int] = {}  # a request's number, in order of submission
+        self._num_added = 0
 
     def add(self, request_id: str, live: LiveSession, prompt: Prompt) -> None:
         """A round was handed to the scheduler as this request."""
         self._rounds[request_id] = (live, prompt)
-        self._no_token_yet[request_id] = None
+        self._num_added += 1
+        self._no_token_yet[request_id] = self._num_added
 
     def end(self, request_id: str) -> tuple[LiveSession, Prompt]:
         """The request's last token was generated; whose round it was."""
@@ -61,12 +63,12 @@ class Requests:
         return 0 if host is None else int(host.take_loaded(request_id, found))
 
     def first_tokens(self, output: Any) -> list[str]:
-        """The requests that get their first token in this step."""
-        return [i for i in self._no_token_yet if self._gets_a_token(i, output)]
-
-    def _gets_a_token(self, request_id: str, output: Any) -> bool:
-        is_served = request_id in output.num_scheduled_tokens
-        return is_served and not self._scheduler.requests[request_id].is_prefill_chunk
+        """The requests that get their first token in this step, in order of submission."""
+        requests, numbers = self._scheduler.requests, self._no_token_yet
+        served = numbers.keys() & output.num_scheduled_tokens.keys()  # most of them only wait
+        return sorted(
+            (i for i in served if not requests[i].is_prefill_chunk), key=numbers.__getitem__
+        )
 
     def report_first_tokens(self, request_ids: Iterable[str]) -> None:
         """The first tokens of these requests exist."""

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marsbench.core.events import (
-    Event,
     GpuEnd,
     KvUsage,
     SessionEnded,
     ToolEnd,
     ToolStart,
-    from_json,
 )
 from marsbench.core.metrics.stream import Stream
 from marsbench.judge.compare.kinds import PAPER_BLOCK
@@ -27,7 +25,6 @@ from marsbench.judge.compare.values import (
     Traces,
 )
 from marsbench.runs import RunFolder
-from marsbench.runs.folder import EVENTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,19 +53,11 @@ def traces(found: Comparison) -> Traces:
         run = RunFolder.open(Path(source.path))
         if not run.has_events:
             continue
-        stream = Stream(_told(run))
+        stream = Stream(run.events(KINDS))
         evictions += _evictions(source, run)
         kv += _kv(source, stream, run.config.total_blocks)
         tools += _tools(source, stream)
     return Traces(tuple(evictions), tuple(kv), tuple(tools))
-
-
-def _told(run: RunFolder) -> Iterator[Event]:
-    """The events of these kinds; to read the others as well would take three times as long."""
-    with (run.path / EVENTS).open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.endswith("\n") and line.split('"', 4)[3] in KINDS:
-                yield from_json(line)
 
 
 def _evictions(source: RunSource, run: RunFolder) -> Iterator[EvictionPoint]:
@@ -88,17 +77,15 @@ def _evictions(source: RunSource, run: RunFolder) -> Iterator[EvictionPoint]:
 def _kv(source: RunSource, stream: Stream, total: int | None) -> Iterator[KvPoint]:
     import numpy as np
 
-    samples = [s for s in stream.of(KvUsage) if s.used_blocks is not None]
-    if not samples or not total:
+    usage = stream.usage
+    known = ~np.isnan(np.array(usage.used_blocks))
+    if not known.any() or not total:
         return
     # An engine that cannot see holds says None, which is NaN here and None again in the points.
-    columns = [
-        np.array([getattr(s, name) for s in samples], dtype=float) / total
-        for name in ("used_blocks", "held_blocks")
-    ]
-    for at, used, held in _averaged(np.array([s.at for s in samples]), columns):
-        known = None if math.isnan(held) else held
-        yield KvPoint(source.place, source.backend, source.seed, at, used, known)
+    columns = [np.array(column)[known] / total for column in (usage.used_blocks, usage.held_blocks)]
+    for at, used, held in _averaged(np.array(usage.at)[known], columns):
+        told = None if math.isnan(held) else held
+        yield KvPoint(source.place, source.backend, source.seed, at, used, told)
 
 
 def _averaged(at: Floats, columns: Sequence[Floats]) -> Iterator[tuple[float, ...]]:

@@ -1,12 +1,17 @@
-"""How far a sweep is and when it will end, on stderr: a bar for people, lines for logs."""
+"""How far a sweep is and when it will end, on stderr: a bar for people, lines for logs.
+
+A log gets a line every ten seconds too, since a cell can take minutes.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from marsbench.runs.provenance import wall_now
+from marsbench.text.progress import PlainLines
 
 LINES = 20
 """How many lines a log gets, however many cells there are."""
@@ -23,7 +28,14 @@ def sweep_progress(total: int) -> Iterator[Report]:
     console = Console(stderr=True)
     watch = Watch(total, wall_now())
     if not console.is_terminal:
-        yield lambda name, failed: _line(console.print, watch, failed)
+        lines = PlainLines("cells", total, sys.stderr)
+
+        def tell(_name: str, failed: bool) -> None:
+            _line(console.print, watch, failed)
+            lines.done = watch.done
+
+        with lines.going():
+            yield tell
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
