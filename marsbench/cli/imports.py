@@ -316,6 +316,14 @@ LOGS = {
 
     What a fork or a sub-agent repeats of another session is left out. """
     + _ARRIVE,
+    "otel": """Import OpenTelemetry spans of generative AI (OTLP in JSON).
+
+    A session is a conversation (gen_ai.conversation.id), or else a trace. """
+    + _ARRIVE,
+    "langfuse": """Import observations of Langfuse, as it exports them.
+
+    A session is one of Langfuse's, or else a trace. """
+    + _ARRIVE,
     "gemini-cli": """Import chats of Gemini CLI (~/.gemini/tmp/*/chats).
 
     """

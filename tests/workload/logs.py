@@ -148,3 +148,68 @@ GEMINI = {
         gemini("3", 15, {"input": 9_200, "output": 30, "cached": 9_000, "total": 9_230}),
     ],
 }  # fmt: skip
+
+# OpenTelemetry and Langfuse: a span a call or a tool.
+
+
+def otel_span(
+    name: str, began: float, ended: float, parent: str = "", trace: str = "t1", **about: Any
+) -> dict[str, Any]:
+    """about: attributes, with two underscores for a dot."""
+    values = {
+        key.replace("__", "."): {"intValue": str(v)} if isinstance(v, int) else {"stringValue": v}
+        for key, v in about.items()
+    }
+    times = {
+        key: str(round((EPOCH_S + at) * 1e3) * 10**6)
+        for key, at in (("startTimeUnixNano", began), ("endTimeUnixNano", ended))
+    }
+    attributes = [{"key": key, "value": value} for key, value in values.items()]
+    return {"traceId": trace, "spanId": name, "parentSpanId": parent, "name": name,
+            "attributes": attributes, **times}  # fmt: skip
+
+
+def otel_call(
+    name: str, began: float, ended: float, usage: tuple[int, int], parent: str = "", **about: Any
+) -> dict[str, Any]:
+    return otel_span(
+        name, began, ended, parent, gen_ai__operation__name="chat",
+        gen_ai__usage__input_tokens=usage[0], gen_ai__usage__output_tokens=usage[1], **about,
+    )  # fmt: skip
+
+
+def otel_tool(
+    name: str, began: float, ended: float, parent: str = "", **about: Any
+) -> dict[str, Any]:
+    return otel_span(name, began, ended, parent, gen_ai__operation__name="execute_tool",
+                     gen_ai__tool__name=name, **about)  # fmt: skip
+
+
+def otlp(*spans: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceSpans": [{"resource": {}, "scopeSpans": [{"scope": {}, "spans": spans}]}]}
+
+
+OTEL = otlp(
+    otel_span("run", 0, 30, gen_ai__operation__name="invoke_agent", gen_ai__usage__input_tokens=9),
+    otel_call("a", 1, 3, (900, 20), "run"), otel_tool("search", 3.1, 5, "run"),
+    otel_tool("delegate", 3.1, 9, "run"), otel_call("b", 4, 5, (300, 5), "delegate"),
+    otel_tool("ls", 5, 6, "delegate"), otel_call("c", 7, 8, (320, 5), "delegate"),
+    otel_call("d", 10, 12, (1_000, 30), "run"), otel_call("e", 72, 75, (1_100, 7), "run"),
+)  # fmt: skip
+
+
+def observed(
+    name: str, kind: str, began: float, ended: float, details: dict[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:  # fmt: skip
+    return {"id": name, "traceId": "t1", "type": kind, "name": name, "startTime": iso(began),
+            "endTime": iso(ended), "usageDetails": details, **more}  # fmt: skip
+
+
+LANGFUSE = [
+    observed("run", "AGENT", 0, 20, sessionId="s1"),
+    observed("a", "GENERATION", 1, 3, {"input": 100, "cache_read_input_tokens": 800, "output": 15,
+                                       "output_reasoning_tokens": 5, "total": 920}),
+    observed("bash", "TOOL", 3, 6),
+    observed("b", "GENERATION", 7, 9, {"input": 1_000, "output": 9}),
+]  # fmt: skip

@@ -20,6 +20,10 @@ from workload.logs import (
     codex_meta,
     codex_said,
     gemini,
+    observed,
+    otel_call,
+    otel_tool,
+    otlp,
 )
 from workload.test_import_cli import AZURE
 from workload.trajectories import (
@@ -53,6 +57,7 @@ def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
         "weka": _weka, "openhands": _openhands, "sweagent": _sweagent, "miniswe": _miniswe,
         "mooncake": _mooncake, "azure": _azure, "run": _run, "hf": _hf,
         "claude-code": _claude_code, "codex": _codex, "gemini-cli": _gemini,
+        "otel": _otel, "langfuse": _langfuse,
     }  # fmt: skip
     options: list[object] = []
     if kind in ("sweagent", "miniswe", "openhands", "hf"):
@@ -148,3 +153,20 @@ def _gemini(folder: Path) -> Path:
     usage = {"input": 90, "output": 8, "cached": 0, "total": 98}
     messages = [gemini("1", 5, usage, [("Zorro", 6)]), gemini("2", 9, {**usage, "input": 120})]
     return save(folder / "z.json", {**GEMINI, "projectHash": "zorro", "messages": messages})
+
+
+def _otel(folder: Path) -> Path:
+    spans = [
+        otel_call("a", 1, 3, (90, 8), gen_ai__conversation__id="zorro"), otel_tool("Zorro", 3, 4),
+        otel_call("b", 5, 6, (120, 8), server__address="/home/zorro"),
+    ]  # fmt: skip
+    return save(folder / "z.json", otlp(*spans))
+
+
+def _langfuse(folder: Path) -> Path:
+    calls = [
+        observed(name, "GENERATION", at, at + 1, {"input": 90 + at, "output": 5}, userId="Zorro")
+        for name, at in (("a", 1), ("b", 5))
+    ]
+    return jsonl(folder / "z.jsonl", {**calls[0], "sessionId": "zorro"},
+                 observed("/home/zorro", "TOOL", 2, 3), calls[1])  # fmt: skip
