@@ -324,6 +324,10 @@ LOGS = {
 
     A session is one of Langfuse's, or else a trace. """
     + _ARRIVE,
+    "atif": """Import trajectories in ATIF 1.x (Harbor's).
+
+    They have no tool times, so --tool-time is needed. Sessions arrive poisson at 0.01 per second
+    unless told otherwise.""",
     "gemini-cli": """Import chats of Gemini CLI (~/.gemini/tmp/*/chats).
 
     """

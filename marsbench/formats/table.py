@@ -9,6 +9,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from marsbench.formats import (
+    atif,
     azure,
     claude_code,
     codex,
@@ -35,6 +36,7 @@ FORMATS: tuple[Format, ...] = (
     gemini_cli.FORMAT,
     otel.FORMAT,
     langfuse.FORMAT,
+    atif.FORMAT,
     openhands.FORMAT,
     sweagent.FORMAT,
     miniswe.FORMAT,

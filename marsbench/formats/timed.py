@@ -250,6 +250,8 @@ class _Pauses:
     def _seconds(self, call: TimedCall, use: Use, after: TimedCall) -> float:
         """From the reply's end to the tool's; 0 of one that ended while the reply was written."""
         ended_at, answered_at = call.ended_at, use.answered_at
+        if use.agent is not None and answered_at is None:
+            return 0.0  # its own session tells how long it took
         if answered_at is None and use.took_s is not None:
             begun_at = use.asked_at if use.asked_at is not None else ended_at
             if begun_at is None or ended_at is None:

@@ -87,7 +87,7 @@ def codex(seconds: float, kind: str, **payload: Any) -> dict[str, Any]:
 
 
 def codex_meta(seconds: float = 0.0, **more: Any) -> dict[str, Any]:
-    return codex(seconds, "session_meta", id="c1", cwd="/home/x", cli_version="0.60.0", **more)
+    return codex(seconds, "session_meta", id="c1", cwd="/srv/x", cli_version="0.60.0", **more)
 
 
 def codex_said(seconds: float, text: str, role: str = "user") -> dict[str, Any]:
@@ -213,3 +213,31 @@ LANGFUSE = [
     observed("bash", "TOOL", 3, 6),
     observed("b", "GENERATION", 7, 9, {"input": 1_000, "output": 9}),
 ]  # fmt: skip
+
+# ATIF: a step a call.
+
+
+def atif_step(
+    usage: tuple[int, int, int], *tools: tuple[str, str], ref: str | None = None
+) -> dict[str, Any]:
+    """usage: tokens of the prompt, the output, and of the prompt those that were cached."""
+    calls = [{"tool_call_id": i, "function_name": n, "arguments": {}} for i, n in tools]
+    refs = {} if ref is None else {"subagent_trajectory_ref": [{"trajectory_id": ref}]}
+    results = [{"source_call_id": i, "content": "ok", **refs} for i, _ in tools]
+    numbers = dict(zip(("prompt_tokens", "completion_tokens", "cached_tokens"), usage, strict=True))
+    return {"source": "agent", "message": "so", "tool_calls": calls, "metrics": numbers,
+            "observation": {"results": results}, "timestamp": iso(usage[0] / 100)}  # fmt: skip
+
+
+ATIF = {
+    "schema_version": "ATIF-v1.7", "session_id": "a1",
+    "agent": {"name": "terminus-2", "version": "1.0"},
+    "steps": [
+        {"step_id": 1, "source": "user", "message": "fix it", "timestamp": iso(0)},
+        atif_step((1_000, 20, 0), ("t1", "bash"), ("t2", "bash")),
+        atif_step((1_100, 30, 900), ("t3", "delegate"), ref="sub"), atif_step((1_200, 9, 1_100)),
+    ],
+    "subagent_trajectories": [
+        {"trajectory_id": "sub", "agent": {}, "steps": [atif_step((300, 5, 0))]},
+    ],
+}  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 from metrics.story import a_round, a_session
 from workload.builders import request, subagent, trace, write_trace
 from workload.logs import (
+    ATIF,
     GEMINI,
     claude_reply,
     claude_result,
@@ -58,9 +59,10 @@ def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
         "mooncake": _mooncake, "azure": _azure, "run": _run, "hf": _hf,
         "claude-code": _claude_code, "codex": _codex, "gemini-cli": _gemini,
         "otel": _otel, "langfuse": _langfuse,
+        "atif": _atif,
     }  # fmt: skip
     options: list[object] = []
-    if kind in ("sweagent", "miniswe", "openhands", "hf"):
+    if kind in ("sweagent", "miniswe", "openhands", "hf", "atif"):
         options = ["--tokenizer", tokenizer(folder), "--tool-time", 2]
     return made[kind](folder), options
 
@@ -83,7 +85,7 @@ def _openhands(folder: Path) -> Path:
 
 _MESSAGES = [
     said("system", "you are Zorro's agent"),
-    said("user", "look into /home/zorro"),
+    said("user", "look into /srv/zorro"),
     reply("I look"),
     said("tool", "Ünïque"),
     reply("done"),
@@ -131,8 +133,8 @@ def _hf(folder: Path) -> Path:
 
 def _claude_code(folder: Path) -> Path:
     lines = [
-        claude_user(0, "I am Zorro, look into /home/zorro"),
-        claude_reply(3, "m1", (900, 20), uses=[("t1", "mcp__zorro__find")], cwd="/home/zorro"),
+        claude_user(0, "I am Zorro, look into /srv/zorro"),
+        claude_reply(3, "m1", (900, 20), uses=[("t1", "mcp__zorro__find")], cwd="/srv/zorro"),
         claude_result(5, "t1", "Ünïque"),
         claude_reply(9, "m2", (990, 5), text="done, Zorro"),
     ]
@@ -158,7 +160,7 @@ def _gemini(folder: Path) -> Path:
 def _otel(folder: Path) -> Path:
     spans = [
         otel_call("a", 1, 3, (90, 8), gen_ai__conversation__id="zorro"), otel_tool("Zorro", 3, 4),
-        otel_call("b", 5, 6, (120, 8), server__address="/home/zorro"),
+        otel_call("b", 5, 6, (120, 8), server__address="/srv/zorro"),
     ]  # fmt: skip
     return save(folder / "z.json", otlp(*spans))
 
@@ -169,4 +171,8 @@ def _langfuse(folder: Path) -> Path:
         for name, at in (("a", 1), ("b", 5))
     ]
     return jsonl(folder / "z.jsonl", {**calls[0], "sessionId": "zorro"},
-                 observed("/home/zorro", "TOOL", 2, 3), calls[1])  # fmt: skip
+                 observed("/srv/zorro", "TOOL", 2, 3), calls[1])  # fmt: skip
+
+
+def _atif(folder: Path) -> Path:
+    return save(folder / "z.json", {**ATIF, "session_id": "zorro", "extra": "/srv/zorro"})
