@@ -328,6 +328,14 @@ LOGS = {
 
     They have no tool times, so --tool-time is needed. Sessions arrive poisson at 0.01 per second
     unless told otherwise.""",
+    "sharegpt": """Import conversations as ShareGPT's (from, value).
+
+    Texts alone: --tokenizer and --tool-time (a user's pause) are needed. Sessions arrive poisson
+    at 0.01 per second unless told otherwise.""",
+    "tau-bench": """Import runs of tau-bench.
+
+    Texts alone: --tokenizer and --tool-time are needed. Sessions arrive poisson at 0.01 per second
+    unless told otherwise.""",
     "gemini-cli": """Import chats of Gemini CLI (~/.gemini/tmp/*/chats).
 
     """

@@ -11,6 +11,7 @@ from pathlib import Path
 from marsbench.formats import (
     atif,
     azure,
+    chats,
     claude_code,
     codex,
     gemini_cli,
@@ -37,6 +38,8 @@ FORMATS: tuple[Format, ...] = (
     otel.FORMAT,
     langfuse.FORMAT,
     atif.FORMAT,
+    chats.SHAREGPT,
+    chats.TAUBENCH,
     openhands.FORMAT,
     sweagent.FORMAT,
     miniswe.FORMAT,

@@ -241,3 +241,22 @@ ATIF = {
         {"trajectory_id": "sub", "agent": {}, "steps": [atif_step((300, 5, 0))]},
     ],
 }  # fmt: skip
+
+# Texts alone.
+
+SHAREGPT = [
+    {"id": f"x_{n}", "conversations": [
+        {"from": "human", "value": "hi there"}, {"from": "gpt", "value": "hello you two"},
+        {"from": "human", "value": "who am I"}, {"from": "gpt", "value": "nobody"},
+    ]} for n in range(2)
+]  # fmt: skip
+TAUBENCH = [
+    {"task_id": 3, "trial": n, "reward": 1.0, "info": {}, "traj": [
+        {"role": "system", "content": "be kind to people"}, {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "c", "type": "function", "function": {"name": "find", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c", "name": "find", "content": "none found"},
+        {"role": "assistant", "content": "nothing"}, {"role": "user", "content": "then bye"},
+        {"role": "assistant", "content": "bye"},
+    ]} for n in range(2)
+]  # fmt: skip

@@ -59,10 +59,10 @@ def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
         "mooncake": _mooncake, "azure": _azure, "run": _run, "hf": _hf,
         "claude-code": _claude_code, "codex": _codex, "gemini-cli": _gemini,
         "otel": _otel, "langfuse": _langfuse,
-        "atif": _atif,
+        "atif": _atif, "sharegpt": _sharegpt, "tau-bench": _taubench,
     }  # fmt: skip
     options: list[object] = []
-    if kind in ("sweagent", "miniswe", "openhands", "hf", "atif"):
+    if kind in ("sweagent", "miniswe", "openhands", "hf", "atif", "sharegpt", "tau-bench"):
         options = ["--tokenizer", tokenizer(folder), "--tool-time", 2]
     return made[kind](folder), options
 
@@ -176,3 +176,14 @@ def _langfuse(folder: Path) -> Path:
 
 def _atif(folder: Path) -> Path:
     return save(folder / "z.json", {**ATIF, "session_id": "zorro", "extra": "/srv/zorro"})
+
+
+def _sharegpt(folder: Path) -> Path:
+    said_ = [{"from": who, "value": "I am Zorro"} for who in ("human", "gpt", "human", "gpt")]
+    return save(folder / "z.json", [{"id": "zorro", "conversations": said_}])
+
+
+def _taubench(folder: Path) -> Path:
+    tool = {"role": "tool", "name": "find_zorro", "content": "Ünïque"}
+    traj = [*_MESSAGES[:3], tool, *_MESSAGES[4:]]
+    return save(folder / "z.json", [{"task_id": "zorro", "trial": 0, "traj": traj}])

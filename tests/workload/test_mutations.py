@@ -25,7 +25,7 @@ from marsbench.formats.privacy import masked
 from marsbench.formats.reading import Contents
 from marsbench.formats.table import format_named, recognised
 from workload.builders import request, subagent, trace
-from workload.logs import ATIF, CLAUDE, CODEX, GEMINI, LANGFUSE, OTEL
+from workload.logs import ATIF, CLAUDE, CODEX, GEMINI, LANGFUSE, OTEL, SHAREGPT, TAUBENCH
 from workload.test_import_cli import AZURE
 from workload.test_messages import HISTORY, RECORDED, calls_counted, lost
 from workload.test_openhands import HISTORY as V0
@@ -67,6 +67,8 @@ BASES: dict[str, Any] = {
     "gemini-cli": GEMINI,
     "otel": OTEL,
     "atif": ATIF,
+    "sharegpt": SHAREGPT,
+    "tau-bench": TAUBENCH,
     "langfuse": LANGFUSE,
     "hf": {"messages": RECORDED, "traj_id": "t"},
     "hf openhands": {**v0_row(V0, USAGE), "metrics": json.dumps(v0_row(V0, USAGE)["metrics"])},
@@ -74,7 +76,7 @@ BASES: dict[str, Any] = {
 EACH = 1_000
 OF_LOGS = 250
 """Of a format whose calls come to sessions by the same way as others'."""
-TIMED = ("claude-code", "codex", "gemini-cli", "otel", "langfuse", "atif")
+TIMED = ("claude-code", "codex", "gemini-cli", "otel", "langfuse", "atif", "sharegpt", "tau-bench")
 LINES = ("mooncake", "claude-code", "codex", "langfuse")
 """Formats whose file is a line a record."""
 
