@@ -23,6 +23,7 @@ from workload.logs import (
     gemini_user,
 )
 from workload.test_claude_code import lengths, tools
+from workload.test_cli import run
 from workload.trajectories import BY_WORDS, NOTHING, jsonl, save
 
 
@@ -126,3 +127,10 @@ def test_a_message_that_is_none_costs_that_message(tmp_path: Path) -> None:
     result = found(save(tmp_path / "s.json", {**GEMINI, "messages": messages}))
     assert len(result.sessions[0].rounds) == 2
     assert result.accounts[0].repairs == ("a message that cannot be read",)
+
+
+def test_show_tells_cached_and_reasoning_tokens_apart(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "r.jsonl", *CODEX)
+    assert run("import", path, "-o", tmp_path / "w").exit_code == 0
+    shown = run("show", tmp_path / "w").stdout
+    assert "18,300 of prompts were read from a cache, 20 of outputs were reasoning" in shown
