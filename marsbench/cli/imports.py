@@ -336,6 +336,10 @@ LOGS = {
 
     Texts alone: --tokenizer and --tool-time are needed. Sessions arrive poisson at 0.01 per second
     unless told otherwise.""",
+    "dynamo-trace": """Import request traces of Dynamo (DYN_REQUEST_TRACE).
+
+    A session is a trajectory. """
+    + _ARRIVE,
     "gemini-cli": """Import chats of Gemini CLI (~/.gemini/tmp/*/chats).
 
     """

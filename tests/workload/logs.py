@@ -260,3 +260,30 @@ TAUBENCH = [
         {"role": "assistant", "content": "bye"},
     ]} for n in range(2)
 ]  # fmt: skip
+
+# Dynamo: a line a request that ended.
+
+
+def dynamo(kind: str, **event: Any) -> dict[str, Any]:
+    context = {"session_id": "run", "trajectory_id": "run:root"}
+    about = {"schema": "dynamo.agent.trace.v1", "event_type": kind, "agent_context": context}
+    return {"timestamp": 0, "event": {**about, **event}}
+
+
+def dynamo_request(
+    name: str, began: float, took: float, prompt: int, **more: Any
+) -> dict[str, Any]:
+    request = {
+        "request_id": name, "input_tokens": prompt, "output_tokens": 100,
+        "request_received_ms": round((EPOCH_S + began) * 1000), "total_time_ms": took * 1000,
+        **more,
+    }  # fmt: skip
+    return dynamo("request_end", request=request)
+
+
+DYNAMO = [
+    dynamo_request("a", 0, 1, 2_000),
+    dynamo("tool_end", tool={"tool_call_id": "t", "tool_class": "bash", "duration_ms": 1_500.0},
+           event_time_unix_ms=round((EPOCH_S + 2.75) * 1000)),
+    dynamo_request("b", 4, 2, 2_200, cached_tokens=1_984),
+]  # fmt: skip

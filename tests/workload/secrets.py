@@ -20,6 +20,8 @@ from workload.logs import (
     codex_count,
     codex_meta,
     codex_said,
+    dynamo,
+    dynamo_request,
     gemini,
     observed,
     otel_call,
@@ -59,7 +61,7 @@ def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
         "mooncake": _mooncake, "azure": _azure, "run": _run, "hf": _hf,
         "claude-code": _claude_code, "codex": _codex, "gemini-cli": _gemini,
         "otel": _otel, "langfuse": _langfuse,
-        "atif": _atif, "sharegpt": _sharegpt, "tau-bench": _taubench,
+        "atif": _atif, "dynamo-trace": _dynamo, "sharegpt": _sharegpt, "tau-bench": _taubench,
     }  # fmt: skip
     options: list[object] = []
     if kind in ("sweagent", "miniswe", "openhands", "hf", "atif", "sharegpt", "tau-bench"):
@@ -187,3 +189,14 @@ def _taubench(folder: Path) -> Path:
     tool = {"role": "tool", "name": "find_zorro", "content": "Ünïque"}
     traj = [*_MESSAGES[:3], tool, *_MESSAGES[4:]]
     return save(folder / "z.json", [{"task_id": "zorro", "trial": 0, "traj": traj}])
+
+
+def _dynamo(folder: Path) -> Path:
+    tool = {"tool_call_id": "zorro", "tool_class": "Zorro", "duration_ms": 9.0}
+    lines = [
+        dynamo_request("zorro", 0, 1, 200),
+        dynamo("tool_end", tool=tool, event_time_unix_ms=1_767_607_202_000),
+        dynamo_request("b", 4, 1, 400),
+    ]
+    text = json.dumps(lines).replace("run:root", "zorro:root")
+    return jsonl(folder / "z.jsonl", *json.loads(text))

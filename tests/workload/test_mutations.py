@@ -25,7 +25,7 @@ from marsbench.formats.privacy import masked
 from marsbench.formats.reading import Contents
 from marsbench.formats.table import format_named, recognised
 from workload.builders import request, subagent, trace
-from workload.logs import ATIF, CLAUDE, CODEX, GEMINI, LANGFUSE, OTEL, SHAREGPT, TAUBENCH
+from workload.logs import ATIF, CLAUDE, CODEX, DYNAMO, GEMINI, LANGFUSE, OTEL, SHAREGPT, TAUBENCH
 from workload.test_import_cli import AZURE
 from workload.test_messages import HISTORY, RECORDED, calls_counted, lost
 from workload.test_openhands import HISTORY as V0
@@ -66,6 +66,7 @@ BASES: dict[str, Any] = {
     "codex": CODEX,
     "gemini-cli": GEMINI,
     "otel": OTEL,
+    "dynamo-trace": DYNAMO,
     "atif": ATIF,
     "sharegpt": SHAREGPT,
     "tau-bench": TAUBENCH,
@@ -76,8 +77,18 @@ BASES: dict[str, Any] = {
 EACH = 1_000
 OF_LOGS = 250
 """Of a format whose calls come to sessions by the same way as others'."""
-TIMED = ("claude-code", "codex", "gemini-cli", "otel", "langfuse", "atif", "sharegpt", "tau-bench")
-LINES = ("mooncake", "claude-code", "codex", "langfuse")
+TIMED = (
+    "claude-code",
+    "codex",
+    "gemini-cli",
+    "otel",
+    "langfuse",
+    "atif",
+    "sharegpt",
+    "tau-bench",
+    "dynamo-trace",
+)
+LINES = ("mooncake", "claude-code", "codex", "langfuse", "dynamo-trace")
 """Formats whose file is a line a record."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from marsbench.formats.gathering import ImportResult
-from workload.logs import LANGFUSE, OTEL, observed, otel_call, otel_span, otel_tool, otlp
+from workload.logs import DYNAMO, LANGFUSE, OTEL, observed, otel_call, otel_span, otel_tool, otlp
 from workload.test_claude_code import lengths, tools
 from workload.test_codex_gemini import found
 from workload.trajectories import jsonl, save
@@ -112,3 +112,16 @@ def test_characters_are_no_tokens(tmp_path: Path) -> None:
     row = observed("a", "GENERATION", 1, 3, usage=usage)
     (problem,) = found(jsonl(tmp_path / "o.jsonl", row, row)).problems
     assert problem.endswith("call 0 has no recorded token count, give --tokenizer NAME_OR_PATH")
+
+
+def test_a_trajectory_of_dynamo_is_a_session(tmp_path: Path) -> None:
+    alone = {"event": {**DYNAMO[0]["event"], "agent_context": None}}
+    alone["event"]["request"] = {**alone["event"]["request"], "request_id": "z"}
+    result = found(jsonl(tmp_path / "d.jsonl", *DYNAMO, alone, "{"))
+    session, other = result.sessions
+    assert (session.id, other.id) == ("run:root", "z")
+    assert lengths(session) == [(2_000, 100), (2_200, 100)]
+    assert tools(session) == [[("bash", 1.75), ("client_gap", 3.0)], []]
+    stated = result.accounts[0].stated
+    assert (stated.span_s, stated.calls_s, stated.cached_tokens) == (6.0, 3.0, 1_984)
+    assert result.accounts[0].repairs == ("a line that cannot be read",)
