@@ -15,7 +15,7 @@ from marsbench.errors import UsageError
 if TYPE_CHECKING:
     from marsbench.core.workload.files import Workload
     from marsbench.formats.gathering import ImportResult
-    from marsbench.formats.table import Found
+    from marsbench.formats.table import FoundFile
 
 MOST_SAID = 50
 """Sentences of one kind that are printed; the others are counted."""
@@ -109,7 +109,7 @@ def recognised_files(paths: Sequence[Path], options: ImportOptions) -> Imported:
     return Imported(kind, contents, bool(kinds) and all(one.has_arrivals for one in kinds))
 
 
-def _taken(found: Iterable[Found]) -> Iterator[str]:
+def _taken(found: Iterable[FoundFile]) -> Iterator[str]:
     """A sentence a format and reason: how many files, and the first of them."""
     files: dict[tuple[str, str], list[Path]] = {}
     for one in found:

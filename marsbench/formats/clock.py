@@ -16,7 +16,7 @@ MISSING = "a time that is missing"
 
 
 @dataclass(slots=True)
-class Clock:
+class ToolClock:
     """What one session's recording says of its tools' times.
 
     has_times: whether it timed any; where it did, one that is missing is taken as 0 and said, and

@@ -20,7 +20,7 @@ from pydantic import AliasChoices, Field
 from marsbench.core.session import ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.formats.calls import RecordedCall, session_of_calls
-from marsbench.formats.clock import Clock, span_of
+from marsbench.formats.clock import ToolClock, span_of
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head
 from marsbench.formats.gathering import ImportResult, TrackSources, gather
@@ -124,7 +124,7 @@ def miniswe_session(record: Any, name: str, fallback: Fallback) -> Reading:
     by_id = {id(message): stamp for message, stamp in zip(messages, stamps, strict=True)}
     turns = turns_of(messages)
     reader = _Reader(by_id, whole.trajectory_format == VERSION_1, _has_tool_role(messages))
-    clock = Clock(fallback, any(reader.is_timed(turn) for turn in turns))
+    clock = ToolClock(fallback, any(reader.is_timed(turn) for turn in turns))
     calls = [reader.call(turn, number, clock) for number, turn in enumerate(turns)]
     own = str(name if whole.instance_id in (None, "") else whole.instance_id)
     stats = whole.info and whole.info.model_stats
@@ -190,7 +190,7 @@ class _Reader:
             self._at(answer) is not None for answer in self._answers(turn)
         )
 
-    def call(self, turn: Turn, number: int, clock: Clock) -> RecordedCall:
+    def call(self, turn: Turn, number: int, clock: ToolClock) -> RecordedCall:
         usage = self._usage(turn.reply)
         after_lost = any(_is_interrupt(message) for message in turn.appended)
         return turn.call(
@@ -208,7 +208,7 @@ class _Reader:
         content = reply.get("content")
         return not isinstance(content, str) or len(_ACTION.findall(content)) == 1
 
-    def _tools(self, turn: Turn, number: int, clock: Clock) -> tuple[ToolCall, ...]:
+    def _tools(self, turn: Turn, number: int, clock: ToolClock) -> tuple[ToolCall, ...]:
         """A call for every answer of a tool, from the reply to the answer, and the user's."""
         of, asked_at = f"call {number}", self._at(turn.reply)
         calls = [

@@ -15,7 +15,7 @@ from pydantic import Field
 from marsbench.core.session import ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.formats.calls import RecordedCall, session_of_calls
-from marsbench.formats.clock import Clock, seconds_of, span_of
+from marsbench.formats.clock import ToolClock, seconds_of, span_of
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.reading import Duration, ReadError, Reading, Record, Stated, Tokens
 
@@ -81,7 +81,7 @@ def session_of_events(
     by_response = {usage.response_id: usage for usage in metrics.token_usages}
     took = {one.response_id: one.latency for one in metrics.response_latencies}
     recorded = {*by_response, *took}
-    clock = Clock(fallback, any(event.at and event.answered_at for event in events))
+    clock = ToolClock(fallback, any(event.at and event.answered_at for event in events))
     calls = _calls(events, by_response, clock)
     lost = len(recorded - {event.response for event in events})
     is_left = "is left" if lost == 1 else "are left"
@@ -113,7 +113,7 @@ def _sum(seconds: Iterable[float | None]) -> float | None:
 
 
 def _calls(
-    events: Sequence[AgentEvent], usages: Mapping[str, ResponseUsage], clock: Clock
+    events: Sequence[AgentEvent], usages: Mapping[str, ResponseUsage], clock: ToolClock
 ) -> list[RecordedCall]:
     places: dict[str, list[int]] = {}
     for place, event in enumerate(events):
@@ -142,7 +142,7 @@ def _calls(
 
 
 def _pause(
-    events: Sequence[AgentEvent], own: Sequence[int], until: int, clock: Clock
+    events: Sequence[AgentEvent], own: Sequence[int], until: int, clock: ToolClock
 ) -> tuple[ToolCall, ...]:
     """The tool calls of one response and the user's pause, each from the response to its end.
 
@@ -163,7 +163,7 @@ def _pause(
     return tuple(calls)
 
 
-def _waited(asked: AgentEvent, event: AgentEvent, clock: Clock) -> float:
+def _waited(asked: AgentEvent, event: AgentEvent, clock: ToolClock) -> float:
     """From the response to the answer, or as long as stated where there is none."""
     if event.answered_at is None:
         return clock.unknown(event.of)

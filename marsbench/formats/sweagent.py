@@ -17,7 +17,7 @@ from pydantic import Field
 
 from marsbench.core.session import ToolCall
 from marsbench.formats.calls import RecordedCall, session_of_calls
-from marsbench.formats.clock import Clock
+from marsbench.formats.clock import ToolClock
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head
 from marsbench.formats.gathering import ImportResult, TrackSources, gather
@@ -98,7 +98,7 @@ def sweagent_session(record: Any, name: str, fallback: Fallback) -> Reading:
     steps, gave_up = _asked(found.trajectory)
     if not steps:
         raise ReadError("holds no call of a model")
-    clock = Clock(fallback, any(step.execution_time is not None for step in steps))
+    clock = ToolClock(fallback, any(step.execution_time is not None for step in steps))
     sent = _sent(steps)
     if sent is not None:
         calls = _sent_calls(steps, sent, clock)
@@ -152,7 +152,7 @@ def _is_reply(message: Message) -> bool:
 
 
 def _sent_calls(
-    steps: Sequence[_Step], sent: Sequence[Sequence[Message]], clock: Clock
+    steps: Sequence[_Step], sent: Sequence[Sequence[Message]], clock: ToolClock
 ) -> list[RecordedCall]:
     calls = []
     before: Sequence[Message] = ()
@@ -181,7 +181,7 @@ def _same(before: Sequence[Message], after: Sequence[Message]) -> int:
 
 
 def _history_calls(
-    steps: Sequence[_Step], history: Sequence[Message], clock: Clock
+    steps: Sequence[_Step], history: Sequence[Message], clock: ToolClock
 ) -> list[RecordedCall]:
     # A demonstration is part of the prompt, and its replies are nobody's.
     said = [{**m, "role": "user"} if m.get("is_demo") else m for m in history]
@@ -197,12 +197,12 @@ def _history_calls(
     return [turn.call(after) for turn, after in zip(turns, tools, strict=True)]
 
 
-def _all_tools(steps: Sequence[_Step], clock: Clock) -> list[tuple[ToolCall, ...]]:
+def _all_tools(steps: Sequence[_Step], clock: ToolClock) -> list[tuple[ToolCall, ...]]:
     """What runs after each step; nothing waits for the last one's action."""
     return [*(_tools(step, number, clock) for number, step in enumerate(steps[:-1])), ()]
 
 
-def _tools(step: _Step, number: int, clock: Clock) -> tuple[ToolCall, ...]:
+def _tools(step: _Step, number: int, clock: ToolClock) -> tuple[ToolCall, ...]:
     """The step's action, named by its first word; a reply that could not be parsed has none."""
     words = (step.action or "").split()
     if not words:

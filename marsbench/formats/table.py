@@ -59,7 +59,7 @@ def format_named(name: str) -> Format:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A file or folder, the format that it is read as, and what it was recognised by."""
 
     path: Path
@@ -67,14 +67,14 @@ class Found:
     why: str = ""
 
 
-def recognised(path: Path) -> Found:
+def recognised(path: Path) -> FoundFile:
     """What a file or folder is; without a format, why not."""
     head = head_of(path)
     for one in FORMATS:
         why = one.recognise(head)
         if why is not None:
-            return Found(path, one, why)
-    return Found(path, None, _unknown(path, head))
+            return FoundFile(path, one, why)
+    return FoundFile(path, None, _unknown(path, head))
 
 
 def _unknown(path: Path, head: Head) -> str:
@@ -95,7 +95,7 @@ def _unknown(path: Path, head: Head) -> str:
     )
 
 
-def files_of(paths: Iterable[Path], asked: Format | None = None) -> Iterator[Found]:
+def files_of(paths: Iterable[Path], asked: Format | None = None) -> Iterator[FoundFile]:
     """What these files, folders and patterns hold, in their order, a folder's by name.
 
     asked: the format that was named, which takes all files that were named, and of a folder's
@@ -104,7 +104,7 @@ def files_of(paths: Iterable[Path], asked: Format | None = None) -> Iterator[Fou
     """
     for path in _globbed(paths):
         if not path.is_dir() or (asked is not None and asked.takes_folders):
-            yield recognised(path) if asked is None else Found(path, asked)
+            yield recognised(path) if asked is None else FoundFile(path, asked)
             continue
         inside = list(_inside(path))
         own = [
@@ -123,7 +123,7 @@ def _globbed(paths: Iterable[Path]) -> Iterator[Path]:
             yield Path(name)
 
 
-def _inside(folder: Path) -> Iterator[Found]:
+def _inside(folder: Path) -> Iterator[FoundFile]:
     """A folder that is itself a recording, or else the files below it; hidden ones are none."""
     whole = recognised(folder)
     if whole.format is not None:
@@ -138,14 +138,16 @@ def _inside(folder: Path) -> Iterator[Found]:
             yield recognised(path)
 
 
-def _nothing(folder: Path, inside: Sequence[Found], asked: Format | None) -> Iterator[Found]:
+def _nothing(
+    folder: Path, inside: Sequence[FoundFile], asked: Format | None
+) -> Iterator[FoundFile]:
     if asked is not None and inside:
-        yield from (Found(one.path, asked) for one in inside)
+        yield from (FoundFile(one.path, asked) for one in inside)
     else:
-        yield Found(folder, None, "holds no recording of a known format")
+        yield FoundFile(folder, None, "holds no recording of a known format")
 
 
-def contents_of(found: Found, fallback: Fallback) -> Contents:
+def contents_of(found: FoundFile, fallback: Fallback) -> Contents:
     """What is in it, or one problem."""
     if found.format is None:
         return Contents((failed(str(found.path), ReadError(found.why)),))

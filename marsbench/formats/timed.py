@@ -16,7 +16,7 @@ from marsbench.core.session import Session, ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.core.workload.recipe import SUBAGENT
 from marsbench.formats.calls import RecordedCall, session_of_calls
-from marsbench.formats.clock import STEPPED_BACK, Clock, span_of
+from marsbench.formats.clock import STEPPED_BACK, ToolClock, span_of
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.reading import ReadError, Reading, Repair, Stated
 from marsbench.formats.weka import CLIENT_GAP, LATE_S
@@ -106,7 +106,7 @@ def reading_of(talk: Talk, fallback: Fallback) -> Reading:
     if not talk.calls:
         raise ReadError("holds no call of a model")
     talk = _counted(talk, fallback)
-    pauses = _Pauses(talk.name, Clock(fallback, _has_times(talk.calls), list(talk.repairs)))
+    pauses = _Pauses(talk.name, ToolClock(fallback, _has_times(talk.calls), list(talk.repairs)))
     following = [*talk.calls[1:], None]
     calls = [
         _recorded(call, pauses.tools(call, after))
@@ -202,7 +202,7 @@ class _Pauses:
     inside: the sub-agents that were waited for. num_lost: calls of those that were not.
     """
 
-    def __init__(self, name: str, clock: Clock) -> None:
+    def __init__(self, name: str, clock: ToolClock) -> None:
         self.name, self.clock = name, clock
         self.inside: list[Reading] = []
         self.unawaited = self.num_lost = 0

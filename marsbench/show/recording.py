@@ -13,7 +13,7 @@ KEY = "recording"
 """Of a workload's meta; `marsbench.formats.accounts` makes it."""
 
 
-class Recording(BaseModel):
+class HowRecorded(BaseModel):
     """What an import keeps. Spans and gaps are of the sessions that have a clock, calls of those
     that count them."""
 
@@ -35,15 +35,15 @@ class Recording(BaseModel):
     reasoning_tokens: int | None = None
 
 
-def recording_of(meta: Mapping[str, Any]) -> Recording | None:
+def recording_of(meta: Mapping[str, Any]) -> HowRecorded | None:
     """None where the workload was not imported, or what it says of that is none of ours."""
     try:
-        return Recording.model_validate(meta.get(KEY))
+        return HowRecorded.model_validate(meta.get(KEY))
     except ValidationError:
         return None
 
 
-def recording_rows(found: Recording) -> list[tuple[str, str]]:
+def recording_rows(found: HowRecorded) -> list[tuple[str, str]]:
     """What there is to say, each behind its name."""
     rows = [
         ("sessions", f"{found.sessions:,}"),
@@ -57,28 +57,28 @@ def recording_rows(found: Recording) -> list[tuple[str, str]]:
     return [*rows, *(("differs", line) for line in _differences(found))]
 
 
-def _span(found: Recording) -> str:
+def _span(found: HowRecorded) -> str:
     if not found.clocked_sessions:
         return "no clock in the recording"
     of = "" if found.clocked_sessions == found.sessions else f" of {found.clocked_sessions:,}"
     return f"{compact(found.span_s)} s by the recording's own clock{of}"
 
 
-def _gaps(found: Recording) -> str:
+def _gaps(found: HowRecorded) -> str:
     if not found.clocked_sessions:
         return "not held against a clock"
     share = f" ({found.gaps_s / found.span_s:.0%} of the span)" if found.span_s else ""
     return f"{compact(found.gaps_s)} s between rounds{share}"
 
 
-def _rounds(found: Recording) -> str:
+def _rounds(found: HowRecorded) -> str:
     if not found.counted_sessions:
         return f"{found.rounds:,}; the recording counts no calls"
     of = "" if found.counted_sessions == found.sessions else f" in {found.counted_sessions:,}"
     return f"{found.counted_rounds:,} of {found.calls:,} recorded calls{of}"
 
 
-def _parts(found: Recording) -> str:
+def _parts(found: HowRecorded) -> str:
     """What of the prompts and outputs the recording tells apart."""
     known = (
         (found.cached_tokens, "of prompts were read from a cache"),
@@ -87,14 +87,14 @@ def _parts(found: Recording) -> str:
     return ", ".join(f"{count:,} {what}" for count, what in known if count is not None)
 
 
-def _repaired(found: Recording) -> str:
+def _repaired(found: HowRecorded) -> str:
     if not found.repairs:
         return "nothing"
     kinds = ", ".join(f"{kind} ({number:,})" for kind, number in found.repairs.items())
     return f"in {found.repaired_sessions:,} sessions: {kinds}"
 
 
-def _left_out(found: Recording) -> str:
+def _left_out(found: HowRecorded) -> str:
     parts = [
         f"{found.left_out:,} files, rows or sessions" if found.left_out else "",
         f"{found.unawaited:,} sub-agents that nothing waits for" if found.unawaited else "",
@@ -102,7 +102,7 @@ def _left_out(found: Recording) -> str:
     return ", ".join(part for part in parts if part) or "nothing"
 
 
-def _differences(found: Recording) -> Iterator[str]:
+def _differences(found: HowRecorded) -> Iterator[str]:
     for name, sentence in found.differences:
         yield f"{name}: {sentence}"
     more = found.differing_sessions - len({name for name, _ in found.differences})

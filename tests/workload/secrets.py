@@ -78,16 +78,16 @@ def _weka(folder: Path) -> Path:
 def _openhands(folder: Path) -> Path:
     action = event(
         "ActionEvent", 5, id="a", tool_name="zorro_search", tool_call_id="call-a",
-        llm_response_id="r1", thought=[{"type": "text", "text": "Zorro at /home/zorro"}],
+        llm_response_id="r1", thought=[{"type": "text", "text": "Zorro at /data/zorro"}],
     )  # fmt: skip
     last = event("ActionEvent", 9, id="b", tool_name="finish", llm_response_id="r2")
-    talk = [user(1, "I am Zorro"), action, answer("a", 6.5, "/home/zorro"), last]
+    talk = [user(1, "I am Zorro"), action, answer("a", 6.5, "/data/zorro"), last]
     return conversation(folder / "zorro", talk, {"r1": (100, 10), "r2": (130, 5)})
 
 
 _MESSAGES = [
     said("system", "you are Zorro's agent"),
-    said("user", "look into /srv/zorro"),
+    said("user", "look into /data/zorro"),
     reply("I look"),
     said("tool", "Ünïque"),
     reply("done"),
@@ -95,7 +95,7 @@ _MESSAGES = [
 
 
 def _sweagent(folder: Path) -> Path:
-    record = {"trajectory": [step("/home/zorro/bin/x -v"), step("ls")], "history": _MESSAGES}
+    record = {"trajectory": [step("/data/zorro/bin/x -v"), step("ls")], "history": _MESSAGES}
     return save(folder / "zorro.traj", record)
 
 

@@ -227,7 +227,7 @@ def test_a_damaged_file_keeps_what_came_before_the_damage() -> None:
     assert (len(result.sessions), result.problems) == (1, ("f: is cut short",))
 
 
-SECRETS = ("Zorro", "zorro", "/home", "Ünïque")
+SECRETS = ("Zorro", "zorro", "/data", "Ünïque")
 
 
 @pytest.mark.parametrize("kind", [one.name for one in FORMATS])
