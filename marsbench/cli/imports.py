@@ -305,6 +305,61 @@ def run(
     return Imported("run", (contents_of_run(recorded),), True, meta_of(recorded))
 
 
+_ARRIVE = "Sessions arrive as recorded unless told otherwise; --rate alone stretches the pattern."
+
+LOGS = {
+    "claude-code": """Import session logs of Claude Code (~/.claude/projects).
+
+    Sub-agents come in with the session that started them. """
+    + _ARRIVE,
+    "codex": """Import rollouts of Codex (~/.codex/sessions).
+
+    What a fork or a sub-agent repeats of another session is left out. """
+    + _ARRIVE,
+    "otel": """Import OpenTelemetry spans of generative AI (OTLP in JSON).
+
+    A session is a conversation (gen_ai.conversation.id), or else a trace. """
+    + _ARRIVE,
+    "langfuse": """Import observations of Langfuse, as it exports them.
+
+    A session is one of Langfuse's, or else a trace. """
+    + _ARRIVE,
+    "atif": """Import trajectories in ATIF 1.x (Harbor's).
+
+    They have no tool times, so --tool-time is needed. Sessions arrive poisson at 0.01 per second
+    unless told otherwise.""",
+    "sharegpt": """Import conversations as ShareGPT's (from, value).
+
+    Texts alone: --tokenizer and --tool-time (a user's pause) are needed. Sessions arrive poisson
+    at 0.01 per second unless told otherwise.""",
+    "tau-bench": """Import runs of tau-bench.
+
+    Texts alone: --tokenizer and --tool-time are needed. Sessions arrive poisson at 0.01 per second
+    unless told otherwise.""",
+    "dynamo-trace": """Import request traces of Dynamo (DYN_REQUEST_TRACE).
+
+    A session is a trajectory. """
+    + _ARRIVE,
+    "gemini-cli": """Import chats of Gemini CLI (~/.gemini/tmp/*/chats).
+
+    """
+    + _ARRIVE,
+}
+"""Formats whose command takes files and what all take, and its help."""
+
+
+def _add_log(name: str, text: str) -> None:
+    def read(files: Files, options: ImportOptions) -> Imported:
+        return _named(name, files, options, "reading sessions")
+
+    read.__doc__ = text
+    _command(*EVERYWHERE, *STATED, name=name)(read)
+
+
+for _name, _text in LOGS.items():
+    _add_log(_name, _text)
+
+
 def mean_gpu_s(sessions: Sequence[Session]) -> float:
     """Mean seconds that these sessions keep the default engine busy, each alone on it."""
     from marsbench.core.hardware.profile import load_hardware

@@ -44,4 +44,13 @@ def recording_meta(
         "differing_sessions": sum(bool(one.differences) for one in accounts),
         "left_out": left_out,
         "unawaited": unawaited,
+        **_parts(accounts),
     }
+
+
+def _parts(accounts: Sequence[Account]) -> dict[str, int]:
+    """Tokens that were read from a cache, and those of reasoning, where recordings say so."""
+    cached = [n for one in accounts if (n := one.stated.cached_tokens) is not None]
+    reasoning = [n for one in accounts if (n := one.stated.reasoning_tokens) is not None]
+    parts = {"cached_tokens": cached, "reasoning_tokens": reasoning}
+    return {name: sum(known) for name, known in parts.items() if known}

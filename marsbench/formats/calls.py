@@ -22,6 +22,7 @@ class RecordedCall:
     kept: texts of the old context that are still in this prompt, when it is known to be cut.
     anew: it is known to be cut, and of the old context only what all sessions share is left.
     drops: the reply to the call before is not in this prompt, and all before it is.
+    cached: tokens of this prompt that were read from a cache: of a cut context they are left.
     """
 
     prompt: int | None = None
@@ -32,6 +33,7 @@ class RecordedCall:
     kept: Sequence[str] | None = None
     anew: bool = False
     drops: bool = False
+    cached: int | None = None
 
 
 def session_of_calls(
@@ -51,10 +53,11 @@ def session_of_calls(
         shared = min(fallback.tokens(prefix), lengths[0].prompt)
     rounds: list[Round] = []
     for call, before, own in zip(calls, (None, *lengths[:-1]), lengths, strict=True):
-        kept = shared if call.anew else _kept(call, fallback)
+        left = shared if before is None else max(shared, min(call.cached or 0, before.prompt))
+        kept = left if call.anew else _kept(call, fallback)
         if call.drops and before is not None:
             kept = before.prompt
-        cut, append = grown_by_lengths(before, own, kept, shared)
+        cut, append = grown_by_lengths(before, own, kept, left)
         rounds.append(Round(append, own.output, call.tools, cut))
     # Nothing waits for the last round's tools, and they are never run.
     rounds[-1] = replace(rounds[-1], tools=())

@@ -38,12 +38,16 @@ class Stated:
     num_calls: LLM calls that it counts (usage records, cost entries, a counter), those of
         sub-agents included; None where it counts none.
     calls_s: seconds that all those calls took, where it says so.
+    cached_tokens, reasoning_tokens: of all prompts those that were read from a cache, and of all
+        outputs those that were reasoning; None where it does not say.
     """
 
     span_s: float | None = None
     tick_s: float = 0.0
     num_calls: int | None = None
     calls_s: float | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,24 @@ from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
 
-from marsbench.formats import azure, hf, miniswe, mooncake, openhands, recorded_run, sweagent, weka
+from marsbench.formats import (
+    atif,
+    azure,
+    chats,
+    claude_code,
+    codex,
+    dynamo_trace,
+    gemini_cli,
+    hf,
+    langfuse,
+    miniswe,
+    mooncake,
+    openhands,
+    otel,
+    recorded_run,
+    sweagent,
+    weka,
+)
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head, head_of
 from marsbench.formats.opening import opened
@@ -16,6 +33,15 @@ from marsbench.formats.reading import Contents, ReadError, Reading, SessionSourc
 
 FORMATS: tuple[Format, ...] = (
     weka.FORMAT,
+    claude_code.FORMAT,
+    codex.FORMAT,
+    gemini_cli.FORMAT,
+    otel.FORMAT,
+    dynamo_trace.FORMAT,
+    langfuse.FORMAT,
+    atif.FORMAT,
+    chats.SHAREGPT,
+    chats.TAUBENCH,
     openhands.FORMAT,
     sweagent.FORMAT,
     miniswe.FORMAT,

@@ -31,6 +31,8 @@ class HowRecorded(BaseModel):
     differing_sessions: int = 0
     left_out: int = 0
     unawaited: int = 0
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 def recording_of(meta: Mapping[str, Any]) -> HowRecorded | None:
@@ -51,6 +53,7 @@ def recording_rows(found: HowRecorded) -> list[tuple[str, str]]:
         ("repaired", _repaired(found)),
         ("left out", _left_out(found)),
     ]
+    rows += [("tokens", parts)] if (parts := _parts(found)) else []
     return [*rows, *(("differs", line) for line in _differences(found))]
 
 
@@ -73,6 +76,15 @@ def _rounds(found: HowRecorded) -> str:
         return f"{found.rounds:,}; the recording counts no calls"
     of = "" if found.counted_sessions == found.sessions else f" in {found.counted_sessions:,}"
     return f"{found.counted_rounds:,} of {found.calls:,} recorded calls{of}"
+
+
+def _parts(found: HowRecorded) -> str:
+    """What of the prompts and outputs the recording tells apart."""
+    known = (
+        (found.cached_tokens, "of prompts were read from a cache"),
+        (found.reasoning_tokens, "of outputs were reasoning"),
+    )
+    return ", ".join(f"{count:,} {what}" for count, what in known if count is not None)
 
 
 def _repaired(found: HowRecorded) -> str:

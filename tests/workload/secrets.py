@@ -9,6 +9,25 @@ from typing import Any
 
 from metrics.story import a_round, a_session
 from workload.builders import request, subagent, trace, write_trace
+from workload.logs import (
+    ATIF,
+    GEMINI,
+    claude_reply,
+    claude_result,
+    claude_user,
+    codex_answers,
+    codex_asks,
+    codex_count,
+    codex_meta,
+    codex_said,
+    dynamo,
+    dynamo_request,
+    gemini,
+    observed,
+    otel_call,
+    otel_tool,
+    otlp,
+)
 from workload.test_import_cli import AZURE
 from workload.trajectories import (
     answer,
@@ -40,9 +59,12 @@ def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
     made: dict[str, Any] = {
         "weka": _weka, "openhands": _openhands, "sweagent": _sweagent, "miniswe": _miniswe,
         "mooncake": _mooncake, "azure": _azure, "run": _run, "hf": _hf,
+        "claude-code": _claude_code, "codex": _codex, "gemini-cli": _gemini,
+        "otel": _otel, "langfuse": _langfuse,
+        "atif": _atif, "dynamo-trace": _dynamo, "sharegpt": _sharegpt, "tau-bench": _taubench,
     }  # fmt: skip
     options: list[object] = []
-    if kind in ("sweagent", "miniswe", "openhands", "hf"):
+    if kind in ("sweagent", "miniswe", "openhands", "hf", "atif", "sharegpt", "tau-bench"):
         options = ["--tokenizer", tokenizer(folder), "--tool-time", 2]
     return made[kind](folder), options
 
@@ -109,3 +131,72 @@ def _run(folder: Path) -> Path:
 def _hf(folder: Path) -> Path:
     row = {"messages": json.dumps(_MESSAGES), "instance_id": "zorro", "traj_id": "zorro.1"}
     return jsonl(folder / "rows.jsonl", row)
+
+
+def _claude_code(folder: Path) -> Path:
+    lines = [
+        claude_user(0, "I am Zorro, look into /srv/zorro"),
+        claude_reply(3, "m1", (900, 20), uses=[("t1", "mcp__zorro__find")], cwd="/srv/zorro"),
+        claude_result(5, "t1", "Ünïque"),
+        claude_reply(9, "m2", (990, 5), text="done, Zorro"),
+    ]
+    return jsonl(folder / "zorro.jsonl", *lines)
+
+
+def _codex(folder: Path) -> Path:
+    lines = [
+        codex_meta(source="zorro"), codex_said(1, "I am Zorro"),
+        codex_asks(5, "zorro", "mcp__zorro"),
+        codex_count(6, (900, 8), 908), codex_answers(7, "zorro"), codex_asks(9, "x"),
+        codex_count(9, (990, 8), 1_906),
+    ]  # fmt: skip
+    return jsonl(folder / "zorro.jsonl", *lines)
+
+
+def _gemini(folder: Path) -> Path:
+    usage = {"input": 90, "output": 8, "cached": 0, "total": 98}
+    messages = [gemini("1", 5, usage, [("Zorro", 6)]), gemini("2", 9, {**usage, "input": 120})]
+    return save(folder / "z.json", {**GEMINI, "projectHash": "zorro", "messages": messages})
+
+
+def _otel(folder: Path) -> Path:
+    spans = [
+        otel_call("a", 1, 3, (90, 8), gen_ai__conversation__id="zorro"), otel_tool("Zorro", 3, 4),
+        otel_call("b", 5, 6, (120, 8), server__address="/srv/zorro"),
+    ]  # fmt: skip
+    return save(folder / "z.json", otlp(*spans))
+
+
+def _langfuse(folder: Path) -> Path:
+    calls = [
+        observed(name, "GENERATION", at, at + 1, {"input": 90 + at, "output": 5}, userId="Zorro")
+        for name, at in (("a", 1), ("b", 5))
+    ]
+    return jsonl(folder / "z.jsonl", {**calls[0], "sessionId": "zorro"},
+                 observed("/srv/zorro", "TOOL", 2, 3), calls[1])  # fmt: skip
+
+
+def _atif(folder: Path) -> Path:
+    return save(folder / "z.json", {**ATIF, "session_id": "zorro", "extra": "/srv/zorro"})
+
+
+def _sharegpt(folder: Path) -> Path:
+    said_ = [{"from": who, "value": "I am Zorro"} for who in ("human", "gpt", "human", "gpt")]
+    return save(folder / "z.json", [{"id": "zorro", "conversations": said_}])
+
+
+def _taubench(folder: Path) -> Path:
+    tool = {"role": "tool", "name": "find_zorro", "content": "Ünïque"}
+    traj = [*_MESSAGES[:3], tool, *_MESSAGES[4:]]
+    return save(folder / "z.json", [{"task_id": "zorro", "trial": 0, "traj": traj}])
+
+
+def _dynamo(folder: Path) -> Path:
+    tool = {"tool_call_id": "zorro", "tool_class": "Zorro", "duration_ms": 9.0}
+    lines = [
+        dynamo_request("zorro", 0, 1, 200),
+        dynamo("tool_end", tool=tool, event_time_unix_ms=1_767_607_202_000),
+        dynamo_request("b", 4, 1, 400),
+    ]
+    text = json.dumps(lines).replace("run:root", "zorro:root")
+    return jsonl(folder / "z.jsonl", *json.loads(text))
