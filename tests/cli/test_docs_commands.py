@@ -42,6 +42,7 @@ ONLY_PARSED = {
     "replay": "starts a server, or records agents",
     "calibrate": "needs a GPU",
     "workload import": "needs recordings that the reader has",
+    "bounds": "needs runs that the reader has",
 }
 IS_RUN = ("backends", "hardware list", "hardware show", "workload")
 
