@@ -10,6 +10,7 @@ from marsbench.judge.compare.figures import GOODPUT, LATENCY
 from marsbench.judge.compare.points import Matrix, by_seed, place_of
 from marsbench.judge.compare.tally import Carrier, tally
 from marsbench.judge.compare.winners import turning_places, winners_table
+from marsbench.judge.paper.verdicts import NEAR
 from marsbench.outputs import save
 from marsbench.report.canvas import to_bytes
 from marsbench.report.looks import is_ablation
@@ -18,6 +19,7 @@ from marsbench.text.tables import Table, as_csv, markdown
 from marsbench.text.words import bulleted, each
 from studies.map import parts, pictures, words
 from studies.map.bounded import Bound
+from studies.map.published import published_table
 from studies.map.read import Map
 from studies.map.standing import CAP, Regret, Standing
 from studies.map.tree import Case, fits, shortest
@@ -87,6 +89,14 @@ How often each decision was other than vLLM's, of how many; means over the cells
 
 {ran}
 
+## The MARS paper's ratios in these worlds
+
+A baseline's latency ÷ that of MARS, over the seeds that both have; above 1 MARS is faster. *The \
+strongest* is the baseline with the lowest in each cell, of FCFS, InferCept and Continuum. A cell \
+is at the paper's least or most from {near} of it; the paper's own worlds are not public.
+
+{published}
+
 ## How long MARS was in its modes
 
 Shares of the run's length. The controller has a mode while sessions wait in front of it: \
@@ -147,6 +157,8 @@ def page(found: Map, stem: str) -> str:
         pays=bulleted(words.pays(worths)),
         worths=markdown(parts.worth_table(worths)),
         ran=markdown(parts.ran_table(of)),
+        near=percent(NEAR),
+        published=markdown(published_table(of)),
         moded=bulleted(parts.modes_told(found.shares)),
         modes=markdown(parts.modes_table(found.shares)),
         cautions=bulleted(words.cautions(found)),
