@@ -25,7 +25,7 @@ from marsbench.formats.reading import (
     json_of,
     record_of,
 )
-from marsbench.formats.spans import Span, sources_of_spans
+from marsbench.formats.spans import Span, contents_of_spans
 from marsbench.formats.timed import Usage
 
 _Millis = Annotated[float, Field(ge=0, le=1e14, allow_inf_nan=False)]
@@ -69,11 +69,7 @@ class _Line(Record):
 
 def read_dynamo(path: Path, fallback: Fallback) -> Contents:
     """The trajectories of a file."""
-    repairs: list[Repair] = []
-    spans = list(_spans(path, repairs))
-    if not any(span.kind == "call" for span in spans):
-        raise ReadError("holds no call of a model")
-    return Contents(sources_of_spans(str(path), spans, repairs, fallback))
+    return contents_of_spans(path, _spans, fallback)
 
 
 def _spans(path: Path, repairs: list[Repair]) -> Iterator[Span]:

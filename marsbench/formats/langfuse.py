@@ -23,7 +23,7 @@ from marsbench.formats.reading import (
     json_of,
     record_of,
 )
-from marsbench.formats.spans import Span, sources_of_spans
+from marsbench.formats.spans import Span, contents_of_spans
 from marsbench.formats.timed import Usage
 
 
@@ -95,11 +95,7 @@ def _has(key: str, marks: tuple[str, ...]) -> bool:
 
 def read_langfuse(path: Path, fallback: Fallback) -> Contents:
     """The sessions of a file: by what an observation or its trace names, else by its trace."""
-    repairs: list[Repair] = []
-    spans = list(_spans(path, repairs))
-    if not any(span.kind == "call" for span in spans):
-        raise ReadError("holds no call of a model")
-    return Contents(sources_of_spans(str(path), spans, repairs, fallback))
+    return contents_of_spans(path, _spans, fallback)
 
 
 def _spans(path: Path, repairs: list[Repair]) -> Iterator[Span]:

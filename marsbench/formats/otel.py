@@ -26,7 +26,7 @@ from marsbench.formats.reading import (
     json_of,
     record_of,
 )
-from marsbench.formats.spans import Span, sources_of_spans
+from marsbench.formats.spans import Span, contents_of_spans
 from marsbench.formats.timed import Usage
 
 _CALLS = ("chat", "text_completion", "generate_content", "completion", "llm")
@@ -88,11 +88,7 @@ class _Span(Record):
 
 def read_otel(path: Path, fallback: Fallback) -> Contents:
     """The sessions of a file: by the conversation that a span names, else by its trace."""
-    repairs: list[Repair] = []
-    spans = list(_spans(path, repairs))
-    if not any(span.kind == "call" for span in spans):
-        raise ReadError("holds no call of a model")
-    return Contents(sources_of_spans(str(path), spans, repairs, fallback))
+    return contents_of_spans(path, _spans, fallback)
 
 
 def _spans(path: Path, repairs: list[Repair]) -> Iterator[Span]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.reading import Reading, Repair, SessionSource
+from marsbench.formats.reading import Contents, ReadError, Reading, Repair, SessionSource
 from marsbench.formats.timed import TICK_S, Agent, Talk, TimedCall, Usage, Use, reading_of
 
 _DEEPEST = 50
@@ -32,6 +33,19 @@ class Span:
     began_at: float | None
     ended_at: float | None
     usage: Usage
+
+
+ReadSpans = Callable[[Path, list[Repair]], Iterator[Span]]
+"""The spans of a file; what cannot be read of it joins the repairs."""
+
+
+def contents_of_spans(path: Path, spans_of: ReadSpans, fallback: Fallback) -> Contents:
+    """Raises ReadError for a file without a call of a model."""
+    repairs: list[Repair] = []
+    spans = list(spans_of(path, repairs))
+    if not any(span.kind == "call" for span in spans):
+        raise ReadError("holds no call of a model")
+    return Contents(sources_of_spans(str(path), spans, repairs, fallback))
 
 
 def sources_of_spans(
