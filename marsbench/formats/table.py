@@ -87,7 +87,8 @@ def _unknown(path: Path, head: Head) -> str:
     if is_empty:
         return "is empty"
     known = ", ".join(one.name for one in FORMATS)
-    keys = ", ".join(sorted(key[:40] for key in head.keys)[:12])
+    # A key may be any text: it is told in one line.
+    keys = ", ".join(sorted(repr(key[:40])[1:-1] for key in head.keys)[:12])
     has = f"has the keys {keys}" if keys else f"begins {head.first_line[:60]!r}"
     return (
         f"{has}, which no known format has (known are {known}); name one that fits: "
