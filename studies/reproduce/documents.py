@@ -212,5 +212,7 @@ def _state(results: Sequence[Result], planned: int) -> Iterator[str]:
     hardware = each([str(result.summary["hardware"].get("id")) for result in results])
     code = each([result.summary["code"] for result in results])
     yield f"Hardware {', '.join(hardware)}; code {', '.join(code)}; step times modelled."
+    if len({result.place["seed"] for result in results}) == 1:
+        yield "One seed: what is near may turn with another."
     if len(code) > 1:
         yield "**The code changed meanwhile**: `marsbench sweep` again plays what it concerns."
