@@ -9,7 +9,7 @@ from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.ranking import Score, is_ahead, ranking, standings
 from marsbench.judge.compare.values import Difference
-from marsbench.judge.paper.systems import BOUND
+from marsbench.judge.paper.systems import KNOW_THE_FUTURE
 from marsbench.report.material import Material
 from marsbench.report.spans import bracket_words, with_interval
 from marsbench.runs.summary import CAP_SEARCH
@@ -45,7 +45,7 @@ def bounds(material: Material) -> dict[str, str]:
     """The backends that show what is possible and cannot be chosen, each with why not."""
     found = {}
     for source in material.comparison.sources:
-        if source.name == BOUND:
+        if source.name in KNOW_THE_FUTURE:
             found[source.backend] = "knows how long outputs and tools will take"
         elif CAP_SEARCH in source.settings:
             found[source.backend] = "has a cap that was searched in hindsight, for every run"

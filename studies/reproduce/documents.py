@@ -12,7 +12,7 @@ from marsbench.judge.compare.ranking import held, varied
 from marsbench.judge.compare.tally import Carrier, tally
 from marsbench.judge.compare.winners import turning_places, winners_table
 from marsbench.judge.paper import part_tables, tables
-from marsbench.judge.paper.systems import BASELINES, BOUND, CONTROL
+from marsbench.judge.paper.systems import BASELINES, CONTROL, KNOW_THE_FUTURE
 from marsbench.judge.sweep.folder import Result, SweepFolder
 from marsbench.text.tables import markdown
 from marsbench.text.words import bulleted, each
@@ -139,7 +139,7 @@ def _parts(matrix: Matrix, mars: str) -> str:
 
 def _runnable(matrix: Matrix) -> list[str]:
     """Without ablations, the clairvoyant, and the cap that was searched in hindsight."""
-    beyond = (BOUND, CONTROL)
+    beyond = (*KNOW_THE_FUTURE, CONTROL)
     return [name for name in matrix.backends if "-no-" not in name and name not in beyond]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Matrix, MatrixPoint, Place
 from marsbench.judge.compare.winners import MEASURES, results_at, where_it_turns, winners
-from marsbench.judge.paper.systems import BOUND, CONTROL, MARS, PUBLISHED
+from marsbench.judge.paper.systems import CONTROL, KNOW_THE_FUTURE, MARS, PUBLISHED
 from marsbench.judge.paper.tables import as_csv
 from marsbench.text.numbers import UNMEASURED, percent, short, times
 from marsbench.text.tables import Table, markdown
@@ -137,7 +137,7 @@ def _cell(figure: Figure, value: float | None) -> str:
 
 def _winners(matrix: Matrix, place: Place) -> Table:
     found = by_backend(matrix, place)
-    able = [name for name in found if name not in (BOUND, CONTROL)]
+    able = [name for name in found if name not in (*KNOW_THE_FUTURE, CONTROL)]
     best = winners(results_at(matrix, place, able))
     rows = [
         (figure.label, one.told, few(quoted(_lifted(found, able, figure, one.value))) or "nobody")
