@@ -140,7 +140,8 @@ def a_sweep(folder):
     """Two policies of which the second was not played again; each with a worse one."""
     sessions = {"a": 20.0, "b": 35.0, "c": 11.0}
     kinds = [("mars", "mars", BASE, 1.0), ("mars", "mars", HARMLESS, 1.0005),
-             ("mars", WORSE, BASE, 1.1), ("fcfs", "fcfs", BASE, 1.5), ("fcfs", "slow", BASE, 3.0)]  # fmt: skip
+             ("mars", WORSE, BASE, 1.1), ("fcfs", "fcfs", BASE, 1.5),
+             ("fcfs", "slow", BASE, 3.0)]  # fmt: skip
     folder.mkdir()
     cells = []
     for number, (name, label, variation, factor) in enumerate(kinds):
