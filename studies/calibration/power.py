@@ -36,8 +36,10 @@ def estimated(share: float) -> int | None:
     """How many seeds it would take, of which such a share lies beyond the margin; None above MOST.
 
     Seeds are counted, so the share says it all: the fewest of which enough lie beyond in CAUGHT of
-    cases.
+    cases. Of half of them or fewer the typical seed itself is within.
     """
+    if share <= 0.5:
+        return None
     wanted = (n for n in range(FEWEST_SEEDS, MOST + 1) if failing(share, n) >= CAUGHT)
     return next(wanted, None)
 
