@@ -86,12 +86,23 @@ class Pool:
 
     def beyond(self, case: str, figure: Figure, margin: float) -> int:
         """How many seeds got worse by more than a margin."""
-        way = 1 if figure.better == "lower" else -1
-        return int((way * self.changes(case, figure) > margin).sum())
+        return int((_bad(figure) * self.changes(case, figure) > margin).sum())
+
+    def least(self, case: str, figure: Figure) -> float:
+        """The change of the seed that got worse the least."""
+        return _bad(figure) * float((_bad(figure) * self.changes(case, figure)).min())
+
+    def exceeds(self, case: str, figure: Figure, margin: float) -> bool:
+        """Whether the pool's true change is for the worse, by more than a margin."""
+        return _bad(figure) * self.change(case, figure) > margin
 
     def base(self, figure: Figure) -> Floats:
         """A figure of every seed of the policy as it is."""
         return self.figures[BASE][figure]
+
+
+def _bad(figure: Figure) -> int:
+    return 1 if figure.better == "lower" else -1
 
 
 def read_pools(folder: Path) -> tuple[Pool, ...]:

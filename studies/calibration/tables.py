@@ -42,14 +42,13 @@ def changes(found: Iterable[Pool]) -> str:
 def enough(rows: Sequence[Row], eight: int) -> str:
     """How many seeds each regression takes at each margin."""
     head = ("regression", "sessions", "figure", "change", "margin", "seeds", "caught",
-            "false fails, at most", "pool beyond the margin",
+            "false fails, at most", "pool beyond the margin", "least of the pool",
             f"{eight} seeds at its lower end")  # fmt: skip
     lines: list[tuple[str | None, ...]] = []
     for _, group in groupby(_worse(rows), _check):
         own = list(group)
         first, number = own[0], fewest(own[0], rows)
-        margin = float(first.margin.removesuffix("%")) / 100
-        beyond = first.pool.beyond(first.case, first.figure, margin)
+        beyond = first.pool.beyond(first.case, first.figure, _margin(first))
         share = rate(beyond, len(first.pool.seeds))
         chosen = next((r for r in own if r.seeds == number), None)
         false = _false(rows, first, number)
@@ -60,6 +59,7 @@ def enough(rows: Sequence[Row], eight: int) -> str:
             None if chosen is None else _rate(chosen.failed),
             None if false is None else _rate(false),
             f"{beyond} of {len(first.pool.seeds)}",
+            f"{first.pool.least(first.case, first.figure):+.1%}",
             f"{failing(share.low, eight):.0%}",
         ))  # fmt: skip
     return markdown(Table(head, lines))
@@ -117,12 +117,16 @@ def caught(rows: Sequence[Row]) -> str:
 
 
 def _worse(rows: Iterable[Row]) -> list[Row]:
-    """Those of regressions, each check's together, in the order in which checks first come."""
+    """Those of regressions beyond the margin, each check's together, as they first come."""
     found: dict[object, list[Row]] = {}
     for row in rows:
-        if row.change is not None:
+        if row.change is not None and row.pool.exceeds(row.case, row.figure, _margin(row)):
             found.setdefault(_check(row), []).append(row)
     return [row for group in found.values() for row in group]
+
+
+def _margin(row: Row) -> float:
+    return float(row.margin.removesuffix("%")) / 100
 
 
 def _check(row: Row) -> object:

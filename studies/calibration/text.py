@@ -34,9 +34,11 @@ enough, the share of the pool's seeds that got worse by more than the margin say
 would take; where that is half of them or fewer, no number is enough: the mean alone keeps the \
 gate from passing, and it is inconclusive.
 
-The last column is the pool's own doubt. So many of its seeds lie beyond the margin; of all that \
-there are it may be as few as the lower end of Wilson's interval at 95 %, and then {eight} seeds \
-would find the regression that often.
+The last columns are the pool's own doubt: how many of its seeds lie beyond the margin, and the \
+change of the one that changed least. Of all seeds that there are, the share beyond may be as low \
+as the lower end of Wilson's interval at 95 %, whatever their scatter looks like, and then {eight} \
+seeds would find the regression that often. Figures that the parameter moves by no more than the \
+margin are left out here and below; the CSV has them.
 
 {enough}
 
