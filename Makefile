@@ -130,7 +130,7 @@ reference-check: setup ## whether the code still gives the reference results, to
 coverage: setup ## how often an interval of few seeds holds, into reports/coverage.md: a minute
 	$(BIN)/python -m studies.coverage -o reports/coverage.md
 
-gate-calibration: setup ## how often the gate is wrong, into reports/gate-calibration.md
+gate-calibration: setup ## how often the gate is wrong, into reports/gate-calibration.md: ten minutes
 	$(SWEEP) gate-calibration $(ARGS)
 	$(BIN)/python -m studies.calibration results/gate-calibration -o reports/gate-calibration.md
 

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studies.calibration.document import document
-from studies.calibration.effects import FIGURES
-from studies.calibration.pool import read_pool
+from studies.calibration.pool import read_pools
 from studies.pages import written
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the document and, beside it, its rows as CSV."""
     given = _options().parse_args(arguments)
-    return written(given.output, lambda: document(read_pool(given.folder, tuple(FIGURES))))
+    return written(given.output, lambda: document(read_pools(given.folder)))
 
 
 def _options() -> argparse.ArgumentParser:
