@@ -75,12 +75,13 @@ class Backend:
         A variant of another policy in its file, or one with a controller that is not the policy's
         own, says first what is its own.
         """
-        policy = importlib.import_module(self.policy.__module__).__doc__ or ""
-        if any(base.__module__ == self.policy.__module__ for base in self.policy.__mro__[1:]):
-            policy = f"{self.policy.__doc__ or ''}\n\n{policy}"
+        headers = [_file_header(self.policy)]
+        if _is_variant(self.policy):
+            headers.insert(0, self.policy.__doc__ or "")
         if self.admission is not self.policy.controller:
-            policy = f"{self.admission.__doc__}\n\n{policy}"
-        return policy.strip()
+            own = self.admission
+            headers.insert(0, (own.__doc__ if _is_variant(own) else _file_header(own)) or "")
+        return "\n\n".join(headers).strip()
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -103,6 +104,15 @@ class Backend:
             return built
         except ValueError as error:
             raise BackendError(f"{self.name}: {error}.") from error
+
+
+def _file_header(decider: type) -> str:
+    return importlib.import_module(decider.__module__).__doc__ or ""
+
+
+def _is_variant(decider: type) -> bool:
+    """Of another class of the same file."""
+    return any(base.__module__ == decider.__module__ for base in decider.__mro__[1:])
 
 
 def load(name: str) -> Backend:

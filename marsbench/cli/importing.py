@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from marsbench.cli.imports import IMPORT_RATE, STATED, Imported, ImportOptions, mean_gpu_s, progress
+from marsbench.cli.import_options import (
+    IMPORT_RATE,
+    STATED,
+    Imported,
+    ImportOptions,
+    mean_gpu_s,
+    progress,
+)
 from marsbench.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from marsbench.cli.imports import ArrivalKind, Load, Out, Rate, Seed, mean_gpu_s, progress
+from marsbench.cli.import_options import ArrivalKind, Load, Out, Rate, Seed, mean_gpu_s, progress
 from marsbench.cli.imports import app as import_app
 from marsbench.cli.options import verb
 from marsbench.option import Option
