@@ -70,7 +70,7 @@ class EngineOptions:
     ] = None
 
     host_kv: Annotated[
-        str | None, Option("GIB|off", "KV in host memory, by vLLM's own offloading (off)", ENGINE)
+        str | None, Option("GIB|off", "KV in host memory, by vLLM itself (off)", ENGINE)
     ] = None
     host_kv_store: Annotated[
         str | None, Option("WHEN", "eager, lazy, threshold:N (eager)", ADVANCED)

@@ -13,7 +13,7 @@ from sim.worlds import sessions
 def by_hand(session: Session, number: int) -> Future:
     """The same by its definition, from that round to the last."""
     rest = session.rounds[number:]
-    tools = [max((max(t.cpu_s, t.floor_s) for t in r.tools), default=0.0) for r in rest]
+    tools = [max((max(t.cpu_s / t.cores, t.floor_s) for t in r.tools), default=0.0) for r in rest]
     seconds = 0.0
     for tool_s in reversed(tools):
         seconds += tool_s

@@ -130,5 +130,6 @@ def _hardware(path: Path, config: RunConfig, profile: Path | None) -> Hardware:
 
 
 def _settings(config: RunConfig) -> EngineSettings:
-    names = [f.name for f in fields(EngineSettings)]
+    # A schedule copies KV at no cost here, so host memory bounds nothing.
+    names = [f.name for f in fields(EngineSettings) if f.name != "host_kv"]
     return EngineSettings(**{name: config.settings[name] for name in names})

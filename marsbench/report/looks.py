@@ -45,6 +45,7 @@ LOOKS = {
     "mars-published": Look("#A63603", (7, 1, 0), DASHED),
     "mars-released": Look("#CC79A7", "X", DASHDOT),
     "oracle": Look("#0072B2", "P", DOTTED),
+    "clairvoyant": Look("#003F66", (5, 1, 0), LONG),
     "mars-no-coordinator": Look("#882255", "p", DASHDOT),
     "mars-no-admission": Look("#999933", "h", DASHED),
     "mars-no-opportunistic": Look("#44AA99", "H", DOTTED, hollow=True),

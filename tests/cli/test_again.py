@@ -67,6 +67,12 @@ TYPED: dict[str, tuple[str, ...]] = {
     "step_time_scale": ("--step-time-scale", "1.2"),
     "attention_time_scale": ("--attention-time-scale", "0.8"),
     "check": ("--check",),
+    "preset": ("--preset", "steady-200"),
+    "warm_start": ("--warm-start", "1.5"),
+    "host_kv": ("--host-kv", "3"),
+    "host_kv_store": ("--host-kv", "3", "--host-kv-store", "threshold:2"),
+    "host_kv_eviction": ("--host-kv", "3", "--host-kv-eviction", "arc"),
+    "host_kv_cost": ("--host-kv", "3", "--host-kv-cost", "0.5"),
 }
 ELSEWHERE = {
     *("context", "output", "as_json", "engine", "url", "served_model", "endpoint", "prompts"),

@@ -160,7 +160,7 @@ def test_a_file_of_sessions_is_scaled(marsbench: Marsbench) -> None:
 def test_a_run_without_a_name_gets_one_under_results(marsbench: Marsbench) -> None:
     for end in ("chat_fcfs", "chat_fcfs-2"):
         done = ran(marsbench("run", "--backend", "fcfs", *SMALL))
-        assert done.out.startswith("fcfs on chat, seed 1 (sim)\n")
+        assert done.out.startswith("fcfs on chat, tools human, seed 1 (sim)\n")
         assert done.err.startswith("run folder: results/")
         assert done.err.rstrip().endswith(end)
     assert len(list(Path("results").iterdir())) == 2

@@ -132,5 +132,5 @@ def test_a_message_that_is_none_costs_that_message(tmp_path: Path) -> None:
 def test_show_tells_cached_and_reasoning_tokens_apart(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "r.jsonl", *CODEX)
     assert run("import", path, "-o", tmp_path / "w").exit_code == 0
-    shown = run("show", tmp_path / "w").stdout
+    shown = " ".join(run("show", tmp_path / "w").stdout.split())
     assert "18,300 of prompts were read from a cache, 20 of outputs were reasoning" in shown
