@@ -84,7 +84,11 @@ def test_a_cap_is_searched_anew_where_the_world_is_varied():
 FEWEST_CAPS = 3
 
 
-@pytest.mark.parametrize("name", sweep_names())
+NO_CONTROL = {"gate-calibration"}
+"""There a cap is a policy, and a smaller one what makes it worse."""
+
+
+@pytest.mark.parametrize("name", sorted({*sweep_names()} - NO_CONTROL))
 def test_a_shipped_sweep_searches_the_cap_or_plays_several(name):
     sweep = read_sweep_file(find_sweep(name))
     for part in (sweep, *sweep.parts):
