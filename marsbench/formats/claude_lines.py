@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -16,7 +17,13 @@ from pydantic import Field
 from marsbench.core.workload.generate import USER
 from marsbench.formats.clock import seconds_of
 from marsbench.formats.messages import objects_of
-from marsbench.formats.reading import ReadError, Record, Repair, Tokens, json_of, record_of
+from marsbench.formats.reading import (
+    Record,
+    Repair,
+    Tokens,
+    each_read,
+    record_of,
+)
 from marsbench.formats.timed import TimedCall, Usage, Use
 from marsbench.formats.weka import CLIENT_GAP
 
@@ -221,12 +228,7 @@ class Log:
 def log_of(lines: Iterable[tuple[str, bytes]], keeps_text: bool, is_side: bool) -> Log:
     """What is in these lines. is_side: the file is a sub-agent's own. Raises ReadError."""
     own, sides, roots = Conversation(), dict[str, Conversation](), dict[str, str]()
-    for _, text in lines:
-        try:
-            line = record_of(Line, json_of(text))
-        except ReadError as error:
-            own.repairs.append(Repair("a line that cannot be read", str(error)))
-            continue
+    for line in each_read(lines, partial(record_of, Line), own.repairs):
         name = None if is_side else _side(line, roots)
         found = own if name is None else sides.setdefault(name, Conversation())
         found.take(line, keeps_text)

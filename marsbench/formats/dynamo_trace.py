@@ -7,6 +7,7 @@ alone: lengths tell what was appended, and the cached tokens what of a cut promp
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +19,10 @@ from marsbench.formats.opening import lines_of
 from marsbench.formats.reading import (
     Contents,
     Duration,
-    ReadError,
     Record,
     Repair,
     Tokens,
-    json_of,
+    each_read,
     record_of,
 )
 from marsbench.formats.spans import Span, contents_of_spans
@@ -73,12 +73,8 @@ def read_dynamo(path: Path, fallback: Fallback) -> Contents:
 
 
 def _spans(path: Path, repairs: list[Repair]) -> Iterator[Span]:
-    for _, text in lines_of(path):
-        try:
-            event = record_of(_Line, json_of(text)).event
-        except ReadError as error:
-            repairs.append(Repair("a line that cannot be read", str(error)))
-            continue
+    for line in each_read(lines_of(path), partial(record_of, _Line), repairs):
+        event = line.event
         context = event.agent_context or _Context()
         name = context.trajectory_id or context.session_id or ""
         if event.event_type == "request_end" and event.request is not None:

@@ -20,7 +20,7 @@ from marsbench.formats.reading import (
     Record,
     Repair,
     Tokens,
-    json_of,
+    each_read,
     record_of,
 )
 from marsbench.formats.spans import Span, contents_of_spans
@@ -99,13 +99,8 @@ def read_langfuse(path: Path, fallback: Fallback) -> Contents:
 
 
 def _spans(path: Path, repairs: list[Repair]) -> Iterator[Span]:
-    for _, text in records_of(path):
-        try:
-            found = list(_observations(json_of(text)))
-        except ReadError as error:
-            repairs.append(Repair("a line that cannot be read", str(error)))
-            continue
-        for one in found:
+    for record in each_read(records_of(path), _observations, repairs):
+        for one in record:
             try:
                 yield _span(record_of(_Observation, one))
             except ReadError as error:

@@ -23,7 +23,7 @@ from marsbench.formats.reading import (
     Record,
     Repair,
     Tokens,
-    json_of,
+    each_read,
     record_of,
 )
 from marsbench.formats.spans import Span, contents_of_spans
@@ -92,12 +92,7 @@ def read_otel(path: Path, fallback: Fallback) -> Contents:
 
 
 def _spans(path: Path, repairs: list[Repair]) -> Iterator[Span]:
-    for _, text in records_of(path):
-        try:
-            record = json_of(text)
-        except ReadError as error:
-            repairs.append(Repair("a line that cannot be read", str(error)))
-            continue
+    for record in each_read(records_of(path), lambda value: value, repairs):
         for one in _written(record):
             try:
                 yield _span(one)

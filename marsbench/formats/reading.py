@@ -105,6 +105,7 @@ class Contents:
     has_arrivals: bool = True
 
 
+T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -151,6 +152,19 @@ def record_of(model: type[Model], value: Any, tags: tuple[str, ...] = ()) -> Mod
         return model.model_validate(value)
     except ValidationError as error:
         raise ReadError(first_problem(error, tags)) from error
+
+
+def each_read(
+    texts: Iterable[tuple[str, str | bytes]], read: Callable[[Any], T], repairs: list[Repair]
+) -> Iterator[T]:
+    """What `read` makes of the JSON of each; one that it refuses costs itself alone."""
+    for _, text in texts:
+        try:
+            record = read(json_of(text))
+        except ReadError as error:
+            repairs.append(Repair("a line that cannot be read", str(error)))
+        else:
+            yield record
 
 
 def failed(where: str, error: ReadError) -> SessionSource:
