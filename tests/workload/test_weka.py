@@ -254,8 +254,8 @@ def test_a_missing_field_is_named_at_any_depth(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('{"id": "a",\n"requests": [}', "t1.json: line 2: Expecting value"),
-        ("", "t1.json: line 1: Expecting value"),
+        ('{"id": "a",\n"requests": [}', "t1.json: is no JSON ('}' at line 2, column 14); give"),
+        ("", "t1.json: is empty; give the file as its tool wrote it"),
         ("[]", "t1.json: expected object, got list"),
         ("{}", "t1.json: requests: is missing"),
         (trace(), "t1.json: requests: holds no request of the session itself"),
