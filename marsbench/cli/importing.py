@@ -31,19 +31,25 @@ MOST_SAID = 50
 def write_import(imported: Imported, options: ImportOptions) -> None:
     """Say what was amiss, write the rest, and exit with 1 if a file or row was left out."""
     from marsbench.core.workload.files import write_workload
-    from marsbench.formats.gathering import gather, require_clean
     from marsbench.show.workload import summary_line
+
+    workload, is_whole = imported_workload(imported, options)
+    write_workload(workload, options.output)
+    typer.echo(f"{options.output}: {summary_line(workload)}")
+    if not is_whole:
+        raise typer.Exit(1)
+
+
+def imported_workload(imported: Imported, options: ImportOptions) -> tuple[Workload, bool]:
+    """What can be read, and whether that is all; what was amiss is said on stderr."""
+    from marsbench.formats.gathering import gather, require_clean
 
     found = gather(imported.contents, progress(imported.label), options.wanted)
     _report(found)
     if options.strict:
         require_clean(found)
     short = _short_enough(found, options.max_tokens)
-    workload = _workload(imported, short, options, found)
-    write_workload(workload, options.output)
-    typer.echo(f"{options.output}: {summary_line(workload)}")
-    if found.problems:
-        raise typer.Exit(1)
+    return _workload(imported, short, options, found), not found.problems
 
 
 def _workload(
