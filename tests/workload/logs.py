@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 
 def iso(seconds: float) -> str:
-    whole = int(seconds)
-    return f"2026-01-05T{10 + whole // 3600:02d}:{whole // 60 % 60:02d}:{seconds % 60:06.3f}Z"
+    minute = datetime(2026, 1, 5, 10) + timedelta(minutes=int(seconds) // 60)
+    return f"{minute:%Y-%m-%dT%H:%M}:{seconds % 60:06.3f}Z"
 
 
 EPOCH_S = 1767607200.0
