@@ -90,6 +90,9 @@ def _reading(session: RequestsOfSession) -> Reading:
         raise ReadError("turns: there are none")
     made = session_of_calls(session.name, list(_calls(requests, session.fallback)), Fallback())
     at_ms = [one.at_ms for one in requests]
+    known = [at for at in at_ms if at is not None]
+    if known != sorted(known):
+        raise ReadError("timestamp: its lines are not in the order of their time stamps, sort them")
     span_s = span_of(None if at is None else at / 1000 for at in at_ms)
     stated = Stated(span_s=None if None in at_ms else span_s, num_calls=len(requests))
     made = replace(made, arrival_s=(at_ms[0] or 0.0) / 1000)

@@ -77,6 +77,12 @@ def test_an_answer_that_no_line_states_is_not_guessed(tmp_path: Path) -> None:
     assert lost.problems[0].endswith("call 1 has none, and no later line has its answer")
 
 
+def test_lines_that_go_back_in_time_are_no_session(tmp_path: Path) -> None:
+    rows = [aiperf(["user a"], 1, timestamp=9), aiperf(["user a"], 1, timestamp=2)]
+    said = "timestamp: its lines are not in the order of their time stamps, sort them"
+    assert read(tmp_path, *rows).problems[0].endswith(said)
+
+
 @pytest.mark.parametrize("bad", ["{", '{"session_id": "p1", "messages": [], "output_length": 1}'])
 def test_a_session_with_a_hole_in_it_is_left_out_and_others_are_not(
     tmp_path: Path, bad: str
