@@ -18,7 +18,7 @@ import numpy as np
 
 from marsbench.formats.reading import ReadError
 
-MOST_KEPT = 12_000_000
+MOST_KEPT = 6_000_000
 """Numbers of runs that are kept in memory, 8 bytes each; those of further lists are in a file."""
 
 
