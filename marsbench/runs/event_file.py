@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from marsbench.errors import UsageError
 from marsbench.outputs import save
@@ -35,7 +34,7 @@ def event_file(folder: Path) -> Path | None:
 
 
 @contextmanager
-def open_events(folder: Path) -> Iterator[BinaryIO]:
+def open_events(folder: Path) -> Iterator[io.BufferedReader]:
     """The lines of a run's events, one at a time, packed or not.
 
     Where both forms are there the plain one is read: whoever packs removes it last.
@@ -53,7 +52,7 @@ def open_events(folder: Path) -> Iterator[BinaryIO]:
             ) from error
 
 
-def _opened(folder: Path) -> BinaryIO:
+def _opened(folder: Path) -> io.BufferedReader:
     """It does not look before it opens: a run that ends meanwhile has the other form then."""
     try:
         return (folder / EVENTS).open("rb")
@@ -82,7 +81,7 @@ def pack(folder: Path) -> None:
     plain.unlink()
 
 
-def _frames(lines: BinaryIO) -> Iterator[bytes]:
+def _frames(lines: io.BufferedReader) -> Iterator[bytes]:
     """zstd frames one after another, which every reader of zstd takes for one file."""
     import pyarrow
 
