@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from marsbench.errors import UsageError
-from marsbench.judge.gate import gate_exact
+from marsbench.judge.gate import GateError, gate_exact
 from marsbench.runs import RunFolder, event_file
 from marsbench.runs.event_file import EVENTS, PACKED, events_hash, open_events, pack
 from marsbench.runs.folder import file_hash
@@ -88,6 +88,8 @@ def test_a_packed_file_that_cannot_be_unpacked_is_one_sentence(finished, harm):
     path.write_bytes(path.read_bytes()[:-9] if harm == "short" else b"no")
     with pytest.raises(UsageError, match=rf"{PACKED} is cut short or damaged; .*play the run"):
         list(finished.events())
+    with pytest.raises(GateError, match="cut short or damaged"):
+        gate_exact(finished.path, finished.path)
 
 
 def test_the_plain_lines_go_only_when_the_packed_ones_are_on_disk(unpacked, monkeypatch):

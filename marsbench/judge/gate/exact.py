@@ -120,13 +120,22 @@ def _of_events(base: Path, other: Path) -> Iterator[str]:
     if event_file(other) is None:
         yield f"the candidate has no {EVENTS}"
         return
-    with open_events(base) as own, open_events(other) as theirs:
-        pairs = enumerate(zip_longest(own, theirs, fillvalue=b""), start=1)
-        unlike = next(((number, a, b) for number, (a, b) in pairs if a != b), None)
+    try:
+        unlike = _first_unlike(base, other)
+    except UsageError as error:
+        raise GateError(str(error)) from error
     if unlike is not None:
-        number, *lines = unlike
-        a, b = (_short(line.decode(errors="replace")) for line in lines)
-        yield f"{EVENTS} line {number}: {a} became {b}"
+        number, a, b = unlike
+        yield f"{EVENTS} line {number}: {_short(a)} became {_short(b)}"
+
+
+def _first_unlike(base: Path, other: Path) -> tuple[int, str, str] | None:
+    with open_events(base) as own, open_events(other) as theirs:
+        for number, lines in enumerate(zip_longest(own, theirs, fillvalue=b""), start=1):
+            if lines[0] != lines[1]:
+                a, b = (line.decode(errors="replace") for line in lines)
+                return number, a, b
+    return None
 
 
 def _of_tables(base: Path, other: Path) -> Iterator[str]:
