@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from operator import attrgetter
@@ -394,24 +394,23 @@ class EventWriter:
         self._file.close()
 
 
-def read_events(path: Path, kinds: Collection[str] = EVENT_TYPES) -> Iterator[Event]:
+def read_events(
+    lines: Iterable[bytes], source: str, kinds: Collection[str] = EVENT_TYPES
+) -> Iterator[Event]:
     """The events of a file, of some kinds; a last line that a kill cut short is left out.
 
     To leave out what is most frequent takes a fifth of the time.
-    Raises UsageError naming the line when any other line is no event.
+    Raises UsageError naming `source` and the line when any other line is no event.
     """
     left_out = tuple(begin for begin, kind in _BEGINS.items() if kind not in kinds)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            if line.startswith(left_out):
-                continue
-            try:
-                event = from_json(line)
-            except ValueError as error:
-                raise UsageError(
-                    f"{path}:{number} is not an event of marsbench: {error}"
-                ) from error
-            if event.kind in kinds:
-                yield event
+    for number, line in enumerate(lines, 1):
+        if not line.endswith(b"\n"):
+            return
+        if line.startswith(left_out):
+            continue
+        try:
+            event = from_json(line)
+        except ValueError as error:
+            raise UsageError(f"{source}:{number} is not an event of marsbench: {error}") from error
+        if event.kind in kinds:
+            yield event

@@ -24,6 +24,7 @@ from marsbench.formats.hf import row_sources
 from marsbench.formats.privacy import masked
 from marsbench.formats.reading import Contents
 from marsbench.formats.table import format_named, recognised
+from marsbench.runs.event_file import open_events
 from workload.builders import request, subagent, trace
 from workload.logs import (
     AIPERF,
@@ -275,10 +276,11 @@ def test_events_of_a_run_that_hang_in_the_air_are_one_sentence(tmp_path: Path) -
     rng = random.Random("mutations of a run")
     rounds = [*a_round("a", 0, ready=3, first=4, end=5), *a_round("a", 1, ready=7, first=8, end=9)]
     run = played(tmp_path, a_session("a", 3, 9, rounds=rounds)).path
-    lines = (run / "events.jsonl").read_text().splitlines(keepends=True)
+    with open_events(run) as file:
+        lines = file.readlines()
     kind = format_named("run")
     for _ in range(EACH // 10):
         kept = [line for line in lines if rng.random() > 0.2]
         rng.shuffle(kept)
-        (run / "events.jsonl").write_text("".join(kept))
+        (run / "events.jsonl").write_bytes(b"".join(kept))
         read(lambda: kind.contents(run, Fallback()))
