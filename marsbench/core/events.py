@@ -353,7 +353,14 @@ _kind = msgspec.json.Decoder(_Kind).decode
 _DECODE: dict[str | None, Callable[[bytes], Event]] = {
     kind: msgspec.json.Decoder(cls).decode for kind, cls in EVENT_TYPES.items()
 }
-_BEGINS = {f'{{"event":"{kind}",'.encode(): kind for kind in EVENT_TYPES}
+
+
+def begin_of(kind: str) -> bytes:
+    """How we begin a line of that kind."""
+    return f'{{"event":"{kind}",'.encode()
+
+
+_BEGINS = {begin_of(kind): kind for kind in EVENT_TYPES}
 
 
 def kind_of(line: bytes) -> str | None:
@@ -395,15 +402,15 @@ class EventWriter:
 
 
 def read_events(
-    lines: Iterable[bytes], source: str, kinds: Collection[str] = EVENT_TYPES
+    lines: Iterable[bytes], source: str, kinds: Collection[str] = EVENT_TYPES, first: int = 1
 ) -> Iterator[Event]:
-    """The events of a file, of some kinds; a last line that a kill cut short is left out.
+    """The events of a file from its line `first` on; one that a kill cut short is left out.
 
     To leave out what is most frequent takes a fifth of the time.
     Raises UsageError naming `source` and the line when any other line is no event.
     """
     left_out = tuple(begin for begin, kind in _BEGINS.items() if kind not in kinds)
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         if not line.endswith(b"\n"):
             return
         if line.startswith(left_out):

@@ -15,6 +15,7 @@ from marsbench.core.metrics.cache import EvictionCell
 from marsbench.core.metrics.check import Checker
 from marsbench.core.metrics.rounds import RoundRecord
 from marsbench.core.metrics.sessions import SessionRecord
+from marsbench.core.metrics.stream import Stream
 from marsbench.core.metrics.summary import Measured, Scale, measure
 from marsbench.errors import MarsbenchError, RunFailedError, UsageError
 from marsbench.outputs import save_text
@@ -116,15 +117,25 @@ class RunFolder:
 
         Raises UsageError naming a line that is no event, or a run that was kept without them.
         """
-        if not self.has_events:
-            raise UsageError(
-                f"{self.path} was kept without its events; play it again to see what happened."
-            )
-        return self._read(self._own(EVENTS), kinds)
+        return self._read(self._source(), kinds)
+
+    def stream(self, kinds: Collection[str] = EVENT_TYPES) -> Stream:
+        """The same by type, as metrics want it. Raises as `events`."""
+        source = self._source()
+        with open_events(self.path) as lines:
+            return Stream.read(lines, str(source), kinds)
 
     def _read(self, source: Path, kinds: Collection[str]) -> Iterator[Event]:
         with open_events(self.path) as lines:
             yield from read_events(lines, str(source), kinds)
+
+    def _source(self) -> Path:
+        """What its events are called in a complaint."""
+        if not self.has_events:
+            raise UsageError(
+                f"{self.path} was kept without its events; play it again to see what happened."
+            )
+        return self._own(EVENTS)
 
     def ideal_s(self) -> Mapping[str, float] | None:
         """Seconds that each session takes alone; None when nobody measured it."""
@@ -159,8 +170,7 @@ class RunFolder:
             warm_up_s=self.config.settings.get("warm_up_s", 0.0),
             cool_down_s=self.config.settings.get("cool_down_s", 0.0),
         )
-        events = self.events()
-        return measure(checker.watch(events) if checker else events, scale)
+        return measure(checker.watch(self.events()) if checker else self.stream(), scale)
 
     def summary(self) -> RunSummary:
         """What the run found; of a run cut short, what it had found until then, marked invalid.
