@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,8 +21,10 @@ from vllm.v1.outputs import KVConnectorOutput
 from marsbench.errors import UsageError
 from marsbench.offload.host_kv import EVICTIONS, HostKv
 from marsbench.offload.link import Copy, Link
-from marsbench.shortcuts.keys import WRITER_BYTES, writer_of
+from marsbench.shortcuts.keys import by_writer, some_writers, writers
 from marsbench_backends.vllm.host import Load
+
+NONE_DROPPED: Mapping[int, int] = {}
 
 
 def check_offload(host_kv: HostKv) -> None:
@@ -50,7 +52,7 @@ def check_offload(host_kv: HostKv) -> None:
 class StepCopies(NamedTuple):
     """Of one step: blocks that host memory dropped as it began, and copies reported at its end."""
 
-    dropped: Counter[int]
+    dropped: Mapping[int, int]
     done: list[Copy]
 
 
@@ -103,8 +105,10 @@ class Offload:
         busy_s = self.link.busy_s(begin, begin + seconds) if self.link.under_way else 0.0
         return begin + (seconds + busy_s * self._slow_share) if busy_s else begin + seconds
 
-    def take_dropped(self) -> Counter[int]:
+    def take_dropped(self) -> Mapping[int, int]:
         """Blocks of each writer that host memory has dropped since the last take."""
+        if not self._dropped:
+            return NONE_DROPPED
         dropped, self._dropped = self._dropped, Counter()
         return dropped
 
@@ -140,7 +144,7 @@ class Offload:
 
     def touch(self, keys: Iterable[bytes]) -> None:
         """These blocks have come to host memory, or left it."""
-        self._touched.update(key[:WRITER_BYTES] for key in keys)
+        self._touched |= some_writers(keys)
 
     def waiting_writers(self) -> set[bytes]:
         """Who wrote the blocks of the prompts that wait."""
@@ -152,12 +156,14 @@ class Offload:
         known = self._writers.get(request.request_id)
         if known is not None:
             return known
-        return frozenset(key[:WRITER_BYTES] for key in request.block_hashes.keys)
+        return frozenset(writers(request.block_hashes.keys))
 
     def changed_for_waiting(self) -> bool:
         """Whether host memory has changed, since this was asked, for a request that waits."""
+        if not self._touched:
+            return False
         touched, self._touched = self._touched, set()
-        return bool(touched) and not touched.isdisjoint(self.waiting_writers())
+        return not touched.isdisjoint(self.waiting_writers())
 
     @property
     def limit(self) -> float:
@@ -241,8 +247,7 @@ class Offload:
     # --- books
 
     def note_dropped(self, keys: Iterable[bytes]) -> None:
-        for key in keys:
-            self._dropped[writer_of(key)] += 1
+        self._dropped.update(by_writer(keys))
 
     def gpu_blocks_in_transfer(self) -> set[int]:
         """Ids of blocks that only the connector keeps on the GPU, or others too."""

@@ -35,6 +35,7 @@ HOSTS = st.sampled_from(
         offloading(400, "lazy"),
         offloading(12, eviction="arc"),
         offloading(40, eviction="arc"),
+        offloading(40, "threshold:2", eviction="arc"),
     ]
 )
 
@@ -95,6 +96,9 @@ def test_the_same_where_sessions_come_back_from_host_memory(blocks: int, store: 
     quick, simulation = played(crowd(), 30, host_kv)
     assert lines(quick) == lines(plain)
     assert simulation.counters.schedule_calls < simulation.counters.steps
+    assert type(simulation.scheduler.host._half).__name__ == (
+        "SimpleCPUOffloadScheduler" if store == "lazy" else "FastHalf"
+    )
     if blocks == 300:
         assert blocks_of(quick, HostLoaded) > 100
 
