@@ -9,6 +9,7 @@ its workers do on a real GPU is played here on a `Link`: when a copy begins, whe
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class Swapped:
     book: Any
 
 
-class Offload:
+class Offload(ABC):
     """What both connectors share; each says how it begins copies and hears of their ends.
 
     loading: requests whose load is under way, and when it ends. slow_share: seconds that a step is
@@ -85,18 +86,18 @@ class Offload:
         self._allocated = self.connector.update_state_after_alloc
         self.connector.update_state_after_alloc = self._watch_load
 
-    def quicken(self) -> None:
+    def quicken(self) -> None:  # noqa: B027  (one that has nothing to do)
         """Take faster loops, which decide the same."""
 
     # --- what a step does to the link
 
+    @abstractmethod
     def begin(self, meta: Any, now: float) -> float:
         """A step's copies are known: when it may compute, after those that it has to wait for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def launch(self, meta: Any, begin: float, end: float) -> None:
         """The step computes from `begin` to `end` (the same instant where it computes nothing)."""
-        raise NotImplementedError
 
     def end_of(self, begin: float, seconds: float) -> float:
         """The end of a step that would take so long without copies beside it."""
@@ -120,12 +121,13 @@ class Offload:
                 self._swapped(copy)
         return done, self._report(jobs) if jobs else None
 
+    @abstractmethod
     def _report(self, done: Sequence[Copy]) -> KVConnectorOutput | None:
-        raise NotImplementedError
+        """The worker's report of copies that the connector counts."""
 
+    @abstractmethod
     def _swapped(self, copy: Copy) -> None:
         """A copy that a policy asked for has ended."""
-        raise NotImplementedError
 
     @property
     def is_idle(self) -> bool:
@@ -160,9 +162,9 @@ class Offload:
         return bool(touched) and not touched.isdisjoint(self.waiting_writers())
 
     @property
+    @abstractmethod
     def limit(self) -> float:
         """When the next copy ends that may change what is scheduled."""
-        raise NotImplementedError
 
     def rehearse(
         self, pattern: Any, seconds: Sequence[float], now: float, limit: float
@@ -176,7 +178,7 @@ class Offload:
                 break
         return ends, {}
 
-    def scheduled(self, pattern: Any) -> None:
+    def scheduled(self, pattern: Any) -> None:  # noqa: B027  (one that has nothing to do)
         """The macro step that was rehearsed has been scheduled."""
 
     # --- what the adapter asks (backends/marsbench_backends/vllm/tier.py)
@@ -185,7 +187,7 @@ class Offload:
     def next_arrival(self) -> float:
         return min(self.loading.values(), default=float("inf"))
 
-    def take_arrived(self, now: float) -> None:
+    def take_arrived(self, now: float) -> None:  # noqa: B027  (one that has nothing to do)
         """Nothing: ended loads are in the report of a step."""
 
     def _watch_load(self, request: Any, blocks: Any, num_external_tokens: int) -> None:
@@ -206,9 +208,9 @@ class Offload:
         return self.link.out.free_at
 
     @property
+    @abstractmethod
     def free_blocks(self) -> int:
         """Blocks that can be stored now: those without contents, and those that may be dropped."""
-        raise NotImplementedError
 
     def matches(self, keys: Sequence[bytes]) -> int:
         """How many of these blocks, from the first on and without a gap, are in host memory."""
@@ -219,12 +221,13 @@ class Offload:
             found += 1
         return found
 
+    @abstractmethod
     def _has(self, key: bytes) -> bool:
-        raise NotImplementedError
+        """Whether host memory has this block, whole."""
 
+    @abstractmethod
     def swap_out(self, session_id: str, blocks: Sequence[Any]) -> float:
         """Copy what host memory lacks of a paused session; returns when all of it is there."""
-        raise NotImplementedError
 
     def _swap_ends_at(self, keys: Sequence[bytes], own: Copy | None) -> float:
         wanted = set(keys)
@@ -235,7 +238,7 @@ class Offload:
         """The session's blocks leave the GPU: how many of them host memory does not have."""
         return +Counter({session_id: sum(not self._has(key) for key in keys)})
 
-    def forget(self, session_id: str) -> None:
+    def forget(self, session_id: str) -> None:  # noqa: B027  (one that has nothing to do)
         """The session has ended. vLLM's host memory keeps its blocks until they are evicted."""
 
     # --- books
@@ -248,6 +251,6 @@ class Offload:
         """Ids of blocks that only the connector keeps on the GPU, or others too."""
         return set()
 
+    @abstractmethod
     def host_books(self) -> tuple[int, int, int]:
         """Blocks of host memory: empty, with contents or promised them, all."""
-        raise NotImplementedError

@@ -147,13 +147,14 @@ def test_copies_slow_the_steps_beside_them_by_what_they_take_of_the_bandwidth() 
     """Two seconds of copies in a step of three, which cost a tenth of the bandwidth each."""
     from types import SimpleNamespace
 
+    from marsbench.offload.eager import EagerOffload
     from marsbench.offload.link import Link
-    from marsbench.offload.worker import Offload
 
     link = Link(float)
-    connector = SimpleNamespace(update_state_after_alloc=None)
+    half = SimpleNamespace(manager=SimpleNamespace(prepare_store=None))
+    connector = SimpleNamespace(update_state_after_alloc=None, connector_scheduler=half)
     scheduler = SimpleNamespace(connector=connector, block_size=16)
-    offload = Offload(scheduler, link, lambda: 0.0, 0.1)
+    offload = EagerOffload(scheduler, link, lambda: 0.0, 0.1)
     link.send(1, (b"a",), 0.0, 0.0)
     link.send(2, (b"b",), 2.5, 0.0)  # its second half falls into the next step
     link.send(3, (b"c",), 1.0, 0.0, (("r#0", 1),))
