@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from inspect import isabstract
 from typing import Any, NamedTuple
 
 from vllm.distributed.kv_transfer.kv_connector.factory import KVConnectorFactory
@@ -20,14 +21,21 @@ from vllm.v1.kv_offload.cpu.policies.base import CachePolicy
 from vllm.v1.outputs import KVConnectorOutput
 
 from marsbench.errors import UsageError
-from marsbench.offload.host_kv import EVICTIONS, HostKv
+from marsbench.offload.host_kv import EVICTIONS, GIB, HostKv
 from marsbench.offload.link import Copy, Link
 from marsbench.shortcuts.keys import WRITER_BYTES, writer_of
 from marsbench_backends.vllm.host import Load
 
 
-def check_offload(host_kv: HostKv) -> None:
-    """Raises UsageError where this vLLM has no such connector, or the class is no eviction."""
+def check_offload(host_kv: HostKv, block_bytes: float) -> None:
+    """Raises UsageError where this vLLM has no such connector, the class is no eviction, or the
+    memory holds no block.
+    """
+    if host_kv.size_gib * GIB < block_bytes:
+        raise UsageError(
+            f"--host-kv {host_kv.size_gib:g} GiB hold no KV block of {block_bytes / 1e6:.3g} MB; "
+            "give more, for example --host-kv 256, or off."
+        )
     if host_kv.connector not in KVConnectorFactory._registry:
         raise UsageError(
             f"This vLLM has no {host_kv.connector}, which --host-kv is; use vLLM 0.33.0, or leave "
@@ -35,17 +43,27 @@ def check_offload(host_kv: HostKv) -> None:
         )
     if host_kv.eviction in EVICTIONS:
         return
-    module, _, name = host_kv.eviction.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ImportError:
-        found = None
-    if not (isinstance(found, type) and issubclass(found, CachePolicy)):
+    found = _imported(host_kv.eviction)
+    if not (isinstance(found, type) and issubclass(found, CachePolicy)) or isabstract(found):
         raise UsageError(
             f"--host-kv-eviction {host_kv.eviction} is no class of vLLM's CachePolicy "
             f"(vllm.v1.kv_offload.cpu.policies.base); give {', '.join(EVICTIONS)}, or a class that "
             "can be imported from here."
         )
+
+
+def _imported(path: str) -> object:
+    """What lies at a dotted path. Raises UsageError where its module cannot be imported."""
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError:
+        return None
+    except Exception as error:
+        raise UsageError(
+            f"--host-kv-eviction {path}: {module} cannot be imported ({type(error).__name__}: "
+            f"{error}); mend it, or give {', '.join(EVICTIONS)}."
+        ) from error
 
 
 class StepCopies(NamedTuple):
@@ -235,8 +253,13 @@ class Offload(ABC):
         return max([self._clock(), *others, *([own.ends_at] if own else [])])
 
     def leave(self, session_id: str, keys: Sequence[bytes]) -> Counter[str]:
-        """The session's blocks leave the GPU: how many of them host memory does not have."""
-        return +Counter({session_id: sum(not self._has(key) for key in keys)})
+        """The session's blocks leave the GPU: how many of them host memory does not have.
+
+        It has those, too, whose copy has ended and is not reported yet.
+        """
+        copied = {key for copy in self.link.under_way if copy.is_store for key in copy.keys}
+        lost = sum(key not in copied and not self._has(key) for key in keys)
+        return +Counter({session_id: lost})
 
     def forget(self, session_id: str) -> None:  # noqa: B027  (one that has nothing to do)
         """The session has ended. vLLM's host memory keeps its blocks until they are evicted."""

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def bandwidth(bench: Bench) -> dict[str, Any]:
     cases = [("one copy of 1 GiB", WHOLE, "singly")]
     cases += [(f"{n // KIB} KiB, {how}", n, how) for n in PIECES for how in ("batch", "singly")]
     return {
-        f"{name}, {both}": attempt(lambda w=ways, n=size, h=how: _copies(bench, w, n, h))
+        f"{name}, {both}": attempt(partial(_copies, bench, ways, size, how))
         for name, size, how in cases
         for both, ways in WAYS.items()
     }
@@ -201,7 +202,7 @@ def costs(bench: Bench) -> dict[str, Any]:
         "streaming copy, bytes": (wide.nbytes, lambda: wide[:2].copy_(wide[2:])),
         "GEMM 8192, FLOP": (2 * 8192**3, lambda: torch.mm(a, b)),
     }
-    return {name: attempt(lambda o=own: _cost(bench, *o)) for name, own in works.items()}
+    return {name: attempt(partial(_cost, bench, *own)) for name, own in works.items()}
 
 
 def _cost(bench: Bench, amount: float, work: Callable[[], Any]) -> dict[str, Any]:
@@ -216,9 +217,7 @@ def _cost(bench: Bench, amount: float, work: Callable[[], Any]) -> dict[str, Any
     found["amount_per_s_alone"] = amount / one
     for size, name in ((CHUNK, "64 MiB"), (32 * KIB, "32 KiB")):
         for both, ways in WAYS.items():
-            found[f"{name} pieces, {both}"] = attempt(
-                lambda w=ways, n=size: _beside(bench, repeated, w, n)
-            )
+            found[f"{name} pieces, {both}"] = attempt(partial(_beside, bench, repeated, ways, size))
     return found
 
 
