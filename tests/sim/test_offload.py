@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marsbench.core.metrics.measure import Scale, measure
 
 from marsbench.core.events import GpuStart, HostDropped, HostLoaded, HostStored, HostUnderWay
 from marsbench.core.metrics.check import check_stream
+from marsbench.core.metrics.summary import Scale, measure
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.offload.host_kv import GIB, HostKv
