@@ -26,6 +26,6 @@ def test_it_tells_lanes_waits_and_what_was_left(tmp_path):
     (row,) = table.rows
     found = dict(zip(table.head[5:], row[5:], strict=True)) | {"backend": row[1]}
     assert (found["backend"], found["out, GB"], found["in, GB"]) == ("mars", "4.00", "2.00")
-    assert (found["wait, s"], found["left"]) == ("0.250", "2.00")
+    assert (found["wait, s"], found["left"]) == ("0.25", "2.00")
     ids = [section.id for section in document(material, None, lambda step: None).sections]
     assert "host-kv" in ids
