@@ -258,6 +258,15 @@ class HostDropped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HostUnderWay(Event):
+    """The run is over, and so many copies to or from host memory are not; bytes: of them whole."""
+
+    kind: ClassVar[str] = "host_under_way"
+    copies: int
+    bytes: float
+
+
+@dataclass(frozen=True, slots=True)
 class Held(SessionEvent):
     """A policy holds `blocks` blocks of a paused session through its tool calls."""
 
@@ -315,7 +324,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         SessionArrived, SessionAdmitted, SessionEnded, RoundReady, GpuSubmit, GpuStart,
         GpuFirstToken, GpuEnd, ToolStart, ToolEnd, Preempted, Evicted, Held, Unheld, KvUsage,
         PromptCached, PreemptionCount, Unmeasured, SwappedOut, SwappedIn, HostEvicted,
-        HostStored, HostLoaded, HostDropped,
+        HostStored, HostLoaded, HostDropped, HostUnderWay,
     )
 }  # fmt: skip
 

@@ -54,6 +54,12 @@ class BlockMoves(BlockWatch):
         for owner, num_blocks in self._ledger.owners(blocks).items():
             self._emit(events.HostDropped(at, owner, num_blocks))
 
+    def under_way(self, copies: Sequence[Copy]) -> None:
+        """The run is over, and these copies are not."""
+        if copies:
+            size = self.block_bytes * sum(len(copy.keys) for copy in copies)
+            self._emit(events.HostUnderWay(self._clock.now, len(copies), size))
+
     def discarded(self, hashes: Sequence[bytes]) -> None:
         self.evicted(self._clock.now, by_writer(hashes))
 
