@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
+from marsbench.gateway.ending import Rhythm
 from marsbench.gateway.request import RoundRequest
-
-Outcome = Literal["answered", "refused", "failed", "left"]
-"""How a round ended: with its answer, with an error that was said (the server's, or ours to a round
-that was never let in), because the server failed, or because the client went away."""
 
 
 class Clock(Protocol):
@@ -53,7 +50,9 @@ class OpenSession:
 
     num_calls: tool calls of the round that ended last.
     tells_tools: its client posts its tool calls, so nothing is inferred any more.
-    disarm: stops the timer that ends the session as abandoned.
+    num_answered: rounds that were answered.
+    is_idle: it is silent for longer than is usual for it, so whoever waits may have its place.
+    disarm: stops the timer of its silence.
     """
 
     id: str
@@ -65,10 +64,14 @@ class OpenSession:
     calls: list[RunningCall] = field(default_factory=list)
     num_calls: int = 0
     tells_tools: bool = False
+    num_answered: int = 0
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    is_idle: bool = False
     disarm: Callable[[], None] | None = None
 
     def quiet(self) -> None:
-        """Stop that timer."""
+        """Stop that timer: something is heard of it."""
+        self.is_idle = False
         if self.disarm is not None:
             self.disarm()
             self.disarm = None

@@ -12,20 +12,19 @@ from typing import Literal
 from marsbench.core import events
 from marsbench.core.entrance import Entrance
 from marsbench.gateway.calls import ToolCalls
+from marsbench.gateway.ending import Outcome, after_round
 from marsbench.gateway.load import LoadRules
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
-from marsbench.gateway.session import Clock, OpenRound, OpenSession, Outcome, RunningCall, Waiter
+from marsbench.gateway.session import Clock, OpenRound, OpenSession, RunningCall, Waiter
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
-
-_WHY = {"failed": "the server failed", "left": "the client went away"}
 
 
 class OpenSessions:
     """All sessions between the clients and the server.
 
-    timeout_s: seconds of silence after which a session counts as abandoned.
+    timeout_s: seconds of silence after which a session counts as abandoned, whatever its rhythm.
     """
 
     def __init__(
@@ -78,6 +77,10 @@ class OpenSessions:
     def _calls(self) -> Iterator[RunningCall]:
         return (call for session in self._known.values() for call in session.calls)
 
+    def knows(self, session_id: str) -> bool:
+        """Whether the session waits or is in flight."""
+        return session_id in self._known
+
     # --- rounds
 
     def ask(self, session_id: str, request: RoundRequest, waiter: Waiter) -> OpenRound:
@@ -101,6 +104,7 @@ class OpenSessions:
         self._emit(events.RoundReady(now, session_id, 0))
         candidate = Candidate(session_id, now, request.num_prompt_tokens)
         self._entrance.arrive(candidate, parent_id)
+        self._make_room()
         return round_
 
     def _parent_id(self, request: RoundRequest) -> str | None:
@@ -124,6 +128,7 @@ class OpenSessions:
     def _submit(self, round_: OpenRound) -> None:
         session, now = round_.session, self._clock.now
         session.quiet()
+        session.rhythm.resume(now)
         self._tools.end_all(session)
         number = session.num_rounds
         if number:
@@ -137,8 +142,11 @@ class OpenSessions:
         )
         round_.waiter.go()
 
-    def end(self, round_: OpenRound, outcome: Outcome) -> None:
-        """The round is over, however it was; asked twice or after its session's end, nothing."""
+    def end(self, round_: OpenRound, outcome: Outcome, is_final: bool = False) -> None:
+        """The round is over, however it was; asked twice or after its session's end, nothing.
+
+        is_final: the model could have called a tool, and had no more to do.
+        """
         session = round_.session
         if self._known.get(session.id) is not session:
             return
@@ -146,16 +154,17 @@ class OpenSessions:
             session.waiting.remove(round_)
         else:
             session.num_active -= 1
+        session.num_answered += outcome == "answered"
         if session.waiting or session.num_active:
             return
-        if outcome in ("failed", "left"):
-            self._end(session, _WHY[outcome])
-        elif round_.request.is_last:
-            self._end(session)
-        else:
-            if outcome == "answered":
-                self._tools.infer(session, round_.request.tools)
-            self._wait(session)
+        is_final = is_final and not self._children(session)
+        is_last = round_.request.is_last
+        if ending := after_round(outcome, session.num_answered, is_last, is_final):
+            self._end(session, ending.why)
+            return
+        if outcome == "answered":
+            self._tools.infer(session, round_.request.tools)
+        self._wait(session)
 
     # --- tools
 
@@ -215,17 +224,45 @@ class OpenSessions:
             self._admission.observe(signals.SessionEnded(now, session.id, session.num_rounds))
         self._arrivals_over = self._arrivals_over and bool(self._known)
         self._entrance.leave(session.id)
-        for child in [s for s in self._known.values() if s.parent_id == session.id]:
+        for child in self._children(session):
             self._end(child, "its parent's session ended")
         self._entrance.ask()
 
+    def _children(self, session: OpenSession) -> list[OpenSession]:
+        return [s for s in self._known.values() if s.parent_id == session.id]
+
+    # --- silence
+
     def _wait(self, session: OpenSession) -> None:
-        """Count the session as abandoned unless something is heard of it in time."""
+        """Its place is somebody else's, and then it is gone, unless something is heard in time."""
         session.quiet()
-        if not session.num_active:
-            session.disarm = self._clock.later(
-                self._timeout_s, lambda: self._end(session, "abandoned")
-            )
+        if session.num_active:
+            return
+        session.rhythm.pause(self._clock.now)
+        tells = session.tells_tools  # then a silence is a call that runs, and is known to
+        patience_s = self._timeout_s if tells else session.rhythm.patience_s(self._timeout_s)
+        session.disarm = self._clock.later(patience_s, lambda: self._silent(session, patience_s))
+
+    def _silent(self, session: OpenSession, for_s: float) -> None:
+        """Nothing was heard of it for as long as it was waited for."""
+        if self._children(session):
+            self._wait(session)
+        elif for_s >= self._timeout_s:
+            self._end(session, "abandoned")
+        else:
+            session.is_idle = True
+            left_s = self._timeout_s - for_s
+            session.disarm = self._clock.later(left_s, lambda: self._end(session, "abandoned"))
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """While somebody waits, idle sessions give up their places, the longest silent first."""
+        if not self._entrance.waiting:
+            return
+        idle = [session for session in self._known.values() if session.is_idle]
+        for session in sorted(idle, key=lambda s: (s.rhythm.since or 0.0, s.id)):
+            if self._entrance.waiting and self._known.get(session.id) is session:
+                self._end(session, "gave its place up")
 
     def _state(self, in_flight: Sequence[Candidate]) -> EngineState:
         kv = self._pressure()
