@@ -13,6 +13,10 @@ Outcome = Literal["answered", "refused", "failed", "left"]
 """How a round ended: with its answer, with an error that was said (the server's, or ours to a round
 that was never let in), because the server failed, or because the client went away."""
 
+Word = Literal["open", "last", "alone"]
+"""What an answer says of what follows. "last": the model could call tools, and asked for none.
+"alone": a chat without tools, of which most are one question and its answer. Else "open"."""
+
 LEAST_S = 60.0
 """Silence in which every session is waited for."""
 TIMES_LONGEST = 2.0
@@ -43,9 +47,12 @@ class Rhythm:
             self.longest_s = max(self.longest_s, now - self.since)
             self.since = None
 
-    def patience_s(self, timeout_s: float) -> float:
-        """Seconds of silence that are nothing unusual for it; `timeout_s` are too many for any."""
-        if self.num_gaps < GAPS_KNOWN:
+    def patience_s(self, timeout_s: float, has_tools: bool) -> float:
+        """Seconds of silence that are nothing unusual for it; `timeout_s` are too many for any.
+
+        has_tools: it may be at work in its first silences; who only chats is a person, or gone.
+        """
+        if has_tools and self.num_gaps < GAPS_KNOWN:
             return timeout_s
         return min(timeout_s, max(LEAST_S, TIMES_LONGEST * self.longest_s))
 
@@ -57,13 +64,11 @@ class Ending:
     why: str | None = None
 
 
-def after_round(
-    outcome: Outcome, num_answered: int, is_last: bool, is_final: bool
-) -> Ending | None:
+def after_round(outcome: Outcome, num_answered: int, is_last: bool, word: Word) -> Ending | None:
     """What a round's end says of its session; None: it goes on.
 
     num_answered: rounds of it that were answered, this one included.
-    is_last: its client said so. is_final: its model had tools, and asked for none.
+    is_last: its client said so.
     """
     if outcome == "failed":
         return Ending("the server failed")
@@ -71,4 +76,4 @@ def after_round(
         return Ending("the client went away")
     if outcome == "refused" and not num_answered:
         return Ending("its first round was refused")
-    return Ending() if is_last or is_final else None
+    return Ending() if is_last or word == "last" else None

@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 
 from marsbench import clock
 from marsbench.gateway.attribution import Attribution, Whose
-from marsbench.gateway.ending import Outcome
+from marsbench.gateway.ending import Outcome, Word
 from marsbench.gateway.length import ModelLength
 from marsbench.gateway.reading import DIALECTS, AnswerReader, WhatWasSaid
 from marsbench.gateway.request import RoundRequest, read
@@ -130,8 +130,7 @@ class Proxy:
             return self._failure(error)
         finally:
             # Reached by a cancellation too: a client that went away is no longer waited for.
-            is_final = asked.offers_tools and said is not None and said.is_final
-            self._sessions.end(round_, outcome, is_final)
+            self._sessions.end(round_, outcome, _word(asked, said))
             self._telemetry.requests.labels(outcome).inc()
 
     async def _let_in(self, held: HeldRequest) -> None:
@@ -214,6 +213,15 @@ def _reader(path: str, answer: httpx.Response) -> AnswerReader | None:
     return AnswerReader(
         dialect, headers.get("content-type", ""), headers.get("content-encoding", "")
     )
+
+
+def _word(asked: RoundRequest, said: WhatWasSaid | None) -> Word:
+    """What an answer says of what follows; nothing where it could not be read."""
+    if said is None:
+        return "open"
+    if not asked.offers_tools:
+        return "alone"
+    return "last" if said.is_final else "open"
 
 
 def _not_let_in(why: NotAdmittedError | HeldTooLongError) -> web.Response:

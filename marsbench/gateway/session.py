@@ -51,6 +51,9 @@ class OpenSession:
     num_calls: tool calls of the round that ended last.
     tells_tools: its client posts its tool calls, so nothing is inferred any more.
     num_answered: rounds that were answered.
+    has_tools: one of its answers was not of a mere chat.
+    was_left: its client broke off the turn that ended last.
+    came_back: it went on once after its place was given up.
     is_idle: it is silent for longer than is usual for it, so whoever waits may have its place.
     disarm: stops the timer of its silence.
     """
@@ -66,8 +69,16 @@ class OpenSession:
     tells_tools: bool = False
     num_answered: int = 0
     rhythm: Rhythm = field(default_factory=Rhythm)
+    has_tools: bool = False
+    was_left: bool = False
+    came_back: bool = False
     is_idle: bool = False
     disarm: Callable[[], None] | None = None
+
+    @property
+    def may_be_over(self) -> bool:
+        """A question was asked and answered, and nothing shows that there will be another."""
+        return not self.has_tools and self.num_rounds == 1 and not self.came_back
 
     def quiet(self) -> None:
         """Stop that timer: something is heard of it."""

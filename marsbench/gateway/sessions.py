@@ -6,19 +6,23 @@ admission controller what the simulator tells it, in the same order.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from marsbench.core import events
 from marsbench.core.entrance import Entrance
 from marsbench.gateway.calls import ToolCalls
-from marsbench.gateway.ending import Outcome, after_round
+from marsbench.gateway.ending import LEAST_S, Outcome, Word, after_round
 from marsbench.gateway.load import LoadRules
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
 from marsbench.gateway.session import Clock, OpenRound, OpenSession, RunningCall, Waiter
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
+
+REMEMBERED = 1000
+"""Sessions that gave their place up, the latest: who of them comes back is known to go on."""
 
 
 class OpenSessions:
@@ -46,6 +50,7 @@ class OpenSessions:
         self._tools = ToolCalls(clock, admission, emit, rules)
         self._entrance = Entrance(admission, self._state, self._let_in, clock.later)
         self._known: dict[str, OpenSession] = {}
+        self._gave_up: deque[str] = deque(maxlen=REMEMBERED)
         self._arrivals_over = False
 
     # --- what can be read off
@@ -98,6 +103,7 @@ class OpenSessions:
     def _arrive(self, session_id: str, request: RoundRequest, waiter: Waiter) -> OpenRound:
         now, parent_id = self._clock.now, self._parent_id(request)
         session = self._known[session_id] = OpenSession(session_id, parent_id)
+        session.came_back = session_id in self._gave_up
         round_ = OpenRound(session, request, waiter)
         session.waiting.append(round_)
         self._emit(events.SessionArrived(now, session_id, parent=parent_id))
@@ -142,11 +148,8 @@ class OpenSessions:
         )
         round_.waiter.go()
 
-    def end(self, round_: OpenRound, outcome: Outcome, is_final: bool = False) -> None:
-        """The round is over, however it was; asked twice or after its session's end, nothing.
-
-        is_final: the model could have called a tool, and had no more to do.
-        """
+    def end(self, round_: OpenRound, outcome: Outcome, word: Word = "open") -> None:
+        """The round is over, however it was; asked twice or after its session's end, nothing."""
         session = round_.session
         if self._known.get(session.id) is not session:
             return
@@ -155,11 +158,14 @@ class OpenSessions:
         else:
             session.num_active -= 1
         session.num_answered += outcome == "answered"
+        session.has_tools |= outcome == "answered" and word != "alone"
+        session.was_left = outcome == "left"
         if session.waiting or session.num_active:
             return
-        is_final = is_final and not self._children(session)
+        if self._children(session):
+            word = "open"  # a parent that waits for sub-agents may well talk meanwhile
         is_last = round_.request.is_last
-        if ending := after_round(outcome, session.num_answered, is_last, is_final):
+        if ending := after_round(outcome, session.num_answered, is_last, word):
             self._end(session, ending.why)
             return
         if outcome == "answered":
@@ -175,8 +181,8 @@ class OpenSessions:
         session = self._known.get(session_id)
         if session is None or not session.admitted:
             return False
-        self._wait(session)
         self._tools.told_start(session, name, key, burns_cpu)
+        self._wait(session)
         return True
 
     def end_tool(
@@ -239,14 +245,29 @@ class OpenSessions:
         if session.num_active:
             return
         session.rhythm.pause(self._clock.now)
-        tells = session.tells_tools  # then a silence is a call that runs, and is known to
-        patience_s = self._timeout_s if tells else session.rhythm.patience_s(self._timeout_s)
-        session.disarm = self._clock.later(patience_s, lambda: self._silent(session, patience_s))
+        patience_s = self._patience_s(session)
+        if patience_s:
+            session.disarm = self._clock.later(
+                patience_s, lambda: self._silent(session, patience_s)
+            )
+        else:
+            self._silent(session, patience_s)
+
+    def _patience_s(self, session: OpenSession) -> float:
+        if session.tells_tools:  # a silence is a call that runs, and is known to
+            return self._timeout_s
+        if session.may_be_over:
+            return 0.0
+        if session.was_left:  # whoever goes on after that does so soon
+            return min(LEAST_S, self._timeout_s)
+        return session.rhythm.patience_s(self._timeout_s, session.has_tools)
 
     def _silent(self, session: OpenSession, for_s: float) -> None:
         """Nothing was heard of it for as long as it was waited for."""
         if self._children(session):
-            self._wait(session)
+            session.disarm = self._clock.later(
+                self._timeout_s, lambda: self._silent(session, for_s)
+            )
         elif for_s >= self._timeout_s:
             self._end(session, "abandoned")
         else:
@@ -262,6 +283,7 @@ class OpenSessions:
         idle = [session for session in self._known.values() if session.is_idle]
         for session in sorted(idle, key=lambda s: (s.rhythm.since or 0.0, s.id)):
             if self._entrance.waiting and self._known.get(session.id) is session:
+                self._gave_up.append(session.id)
                 self._end(session, "gave its place up")
 
     def _state(self, in_flight: Sequence[Candidate]) -> EngineState:

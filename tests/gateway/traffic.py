@@ -1,4 +1,4 @@
-"""Chats as agents send them, made of a workload's sessions: what a gateway sees with ids taken away.
+"""Chats as agents send them, made of a workload's sessions, without a word of whose they are.
 
 Every session becomes requests with all messages so far. Many sessions have the same system prompt
 and the same first message, as benchmarks that repeat their tasks do; sub-agents share the system
