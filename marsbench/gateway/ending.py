@@ -17,8 +17,8 @@ Word = Literal["open", "last", "alone"]
 """What an answer says of what follows. "last": the model could call tools, and asked for none.
 "alone": a chat without tools, of which most are one question and its answer. Else "open"."""
 
-LEAST_S = 60.0
-"""Silence in which every session is waited for."""
+LEAST_S, LEAST_OF_CHATS_S = 60.0, 10.0
+"""Silence in which a session is waited for: one that calls tools, and one that only chats."""
 TIMES_LONGEST = 2.0
 GAPS_KNOWN = 3
 """Gaps after which a session's rhythm is its own."""
@@ -54,7 +54,8 @@ class Rhythm:
         """
         if has_tools and self.num_gaps < GAPS_KNOWN:
             return timeout_s
-        return min(timeout_s, max(LEAST_S, TIMES_LONGEST * self.longest_s))
+        least_s = LEAST_S if has_tools else LEAST_OF_CHATS_S
+        return min(timeout_s, max(least_s, TIMES_LONGEST * self.longest_s))
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,7 +284,7 @@ class OpenSessions:
         for session in sorted(idle, key=lambda s: (s.rhythm.since or 0.0, s.id)):
             if self._entrance.waiting and self._known.get(session.id) is session:
                 self._gave_up.append(session.id)
-                self._end(session, "gave its place up")
+                self._end(session, None if session.may_be_over else "gave its place up")
 
     def _state(self, in_flight: Sequence[Candidate]) -> EngineState:
         kv = self._pressure()

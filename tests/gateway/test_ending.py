@@ -15,7 +15,7 @@ from gateway.world import CHAT, World, play, world
 from marsbench.core.backends import choose
 from marsbench.core.events import Event, SessionEnded
 from marsbench.core.sim.clock import Due, VirtualClock
-from marsbench.gateway.ending import LEAST_S, Rhythm
+from marsbench.gateway.ending import LEAST_OF_CHATS_S, LEAST_S, Rhythm
 from marsbench.gateway.load import LoadRules
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
@@ -229,6 +229,7 @@ def test_a_session_is_waited_for_as_its_own_rhythm_says() -> None:
     assert quick.patience_s(600.0, has_tools=True) == LEAST_S
     assert slow.patience_s(600.0, has_tools=True) == 400.0
     assert slow.patience_s(300.0, has_tools=True) == 300.0
+    assert quick.patience_s(600.0, has_tools=False) == LEAST_OF_CHATS_S
 
 
 def test_an_idle_place_is_given_up_when_somebody_waits_and_not_before() -> None:
