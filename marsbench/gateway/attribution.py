@@ -82,7 +82,8 @@ class Attribution:
         self._warn_at = 2 * sum(self.counts.values())
         log.warning(
             "%d of %d rounds (%.0f %%) name no session and are no chat, so they pass uncontrolled; "
-            "name them with a header (docs/gateway.md), or say which with --session-header.",
+            "name them in a header, or say which one does with --session-header "
+            "(docs/gateway-sessions.md).",
             passed,
             sum(self.counts.values()),
             100 * share,

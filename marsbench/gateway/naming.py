@@ -1,7 +1,8 @@
 """Which session a request names: in a header, or in its body, as agents and clients send it.
 
-docs/gateway.md has the table of who sends what. The most explicit name wins; `X-Correlation-ID`
-stands last of the headers, since elsewhere than in AIPerf it names a request as often as a session.
+docs/gateway-sessions.md has the table of who sends what. The most explicit name wins;
+`X-Correlation-ID` stands last of the headers, since elsewhere than in AIPerf it names a request as
+often as a session.
 """
 
 from __future__ import annotations

@@ -216,8 +216,8 @@ def _reader(path: str, answer: httpx.Response) -> AnswerReader | None:
 
 
 def _word(asked: RoundRequest, said: WhatWasSaid | None) -> Word:
-    """What an answer says of what follows; nothing where it could not be read."""
-    if said is None:
+    """What an answer says of what follows; nothing where the client does, or it was not read."""
+    if said is None or asked.tells:
         return "open"
     if not asked.offers_tools:
         return "alone"

@@ -29,6 +29,7 @@ class RoundRequest:
     parent_id: the session whose sub-agent this is.
     tools: names of the tools that run after it; empty when the request does not say.
     is_counted: its prompt is token ids, so their number is no guess.
+    tells: its client says itself what follows (`vllm_xargs.marsbench_…`), so its answers need not.
     offers_tools: the model may call tools, so an answer without a call is its last word.
     previous_response_id: the response that it goes on from, which has a session.
     messages: of a chat that names no session otherwise. seed: what else tells such chats apart.
@@ -40,6 +41,7 @@ class RoundRequest:
     parent_id: str | None = None
     tools: tuple[str, ...] = ()
     is_counted: bool = False
+    tells: bool = False
     offers_tools: bool = False
     previous_response_id: str | None = None
     messages: Sequence[Any] = ()
@@ -76,7 +78,7 @@ def read(
     xargs = body.vllm_xargs or {}
     session_id, parent_id = named(headers, body, session_header)
     previous = body.previous_response_id if session_id is None else None
-    is_nobodys = session_id is None and previous is None
+    messages = _messages(body) if session_id is None and previous is None else ()
     return RoundRequest(
         session_id,
         num_tokens(body),
@@ -84,16 +86,17 @@ def read(
         parent_id,
         names_of(xargs.get("marsbench_tools")),
         _is_ids(bytes(body.prompt)),
+        any(name.startswith("marsbench_") for name in xargs),
         bytes(body.tools) not in _EMPTY,
         None if previous is None else str(previous),
-        _messages(body) if is_nobodys else (),
-        (body.model, body.system, body.instructions) if is_nobodys else (),
+        messages,
+        (body.model, body.system, body.instructions) if messages else (),
     )
 
 
-def _messages(body: Body) -> list[Any]:
+def _messages(body: Body) -> tuple[Any, ...]:
     raw = bytes(body.messages) or bytes(body.input)
-    return listed(msgspec.json.decode(raw)) if raw else []
+    return tuple(listed(msgspec.json.decode(raw))) if raw else ()
 
 
 def _is_ids(prompt: bytes) -> bool:

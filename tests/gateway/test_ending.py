@@ -52,7 +52,7 @@ class Model:
 async def ask(w: World, session: str | None, **body: Any) -> int:
     named = {} if session is None else {"session_id": session}
     sent = {**named, "messages": [HELLO], "tools": TOOLS, **body}
-    return await status(w.client.post(w.url + CHAT, json=sent))
+    return int(await status(w.client.post(w.url + CHAT, json=sent)))
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,22 @@ def test_a_final_answer_is_read_off_a_stream() -> None:
         async with world(script, *CAP) as w:
             assert await ask(w, "a", stream=True) == 200
             await w.until(0, 0, 0, 0)
+
+    play(story())
+
+
+@pytest.mark.parametrize("tools", [TOOLS, None])
+def test_a_client_that_tells_of_its_session_is_believed_more_than_its_answers(
+    tools: list[Any] | None,
+) -> None:
+    async def story() -> None:
+        async with world(Model([DONE, DONE]), *CAP) as w:
+            told = {"tools": tools, "vllm_xargs": {"marsbench_last": 0}}
+            assert await ask(w, "a", **told) == 200
+            held = asyncio.create_task(ask(w, "b", tools=tools))
+            await w.until(1, 1, 0, 1)
+            assert await w.tell("session_end", session_id="a") == 204
+            assert await held == 200
 
     play(story())
 
