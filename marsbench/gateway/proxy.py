@@ -19,7 +19,7 @@ from marsbench import clock
 from marsbench.gateway.attribution import Attribution, Whose
 from marsbench.gateway.ending import Outcome, Word
 from marsbench.gateway.length import ModelLength
-from marsbench.gateway.reading import DIALECTS, AnswerReader, WhatWasSaid
+from marsbench.gateway.reading import APIS, AnswerReader, WhatWasSaid
 from marsbench.gateway.request import RoundRequest, read
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
@@ -96,23 +96,18 @@ class Proxy:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return refusal(400, f"The body is no request that can be read: {error}.")
         whose = self._attribution.of(asked)
-        if whose.session_id is None or await self._is_hopeless(request, whose.session_id, asked):
+        if whose.session_id is None:
             return await self._uncontrolled(request, content)
+        is_new = not self._sessions.knows(whose.session_id)
+        if is_new and await self._length.is_exceeded(asked, request.path, content):
+            return await self._uncontrolled(request, content)  # the server can only refuse it
         return await self._controlled(request, content, asked, whose)
-
-    async def _is_hopeless(
-        self, request: web.Request, session_id: str, asked: RoundRequest
-    ) -> bool:
-        """Whether a session would be held for a prompt that the server can only refuse."""
-        if self._sessions.knows(session_id):
-            return False
-        return await self._length.is_exceeded(asked, request.path, await request.read())
 
     async def _controlled(
         self, request: web.Request, content: bytes, asked: RoundRequest, whose: Whose
     ) -> web.StreamResponse:
         assert whose.session_id is not None
-        held, reader = HeldRequest(), None
+        held = HeldRequest()
         round_ = self._sessions.ask(whose.session_id, asked, held)
         outcome: Outcome = "left"
         said: WhatWasSaid | None = None
@@ -206,12 +201,12 @@ def relayed(answer: httpx.Response) -> CIMultiDict[str]:
 
 def _reader(path: str, answer: httpx.Response) -> AnswerReader | None:
     """What reads the answer as it passes; None where there is nothing to learn."""
-    dialect = DIALECTS.get(path)
-    if dialect is None or not answer.is_success:
+    read_answer = APIS.get(path)
+    if read_answer is None or not answer.is_success:
         return None
     headers = answer.headers
     return AnswerReader(
-        dialect, headers.get("content-type", ""), headers.get("content-encoding", "")
+        read_answer, headers.get("content-type", ""), headers.get("content-encoding", "")
     )
 
 

@@ -53,7 +53,7 @@ class Heard:
         return WhatWasSaid(self.response_id, said, self.is_done and not self.calls_tools)
 
 
-class Dialect(Protocol):
+class ReadAnswer(Protocol):
     """One API's answers: `whole` is one object, or one event of a stream."""
 
     def __call__(self, content: bytes | bytearray, heard: Heard) -> None: ...
@@ -194,8 +194,8 @@ def _hear_item(item: _Item, heard: Heard) -> None:
 class AnswerReader:
     """Fed with an answer's bytes as they pass; `result` when it has ended."""
 
-    def __init__(self, dialect: Dialect, content_type: str, encoding: str) -> None:
-        self._dialect = dialect
+    def __init__(self, read_answer: ReadAnswer, content_type: str, encoding: str) -> None:
+        self._read_answer = read_answer
         self._is_stream = content_type.startswith("text/event-stream")
         self._heard: Heard | None = None if encoding else Heard()
         self._rest = bytearray()
@@ -221,7 +221,7 @@ class AnswerReader:
         if self._heard is None:
             return
         try:
-            self._dialect(content, self._heard)
+            self._read_answer(content, self._heard)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._heard = None
 
@@ -234,7 +234,7 @@ def _events(lines: list[bytearray]) -> Iterator[bytearray]:
                 yield data
 
 
-DIALECTS: dict[str, Dialect] = {
+APIS: dict[str, ReadAnswer] = {
     "/v1/chat/completions": read_chat,
     "/v1/messages": read_messages,
     "/v1/responses": read_responses,

@@ -232,6 +232,8 @@ class OpenSessions:
         self._entrance.leave(session.id)
         for child in self._children(session):
             self._end(child, "its parent's session ended")
+        if (parent := self._known.get(session.parent_id or "")) is not None:
+            self._wait(parent)  # it was not silent so far
         self._entrance.ask()
 
     def _children(self, session: OpenSession) -> list[OpenSession]:
@@ -273,14 +275,16 @@ class OpenSessions:
         else:
             session.is_idle = True
             left_s = self._timeout_s - for_s
-            session.disarm = self._clock.later(left_s, lambda: self._end(session, "abandoned"))
+            session.disarm = self._clock.later(
+                left_s, lambda: self._silent(session, self._timeout_s)
+            )
             self._make_room()
 
     def _make_room(self) -> None:
         """While somebody waits, idle sessions give up their places, the longest silent first."""
         if not self._entrance.waiting:
             return
-        idle = [session for session in self._known.values() if session.is_idle]
+        idle = [s for s in self._known.values() if s.is_idle and not self._children(s)]
         for session in sorted(idle, key=lambda s: (s.rhythm.since or 0.0, s.id)):
             if self._entrance.waiting and self._known.get(session.id) is session:
                 self._gave_up.append(session.id)

@@ -306,5 +306,7 @@ def test_a_parent_is_not_silent_while_its_sub_agent_is_there() -> None:
     door.clock.run(2000.0)
     assert not b.went
     door.sessions.end(asked, "answered", "last")
-    door.clock.run(4000.0)
+    door.clock.run(2000.0 + LEAST_S - 1.0)
+    assert not b.went
+    door.clock.run(2000.0 + LEAST_S + 1.0)
     assert b.went

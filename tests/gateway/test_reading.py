@@ -11,7 +11,7 @@ from marsbench.gateway.messages import Said
 from marsbench.gateway.reading import (
     LONGEST,
     AnswerReader,
-    Dialect,
+    ReadAnswer,
     WhatWasSaid,
     read_chat,
     read_messages,
@@ -32,7 +32,7 @@ def choice(reason: str | None, **delta: Any) -> dict[str, Any]:
     return {"id": "x", "choices": [{"delta": delta, "finish_reason": reason}]}
 
 
-ANSWERS: list[tuple[Dialect, str, bytes, WhatWasSaid]] = [
+ANSWERS: list[tuple[ReadAnswer, str, bytes, WhatWasSaid]] = [
     (
         read_chat,
         STREAM,
@@ -117,7 +117,7 @@ ANSWERS: list[tuple[Dialect, str, bytes, WhatWasSaid]] = [
 @pytest.mark.parametrize(("dialect", "kind", "content", "what"), ANSWERS)
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_an_answer_is_read(
-    dialect: Dialect, kind: str, content: bytes, what: WhatWasSaid, size: int
+    dialect: ReadAnswer, kind: str, content: bytes, what: WhatWasSaid, size: int
 ) -> None:
     reader = AnswerReader(dialect, kind, "")
     for start in range(0, len(content), size):
