@@ -28,6 +28,7 @@ def gateway(options: GatewayOptions) -> None:
         session_timeout=options.session_timeout,
         timeout=options.timeout,
         grace=options.grace,
+        **{} if options.hold_timeout is None else {"hold_timeout": options.hold_timeout},
     )
     choice = choose(options.backend, assignments(options.set))
     _try_out(choice)
@@ -44,6 +45,8 @@ def gateway(options: GatewayOptions) -> None:
         max_body=options.max_body << 20,
         grace_s=options.grace,
         rules=LoadRules(options.gaps == "cpu", frozenset(options.waiting_tool)),
+        session_header=options.session_header,
+        hold_s=options.hold_timeout,
     )
     run(config, lambda url: typer.echo(f"{url} → {config.upstream}, {options.backend}"))
 

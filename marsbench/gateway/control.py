@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from marsbench.gateway.attribution import Attribution
 from marsbench.gateway.proxy import read_body, refusal
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
@@ -41,11 +42,13 @@ class Control:
         telemetry: Telemetry,
         upstream: Upstream,
         about: dict[str, Any],
+        attribution: Attribution,
     ) -> None:
         self._sessions = sessions
         self._telemetry = telemetry
         self._upstream = upstream
         self._about = about
+        self._attribution = attribution
 
     async def tool_start(self, request: web.Request) -> web.Response:
         post = await _post(request)
@@ -76,6 +79,8 @@ class Control:
             "rounds_in_flight": s.num_rounds,
             "tools_in_flight": s.num_tools,
             "cpu_calls": s.num_cpu_calls,
+            "rounds": self._attribution.counts,
+            "passed_on_share": self._attribution.passed_on_share,
         }
         return web.json_response({**self._about, **now})
 

@@ -2,7 +2,7 @@
 
 What the server answers goes back byte for byte and as it comes. The gateway answers itself only
 where there is nothing to relay, and says so: 400, 408, 413 and 431 for what it cannot read, 502
-and 504 for a server that gives no answer, 503 while it stops.
+and 504 for a server that gives no answer, 429 for a hold that took too long, 503 while it stops.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from marsbench import clock
-from marsbench.gateway.request import read
-from marsbench.gateway.session import Outcome
+from marsbench.gateway.attribution import Attribution, Whose
+from marsbench.gateway.ending import Outcome, Word
+from marsbench.gateway.length import ModelLength
+from marsbench.gateway.reading import APIS, AnswerReader, WhatWasSaid
+from marsbench.gateway.request import RoundRequest, read
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError, chunks, drop, end_to_end
@@ -26,6 +29,8 @@ log = logging.getLogger("marsbench.gateway")
 
 BODY_S = 60.0
 """Seconds in which a request's body must have come."""
+RETRY_AFTER_S = 1
+"""Told with a 429: who asks again soon is out of the queue for no longer than that."""
 
 
 class HeldRequest:
@@ -51,13 +56,33 @@ class NotAdmittedError(Exception):
     """A request that was held and is not going to be let in."""
 
 
-class Proxy:
-    """The handlers of the routes that lead to the server."""
+class HeldTooLongError(Exception):
+    """A request that was held for as long as holds may take."""
 
-    def __init__(self, upstream: Upstream, sessions: OpenSessions, telemetry: Telemetry) -> None:
+
+class Proxy:
+    """The handlers of the routes that lead to the server.
+
+    session_header: one more that names sessions.
+    hold_s: seconds after which a hold ends; None: never.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        sessions: OpenSessions,
+        telemetry: Telemetry,
+        attribution: Attribution,
+        session_header: str | None = None,
+        hold_s: float | None = None,
+    ) -> None:
         self._upstream = upstream
         self._sessions = sessions
         self._telemetry = telemetry
+        self._attribution = attribution
+        self._length = ModelLength(upstream)
+        self._session_header = session_header
+        self._hold_s = hold_s
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Any request that is no round of a session."""
@@ -67,56 +92,80 @@ class Proxy:
         """A completion: one round of the session that it names."""
         content = await read_body(request)
         try:
-            asked = read(request.headers, content)
+            asked = read(request.headers, content, self._session_header)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return refusal(400, f"The body is no request that can be read: {error}.")
-        if asked.session_id is None:
+        whose = self._attribution.of(asked)
+        if whose.session_id is None:
             return await self._uncontrolled(request, content)
+        is_new = not self._sessions.knows(whose.session_id)
+        if is_new and await self._length.is_exceeded(asked, request.path, content):
+            return await self._uncontrolled(request, content)  # the server can only refuse it
+        return await self._controlled(request, content, asked, whose)
+
+    async def _controlled(
+        self, request: web.Request, content: bytes, asked: RoundRequest, whose: Whose
+    ) -> web.StreamResponse:
+        assert whose.session_id is not None
         held = HeldRequest()
-        round_ = self._sessions.ask(asked.session_id, asked, held)
+        round_ = self._sessions.ask(whose.session_id, asked, held)
         outcome: Outcome = "left"
+        said: WhatWasSaid | None = None
         try:
-            await held.passed()
-            response, outcome = await self._relay(request, content)
+            await self._let_in(held)
+            response, outcome, reader = await self._relay(request, content)
+            if reader is not None and (said := reader.result()) is not None:
+                self._attribution.answered(whose, said)
             return response
-        except NotAdmittedError as why:
+        except (NotAdmittedError, HeldTooLongError) as why:
             outcome = "refused"
-            return refusal(503, f"The request was held and is not let in: {why}.")
+            return _not_let_in(why)
         except UpstreamError as error:
             outcome = "failed"
             return self._failure(error)
         finally:
-            # Reached by a cancellation too: a client that went away frees its place here.
-            self._sessions.end(round_, outcome)
+            # Reached by a cancellation too: a client that went away is no longer waited for.
+            self._sessions.end(round_, outcome, _word(asked, said))
             self._telemetry.requests.labels(outcome).inc()
+
+    async def _let_in(self, held: HeldRequest) -> None:
+        """Wait for the admission. Raises NotAdmittedError, or HeldTooLongError."""
+        try:
+            async with asyncio.timeout(self._hold_s):
+                await held.passed()
+        except TimeoutError as error:
+            raise HeldTooLongError(
+                f"it was held for {self._hold_s:g} s (--hold-timeout)"
+            ) from error
 
     async def _uncontrolled(self, request: web.Request, content: bytes) -> web.StreamResponse:
         self._telemetry.requests.labels("passed on").inc()
         try:
-            response, _ = await self._relay(request, content)
+            response, _, _ = await self._relay(request, content)
         except UpstreamError as error:
             return self._failure(error)
         return response
 
     async def _relay(
         self, request: web.Request, content: bytes
-    ) -> tuple[web.StreamResponse, Outcome]:
+    ) -> tuple[web.StreamResponse, Outcome, AnswerReader | None]:
         """The server's answer, sent on. Raises UpstreamError while nothing of it was sent."""
         begun_at = clock.monotonic()
         answer = await self._upstream.open(
             request.method, request.raw_path, request.raw_headers, content
         )
+        reader = _reader(request.path, answer)
         try:
-            response, outcome = await self._send(request, answer)
+            response, outcome = await self._send(request, answer, reader)
         finally:
             await drop(answer)
         seconds = clock.monotonic() - begun_at
         # Neither headers nor queries are ever logged: both may carry credentials.
         log.debug("%s %s %d %.3f s", request.method, request.path, answer.status_code, seconds)
-        return response, outcome
+        return response, outcome, reader if outcome == "answered" else None
 
     async def _send(
-        self, request: web.Request, answer: httpx.Response
+        self, request: web.Request, answer: httpx.Response, reader: AnswerReader | None
     ) -> tuple[web.StreamResponse, Outcome]:
         response = web.StreamResponse(
             status=answer.status_code, reason=answer.reason_phrase, headers=relayed(answer)
@@ -126,6 +175,8 @@ class Proxy:
             await response.prepare(request)
             async for chunk in chunks(answer):
                 await response.write(chunk)
+                if reader is not None:
+                    reader.feed(chunk)
         except UpstreamError as error:
             log.warning("%s broke off: %s", request.path, error)
             _break_off(request)
@@ -146,6 +197,34 @@ def relayed(answer: httpx.Response) -> CIMultiDict[str]:
     return CIMultiDict(
         [(n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in pairs]
     )
+
+
+def _reader(path: str, answer: httpx.Response) -> AnswerReader | None:
+    """What reads the answer as it passes; None where there is nothing to learn."""
+    read_answer = APIS.get(path)
+    if read_answer is None or not answer.is_success:
+        return None
+    headers = answer.headers
+    return AnswerReader(
+        read_answer, headers.get("content-type", ""), headers.get("content-encoding", "")
+    )
+
+
+def _word(asked: RoundRequest, said: WhatWasSaid | None) -> Word:
+    """What an answer says of what follows; nothing where the client does, or it was not read."""
+    if said is None or asked.tells:
+        return "open"
+    if not asked.offers_tools:
+        return "alone"
+    return "last" if said.is_final else "open"
+
+
+def _not_let_in(why: NotAdmittedError | HeldTooLongError) -> web.Response:
+    is_late = isinstance(why, HeldTooLongError)
+    answer = refusal(429 if is_late else 503, f"The request was held and is not let in: {why}.")
+    if is_late:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return answer
 
 
 def refusal(status: int, why: str) -> web.Response:

@@ -14,6 +14,7 @@ from aiohttp import web
 from marsbench.clock import WallClock
 from marsbench.core.backends import Choice
 from marsbench.gateway import pressure
+from marsbench.gateway.attribution import Attribution
 from marsbench.gateway.control import Control, UnreadableError
 from marsbench.gateway.load import LoadRules
 from marsbench.gateway.pressure import Pressure
@@ -28,7 +29,7 @@ from marsbench_backends.answers.wrong import WarnOnce
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-ROUNDS = ("/v1/chat/completions", "/v1/completions")
+ROUNDS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 PASSED_ON = ("/v1/{rest:.*}", "/health", "/version", "/tokenize", "/detokenize")
 MAX_HEADER_BYTES = 32 * 1024
 GARBAGE = 100_000
@@ -46,6 +47,8 @@ class Config:
     session_timeout_s: of the controller's seconds. timeout_s, connect_s, grace_s: wall seconds.
     grace_s: how long streams may go on after a first Ctrl-C.
     rules: which tool calls are load on the tool host.
+    session_header: one more header that names sessions.
+    hold_s: wall seconds after which a request that is held is refused; None: never.
     """
 
     choice: Choice
@@ -61,6 +64,8 @@ class Config:
     max_body: int = 32 * 1024 * 1024
     grace_s: float = 5.0
     rules: LoadRules = field(default_factory=LoadRules)
+    session_header: str | None = None
+    hold_s: float | None = None
 
 
 class Gateway:
@@ -73,6 +78,7 @@ class Gateway:
         self._admission = watched(config.choice.admission(), config.choice.name, warn)
         self._upstream = Upstream(config.upstream, config.timeout_s, config.connect_s)
         self.telemetry = Telemetry()
+        self.attribution = Attribution()
         self.sessions = OpenSessions(
             WallClock(config.speed),
             self._admission,
@@ -83,6 +89,7 @@ class Gateway:
             config.rules,
         )
         self.telemetry.follow(self.sessions, lambda: self.pressure)
+        self.telemetry.follow_rounds(self.attribution.counts)
 
     def about(self) -> dict[str, Any]:
         """How it was started."""
@@ -97,12 +104,24 @@ class Gateway:
             "gaps": "cpu" if config.rules.gaps_burn else "wait",
             "waiting_tools": sorted(config.rules.waiting_tools),
             "session_timeout_s": config.session_timeout_s,
+            "session_header": config.session_header,
+            "hold_timeout_s": config.hold_s,
         }
 
     def application(self) -> web.Application:
-        proxy = Proxy(self._upstream, self.sessions, self.telemetry)
-        control = Control(self.sessions, self.telemetry, self._upstream, self.about())
-        app = web.Application(client_max_size=self.config.max_body, middlewares=[_own_answers])
+        config = self.config
+        proxy = Proxy(
+            self._upstream,
+            self.sessions,
+            self.telemetry,
+            self.attribution,
+            config.session_header,
+            config.hold_s,
+        )
+        control = Control(
+            self.sessions, self.telemetry, self._upstream, self.about(), self.attribution
+        )
+        app = web.Application(client_max_size=config.max_body, middlewares=[_own_answers])
         for path in ROUNDS:
             app.router.add_post(path, proxy.round)
         for name in ("tool_start", "tool_end", "session_end", "arrivals_over"):

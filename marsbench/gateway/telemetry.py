@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from marsbench.core import events
+from marsbench.gateway.attribution import How
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.sessions import OpenSessions
 
@@ -53,6 +56,10 @@ class Telemetry:
         )
         free.set_function(lambda: _or_nan(pressure().free_blocks))
 
+    def follow_rounds(self, counts: Mapping[How, int]) -> None:
+        """Show these, by how each round's session is known."""
+        self._registry.register(_Rounds(counts))
+
     def _gauge(self, name: str, about: str, source: OpenSessions, attribute: str) -> None:
         gauge = Gauge(f"{PREFIX}{name}", about, registry=self._registry)
         gauge.set_function(lambda: float(getattr(source, attribute)))
@@ -77,6 +84,21 @@ class Telemetry:
         """The events from that number on, as far as they are kept, and the next one's number."""
         first = self._num_events - len(self._events)
         return list(islice(self._events, max(0, number - first), None)), self._num_events
+
+
+class _Rounds(Collector):
+    """Counters that are counted elsewhere."""
+
+    def __init__(self, counts: Mapping[How, int]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            f"{PREFIX}rounds", "Rounds, by how their session is known", labels=["session"]
+        )
+        for how, number in self._counts.items():
+            family.add_metric([how], number)
+        yield family
 
 
 def _or_nan(value: int | None) -> float:
