@@ -71,7 +71,9 @@ def capacity(options: CapacityOptions, as_json: AsJson = False) -> None:
     from marsbench.judge.sweep.answer import told
     from marsbench.judge.sweep.capacity import capacity as searched
     from marsbench.judge.sweep.search import search_of
+    from marsbench.trees.asked import import_asked
 
+    import_asked(options.vllm)
     output = None if options.output is None else Path(options.output)
     path, answer = searched(search_of(options), output)
     typer.echo(told(answer, as_json))
