@@ -6,9 +6,10 @@ from pathlib import Path
 
 from marsbench.errors import UsageError
 from marsbench.trees.checkout import checkout, revision
+from marsbench.trees.git import git
 from marsbench.trees.imported import imported, use
 from marsbench.trees.release import from_wheel, release_in, released
-from marsbench.trees.tree import Tree
+from marsbench.trees.tree import Tree, read
 
 
 def tree_of(text: str) -> Tree:
@@ -18,7 +19,7 @@ def tree_of(text: str) -> Tree:
     """
     path = Path(text).expanduser()
     if path.is_dir():
-        return checkout(path)
+        return read(path) or checkout(path)
     if path.suffix == ".whl" and path.is_file():
         return from_wheel(path)
     before, at, rev = text.rpartition("@")
@@ -31,6 +32,23 @@ def tree_of(text: str) -> Tree:
             "is there, nor a revision of a folder (PATH@REV)."
         )
     return _installed(version) or released(version)
+
+
+def pair_of(baseline: str, candidate: str) -> tuple[Tree, Tree]:
+    """Two to be compared. The baseline may be a revision of the candidate's checkout, as "main".
+
+    Raises UsageError.
+    """
+    checkout = Path(candidate).expanduser()
+    is_rev = git(checkout, "rev-parse", "--verify", "--quiet", f"{baseline}^{{commit}}")
+    if checkout.is_dir() and is_rev is not None and not Path(baseline).expanduser().exists():
+        return revision(checkout, baseline), tree_of(candidate)
+    return tree_of(baseline), tree_of(candidate)
+
+
+def typed(tree: Tree) -> str:
+    """What --vllm takes for this very tree, on this machine."""
+    return tree.name if tree.is_installed else str(tree.root)
 
 
 def import_asked(text: str | None) -> None:
