@@ -88,7 +88,7 @@ def play(options: RunOptions, explicit: Collection[str], *, show_progress: bool 
     from marsbench.trees.asked import import_asked
 
     request = replace(request_of(options, explicit), show_progress=show_progress)
-    import_asked(options.vllm)
+    import_asked(request.vllm)
     path, _ = engine_run(request)
     return Run(RunFolder.open(path))
 

@@ -106,6 +106,7 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
         choice=_choice(options),
         engine=options.engine,
         scheduler=options.scheduler_cls,
+        vllm=options.vllm,
         own=_own(options, explicit),
         workload=str(options.workload),
         knobs=part(options, Knobs),

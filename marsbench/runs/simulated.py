@@ -25,7 +25,7 @@ from marsbench.runs.job import (
 )
 from marsbench.runs.request import RunRequest
 from marsbench.runs.scheduler import check_capable, tree_cautions
-from marsbench.runs.summary import CAP_SEARCH, Decisions
+from marsbench.runs.summary import CAP_SEARCH, SCHEDULER_CLS, Decisions
 from marsbench.text.progress import progress_bar
 from marsbench.trees.imported import imported
 from marsbench_backends.admission import FixedCap
@@ -208,6 +208,8 @@ def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> R
         "tool_workers": request.tool_workers,
         "lanes": workload.lanes,
     }
+    if request.scheduler is not None:
+        engine[SCHEDULER_CLS] = request.scheduler
     if searched is not None:
         engine[CAP_SEARCH] = {"goodput_by_cap": dict(searched), "alpha": request.alphas[0]}
     peak = peak_tokens(workload)

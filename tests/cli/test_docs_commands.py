@@ -37,6 +37,7 @@ ONLY_PARSED = {
     "export": "needs a run that the reader has",
     "sweep": "plays many runs",
     "capacity": "plays many runs",
+    "vllm": "reads what the reader's cache holds, or downloads",
     "serve": "starts a server",
     "gateway": "starts a server",
     "replay": "starts a server, or records agents",
@@ -102,7 +103,8 @@ def test_a_command_that_is_shown_can_be_typed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["rnu", "run", "run --backend fcfs --alfa 3", "workload mkae", "gate one"]
+    "wrong",
+    ["rnu", "vllm", "run --backend fcfs --alfa 3", "workload mkae", "gate one two three"],
 )
 def test_a_command_that_cannot_be_typed_is_found(wrong: str) -> None:
     with pytest.raises(typer.TyperException):
