@@ -16,14 +16,16 @@ OFFLOADING = {
 }
 """What `--host-kv` plays, by file. It was written for these names of 0.33.0 alone."""
 
-_GOES_ON = re.compile(r"status == RequestStatus\.PREEMPTED\s*\):(\s*#[^\n]*)*\s*continue")
+_GOES_ON = re.compile(r"status == RequestStatus\.PREEMPTED\s*\)?:(\s*#[^\n]*)*\s*continue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What this vLLM has of what we ask of one.
 
-    swap: a request may wait for blocks that are loaded, as `Swap` needs. offloading: `--host-kv`.
+    swap: requests that wait with blocks of their own have a queue, and are served first (0.32).
+        Before, a swapped session can hold the last blocks and wait behind one that needs them.
+    offloading: `--host-kv`.
     plugins: the queue-sort and preemption plugins of its RFC 51608. preemption: what happens when
     a request that needs blocks is the victim itself, under priorities.
     """
@@ -37,9 +39,10 @@ class Capabilities:
 def capabilities(tree: Tree) -> Capabilities:
     """Those of a tree."""
     text = tree.scheduler()
+    has_queue = "kv_holding_waiting" in text
     return Capabilities(
-        swap="_update_from_kv_xfer_finished" in text,
-        offloading="kv_holding_waiting" in text and _has_offloading(tree),
+        swap=has_queue,
+        offloading=has_queue and _has_offloading(tree),
         plugins="PreemptionPlugin" in text,
         preemption="goes on with the next" if _GOES_ON.search(text) else "ends the step",
     )

@@ -10,22 +10,26 @@ from typing import Any
 from marsbench.judge.gate.first import first_difference
 from marsbench.runs.folder import EVENTS
 from marsbench.text.tables import Table, as_csv, markdown
-from studies.vllm_matrix.play import FACTS, SCHEDULERS, WORLD
+from studies.vllm_matrix.play import FACTS, IN_WORLDS, NUM_WORLDS, SCHEDULERS, WORLD, world_file
 
 HEAD = (
     "# One workload on several vLLMs\n\n`make vllm-matrix` writes this page anew. Each vLLM plays "
     "{sessions} sessions of `{workload}` at {rate:g} a second on {kv_blocks:,} KV blocks (seed "
-    "{seed}): vLLM's own scheduler (`vllm`), and three backends on it. Held against vLLM {pinned} "
+    "{seed}): vLLM's own scheduler (`vllm`), and two backends on it. Held against vLLM {pinned} "
     "event for event."
 )
 CHECK = (
     "## Shortcuts\n\n`marsbench vllm check`: fast loops and macro steps against the vLLM's own, in "
     "small random worlds. Of the pinned one the project's tests say it."
 )
-DIFFER = """## Where decisions differ
-
-The first event that is not vLLM {pinned}'s.
-"""
+WORLDS = (
+    "## Small random worlds\n\nOf {worlds} worlds, on so few blocks that requests are preempted "
+    "and sessions swapped, those in which the events are not vLLM {pinned}'s:"
+)
+DIFFER = (
+    "## Where decisions differ\n\nThe first event that is not vLLM {pinned}'s; why is in "
+    "[vllm.md](../docs/vllm.md#where-releases-differ)."
+)
 
 
 def document(folder: Path, versions: Sequence[str]) -> tuple[str, str]:
@@ -34,13 +38,14 @@ def document(folder: Path, versions: Sequence[str]) -> tuple[str, str]:
     facts = {v: json.loads((folder / v / FACTS).read_text("utf-8")) for v in versions}
     runs = _runs(folder, facts, pinned)
     parts = [
-        HEAD.format(**WORLD, pinned=pinned).strip(),
+        HEAD.format(**WORLD, pinned=pinned),
         markdown(runs),
-        CHECK.strip(),
+        WORLDS.format(worlds=NUM_WORLDS, pinned=pinned),
+        markdown(_worlds(folder, facts, pinned)),
+        CHECK,
         markdown(_checks(facts)),
-        DIFFER.format(pinned=pinned).strip(),
+        DIFFER.format(pinned=pinned),
         "\n".join(_differences(folder, facts, pinned)),
-        _why(facts, pinned),
     ]
     return "\n\n".join(parts) + "\n", as_csv(runs)
 
@@ -86,25 +91,43 @@ def _checks(facts: Mapping[str, Any]) -> Table:
     return Table(head, rows, "l")
 
 
+def _worlds(folder: Path, facts: Mapping[str, Any], pinned: str) -> Table:
+    """In how many of the small worlds a scheduler decides otherwise than on the pinned vLLM."""
+    rows = [
+        (version, *(_number(folder, version, name, pinned) for name in IN_WORLDS))
+        for version in facts
+        if version != pinned
+    ]
+    return Table(("vLLM", *IN_WORLDS), rows, "lr")
+
+
+def _number(folder: Path, version: str, name: str, pinned: str) -> str:
+    if not world_file(folder / version, name, 0).is_file():
+        return "cannot be asked"
+    return str(len(_first_in_worlds(folder, version, name, pinned)))
+
+
+def _first_in_worlds(folder: Path, version: str, name: str, pinned: str) -> list[str]:
+    """A sentence for each world in which the events differ."""
+    found = []
+    for seed in range(NUM_WORLDS):
+        base, other = (world_file(folder / v, name, seed) for v in (pinned, version))
+        told = first_difference(base, other) if other.is_file() else None
+        if told is not None:
+            found.append(f"world {seed}: {told}")
+    return found
+
+
 def _differences(folder: Path, facts: Mapping[str, Any], pinned: str) -> Iterator[str]:
+    """The first of every version and scheduler, where there is one."""
     found = False
     for version in facts:
-        for name in SCHEDULERS:
-            told = _difference(folder, version, name, pinned)
-            if told is not None:
+        for name in IN_WORLDS:
+            told = _first_in_worlds(folder, version, name, pinned)
+            if name in SCHEDULERS and (own := _difference(folder, version, name, pinned)):
+                told.append(own)
+            if told:
                 found = True
-                yield f"- `{name}` on {version}: {told.replace('the candidate', version)}"
+                yield f"- `{name}` on {version}, {told[0].replace('the candidate', version)}"
     if not found:
         yield "None: every event of every run is the same."
-
-
-def _why(facts: Mapping[str, Any], pinned: str) -> str:
-    others = [v for v, of in facts.items() if of["preemption"] != facts[pinned]["preemption"]]
-    if not others:
-        return ""
-    return (
-        f"Why: under priorities, which the adapter sets to name a victim, a request that has no "
-        f"block left and is the victim itself ends the step in vLLM {', '.join(others)}; in "
-        f"{pinned} the step goes on with the next request, which the blocks just freed may serve. "
-        "vLLM's own order, without priorities, always ends there, in every version."
-    )

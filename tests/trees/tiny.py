@@ -13,7 +13,7 @@ FILES = {
     "vllm/__init__.py": "",
     "vllm/kernels.cu": "no Python",
     "vllm/other.py": "TEXT = 1\n",
-    SCHEDULER: "class Scheduler:\n    def _update_from_kv_xfer_finished(self): ...\n",
+    SCHEDULER: "class Scheduler:\n    kv_holding_waiting = None\n",
 }
 
 

@@ -254,8 +254,6 @@ class PolicyMixin(Scheduler):
 
     def _has_loaded(self, host: HostTier, now: float) -> bool:
         """Whether a request waits whose blocks are back, or are back by now."""
-        if not hasattr(self, "kv_holding_waiting"):  # before vLLM 0.32 they wait among the others
-            return bool(host.loads) or now >= host.next_arrival
         return len(self.kv_holding_waiting) > len(host.loading) or now >= host.next_arrival
 
     def next_change(self) -> float:

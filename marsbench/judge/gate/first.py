@@ -8,6 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from marsbench.core.events import EVENT_TYPES, Event, KvUsage, read_events
+from marsbench.judge.compare.points import place_of
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.runs.folder import EVENTS
 
@@ -17,10 +18,10 @@ DECISIONS = EVENT_TYPES.keys() - {KvUsage.kind}
 
 def first_differences(baseline: Path, candidate: Path) -> Iterator[str]:
     """A sentence a place, of the first of its seeds in which the events differ."""
-    told: set[tuple[object, ...]] = set()
+    told: set[object] = set()
     for result in SweepFolder.open(baseline).results():
         name = result.run.path.name
-        place = tuple(value for key, value in result.place.items() if key != "seed")
+        place = place_of(result), result.place["backend"]
         if place in told or not (candidate / name / EVENTS).is_file():
             continue
         found = first_difference(result.run.path / EVENTS, candidate / name / EVENTS)
