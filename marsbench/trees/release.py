@@ -24,7 +24,9 @@ from marsbench.trees.wheel import RemoteFile, unpack
 
 OLDEST = (0, 28)
 LATEST = "latest"
-PYPI = "https://pypi.org/simple"
+ASK_PIP = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
+"""Where pip looks when nobody told it where: it knows, and no file of ours names a host."""
+
 JSON = "application/vnd.pypi.simple.v1+json"
 _WHEEL = re.compile(r"vllm-(\d+(?:\.\d+)*(?:\.post\d+)?)-.*\.whl")
 _RELEASE = re.compile(r"v?(\d+\.\d+(?:\.\d+)*(?:\.post\d+)?)")
@@ -125,13 +127,19 @@ def _client() -> httpx.Client:
 
 
 def index_url() -> str:
-    """Of the index that pip is set to."""
+    """Of the index that pip is set to. Raises MarsbenchError where nobody knows."""
     for name in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"):
         if os.environ.get(name):
             return os.environ[name]
-    command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.strip() or PYPI
+    for asked in (("-m", "pip", "config", "get", "global.index-url"), ("-c", ASK_PIP)):
+        command = [sys.executable, *asked]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip()
+    raise MarsbenchError(
+        "There is no pip here to say where the package index is; name it, as in PIP_INDEX_URL=…, "
+        "or give a wheel, as in --vllm ./vllm-….whl."
+    )
 
 
 def _listed(client: httpx.Client) -> list[Wheel]:

@@ -36,7 +36,7 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
 FACTS = "facts.json"
 NUM_WORLDS = 30
 IN_WORLDS = ("vllm", *BACKENDS)
-"""Who plays the small random worlds of `marsbench vllm check` too: these are under more pressure."""
+"""Who plays the small random worlds of `marsbench vllm check` too, under more pressure."""
 
 
 def play(version: str, folder: Path) -> None:
