@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from marsbench.core.workload.knobs import Knobs
 from marsbench.engine_options import EngineOptions, HardwareOptions, SimulationOptions
@@ -19,6 +19,7 @@ from marsbench.option import (
     Output,
     WorkloadName,
     assignments,
+    option_in,
     options_of,
     part,
 )
@@ -33,11 +34,20 @@ from marsbench.wall.agents.options import (
 )
 from marsbench.wall.live.options import LiveOptions
 
+if TYPE_CHECKING:
+    from marsbench.core.backends import Choice
+
 OF_AGENTS_TOO = ("url", "served_model", "timeout", "isolated", "kv_events")
 """The options of live runs that `--engine openhands` takes as well."""
 
 NOT_OF_THE_RUN = ("output",)
 """Where its folder lies."""
+
+MISSING_BACKEND = (
+    "Missing option '--backend': give one, as in --backend mars (`marsbench backends` lists them), "
+    "or vLLM's own scheduler with --scheduler-cls vllm."
+)
+OF_SIMULATIONS = ("vllm", "scheduler_cls")
 
 ADDRESSES = {"url": "URL", "kv_events": "ENDPOINT"}
 """Where somebody's server listened is nothing that a run folder tells: put one's own there."""
@@ -52,7 +62,7 @@ class RunOptions(
     alpha: one or several. set: parameters by name, or as they are typed.
     """
 
-    backend: BackendName = field(kw_only=False)
+    backend: Annotated[str | None, option_in(BackendName)] = field(default=None, kw_only=False)
     alpha: Annotated[
         float | Sequence[float], Option("A", "Goodput's α; repeatable (3)", typed=list[float])
     ] = 3.0
@@ -80,7 +90,6 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
 
     explicit: names of those that were given, as against left at their defaults.
     """
-    from marsbench.core.backends import choose
     from marsbench.core.hardware.profile import load_hardware
 
     options = _with_preset(options, explicit)
@@ -94,8 +103,10 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
     step = _scale("step", options.step_time_scale)
     attention = _scale("attention", options.attention_time_scale)
     return RunRequest(
-        choice=choose(options.backend, assignments(options.set)),
+        choice=_choice(options),
         engine=options.engine,
+        scheduler=options.scheduler_cls,
+        vllm=options.vllm,
         own=_own(options, explicit),
         workload=str(options.workload),
         knobs=part(options, Knobs),
@@ -108,6 +119,23 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
         output=None if options.output is None else Path(options.output),
         asked=tuple(_words(options, explicit)),
     )
+
+
+def _choice(options: RunOptions) -> Choice:
+    """The backend, or what stands for a scheduler class. Raises UsageError for both or neither."""
+    from marsbench.core.backends import choose
+    from marsbench.runs.scheduler import scheduler_choice
+
+    if options.scheduler_cls is None:
+        if options.backend is None:
+            raise UsageError(MISSING_BACKEND)
+        return choose(options.backend, assignments(options.set))
+    if options.backend is not None or options.set:
+        raise UsageError(
+            f"--scheduler-cls {options.scheduler_cls} is played as it is, without a backend; "
+            "leave out --backend and --set, or --scheduler-cls."
+        )
+    return scheduler_choice(options.scheduler_cls)
 
 
 def _with_preset(options: RunOptions, explicit: Collection[str]) -> RunOptions:
@@ -128,6 +156,8 @@ def _scale(of: str, scale: float) -> float:
 def _own(options: RunOptions, explicit: Collection[str]) -> OwnOptions | None:
     """What the engine alone is told. Raises UsageError for an option that is not for it."""
     live, agents = options_of(LiveOptions), options_of(AgentOptions)
+    if options.engine != "sim":
+        _refuse(OF_SIMULATIONS, explicit, f"is for --engine sim, not --engine {options.engine}.")
     if options.engine == "live":
         own = _live(options, explicit)
         _refuse(agents, explicit, "is not for --engine live.")

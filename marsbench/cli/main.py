@@ -24,6 +24,7 @@ from marsbench.cli.report import report
 from marsbench.cli.serve import serve
 from marsbench.cli.show import show
 from marsbench.cli.sweep import sweep
+from marsbench.cli.vllm import app as vllm_app
 from marsbench.cli.workload import app as workload_app
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.extras import saying_what_is_missing
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.add_typer(workload_app, name="workload")
 app.add_typer(hardware_app, name="hardware")
 app.add_typer(replay_app, name="replay")
+app.add_typer(vllm_app, name="vllm")
 
 
 @app.callback(invoke_without_command=True)

@@ -42,6 +42,7 @@ def _request(options: ServeOptions, model: str | None, flags: list[str]) -> Serv
     """The options as one value; with --emulate the first of vLLM's flags is no model."""
     from marsbench.core.backends import choose
     from marsbench.serve.plan import ServeRequest
+    from marsbench.trees.asked import tree_of
 
     if model is not None and model.startswith("-"):
         flags = [model, *flags]
@@ -62,6 +63,7 @@ def _request(options: ServeOptions, model: str | None, flags: list[str]) -> Serv
         host=options.host,
         port=options.port,
         flags=tuple(flags),
+        tree=None if options.vllm is None else tree_of(options.vllm).root,
     )
 
 

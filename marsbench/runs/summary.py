@@ -15,6 +15,9 @@ FORMAT = 1
 CAP_SEARCH = "cap_search"
 """The setting of a run that searched its cap: goodput by cap, and the α it was searched for."""
 
+SCHEDULER_CLS = "scheduler_cls"
+"""The setting of a run that no backend decided: the scheduler class in its place."""
+
 
 class Decision(TypedDict):
     """Times asked, and times answered other than vLLM would have (docs/metrics.md).

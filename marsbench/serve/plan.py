@@ -45,6 +45,7 @@ class ServeRequest:
     record: a file to write every scheduling decision to, for the fidelity test.
     kernels: the Python of a vLLM for CPUs, which then computes the emulated server's tiny model
         with real kernels; None lets steps take their modelled time.
+    tree: the folder of another vLLM, for an emulated server.
     responses: `module:Class` of a script of replies (marsbench/serve/replies.py).
     """
 
@@ -59,6 +60,7 @@ class ServeRequest:
     record: Path | None = None
     responses: str | None = None
     kernels: Path | None = None
+    tree: Path | None = None
 
     def __post_init__(self) -> None:
         check_speed(self.speed)
@@ -71,6 +73,11 @@ class ServeRequest:
             raise UsageError(
                 "--host-kv is for a real server or the simulator: an emulated GPU copies no "
                 "blocks; leave it out, or use marsbench run --host-kv."
+            )
+        if self.emulate is None and self.tree is not None:
+            raise UsageError(
+                "--vllm is for an emulated GPU: its Python files come without kernels; give "
+                "--emulate, or install that vLLM and leave --vllm out."
             )
         if self.emulate is None and self.speed != 1:
             raise UsageError("--speed is for an emulated GPU; leave it out, or give --emulate.")
@@ -193,6 +200,8 @@ def environment(request: ServeRequest, plugin: Path) -> Mapping[str, str]:
         env.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
         env.pop("VLLM_TARGET_DEVICE", None)  # it would keep vLLM from asking the plugin
         path = [*(_packages() if request.kernels else [str(plugin)]), *path]
+    if request.tree is not None:
+        path.insert(0, str(request.tree))
     if request.settings.host_kv is not None and request.settings.host_kv.is_lazy:
         env["VLLM_USE_SIMPLE_KV_OFFLOAD"] = "1"
     if request.kernels is not None:

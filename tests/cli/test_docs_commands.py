@@ -38,6 +38,7 @@ ONLY_PARSED = {
     "sweep": "plays many runs",
     "capacity": "plays many runs",
     "advise": "needs recordings that the reader has",
+    "vllm": "reads what the reader's cache holds, or downloads",
     "serve": "starts a server",
     "gateway": "starts a server",
     "replay": "starts a server, or records agents",
@@ -103,7 +104,8 @@ def test_a_command_that_is_shown_can_be_typed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["rnu", "run", "run --backend fcfs --alfa 3", "workload mkae", "gate one"]
+    "wrong",
+    ["rnu", "vllm", "run --backend fcfs --alfa 3", "workload mkae", "gate one two three"],
 )
 def test_a_command_that_cannot_be_typed_is_found(wrong: str) -> None:
     with pytest.raises(typer.TyperException):

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from marsbench.core.sim.vllm_core import make_request, make_scheduler
+from marsbench.core.backends import STOCK
 from marsbench.core.hardware.host import ToolHost
 from marsbench.core.hardware.profile import Hardware, HardwareCost
+from marsbench.core.proven import are_proven
 from marsbench.core.session import Generate, Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.loop import Loop
-from marsbench.core.sim.merge import PolicyScheduler, StockScheduler
+from marsbench.core.sim.merge import PolicyScheduler
 from marsbench.core.sim.moves import BlockMoves
+from marsbench.core.sim.own_class import as_stock, scheduler_class
 from marsbench.core.sim.requests import Requests
 from marsbench.core.sim.sampler import KvSampler
 from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
 from marsbench.core.sim.steps import Counters, Steps
 from marsbench.core.sim.tools import SimTools
 from marsbench.errors import RunFailedError
-from marsbench.offload.eager import EagerOffload
-from marsbench.offload.lazy import LazyOffload
 from marsbench.offload.link import Link
 from marsbench.offload.worker import Offload
 from marsbench.shortcuts.fast_pool import FastPool
+from marsbench.trees.clock import ticking
 from marsbench_backends.admission import Admission
 from marsbench_backends.answers.admission import watched
 from marsbench_backends.answers.wrong import WrongAnswerError, refuse
@@ -41,8 +44,10 @@ class SimConfig:
 
     backend: one, or a name that `marsbench_backends.registry` knows; None for vLLM's stock
         scheduler. Each simulation builds its policy and its controller, once.
+    scheduler: where no backend is, a user's class in the place of vLLM's own (module:Class).
     merge: take runs of equal steps as one (the events are the same).
     fast: use the faster loops of `fast_pool` and `fast_steps` (the decisions are the same).
+        Both are off, unless asked for, on a vLLM of which nobody has proven it.
     compiled: take the loops over blocks compiled, where they are built.
     check: test the invariants at every step.
     sample_s: virtual seconds between two samples of the engine's state.
@@ -52,11 +57,12 @@ class SimConfig:
     settings: EngineSettings = field(default_factory=EngineSettings)
     backend: Backend | str | None = "fcfs"
     backend_settings: Mapping[str, object] = field(default_factory=dict)
+    scheduler: str = STOCK
     tool_cores: int = 8
     tool_workers: int | None = None
     lanes: int | None = None
-    merge: bool = True
-    fast: bool = True
+    merge: bool = field(default_factory=are_proven)
+    fast: bool = field(default_factory=are_proven)
     compiled: bool = True
     check: bool = False
     sample_s: float = 1.0
@@ -83,7 +89,8 @@ class Simulation:
         self._ledger = BlockLedger(config.settings.block_size)
         self._moves = BlockMoves(self._clock, self._ledger, emit)
         self._backend = config.build_backend()
-        self.scheduler: Any = self._make_scheduler()
+        with self._ticking():
+            self.scheduler: Any = self._make_scheduler()
         tools = SimTools(self._clock, ToolHost(config.tool_cores, config.tool_workers))
         self.sessions = SimSessions(self._clock, tools, self._admission(), self, emit)
         self._requests = Requests(self.scheduler, self._clock, emit)
@@ -117,7 +124,8 @@ class Simulation:
         size = config.hardware.kv_bytes_per_token
         tier = None if config.settings.host_kv is None else self._offload
         if backend is None:
-            stock: Any = make_scheduler(StockScheduler, *engine, kv_bytes_per_token=size)
+            own = as_stock(scheduler_class(config.scheduler))
+            stock: Any = make_scheduler(own, *engine, kv_bytes_per_token=size)
             stock.host = None if tier is None else tier(stock)
             return stock
         scheduler: Any = make_scheduler(
@@ -144,7 +152,7 @@ class Simulation:
         self._moves.block_bytes = hardware.kv_bytes_per_token * settings.block_size
         link = Link(lambda blocks: hardware.swap_s(blocks * settings.block_size))
         share = hardware.host_link_bytes_per_s / hardware.memory_bytes_per_s
-        kind = LazyOffload if host_kv.is_lazy else EagerOffload
+        kind = _worker(host_kv.is_lazy)
         return kind(scheduler, link, lambda: self._clock.now, host_kv.cost * share)
 
     def _admission(self) -> Admission:
@@ -230,6 +238,12 @@ class Simulation:
 
     # --- the run
 
+    def _ticking(self) -> AbstractContextManager[None]:
+        """While this lasts, what the scheduler is written in reads our clock."""
+        cls = scheduler_class(self.config.scheduler)
+        own = {owner.__module__ for owner in cls.__mro__ if owner is not object}
+        return ticking(lambda: self._clock.now, own)
+
     def run(self, sessions: Sequence[Session]) -> None:
         """Play all sessions.
 
@@ -237,8 +251,20 @@ class Simulation:
         """
         self.sessions.schedule(sessions, self.config.lanes)
         try:
-            self._loop.play()
+            with self._ticking():
+                self._loop.play()
         except WrongAnswerError as error:
             raise RunFailedError(str(error)) from error
         if self.sessions.unfinished:
             raise RunFailedError("Sessions wait for admission and nothing is left to happen.")
+
+
+def _worker(is_lazy: bool) -> type[Offload]:
+    """Of vLLM's connector; imported where one is asked for, since not every vLLM has it so."""
+    if is_lazy:
+        from marsbench.offload.lazy import LazyOffload
+
+        return LazyOffload
+    from marsbench.offload.eager import EagerOffload
+
+    return EagerOffload

@@ -8,6 +8,8 @@ from marsbench.judge.compare.points import MatrixPoint
 from marsbench.judge.compare.read import Folders
 from marsbench.judge.intervals import fewest
 
+PINNED = "the pinned one"
+
 
 def cautions_on(
     given: Folders, points: Sequence[MatrixPoint], baseline: str, confidence: float
@@ -18,7 +20,10 @@ def cautions_on(
         yield f"{number} planned runs of {folder} are missing; `marsbench sweep` plays them."
     yield from _unpaired(points, baseline)
     yield from _few(points, confidence)
-    codes = sorted({run.source.code for run in given.runs})
+    vllms = sorted({run.source.vllm or PINNED for run in given.runs})
+    if len(vllms) > 1:
+        yield f"The runs are of different vLLMs ({', '.join(vllms)}): what differs may be vLLM's."
+    codes = sorted({run.source.code.partition(", vLLM ")[0] for run in given.runs})
     if len(codes) > 1:
         yield f"The runs were made by different code ({', '.join(codes)}); rerun them with one."
 

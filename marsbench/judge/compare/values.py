@@ -26,6 +26,7 @@ class RunSource:
     """A run that was read: where it lies, where it stands, and what it is of.
 
     backend: the label used throughout the comparison. name, params: the backend itself.
+    vllm: the label of the one that played, where it is not the pinned one.
     asked: the options of `marsbench run` as typed, where it made the run and kept them.
     """
 
@@ -43,6 +44,7 @@ class RunSource:
     alphas: tuple[float, ...]
     asked: tuple[str, ...]
     code: str
+    vllm: str | None
     sessions: int
     valid: bool
     reasons: tuple[str, ...]
