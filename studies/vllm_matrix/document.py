@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from marsbench.judge.gate.first import first_difference
-from marsbench.runs.folder import EVENTS
+from marsbench.core.events import Event, read_events
+from marsbench.judge.gate.first import DECISIONS, first_difference
+from marsbench.runs import RunFolder
 from marsbench.text.tables import Table, as_csv, markdown
 from studies.vllm_matrix.play import FACTS, IN_WORLDS, NUM_WORLDS, SCHEDULERS, WORLD, world_file
 
@@ -76,8 +77,11 @@ def _cells(folder: Path, version: str, name: str, pinned: str) -> tuple[str, ...
 
 
 def _difference(folder: Path, version: str, name: str, pinned: str) -> str | None:
-    base, other = (folder / v / name / EVENTS for v in (pinned, version))
-    return first_difference(base, other) if base.is_file() and other.is_file() else None
+    places = [folder / v / name for v in (pinned, version)]
+    if not all(place.is_dir() for place in places):
+        return None
+    base, other = (RunFolder.open(place).events(DECISIONS) for place in places)
+    return first_difference(base, other)
 
 
 def _checks(facts: Mapping[str, Any]) -> Table:
@@ -112,10 +116,15 @@ def _first_in_worlds(folder: Path, version: str, name: str, pinned: str) -> list
     found = []
     for seed in range(NUM_WORLDS):
         base, other = (world_file(folder / v, name, seed) for v in (pinned, version))
-        told = first_difference(base, other) if other.is_file() else None
+        told = first_difference(_in_world(base), _in_world(other)) if other.is_file() else None
         if told is not None:
             found.append(f"world {seed}: {told}")
     return found
+
+
+def _in_world(file: Path) -> Iterator[Event]:
+    with file.open("rb") as lines:
+        yield from read_events(lines, str(file), DECISIONS)
 
 
 def _differences(folder: Path, facts: Mapping[str, Any], pinned: str) -> Iterator[str]:

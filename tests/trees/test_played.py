@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from marsbench.runs.event_file import open_events
 from marsbench.trees.imported import imported
 from marsbench.trees.sources import PACKAGE, SCHEDULER
 from marsbench.trees.tree import Tree, keep, read
@@ -63,7 +64,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tree, str]:
 
 
 def events(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    with open_events(run) as lines:
+        return [json.loads(line) for line in lines]
 
 
 def test_it_is_the_changed_vllm_that_decides(run: tuple[Path, Tree, str]) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 
-from marsbench.core.events import EVENT_TYPES, Event, KvUsage, read_events
+from marsbench.core.events import EVENT_TYPES, Event, KvUsage
 from marsbench.judge.compare.points import place_of
 from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.runs.folder import EVENTS
+from marsbench.runs import RunFolder
 
 DECISIONS = EVENT_TYPES.keys() - {KvUsage.kind}
 """Samples decide nothing: what they show comes of a decision before."""
@@ -22,17 +22,20 @@ def first_differences(baseline: Path, candidate: Path) -> Iterator[str]:
     for result in SweepFolder.open(baseline).results():
         name = result.run.path.name
         place = place_of(result), result.place["backend"]
-        if place in told or not (candidate / name / EVENTS).is_file():
+        if place in told or not (candidate / name).is_dir():
             continue
-        found = first_difference(result.run.path / EVENTS, candidate / name / EVENTS)
+        other = RunFolder.open(candidate / name)
+        if not (result.run.has_events and other.has_events):
+            continue
+        found = first_difference(result.run.events(DECISIONS), other.events(DECISIONS))
         if found is not None:
             told.add(place)
             yield f"{name}: {found}"
 
 
-def first_difference(base: Path, other: Path) -> str | None:
+def first_difference(base: Iterable[Event], other: Iterable[Event]) -> str | None:
     """ "preempted s3 at 12.5 s (round 2); the candidate: preempted s7 …"; None where none is."""
-    for own, theirs in zip_longest(read_events(base, DECISIONS), read_events(other, DECISIONS)):
+    for own, theirs in zip_longest(base, other):
         if own != theirs:
             return f"{_told(own)}; the candidate: {_told(theirs)}"
     return None
