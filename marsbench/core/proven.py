@@ -8,7 +8,7 @@ from marsbench.core.code import BACKENDS, ROOT, CodeFiles
 from marsbench.trees.imported import imported
 from marsbench.trees.sources import content_hash
 from marsbench.trees.tree import Tree
-from marsbench.trees.verdicts import Verdict, remember, verdict_on
+from marsbench.trees.verdicts import Proven, remember, verdict_on
 
 OURS = CodeFiles(("marsbench/core/sim", "marsbench/shortcuts", BACKENDS), (f"{BACKENDS}/policies",))
 """What a verdict is of, beside vLLM's sources."""
@@ -19,13 +19,13 @@ def _ours() -> str:
     return content_hash(ROOT, OURS.files())
 
 
-def verdict(tree: Tree | None) -> Verdict | None:
+def verdict(tree: Tree | None) -> Proven | None:
     """What was found out about a vLLM under this state of our code; None: nothing yet.
 
     Of the pinned one the project's tests say it.
     """
     if tree is None or tree.is_pinned:
-        return Verdict(is_equal=True, worlds=0)
+        return Proven(is_equal=True, worlds=0)
     return verdict_on(tree, _ours())
 
 
@@ -36,7 +36,7 @@ def are_proven() -> bool:
     return found is not None and found.is_equal
 
 
-def keep(verdict: Verdict) -> None:
+def keep(verdict: Proven) -> None:
     """Keep the verdict on this vLLM. Raises OSError."""
     tree = imported()
     assert tree is not None

@@ -10,10 +10,10 @@ from typing import Any
 
 from marsbench.core import events
 from marsbench.core.hardware.profile import load_hardware
-from marsbench.proof.worlds import World, world
+from marsbench.proof.worlds import TinyWorld, world
 from marsbench.trees.capabilities import capabilities
 from marsbench.trees.imported import imported
-from marsbench.trees.verdicts import Verdict
+from marsbench.trees.verdicts import Proven
 
 WORLDS = 60
 PLAIN: Mapping[str, bool] = {"fast": False, "merge": False}
@@ -40,20 +40,20 @@ class Checked:
     why: str = ""
 
 
-def check(progress: Callable[[int], None], worlds: int = WORLDS) -> Verdict:
+def check(progress: Callable[[int], None], worlds: int = WORLDS) -> Proven:
     """Play every world plainly and by shortcuts, until one differs. progress: worlds done."""
     found = Checked()
     for seed in range(worlds):
         found.why = next(_differences(world(seed), seed, found), "")
         if found.why:
-            return Verdict(is_equal=False, worlds=seed + 1, why=found.why)
+            return Proven(is_equal=False, worlds=seed + 1, why=found.why)
         progress(seed + 1)
     missing = [kind for kind in NEEDED if not found.kinds[kind]]
     why = f"no world had the event {missing[0]}, so nothing is proven" if missing else ""
-    return Verdict(is_equal=not missing, worlds=worlds, why=why)
+    return Proven(is_equal=not missing, worlds=worlds, why=why)
 
 
-def _differences(one: World, seed: int, found: Checked) -> Iterator[str]:
+def _differences(one: TinyWorld, seed: int, found: Checked) -> Iterator[str]:
     """vLLM's own scheduler with every shortcut, and a backend in turn with all of them."""
     ways = [(None, switches) for switches in SHORTCUTS]
     plain = _played(one, None, PLAIN)
@@ -74,7 +74,9 @@ def _playable() -> Sequence[str]:
     return BACKENDS if swaps else BACKENDS[:-1]
 
 
-def _played(one: World, backend: str | None, switches: Mapping[str, bool]) -> list[events.Event]:
+def _played(
+    one: TinyWorld, backend: str | None, switches: Mapping[str, bool]
+) -> list[events.Event]:
     from marsbench.core.sim.simulation import SimConfig, Simulation
 
     seen: list[events.Event] = []
@@ -87,7 +89,7 @@ def _played(one: World, backend: str | None, switches: Mapping[str, bool]) -> li
 def _unlike(
     plain: Sequence[events.Event],
     other: Sequence[events.Event],
-    one: World,
+    one: TinyWorld,
     scheduler: str,
     switches: Mapping[str, bool],
 ) -> Iterator[str]:

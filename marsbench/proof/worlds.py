@@ -14,7 +14,7 @@ SHARE_OF_GROUPS, SHARE_OF_CUTS, SHARE_OF_CHILDREN = 0.3, 0.25, 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class TinyWorld:
     """Sessions, and the engine that plays them. name: for people."""
 
     name: str
@@ -22,7 +22,7 @@ class World:
     settings: EngineSettings
 
 
-def world(seed: int) -> World:
+def world(seed: int) -> TinyWorld:
     """The world of that seed, always the same."""
     draw = np.random.default_rng(seed)
     sessions = tuple(_session(draw, f"s{i}") for i in range(int(draw.integers(2, 10))))
@@ -36,7 +36,7 @@ def world(seed: int) -> World:
         reserve_full_prompt=bool(draw.integers(2)),
         kv_blocks=-(-longest // size) + 1 + int(draw.integers(0, 30)),
     )
-    return World(f"world {seed}", sessions, settings)
+    return TinyWorld(f"world {seed}", sessions, settings)
 
 
 def _session(draw: np.random.Generator, name: str, is_root: bool = True) -> Session:

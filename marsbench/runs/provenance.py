@@ -8,16 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypedDict
 
-import marsbench
 from marsbench.core.code import RUN, installed
 from marsbench.trees.git import git
 from marsbench.trees.imported import imported
 
-PACKAGE = Path(marsbench.__file__).resolve().parent
-"""Asked of the package and not of this file, which may move to another room."""
+
+def _package() -> Path:
+    """Asked by name and not from where this file lies, which may move to another room."""
+    spec = find_spec("marsbench")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).resolve().parent
+
+
+PACKAGE = _package()
 RECORDED = ("marsbench", "vllm", "numpy", "pyarrow")
 
 

@@ -16,7 +16,7 @@ from marsbench.trees.tree import Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Proven:
     """What a check came to.
 
     is_equal: every comparison gave the same events. worlds: how many small runs were compared.
@@ -35,15 +35,15 @@ class Verdict:
         return f"shortcuts are off: {self.why}"
 
 
-def verdict_on(tree: Tree, code: str) -> Verdict | None:
+def verdict_on(tree: Tree, code: str) -> Proven | None:
     """What is remembered; None where it was never checked. code: the hash of our own."""
     try:
-        return Verdict(**json.loads(_file(tree, code).read_text("utf-8")))
+        return Proven(**json.loads(_file(tree, code).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def remember(tree: Tree, code: str, verdict: Verdict) -> None:
+def remember(tree: Tree, code: str, verdict: Proven) -> None:
     """Raises OSError."""
     file = _file(tree, code)
     file.parent.mkdir(parents=True, exist_ok=True)
