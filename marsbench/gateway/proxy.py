@@ -16,6 +16,9 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from marsbench import clock
+from marsbench.gateway.answers import refusal
+from marsbench.gateway.limits import Bodies, TooLongError, check_names
+from marsbench.gateway.paths import TARGET, without_host
 from marsbench.gateway.request import read
 from marsbench.gateway.session import Outcome
 from marsbench.gateway.sessions import OpenSessions
@@ -24,8 +27,7 @@ from marsbench.gateway.upstream import Upstream, UpstreamError, chunks, drop, en
 
 log = logging.getLogger("marsbench.gateway")
 
-BODY_S = 60.0
-"""Seconds in which a request's body must have come."""
+LATER = {"Retry-After": "10"}
 
 
 class HeldRequest:
@@ -54,24 +56,42 @@ class NotAdmittedError(Exception):
 class Proxy:
     """The handlers of the routes that lead to the server."""
 
-    def __init__(self, upstream: Upstream, sessions: OpenSessions, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        sessions: OpenSessions,
+        telemetry: Telemetry,
+        bodies: Bodies,
+        most_sessions: int,
+    ) -> None:
+        self._bodies = bodies
+        self._most_sessions = most_sessions
         self._upstream = upstream
         self._sessions = sessions
         self._telemetry = telemetry
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Any request that is no round of a session."""
-        return await self._uncontrolled(request, await read_body(request))
+        async with self._bodies.of(request) as content:
+            return await self._uncontrolled(request, content)
 
     async def round(self, request: web.Request) -> web.StreamResponse:
         """A completion: one round of the session that it names."""
-        content = await read_body(request)
+        async with self._bodies.of(request) as content:
+            return await self._round(request, content)
+
+    async def _round(self, request: web.Request, content: bytes) -> web.StreamResponse:
         try:
             asked = read(request.headers, content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            check_names(session=asked.session_id, parent=asked.parent_id)
+        except (msgspec.DecodeError, UnicodeDecodeError, TooLongError) as error:
             return refusal(400, f"The body is no request that can be read: {error}.")
         if asked.session_id is None:
             return await self._uncontrolled(request, content)
+        if self._is_full(asked.session_id):
+            return refusal(
+                503, f"{self._most_sessions} sessions are known here, as many as may be.", LATER
+            )
         held = HeldRequest()
         round_ = self._sessions.ask(asked.session_id, asked, held)
         outcome: Outcome = "left"
@@ -90,6 +110,10 @@ class Proxy:
             self._sessions.end(round_, outcome)
             self._telemetry.requests.labels(outcome).inc()
 
+    def _is_full(self, session_id: str) -> bool:
+        known = self._sessions
+        return len(known) >= self._most_sessions and not known.knows(session_id)
+
     async def _uncontrolled(self, request: web.Request, content: bytes) -> web.StreamResponse:
         self._telemetry.requests.labels("passed on").inc()
         try:
@@ -104,7 +128,7 @@ class Proxy:
         """The server's answer, sent on. Raises UpstreamError while nothing of it was sent."""
         begun_at = clock.monotonic()
         answer = await self._upstream.open(
-            request.method, request.raw_path, request.raw_headers, content
+            request.method, request[TARGET], request.raw_headers, content
         )
         try:
             response, outcome = await self._send(request, answer)
@@ -119,7 +143,9 @@ class Proxy:
         self, request: web.Request, answer: httpx.Response
     ) -> tuple[web.StreamResponse, Outcome]:
         response = web.StreamResponse(
-            status=answer.status_code, reason=answer.reason_phrase, headers=relayed(answer)
+            status=answer.status_code,
+            reason=answer.reason_phrase,
+            headers=relayed(answer, self._upstream.url),
         )
         outcome: Outcome = "answered" if answer.is_success else "refused"
         try:
@@ -140,27 +166,13 @@ class Proxy:
         return refusal(status, f"The server at {self._upstream.url} gave no answer: {error}")
 
 
-def relayed(answer: httpx.Response) -> CIMultiDict[str]:
-    """The answer's headers as they came, for this connection."""
-    pairs = end_to_end(answer.headers.raw)
-    return CIMultiDict(
-        [(n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in pairs]
-    )
-
-
-def refusal(status: int, why: str) -> web.Response:
-    """An answer of the gateway's own, in the form of OpenAI's errors."""
-    error = {"message": why, "type": "marsbench_gateway", "code": status}
-    return web.json_response({"error": error}, status=status)
-
-
-async def read_body(request: web.Request) -> bytes:
-    """The whole body; one that does not come ends in 408, one that is too large in 413."""
-    try:
-        async with asyncio.timeout(BODY_S):
-            return await request.read()
-    except TimeoutError as error:
-        raise web.HTTPRequestTimeout from error
+def relayed(answer: httpx.Response, upstream: str) -> CIMultiDict[str]:
+    """The answer's headers as they came, for this connection; a redirect names no other host."""
+    pairs = [
+        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+        for name, value in end_to_end(answer.headers.raw)
+    ]
+    return CIMultiDict([(name, without_host(name, value, upstream)) for name, value in pairs])
 
 
 def _break_off(request: web.Request) -> None:

@@ -7,6 +7,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -14,10 +15,15 @@ from aiohttp import web
 from marsbench.clock import WallClock
 from marsbench.core.backends import Choice
 from marsbench.gateway import pressure
+from marsbench.gateway.access import Access
+from marsbench.gateway.alive import Alive
+from marsbench.gateway.answers import in_json, refusal
 from marsbench.gateway.control import Control, UnreadableError
+from marsbench.gateway.limits import Bodies, Limits
 from marsbench.gateway.load import LoadRules
+from marsbench.gateway.paths import ANY, Routes
 from marsbench.gateway.pressure import Pressure
-from marsbench.gateway.proxy import Proxy, refusal
+from marsbench.gateway.proxy import Proxy
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
@@ -29,7 +35,7 @@ from marsbench_backends.answers.wrong import WarnOnce
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ROUNDS = ("/v1/chat/completions", "/v1/completions")
-PASSED_ON = ("/v1/{rest:.*}", "/health", "/version", "/tokenize", "/detokenize")
+PASSED_ON = ("/health", "/version", "/tokenize", "/detokenize")
 MAX_HEADER_BYTES = 32 * 1024
 GARBAGE = 100_000
 """Objects made and not freed before Python searches for garbage (700 by default)."""
@@ -46,6 +52,8 @@ class Config:
     session_timeout_s: of the controller's seconds. timeout_s, connect_s, grace_s: wall seconds.
     grace_s: how long streams may go on after a first Ctrl-C.
     rules: which tool calls are load on the tool host.
+    token: what a client must send to use the control endpoints. control_port: where these are,
+        if not among the others.
     """
 
     choice: Choice
@@ -58,8 +66,10 @@ class Config:
     session_timeout_s: float = 600.0
     timeout_s: float = 3600.0
     connect_s: float = 10.0
-    max_body: int = 32 * 1024 * 1024
+    limits: Limits = field(default_factory=Limits)
     grace_s: float = 5.0
+    token: str | None = None
+    control_port: int | None = None
     rules: LoadRules = field(default_factory=LoadRules)
 
 
@@ -68,11 +78,13 @@ class Gateway:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.control_url: str | None = None
         self.pressure = Pressure(config.kv_blocks)
         warn = WarnOnce(logging.getLogger("marsbench.gateway").warning)
         self._admission = watched(config.choice.admission(), config.choice.name, warn)
         self._upstream = Upstream(config.upstream, config.timeout_s, config.connect_s)
-        self.telemetry = Telemetry()
+        self.telemetry = Telemetry(config.limits.history)
+        self._bodies = Bodies(config.limits)
         self.sessions = OpenSessions(
             WallClock(config.speed),
             self._admission,
@@ -100,21 +112,38 @@ class Gateway:
         }
 
     def application(self) -> web.Application:
-        proxy = Proxy(self._upstream, self.sessions, self.telemetry)
-        control = Control(self.sessions, self.telemetry, self._upstream, self.about())
-        app = web.Application(client_max_size=self.config.max_body, middlewares=[_own_answers])
+        """What clients talk to; the control endpoints too, where they have no port of their own."""
+        routes = Routes()
+        limits = self.config.limits
+        proxy = Proxy(self._upstream, self.sessions, self.telemetry, self._bodies, limits.sessions)
         for path in ROUNDS:
-            app.router.add_post(path, proxy.round)
-        for name in ("tool_start", "tool_end", "session_end", "arrivals_over"):
-            app.router.add_post(f"/marsbench/{name}", getattr(control, name))
-        for name in ("info", "events"):
-            app.router.add_get(f"/marsbench/{name}", getattr(control, name))
-        app.router.add_get("/metrics", control.metrics)
+            routes.add("POST", path, proxy.round)
         for path in PASSED_ON:
-            app.router.add_route("*", path, proxy.pass_on)
+            routes.add(ANY, path, proxy.pass_on)
+        routes.add_below("/v1", proxy.pass_on)
+        if self.config.control_port is None:
+            self._add_control(routes)
+        app = _serving(routes)
         app.cleanup_ctx.append(self._life)
         app.on_shutdown.append(self._refuse_waiting)
         return app
+
+    def control_application(self) -> web.Application:
+        """The control endpoints, for a port of their own."""
+        routes = Routes()
+        self._add_control(routes)
+        return _serving(routes)
+
+    def _add_control(self, routes: Routes) -> None:
+        bodies, about = self._bodies, self.about()
+        control = Control(self.sessions, self.telemetry, self._upstream, bodies, about)
+        guard = Access(self.config.token, self.config.control_port is not None).guard
+        for name in ("tool_start", "tool_end", "session_end", "arrivals_over"):
+            routes.add("POST", f"/marsbench/{name}", guard(getattr(control, name)))
+        for name in ("info", "events"):
+            routes.add("GET", f"/marsbench/{name}", guard(getattr(control, name)))
+        routes.add("GET", "/marsbench/alive", guard(Alive(self.sessions).stay))
+        routes.add("GET", "/metrics", control.metrics)
 
     async def _life(self, _app: web.Application) -> AsyncIterator[None]:
         watching = asyncio.create_task(self._watch())
@@ -142,6 +171,13 @@ class Gateway:
             return Pressure(blocks)
 
 
+def _serving(routes: Routes) -> web.Application:
+    """The routes as an application. Bodies are bounded where they are read."""
+    app = web.Application(client_max_size=0, middlewares=[_own_answers])
+    app.router.add_route("*", "/{rest:.*}", routes.dispatch)
+    return app
+
+
 @web.middleware
 async def _own_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Bounds the headers, and gives every answer of the gateway's own the same form."""
@@ -153,7 +189,8 @@ async def _own_answers(request: web.Request, handler: Handler) -> web.StreamResp
     except UnreadableError as error:
         return refusal(400, f"The body is not as it should be: {error}.")
     except web.HTTPException as error:
-        return refusal(error.status, error.text or error.reason)
+        later = {n: v for n, v in error.headers.items() if n in ("Retry-After", "Allow")}
+        return refusal(error.status, error.text or error.reason, later)
 
 
 def _without_content(record: logging.LogRecord) -> bool:
@@ -169,24 +206,41 @@ def _without_content(record: logging.LogRecord) -> bool:
 
 
 async def start(gateway: Gateway) -> tuple[web.AppRunner, str]:
-    """Listen; the URL that clients use. Raises UsageError when the port cannot be had."""
+    """Listen; the URL that clients use. Raises UsageError when a port cannot be had."""
     config = gateway.config
+    app = gateway.application()
+    if config.control_port is not None:
+        app.cleanup_ctx.append(partial(_beside, gateway, config.control_port))
+    runner = await _listening(app, config, config.port, "--port")
+    return runner, url_of(*runner.addresses[0][:2])
+
+
+async def _beside(gateway: Gateway, port: int, _app: web.Application) -> AsyncIterator[None]:
+    """The control endpoints on their port, for as long as the other one is listened on."""
+    config = gateway.config
+    runner = await _listening(gateway.control_application(), config, port, "--control-port")
+    gateway.control_url = url_of(*runner.addresses[0][:2])
+    yield
+    await runner.cleanup()
+
+
+async def _listening(app: web.Application, config: Config, port: int, option: str) -> web.AppRunner:
     logger = logging.getLogger("marsbench.gateway.http")
     logger.addFilter(_without_content)
-    runner = await listen(
-        gateway.application(),
+    return await listen(
+        app,
         config.host,
-        config.port,
-        f"Port {config.port} of {config.host} cannot be had ({{}}); choose another with --port, "
+        port,
+        f"Port {port} of {config.host} cannot be had ({{}}); choose another with {option}, "
         "or 0 for any free one.",
         backlog=4096,
+        prepare=in_json,
         shutdown_timeout=config.grace_s,
         logger=logger,
         auto_decompress=False,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=2 * MAX_HEADER_BYTES,
     )
-    return runner, url_of(*runner.addresses[0][:2])
 
 
 def run(config: Config, ready: Callable[[str], None]) -> None:

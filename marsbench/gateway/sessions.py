@@ -55,6 +55,14 @@ class OpenSessions:
     def num_waiting(self) -> int:
         return len(self._entrance.waiting)
 
+    def knows(self, session_id: str) -> bool:
+        """Whether that session has come and not ended."""
+        return session_id in self._known
+
+    def __len__(self) -> int:
+        """Sessions that are known, sub-agents too."""
+        return len(self._known)
+
     @property
     def num_in_flight(self) -> int:
         """Sessions that hold a place; sub-agents share their parent's."""
@@ -189,6 +197,12 @@ class OpenSessions:
             return False
         self._end(session)
         return True
+
+    def end_named(self, ending: str) -> None:
+        """Whoever's ids end so has gone: nothing more is heard of those sessions."""
+        for session in [s for s in self._known.values() if s.id.endswith(ending)]:
+            if self._known.get(session.id) is session:
+                self._end(session, _WHY["left"])
 
     def end_arrivals(self) -> None:
         """A client knows that nobody else will come, until the last session has ended."""
