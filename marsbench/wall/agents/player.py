@@ -37,6 +37,7 @@ class AgentPlayer:
         self._orders = orders
         self._agents = agents
         self._clock = stage.clock
+        self._names = stage.names
         self._gateway = gateway
         self._raw = raw
         self._told = told
@@ -72,12 +73,13 @@ class AgentPlayer:
     async def _kill(self, session: str, gone: asyncio.Event) -> None:
         limit = self._options.time_limit_s
         self._end(session, self._clock.now, f"killed at its time limit of {limit:g} s")
-        self._agents.kill(session)
+        self._agents.kill(self._names.of(session))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(gone.wait(), KILL_S)
 
     async def _listen(self) -> None:
         async for message in self._agents.messages():
+            message["session"] = self._names.own(message["session"])
             self._raw.write(json.dumps(message) + "\n")
             self._take(message, self._clock.of(message["at"]))
 
