@@ -47,6 +47,7 @@ def gateway(options: GatewayOptions) -> None:
         limits=Limits(options.max_body << 20, options.max_bodies << 20, options.max_sessions),
         token=os.environ.get(CONTROL_TOKEN) or None,
         control_port=options.control_port,
+        state=options.state,
         grace_s=options.grace,
         rules=LoadRules(options.gaps == "cpu", frozenset(options.waiting_tool)),
     )

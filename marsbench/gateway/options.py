@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from marsbench.option import LIMITS, Assignments, BackendName, Option
@@ -42,6 +43,9 @@ class GatewayOptions:
     max_sessions: Annotated[
         int, Option("N", "Sessions known at once (100000)", LIMITS, least=1)
     ] = 100_000
+    state: Annotated[
+        Path | None, Option("FILE", "Who was let in, for restarts and other gateways (none)")
+    ] = None
     control_port: Annotated[
         int | None, Option("P", "For /marsbench alone (the same)", LIMITS, least=0, most=65535)
     ] = None

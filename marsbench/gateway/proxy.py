@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 import httpx
 import msgspec
@@ -27,6 +28,7 @@ from marsbench.gateway.upstream import Upstream, UpstreamError, chunks, drop, en
 
 log = logging.getLogger("marsbench.gateway")
 
+Elsewhere = Callable[[web.Request, bytes, str], Awaitable[web.StreamResponse | None]]
 LATER = {"Retry-After": "10"}
 
 
@@ -54,7 +56,10 @@ class NotAdmittedError(Exception):
 
 
 class Proxy:
-    """The handlers of the routes that lead to the server."""
+    """The handlers of the routes that lead to the server.
+
+    elsewhere: answers rounds while another gateway decides; None from it: this one does.
+    """
 
     def __init__(
         self,
@@ -66,6 +71,7 @@ class Proxy:
     ) -> None:
         self._bodies = bodies
         self._most_sessions = most_sessions
+        self.elsewhere: Elsewhere | None = None
         self._upstream = upstream
         self._sessions = sessions
         self._telemetry = telemetry
@@ -88,6 +94,10 @@ class Proxy:
             return refusal(400, f"The body is no request that can be read: {error}.")
         if asked.session_id is None:
             return await self._uncontrolled(request, content)
+        if self.elsewhere is not None:
+            answer = await self.elsewhere(request, content, asked.session_id)
+            if answer is not None:
+                return answer
         if self._is_full(asked.session_id):
             return refusal(
                 503, f"{self._most_sessions} sessions are known here, as many as may be.", LATER
@@ -97,7 +107,7 @@ class Proxy:
         outcome: Outcome = "left"
         try:
             await held.passed()
-            response, outcome = await self._relay(request, content)
+            response, outcome = await self.relay(request, content)
             return response
         except NotAdmittedError as why:
             outcome = "refused"
@@ -110,6 +120,10 @@ class Proxy:
             self._sessions.end(round_, outcome)
             self._telemetry.requests.labels(outcome).inc()
 
+    async def close(self) -> None:
+        """Drop its connections to the server."""
+        await self._upstream.close()
+
     def _is_full(self, session_id: str) -> bool:
         known = self._sessions
         return len(known) >= self._most_sessions and not known.knows(session_id)
@@ -117,12 +131,12 @@ class Proxy:
     async def _uncontrolled(self, request: web.Request, content: bytes) -> web.StreamResponse:
         self._telemetry.requests.labels("passed on").inc()
         try:
-            response, _ = await self._relay(request, content)
+            response, _ = await self.relay(request, content)
         except UpstreamError as error:
             return self._failure(error)
         return response
 
-    async def _relay(
+    async def relay(
         self, request: web.Request, content: bytes
     ) -> tuple[web.StreamResponse, Outcome]:
         """The server's answer, sent on. Raises UpstreamError while nothing of it was sent."""

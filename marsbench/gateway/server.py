@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from marsbench.clock import WallClock
+from marsbench.core import events
 from marsbench.core.backends import Choice
 from marsbench.gateway import pressure
 from marsbench.gateway.access import Access
 from marsbench.gateway.alive import Alive
 from marsbench.gateway.answers import in_json, refusal
 from marsbench.gateway.control import Control, UnreadableError
+from marsbench.gateway.follower import AGAIN_S, Follower
 from marsbench.gateway.limits import Bodies, Limits
 from marsbench.gateway.load import LoadRules
 from marsbench.gateway.paths import ANY, Routes
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.proxy import Proxy
 from marsbench.gateway.sessions import OpenSessions
+from marsbench.gateway.store import Keeper, Store
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
 from marsbench.http_server import listen, loop_factory, stop_signals, url_of
@@ -54,6 +59,7 @@ class Config:
     rules: which tool calls are load on the tool host.
     token: what a client must send to use the control endpoints. control_port: where these are,
         if not among the others.
+    state: the file that says who was let in, for a restart, and for other gateways beside.
     """
 
     choice: Choice
@@ -70,6 +76,7 @@ class Config:
     grace_s: float = 5.0
     token: str | None = None
     control_port: int | None = None
+    state: Path | None = None
     rules: LoadRules = field(default_factory=LoadRules)
 
 
@@ -84,17 +91,28 @@ class Gateway:
         self._admission = watched(config.choice.admission(), config.choice.name, warn)
         self._upstream = Upstream(config.upstream, config.timeout_s, config.connect_s)
         self.telemetry = Telemetry(config.limits.history)
+        self.store: Store | None = None
+        self.leads = config.state is None
+        self.seeking: asyncio.Task[None] | None = None
+        self.url = ""
+        emit: Callable[[events.Event], None] = self.telemetry
+        if config.state is not None:
+            self.store = Store(config.state, _decides(config))
+            told = logging.getLogger("marsbench.gateway").warning
+            keeper = Keeper(self.store, lambda session: self.sessions.place(session), told)
+            emit = partial(_each, (self.telemetry, keeper))
         self._bodies = Bodies(config.limits)
         self.sessions = OpenSessions(
             WallClock(config.speed),
             self._admission,
             lambda: self.pressure,
-            self.telemetry,
+            emit,
             config.tool_cores,
             config.session_timeout_s,
             config.rules,
         )
         self.telemetry.follow(self.sessions, lambda: self.pressure)
+        self._follower = None if self.store is None else self._following(self.store)
 
     def about(self) -> dict[str, Any]:
         """How it was started."""
@@ -111,11 +129,31 @@ class Gateway:
             "session_timeout_s": config.session_timeout_s,
         }
 
+    def _proxy(self, url: str) -> Proxy:
+        config = self.config
+        upstream = Upstream(url, config.timeout_s, config.connect_s)
+        most = config.limits.sessions
+        return Proxy(upstream, self.sessions, self.telemetry, self._bodies, most)
+
+    def _following(self, store: Store) -> Follower:
+        wait_s = self.config.connect_s
+        return Follower(store, lambda: self.leads, self._proxy, self._bodies, wait_s)
+
+    def seek(self) -> None:
+        """Lead if nobody does; then whoever was let in before is in."""
+        if self.leads or self.store is None or not self.store.take_lead():
+            return
+        self.sessions.restore(self.store.places())
+        self.leads = True
+        self.store.announce(self.url, self.control_url or self.url)
+
     def application(self) -> web.Application:
         """What clients talk to; the control endpoints too, where they have no port of their own."""
         routes = Routes()
-        limits = self.config.limits
-        proxy = Proxy(self._upstream, self.sessions, self.telemetry, self._bodies, limits.sessions)
+        most = self.config.limits.sessions
+        proxy = Proxy(self._upstream, self.sessions, self.telemetry, self._bodies, most)
+        if self._follower is not None:
+            proxy.elsewhere = self._follower.round
         for path in ROUNDS:
             routes.add("POST", path, proxy.round)
         for path in PASSED_ON:
@@ -139,18 +177,41 @@ class Gateway:
         control = Control(self.sessions, self.telemetry, self._upstream, bodies, about)
         guard = Access(self.config.token, self.config.control_port is not None).guard
         for name in ("tool_start", "tool_end", "session_end", "arrivals_over"):
-            routes.add("POST", f"/marsbench/{name}", guard(getattr(control, name)))
+            routes.add("POST", f"/marsbench/{name}", guard(self._led(getattr(control, name))))
         for name in ("info", "events"):
-            routes.add("GET", f"/marsbench/{name}", guard(getattr(control, name)))
-        routes.add("GET", "/marsbench/alive", guard(Alive(self.sessions).stay))
+            routes.add("GET", f"/marsbench/{name}", guard(self._led(getattr(control, name))))
+        routes.add("GET", "/marsbench/alive", guard(self._led(Alive(self.sessions).stay)))
         routes.add("GET", "/metrics", control.metrics)
+
+    def _led(self, handler: Handler) -> Handler:
+        """The handler, of whoever leads."""
+        follower = self._follower
+        if follower is None:
+            return handler
+
+        async def led(request: web.Request) -> web.StreamResponse:
+            return await (handler(request) if self.leads else follower.control(request))
+
+        return led
+
+    async def seek_lead(self) -> None:
+        """Until it leads; where there is no file it does from the first."""
+        while not self.leads:
+            await asyncio.sleep(AGAIN_S)
+            self.seek()
 
     async def _life(self, _app: web.Application) -> AsyncIterator[None]:
         watching = asyncio.create_task(self._watch())
         yield
         watching.cancel()
+        if self.seeking is not None:
+            self.seeking.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await self._upstream.close()
+        if self._follower is not None:
+            await self._follower.close()
+        if self.store is not None:
+            self.store.close()
 
     async def _refuse_waiting(self, _app: web.Application) -> None:
         self.sessions.close("the gateway is stopping")
@@ -169,6 +230,17 @@ class Gateway:
             return pressure.read(page.decode(), blocks)
         except (UpstreamError, ValueError):
             return Pressure(blocks)
+
+
+def _each(listeners: Sequence[Callable[[events.Event], None]], event: events.Event) -> None:
+    for listener in listeners:
+        listener(event)
+
+
+def _decides(config: Config) -> str:
+    """What the state file is about: another controller's places, or server's, are no use."""
+    params = json.dumps(config.choice.params, sort_keys=True, default=str)
+    return f"{config.choice.name} {params} before {config.upstream}"
 
 
 def _serving(routes: Routes) -> web.Application:
@@ -212,7 +284,10 @@ async def start(gateway: Gateway) -> tuple[web.AppRunner, str]:
     if config.control_port is not None:
         app.cleanup_ctx.append(partial(_beside, gateway, config.control_port))
     runner = await _listening(app, config, config.port, "--port")
-    return runner, url_of(*runner.addresses[0][:2])
+    gateway.url = url = url_of(*runner.addresses[0][:2])
+    gateway.seek()
+    gateway.seeking = asyncio.create_task(gateway.seek_lead())
+    return runner, url
 
 
 async def _beside(gateway: Gateway, port: int, _app: web.Application) -> AsyncIterator[None]:

@@ -6,7 +6,7 @@ admission controller what the simulator tells it, in the same order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from marsbench.core import events
@@ -16,6 +16,7 @@ from marsbench.gateway.load import LoadRules
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
 from marsbench.gateway.session import Clock, OpenRound, OpenSession, Outcome, RunningCall, Waiter
+from marsbench.gateway.store import Place
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
 
@@ -163,6 +164,27 @@ class OpenSessions:
         else:
             if outcome == "answered":
                 self._tools.infer(session, round_.request.tools)
+            self._wait(session)
+
+    # --- before
+
+    def place(self, session_id: str) -> Place:
+        """Of a session that is being let in: what has to be known of it to keep its place."""
+        session = self._known[session_id]
+        tokens = session.waiting[0].request.num_prompt_tokens if session.waiting else 0
+        return Place(session_id, session.parent_id, tokens)
+
+    def restore(self, places: Iterable[Place]) -> None:
+        """Sessions that were let in by a gateway that is gone keep their places, as long as they
+        are heard of in time."""
+        now = self._clock.now
+        for place in places:
+            session = OpenSession(place.id, place.parent_id, admitted=True, num_rounds=1)
+            self._known[place.id] = session
+            tokens, parent = place.num_prompt_tokens, place.parent_id
+            if parent is None:
+                self._entrance.take_back(Candidate(place.id, now, tokens))
+            self._admission.observe(signals.RoundSubmitted(now, place.id, 0, tokens, parent))
             self._wait(session)
 
     # --- tools

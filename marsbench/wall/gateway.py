@@ -108,7 +108,7 @@ class GatewayLink(NoGateway):
         while True:
             with suppress(*NO_ANSWER):
                 answer = await self._http.get(url, timeout=None, headers=control_headers())
-                if answer.status_code != 200:
+                if 400 <= answer.status_code < 500:
                     return
             await asyncio.sleep(POLL_S)
 

@@ -50,14 +50,17 @@ async def raw(w: World, target: str, method: str = "POST") -> int:
     return int(answer.split()[1])
 
 
-@pytest.mark.parametrize("form", ["{}/", "/v1/x/..{}", "http://h{}", "/{}", "/%76{}"])
-def test_a_round_is_one_however_its_path_is_written(form: str) -> None:
-    target = form.format(CHAT.removeprefix("/v") if "%76" in form else CHAT).replace(
-        "/v1/v1", "/v1"
-    )
-    if "x/.." in form:
-        target = "/v1/x/../" + CHAT.removeprefix("/v1/")
-
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/chat/completions/",
+        "/v1/x/../chat/completions",
+        "http://h/v1/chat/completions",
+        "//v1/chat//completions",
+        "/v1/%63hat/completions",
+    ],
+)
+def test_a_round_is_one_however_its_path_is_written(target: str) -> None:
     async def story() -> None:
         async with world() as w:
             assert await raw(w, target) == 200
@@ -67,7 +70,7 @@ def test_a_round_is_one_however_its_path_is_written(form: str) -> None:
     play(story())
 
 
-@pytest.mark.parametrize("target", ["/v1/../x", "/v1/%2e%2e/x", "/v1/%2e%2e%2fx", "/", "/x", "*"])
+@pytest.mark.parametrize("target", ["/v1/../x", "/v1/%2e%2e/x", "/v1/%2e%2e%2fx", "/", "/x"])
 def test_what_is_not_listed_never_reaches_the_server(target: str) -> None:
     async def story() -> None:
         async with world() as w:
@@ -82,9 +85,11 @@ def test_a_redirect_never_names_the_server() -> None:
         return web.Response(status=307, headers={"Location": f"http://{request.host}/v1/y?z=1"})
 
     async def story() -> None:
-        async with world(away) as w:
-            async with w.client.get(f"{w.url}/v1/x", allow_redirects=False) as answer:
-                assert (answer.status, answer.headers["Location"]) == (307, "/v1/y?z=1")
+        async with (
+            world(away) as w,
+            w.client.get(f"{w.url}/v1/x", allow_redirects=False) as answer,
+        ):
+            assert (answer.status, answer.headers["Location"]) == (307, "/v1/y?z=1")
 
     play(story())
 

@@ -13,7 +13,7 @@ from marsbench.wall.agents.options import OpenHandsOptions
 from marsbench.wall.agents.plan import AgentPlan, AgentSession
 from marsbench.wall.agents.timeline import Timeline, TimeShares
 from marsbench.wall.arrivals import play_all
-from marsbench.wall.gateway import NoGateway
+from marsbench.wall.gateway import GatewayLink, NoGateway
 from marsbench.wall.stage import Stage
 
 # An agent that is killed must have said so by then; else its process is taken for gone.
@@ -41,7 +41,8 @@ class AgentPlayer:
         self._gateway = gateway
         self._raw = raw
         self._told = told
-        self._timeline = Timeline(gateway, stage.recorder.open_since, gateway.waits_s)
+        waits_s = gateway.waits_s if isinstance(gateway, GatewayLink) else None
+        self._timeline = Timeline(gateway, stage.recorder.open_since, waits_s)
         self._workers = asyncio.Semaphore(options.workers)
         self._gone: dict[str, asyncio.Event] = {}
 
