@@ -36,9 +36,9 @@ class Company:
     @property
     def text(self) -> str:
         """What was seen; empty where nothing was."""
-        seen = {"in flight when the run began": self.at_first, "came while it was on": self.later}
-        told = [f"{_sessions(number)} {what}" for what, number in seen.items() if number]
-        return " and ".join(told)
+        seen = {"in flight when the run began": self.at_first, "new while it was on": self.later}
+        told = [f"{number} {what}" for what, number in seen.items() if number]
+        return f"sessions of others: {', '.join(told)}" if told else ""
 
     def reasons(self) -> list[str]:
         """Why the run is not valid."""
@@ -57,10 +57,6 @@ class Company:
 
 
 CURE = "wait until they have ended, or give --share where they belong there"
-
-
-def _sessions(number: int) -> str:
-    return "1 session of others was" if number == 1 else f"{number} sessions of others were"
 
 
 async def look_around(
