@@ -16,7 +16,7 @@ from marsbench.gateway.load import LoadRules
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
 from marsbench.gateway.session import Clock, OpenRound, OpenSession, Outcome, RunningCall, Waiter
-from marsbench.gateway.store import Place
+from marsbench.gateway.store import KeptPlace
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
 
@@ -168,13 +168,13 @@ class OpenSessions:
 
     # --- before
 
-    def place(self, session_id: str) -> Place:
+    def place(self, session_id: str) -> KeptPlace:
         """Of a session that is being let in: what has to be known of it to keep its place."""
         session = self._known[session_id]
         tokens = session.waiting[0].request.num_prompt_tokens if session.waiting else 0
-        return Place(session_id, session.parent_id, tokens)
+        return KeptPlace(session_id, session.parent_id, tokens)
 
-    def restore(self, places: Iterable[Place]) -> None:
+    def restore(self, places: Iterable[KeptPlace]) -> None:
         """Sessions that were let in by a gateway that is gone keep their places, as long as they
         are heard of in time."""
         now = self._clock.now

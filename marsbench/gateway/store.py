@@ -28,7 +28,7 @@ BUSY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KeptPlace:
     """A session in flight. num_prompt_tokens: of its first prompt."""
 
     id: str
@@ -86,7 +86,7 @@ class Store:
         row = self._db.execute("SELECT value FROM gateway WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
-    def let_in(self, place: Place) -> None:
+    def let_in(self, place: KeptPlace) -> None:
         """Durable when this returns."""
         self._db.execute(
             "INSERT OR REPLACE INTO places (id, parent, prompt_tokens) VALUES (?, ?, ?)",
@@ -97,10 +97,10 @@ class Store:
         """Its place is free; durable when this returns."""
         self._db.execute("DELETE FROM places WHERE id = ?", (session_id,))
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[KeptPlace]:
         """In the order in which they were let in."""
         rows = self._db.execute("SELECT id, parent, prompt_tokens FROM places ORDER BY number")
-        return [Place(*row) for row in rows]
+        return [KeptPlace(*row) for row in rows]
 
     def has(self, session_id: str) -> bool:
         """Whether a request of the session may have gone to the server."""
@@ -121,7 +121,7 @@ class Keeper:
     """
 
     def __init__(
-        self, store: Store, place: Callable[[str], Place], warn: Callable[[str], None]
+        self, store: Store, place: Callable[[str], KeptPlace], warn: Callable[[str], None]
     ) -> None:
         self._store = store
         self._place = place

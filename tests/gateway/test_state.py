@@ -25,7 +25,7 @@ from marsbench.gateway.request import RoundRequest
 from marsbench.gateway.server import Config, serve
 from marsbench.gateway.session import OpenRound
 from marsbench.gateway.sessions import OpenSessions
-from marsbench.gateway.store import Keeper, Place, Store
+from marsbench.gateway.store import Keeper, KeptPlace, Store
 from marsbench_backends.admission import FixedCap
 
 CAP = 2
@@ -133,10 +133,10 @@ def test_only_one_holds_the_lead_until_it_is_gone(tmp_path: Path) -> None:
     one, two = (Store(tmp_path / "s", "x") for _ in "ab")
     assert one.take_lead()
     assert not two.take_lead()
-    one.let_in(Place("a", None, 3))
+    one.let_in(KeptPlace("a", None, 3))
     one.close()
     assert two.take_lead()
-    assert two.places() == [Place("a", None, 3)]
+    assert two.places() == [KeptPlace("a", None, 3)]
 
 
 def test_a_gateway_that_starts_again_keeps_who_was_in(tmp_path: Path) -> None:
