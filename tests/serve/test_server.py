@@ -147,3 +147,37 @@ def test_control_c_ends_it_and_all_its_processes(started: Started) -> None:
     assert started.command.returncode == 0
     until(lambda: all(map(has_ended, started.processes)))
     assert not Path(started.facts["log"]).parent.exists()
+
+
+def test_forced_tools_and_schemas_are_answered_in_form(client: httpx.Client) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"path": {"type": "string", "minLength": 2}, "line": {"type": "integer"}},
+        "required": ["path", "line"],
+        "additionalProperties": False,
+    }
+    chat = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], "max_tokens": 300}
+    tool = {"type": "function", "function": {"name": "look", "parameters": schema}}
+    forced = client.post(
+        "/v1/chat/completions", json={**chat, "tools": [tool], "tool_choice": "required"}
+    ).json()
+    (call,) = forced["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["name"] == "look"
+    arguments = json.loads(call["function"]["arguments"])
+    assert (len(arguments["path"]), type(arguments["line"])) == (2, int)
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    as_json = client.post("/v1/chat/completions", json={**chat, "response_format": form}).json()
+    assert json.loads(as_json["choices"][0]["message"]["content"]).keys() == {"path", "line"}
+
+
+def test_logprobs_are_there_in_form(client: httpx.Client) -> None:
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], "max_tokens": 4}
+    answer = client.post(
+        "/v1/chat/completions", json={**asked, "logprobs": True, "top_logprobs": 3}
+    ).json()
+    said = answer["choices"][0]["logprobs"]["content"]
+    assert len(said) == 4
+    for token in said:
+        tops = [one["logprob"] for one in token["top_logprobs"]]
+        assert token["logprob"] == max(tops) < 0
+        assert len({one["token"] for one in token["top_logprobs"]}) == len(tops) == 3
