@@ -159,8 +159,10 @@ class Gateway:
         for path in PASSED_ON:
             routes.add(ANY, path, proxy.pass_on)
         routes.add_below("/v1", proxy.pass_on)
+        control = self._control()
+        routes.add("GET", "/metrics", control.metrics)
         if self.config.control_port is None:
-            self._add_control(routes)
+            self._add_control(routes, control)
         app = _serving(routes)
         app.cleanup_ctx.append(self._life)
         app.on_shutdown.append(self._refuse_waiting)
@@ -169,19 +171,20 @@ class Gateway:
     def control_application(self) -> web.Application:
         """The control endpoints, for a port of their own."""
         routes = Routes()
-        self._add_control(routes)
+        self._add_control(routes, self._control())
         return _serving(routes)
 
-    def _add_control(self, routes: Routes) -> None:
+    def _control(self) -> Control:
         bodies, about = self._bodies, self.about()
-        control = Control(self.sessions, self.telemetry, self._upstream, bodies, about)
+        return Control(self.sessions, self.telemetry, self._upstream, bodies, about)
+
+    def _add_control(self, routes: Routes, control: Control) -> None:
         guard = Access(self.config.token, self.config.control_port is not None).guard
         for name in ("tool_start", "tool_end", "session_end", "arrivals_over"):
             routes.add("POST", f"/marsbench/{name}", guard(self._led(getattr(control, name))))
         for name in ("info", "events"):
             routes.add("GET", f"/marsbench/{name}", guard(self._led(getattr(control, name))))
         routes.add("GET", "/marsbench/alive", guard(self._led(Alive(self.sessions).stay)))
-        routes.add("GET", "/metrics", control.metrics)
 
     def _led(self, handler: Handler) -> Handler:
         """The handler, of whoever leads."""

@@ -139,16 +139,6 @@ def test_kv_events_reach_a_subscriber(client: httpx.Client, started: Started) ->
     pytest.fail("no event came")
 
 
-def test_control_c_ends_it_and_all_its_processes(started: Started) -> None:
-    """The last of this file: the server is gone after it."""
-    assert len(started.processes) >= 2  # the HTTP server and the engine
-    started.command.send_signal(signal.SIGINT)
-    output(started.command)
-    assert started.command.returncode == 0
-    until(lambda: all(map(has_ended, started.processes)))
-    assert not Path(started.facts["log"]).parent.exists()
-
-
 def test_forced_tools_and_schemas_are_answered_in_form(client: httpx.Client) -> None:
     schema = {
         "type": "object",
@@ -181,3 +171,13 @@ def test_logprobs_are_there_in_form(client: httpx.Client) -> None:
         tops = [one["logprob"] for one in token["top_logprobs"]]
         assert token["logprob"] == max(tops) < 0
         assert len({one["token"] for one in token["top_logprobs"]}) == len(tops) == 3
+
+
+def test_control_c_ends_it_and_all_its_processes(started: Started) -> None:
+    """The last of this file: the server is gone after it."""
+    assert len(started.processes) >= 2  # the HTTP server and the engine
+    started.command.send_signal(signal.SIGINT)
+    output(started.command)
+    assert started.command.returncode == 0
+    until(lambda: all(map(has_ended, started.processes)))
+    assert not Path(started.facts["log"]).parent.exists()
