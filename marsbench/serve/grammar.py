@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 
 from marsbench.serve.model_folder import END_OF_TURN, FIRST_BYTE, LETTERS, VOCABULARY
 
-_ORDER = '"}],:{[' + string.digits + string.ascii_letters + "_-. "
-_FIRST = (END_OF_TURN, *(FIRST_BYTE + ord(character) for character in _ORDER))
+
+def _tokens(characters: str) -> tuple[int, ...]:
+    return (END_OF_TURN, *(FIRST_BYTE + ord(character) for character in characters))
+
+
+_PLAIN = string.digits + string.ascii_letters + "_-. "
+_BETWEEN = _tokens('}]{",:[' + _PLAIN)
+"""Between values: close, else begin an object, of which `{}` is the shortest value."""
+_WITHIN = _tokens('"' + _PLAIN)
+"""Within a text, where any letter may come: close it, else write on."""
+_LETTER = FIRST_BYTE + ord("a")
 _SEEMS = log(0.5)
 """Of a reply's token: as likely as all others together."""
 
@@ -31,7 +40,8 @@ def allowed(mask: NDArray[np.int32]) -> NDArray[np.bool_]:
 def plainest(mask: NDArray[np.int32]) -> int:
     """The token to say under this mask."""
     may = allowed(mask)
-    found = next((token for token in _FIRST if may[token]), None)
+    order = _WITHIN if may[_LETTER] else _BETWEEN
+    found = next((token for token in order if may[token]), None)
     if found is not None:
         return found
     return int(may.argmax()) if may.any() else END_OF_TURN

@@ -28,6 +28,9 @@ def test_a_reply_ends_where_it_may_and_closes_what_is_open() -> None:
     assert plainest(mask_of(byte("a"), byte('"'), byte("\\"))) == byte('"')
     assert plainest(mask_of(byte(","), byte("}"), byte("1"))) == byte("}")
     assert plainest(mask_of(byte("\n"), byte("7"))) == byte("7")
+    assert plainest(mask_of(byte('"'), byte("{"), byte("t"))) == byte("{"), "any value: an object"
+    assert plainest(mask_of(*map(byte, 'a{}",'))) == byte('"'), "within a text braces are text"
+    assert plainest(mask_of(*map(byte, "a{}5"))) == byte("5")
     assert plainest(mask_of(900)) == 900
     assert plainest(mask_of()) == END_OF_TURN
 
