@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from marsbench.core.metrics.sessions import SessionRecord
-from marsbench.text.numbers import count
 
 MAX_FAILED = 0.01
 """Above this share of failed sessions a run is not valid, unless it was given another."""
@@ -46,6 +45,11 @@ def kind(reason: str) -> str:
     """The reason without what is another one in every session."""
     text = " ".join(_VARYING.sub(lambda found: found[1] or "…", reason).split())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def count(number: int, thing: str) -> str:
+    """ "1 time", "12 times": what prints is not loaded by what runs."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def in_words(failures: Sequence[Mapping[str, Any]]) -> str:

@@ -10,8 +10,7 @@ from marsbench.core.metrics.summary import Summary
 from marsbench.core.metrics.swaps import Swaps
 from marsbench.runs.cautions import Caution, CautionNote, cautions_of
 from marsbench.runs.config import RunConfig
-from marsbench.runs.failures import MAX_FAILED, SETTING, Failure, in_words, too_many
-from marsbench.text.numbers import count
+from marsbench.runs.failures import MAX_FAILED, SETTING, Failure, count, in_words, too_many
 
 FORMAT = 1
 CAP_SEARCH = "cap_search"
