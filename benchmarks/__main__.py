@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks import (
     formats,
     gateway,
+    host_memory,
     live_client,
     long_runs,
     policies,
@@ -19,6 +20,8 @@ def main() -> None:
     simulator.report()
     print("\n## Long runs\n")
     long_runs.report()
+    print("\n## KV in host memory\n")
+    host_memory.report()
     print("\n## A sweep on two cores\n")
     sweeps.report()
     print("\n## What a policy adds to a step\n")

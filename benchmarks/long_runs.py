@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from marsbench.runs.event_file import EVENTS, open_events
+
 ASKED = ("run", "--no-resident", "--backend", "fcfs", "--workload", "ilr-1", "--block-size", "64")
 COLLAPSE, BELOW = "1.2", "0.4"
 SCALE = (1_000, 3_000, 10_000)
@@ -55,7 +57,7 @@ def played(folder: Path, load: str, sessions: int) -> Cost:
 
 
 def events_in(folder: Path) -> int:
-    with (folder / "events.jsonl").open("rb") as lines:
+    with open_events(folder) as lines:
         return sum(1 for _ in lines)
 
 
@@ -72,8 +74,10 @@ def shown(folder: Path) -> tuple[Cost, Cost]:
     after = command("show", str(folder), cache=str(folder))
     part = folder.with_name("part")
     part.mkdir()
-    for name in ("run.json", "events.jsonl", "ideal.json"):
+    for name in ("run.json", "ideal.json"):
         shutil.copy(folder / name, part / name)
+    with open_events(folder) as lines, (part / EVENTS).open("wb") as file:
+        shutil.copyfileobj(lines, file)
     return command("show", str(part), cache=str(folder)), after
 
 

@@ -31,6 +31,7 @@ def gateway(options: GatewayOptions) -> None:
         session_timeout=options.session_timeout,
         timeout=options.timeout,
         grace=options.grace,
+        **{} if options.hold_timeout is None else {"hold_timeout": options.hold_timeout},
     )
     choice = choose(options.backend, assignments(options.set))
     _try_out(choice)
@@ -50,6 +51,8 @@ def gateway(options: GatewayOptions) -> None:
         state=options.state,
         grace_s=options.grace,
         rules=LoadRules(options.gaps == "cpu", frozenset(options.waiting_tool)),
+        session_header=options.session_header,
+        hold_s=options.hold_timeout,
     )
     run(config, lambda url: typer.echo(f"{url} → {config.upstream}, {options.backend}"))
 

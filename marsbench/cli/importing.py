@@ -20,6 +20,7 @@ from marsbench.cli.import_options import (
 from marsbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from marsbench.core.session import Session
     from marsbench.core.workload.files import Workload
     from marsbench.formats.gathering import ImportResult
     from marsbench.formats.table import FoundFile
@@ -31,19 +32,25 @@ MOST_SAID = 50
 def write_import(imported: Imported, options: ImportOptions) -> None:
     """Say what was amiss, write the rest, and exit with 1 if a file or row was left out."""
     from marsbench.core.workload.files import write_workload
-    from marsbench.formats.gathering import gather, require_clean
     from marsbench.show.workload import summary_line
+
+    workload, is_whole = imported_workload(imported, options)
+    write_workload(workload, options.output)
+    typer.echo(f"{options.output}: {summary_line(workload)}")
+    if not is_whole:
+        raise typer.Exit(1)
+
+
+def imported_workload(imported: Imported, options: ImportOptions) -> tuple[Workload, bool]:
+    """What can be read, and whether that is all; what was amiss is said on stderr."""
+    from marsbench.formats.gathering import gather, require_clean
 
     found = gather(imported.contents, progress(imported.label), options.wanted)
     _report(found)
     if options.strict:
         require_clean(found)
     short = _short_enough(found, options.max_tokens)
-    workload = _workload(imported, short, options, found)
-    write_workload(workload, options.output)
-    typer.echo(f"{options.output}: {summary_line(workload)}")
-    if found.problems:
-        raise typer.Exit(1)
+    return _workload(imported, short, options, found), not found.problems
 
 
 def _workload(
@@ -178,25 +185,32 @@ def given_arrivals(path: Path, traces: Sequence[Path]) -> Imported:
     Raises UsageError when the trace has too few.
     """
     from marsbench.core.workload.files import read_workload
-    from marsbench.formats.azure import read_azure, sources_of_sessions
-    from marsbench.formats.reading import Contents, ReadError
+    from marsbench.formats.azure import azure_requests
+    from marsbench.formats.reading import Contents, ReadError, SessionSource
+    from marsbench.formats.request_rows import ready
 
     if len(traces) != 1:
         raise UsageError("--workload takes the arrivals of one trace; give one file.")
     (trace,) = traces
+    workload = read_workload(path)
+    problems: list[SessionSource] = []
+    arriving: list[Session] = []
     try:
-        requests, num_requests, problems = read_azure(trace)
+        for one in azure_requests(trace):
+            if isinstance(one, SessionSource):
+                problems.append(one)
+            else:
+                arriving.append(replace(workload.sessions[len(arriving)], arrival_s=one.at_s))
+            if len(arriving) == len(workload.sessions):
+                break
     except ReadError as error:
         raise UsageError(f"{trace}: {error}.") from error
-    workload = read_workload(path)
-    sessions = workload.sessions
-    if num_requests < len(sessions):
+    if len(arriving) < len(workload.sessions):
         raise UsageError(
-            f"{trace} has {num_requests:,} arrivals and {path} {len(sessions):,} sessions; "
-            f"give a workload of at most that many."
+            f"{trace} has {len(arriving):,} arrivals and {path} {len(workload.sessions):,} "
+            "sessions; give a workload of at most that many."
         )
-    typer.echo(f"the sessions of {path} arrive as the first {len(sessions):,} did", err=True)
+    typer.echo(f"the sessions of {path} arrive as the first {len(arriving):,} did", err=True)
     origin = {key: value for key, value in workload.meta.items() if key not in ("rate", "load")}
-    arriving = (replace(s, arrival_s=r.at_s) for s, r in zip(sessions, requests, strict=False))
-    contents = Contents((*problems, *sources_of_sessions(arriving, path)))
+    contents = Contents((*problems, *(ready(session, path) for session in arriving)))
     return Imported("azure", (contents,), True, {**origin, "format": "azure"}, own=True)

@@ -232,6 +232,19 @@ LOGS = {
 
     A session is a trajectory. """
     + _ARRIVE,
+    "aiperf": """Import AIPerf's inputs of texts: messages, text_input, payload or turns.
+
+    They have no token counts: --tokenizer is needed, and --tool-time for lines without a delay.
+    """
+    + _ARRIVE,
+    "tracelab": """Import TraceLab's traces of coding agents.
+
+    A sub-agent is a session of its own. """
+    + _ARRIVE,
+    "burstgpt": """Import BurstGPT's traces.
+
+    A conversation is a session, any other request one of one round. """
+    + _ARRIVE,
     "gemini-cli": """Import chats of Gemini CLI (~/.gemini/tmp/*/chats).
 
     """

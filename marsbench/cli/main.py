@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from marsbench.cli import INTERRUPTED, STOPPED
+from marsbench.cli.advise import advise
 from marsbench.cli.bounds import bounds
 from marsbench.cli.export import export
 from marsbench.cli.gateway import gateway
@@ -90,6 +91,7 @@ def backends(
 
 # In the order in which a user meets them.
 for _command in (
+    advise,
     show,
     sweep,
     compare,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from operator import attrgetter
@@ -258,6 +258,15 @@ class HostDropped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HostUnderWay(Event):
+    """The run is over, and so many copies to or from host memory are not; bytes: of them whole."""
+
+    kind: ClassVar[str] = "host_under_way"
+    copies: int
+    bytes: float
+
+
+@dataclass(frozen=True, slots=True)
 class Held(SessionEvent):
     """A policy holds `blocks` blocks of a paused session through its tool calls."""
 
@@ -315,7 +324,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         SessionArrived, SessionAdmitted, SessionEnded, RoundReady, GpuSubmit, GpuStart,
         GpuFirstToken, GpuEnd, ToolStart, ToolEnd, Preempted, Evicted, Held, Unheld, KvUsage,
         PromptCached, PreemptionCount, Unmeasured, SwappedOut, SwappedIn, HostEvicted,
-        HostStored, HostLoaded, HostDropped,
+        HostStored, HostLoaded, HostDropped, HostUnderWay,
     )
 }  # fmt: skip
 
@@ -353,7 +362,14 @@ _kind = msgspec.json.Decoder(_Kind).decode
 _DECODE: dict[str | None, Callable[[bytes], Event]] = {
     kind: msgspec.json.Decoder(cls).decode for kind, cls in EVENT_TYPES.items()
 }
-_BEGINS = {f'{{"event":"{kind}",'.encode(): kind for kind in EVENT_TYPES}
+
+
+def begin_of(kind: str) -> bytes:
+    """How we begin a line of that kind."""
+    return f'{{"event":"{kind}",'.encode()
+
+
+_BEGINS = {begin_of(kind): kind for kind in EVENT_TYPES}
 
 
 def kind_of(line: bytes) -> str | None:
@@ -394,24 +410,23 @@ class EventWriter:
         self._file.close()
 
 
-def read_events(path: Path, kinds: Collection[str] = EVENT_TYPES) -> Iterator[Event]:
-    """The events of a file, of some kinds; a last line that a kill cut short is left out.
+def read_events(
+    lines: Iterable[bytes], source: str, kinds: Collection[str] = EVENT_TYPES, first: int = 1
+) -> Iterator[Event]:
+    """The events of a file from its line `first` on; one that a kill cut short is left out.
 
     To leave out what is most frequent takes a fifth of the time.
-    Raises UsageError naming the line when any other line is no event.
+    Raises UsageError naming `source` and the line when any other line is no event.
     """
     left_out = tuple(begin for begin, kind in _BEGINS.items() if kind not in kinds)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            if line.startswith(left_out):
-                continue
-            try:
-                event = from_json(line)
-            except ValueError as error:
-                raise UsageError(
-                    f"{path}:{number} is not an event of marsbench: {error}"
-                ) from error
-            if event.kind in kinds:
-                yield event
+    for number, line in enumerate(lines, first):
+        if not line.endswith(b"\n"):
+            return
+        if line.startswith(left_out):
+            continue
+        try:
+            event = from_json(line)
+        except ValueError as error:
+            raise UsageError(f"{source}:{number} is not an event of marsbench: {error}") from error
+        if event.kind in kinds:
+            yield event

@@ -35,6 +35,10 @@ class RecordedCall:
     drops: bool = False
     cached: int | None = None
 
+    def after(self, text: str) -> RecordedCall:
+        """With a text in front of all that it appended."""
+        return replace(self, appended=(text, *self.appended))
+
 
 def session_of_calls(
     name: str, calls: Sequence[RecordedCall], fallback: Fallback, prefix: str = ""

@@ -13,6 +13,7 @@ from marsbench.formats.reading import Repair
 
 STEPPED_BACK = "a clock that stepped back"
 MISSING = "a time that is missing"
+OVERLAPPING = "calls at the same time, taken one after another"
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from typing import Any
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.opening import opened, records_in
 from marsbench.formats.reading import Contents, ReadError, failed
+from marsbench.formats.table_rows import columns_of
 
 _HEAD_BYTES = 2**18
 _HEAD_RECORDS = 20
@@ -56,6 +57,11 @@ class Head:
     def keys(self) -> frozenset[str]:
         """Of the first record that is an object."""
         return frozenset(self.objects[0]) if self.objects else frozenset()
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """Of a Parquet table its columns, else the keys: for formats that are read from either."""
+        return self.keys or columns_of(self.path)
 
     def has(self, *keys: str) -> bool:
         """Whether the first object has these keys."""

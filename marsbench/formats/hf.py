@@ -12,15 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from marsbench.core.session import ToolCall
 from marsbench.core.workload.files import Workload
 from marsbench.errors import UsageError
-from marsbench.formats.calls import session_of_calls
+from marsbench.formats.aiperf import is_aiperf
 from marsbench.formats.dataset_rows import MARK, read_rows_of_ours, rows_of, without_nulls
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head, head_of
 from marsbench.formats.gathering import ImportResult, TrackSources, gather
-from marsbench.formats.messages import messages_of, objects_of, system_text, turns_of
 from marsbench.formats.miniswe import miniswe_session
 from marsbench.formats.openhands_v0 import v0_session
 from marsbench.formats.opening import records_of
@@ -32,10 +30,7 @@ from marsbench.formats.reading import (
     json_of,
     sources_of,
 )
-
-TableRow = Mapping[str, Any]
-TOOL = "tool"
-"""The name of a call of which a trajectory of messages tells no name."""
+from marsbench.formats.trajectory_rows import TableRow, r2e_session, session_of_messages
 
 _SUFFIXES = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
 
@@ -104,7 +99,7 @@ def _recognised(head: Head) -> str | None:
         return "it is a folder that `datasets` saved (state.json)"
     if head.path.suffix == ".parquet":
         return "it is a Parquet table"
-    for column in ("messages", "trajectory"):
+    for column in ("messages", "trajectory", "trajectory_steps"):
         if head.has(column) and head.path.suffix in (".jsonl", ".json"):
             return f"its rows have {column}"
     return None
@@ -171,6 +166,11 @@ Reader = Callable[[TableRow, str, Fallback], Reading]
 
 def _reader(name: str, columns: set[str]) -> Reader:
     """What reads rows with these columns. Raises UsageError."""
+    if is_aiperf(columns):
+        raise UsageError(
+            f"{name} has AIPerf's columns: each row is a request and no trajectory; type "
+            "`marsbench workload import aiperf FILES`."
+        )
     for needed, reader in _SCHEMAS:
         if needed <= columns:
             return reader
@@ -190,38 +190,6 @@ def _miniswe(row: TableRow, name: str, fallback: Fallback) -> Reading:
     return miniswe_session({**row, "messages": without_nulls(row.get("messages"))}, name, fallback)
 
 
-def _messages(row: TableRow, name: str, fallback: Fallback) -> Reading:
-    """Messages alone, as SWE-smith's and Continuum's: neither times nor token counts."""
-    messages = messages_of(without_nulls(row.get(_column(row))))
-    calls = [
-        turn.call(_unnamed(turn.following and turn.reply, number, fallback))
-        for number, turn in enumerate(turns_of(messages))
-    ]
-    ids = (row.get(key) for key in ("traj_id", "trajectory_id", "instance_id", "id"))
-    own = next((str(one) for one in ids if one), name)
-    return Reading(session_of_calls(own, calls, fallback, system_text(messages)))
-
-
-def _column(row: TableRow) -> str:
-    """Where the messages are: Nebius calls them trajectory."""
-    return "messages" if row.get("messages") is not None else "trajectory"
-
-
-def _unnamed(reply: Any, number: int, fallback: Fallback) -> tuple[ToolCall, ...]:
-    """What ran after a reply that something followed: as many calls as it asked for."""
-    if not reply:
-        return ()
-    asked = objects_of(reply.get("tool_calls")) or [{}]
-    names = [_named(call.get("function")) for call in asked]
-    seconds = fallback.tool_time(f"call {number}")
-    return tuple(ToolCall(name, "wait", floor_s=seconds) for name in names)
-
-
-def _named(function: Any) -> str:
-    name = function.get("name") if isinstance(function, Mapping) else None
-    return name if isinstance(name, str) and name else TOOL
-
-
 def _unpacked(value: Any) -> Any:
     """Nested columns are often kept as JSON text."""
     return without_nulls(json_of(value) if isinstance(value, str) else value)
@@ -230,8 +198,9 @@ def _unpacked(value: Any) -> Any:
 _SCHEMAS: tuple[tuple[set[str], Reader], ...] = (
     ({"instance_id", "history"}, _openhands),
     ({"messages", "trajectory_format"}, _miniswe),
-    ({"messages"}, _messages),
-    ({"trajectory"}, _messages),
+    ({"trajectory_steps"}, r2e_session),
+    ({"messages"}, session_of_messages),
+    ({"trajectory"}, session_of_messages),
 )
 
 FORMAT = Format(

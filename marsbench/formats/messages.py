@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from marsbench.core.session import ToolCall
 from marsbench.formats.calls import RecordedCall
-from marsbench.formats.reading import ReadError
+from marsbench.formats.reading import ReadError, json_of
 
 Message = Mapping[str, Any]
 
@@ -61,9 +60,9 @@ def messages_of(value: Any) -> list[Message]:
     """A list of messages, or the JSON text of one. Raises ReadError."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise ReadError(f"messages: is not JSON ({error})") from error
+            value = json_of(value)
+        except ReadError as error:
+            raise ReadError(f"messages: {error}") from error
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise ReadError("messages: expected a list of objects")
     return value

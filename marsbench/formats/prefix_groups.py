@@ -7,8 +7,10 @@ shared, and what two paths share above their parting is not kept: sharing is nev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from marsbench.formats.blocks import NONE, Blocks, num_shared
 
@@ -37,7 +39,7 @@ class _Node:
 
 def share(prompts: Sequence[Blocks]) -> list[SharedPrefix]:
     """A group for every prompt that begins like another."""
-    order = sorted(range(len(prompts)), key=lambda place: prompts[place].runs)
+    order = list(_sorted(prompts, range(len(prompts)), 0, 12))
     found = [SharedPrefix(None, 0)] * len(prompts)
     groups = 0
     # A branch, and how many blocks its sessions have of a path that they leave there.
@@ -49,6 +51,28 @@ def share(prompts: Sequence[Blocks]) -> list[SharedPrefix]:
             _follow(node, groups, order, found, pending)
             groups += 1
     return found
+
+
+def _sorted(
+    prompts: Sequence[Blocks], places: Iterable[int], begin: int, width: int
+) -> Iterator[int]:
+    """In the order of their runs, of which a few are looked at a time: those from `begin` on, and
+    further ones of prompts that are alike so far."""
+
+    def part(place: int) -> array[int]:
+        return prompts[place].runs[begin : begin + width]
+
+    alike = (list(group) for _, group in groupby(sorted(places, key=part), key=part))
+    for group in alike:
+        if len(group) == 1 or len(prompts[group[0]].runs) < begin + width:
+            yield from group
+        else:
+            further = max(12, _AT_ONCE // len(group))
+            yield from _sorted(prompts, group, begin + width, further)
+
+
+_AT_ONCE = 2**21
+"""Numbers of all runs that are looked at together."""
 
 
 def _follow(

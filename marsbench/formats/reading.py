@@ -111,7 +111,7 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 
 def json_of(text: str | bytes) -> Any:
-    """The JSON of a text. Raises ReadError naming line and column.
+    """The JSON of a text. Raises ReadError saying where it is none, and what to do.
 
     Half of a pair of surrogates is no character; it becomes U+FFFD.
     """
@@ -120,7 +120,7 @@ def json_of(text: str | bytes) -> Any:
         whole = text.decode("utf-8", "surrogatepass") if isinstance(text, bytes) else text
         value = json.loads(whole)
     except json.JSONDecodeError as error:
-        raise ReadError(f"line {error.lineno}: {error.msg}, column {error.colno}") from error
+        raise ReadError(_no_json(error)) from error
     except UnicodeDecodeError as error:
         raise ReadError("is not text but binary") from error
     except RecursionError as error:
@@ -128,6 +128,20 @@ def json_of(text: str | bytes) -> Any:
     except ValueError as error:  # an integer of thousands of digits
         raise ReadError(f"holds a number that is none ({str(error).partition(':')[0]})") from error
     return _mended(value) if _escapes_surrogates(text) else value
+
+
+def _no_json(error: json.JSONDecodeError) -> str:
+    """What is wrong with a text, in a user's words and not in a parser's."""
+    rest, is_line = error.doc[error.pos :].strip(), "\n" not in error.doc.strip()
+    place = f"column {error.colno}" if is_line else f"line {error.lineno}, column {error.colno}"
+    if not error.doc.strip():
+        return "is empty; give the file as its tool wrote it"
+    if not rest or error.msg.startswith("Unterminated string"):
+        return f"is cut short: what begins before {place} has no end; copy or export it again"
+    shown = f"{rest[:20]}…" if len(rest) > 20 else rest
+    if error.msg == "Extra data":
+        return f"goes on behind its end ({shown!r} at {place}); give each record a line"
+    return f"is no JSON ({shown!r} at {place}); give the file as its tool wrote it"
 
 
 def _escapes_surrogates(text: str | bytes) -> bool:

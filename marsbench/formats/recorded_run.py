@@ -29,7 +29,8 @@ from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.history import Lengths, grown_by_lengths
 from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource
 from marsbench.runs import RunFolder
-from marsbench.runs.folder import CONFIG, EVENTS
+from marsbench.runs.event_file import event_file
+from marsbench.runs.folder import CONFIG
 
 
 @dataclass(slots=True)
@@ -85,9 +86,10 @@ def read_run(path: Path, _fallback: Fallback) -> Contents:
 
 
 def _recognised(head: Head) -> str | None:
-    if (head.path / CONFIG).is_file() and (head.path / EVENTS).is_file():
-        return f"it is a run of marsbench ({CONFIG}, {EVENTS})"
-    return None
+    events = event_file(head.path)
+    if events is None or not (head.path / CONFIG).is_file():
+        return None
+    return f"it is a run of marsbench ({CONFIG}, {events.name})"
 
 
 def _recorded(events: Iterable[Event]) -> dict[str, _Recorded]:

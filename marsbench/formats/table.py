@@ -9,8 +9,10 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from marsbench.formats import (
+    aiperf,
     atif,
     azure,
+    burstgpt,
     chats,
     claude_code,
     codex,
@@ -24,6 +26,7 @@ from marsbench.formats import (
     otel,
     recorded_run,
     sweagent,
+    tracelab,
     weka,
 )
 from marsbench.formats.fallback import Fallback
@@ -46,7 +49,10 @@ FORMATS: tuple[Format, ...] = (
     sweagent.FORMAT,
     miniswe.FORMAT,
     mooncake.FORMAT,
+    tracelab.FORMAT,
+    aiperf.FORMAT,
     azure.FORMAT,
+    burstgpt.FORMAT,
     recorded_run.FORMAT,
     hf.FORMAT,
 )

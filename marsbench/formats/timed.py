@@ -16,15 +16,13 @@ from marsbench.core.session import Session, ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.core.workload.recipe import SUBAGENT
 from marsbench.formats.calls import RecordedCall, session_of_calls
-from marsbench.formats.clock import STEPPED_BACK, ToolClock, span_of
+from marsbench.formats.clock import OVERLAPPING, STEPPED_BACK, ToolClock, span_of
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.reading import ReadError, Reading, Repair, Stated
 from marsbench.formats.weka import CLIENT_GAP, LATE_S
 
 TICK_S = 1e-3
 """Most logs stamp milliseconds."""
-
-OVERLAPPING = "calls at the same time, taken one after another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,8 @@ def reading_of(talk: Talk, fallback: Fallback) -> Reading:
         for call, after in zip(talk.calls, following, strict=True)
     ]
     session = session_of_calls(talk.name, calls, fallback, talk.prefix)
-    began_at = talk.calls[0].sent_at or talk.calls[0].ended_at
+    first = talk.calls[0]
+    began_at = first.ended_at if first.sent_at is None else first.sent_at
     return Reading(
         replace(_sharing(session, talk), arrival_s=max(0.0, began_at or 0.0)),
         talk.notes,

@@ -17,12 +17,11 @@ from pydantic import ConfigDict, Field
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.core.workload.recipe import SUBAGENT
-from marsbench.formats.clock import MISSING, STEPPED_BACK
+from marsbench.formats.clock import MISSING, OVERLAPPING, STEPPED_BACK
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head
 from marsbench.formats.gathering import ImportResult, TrackSources, gather
 from marsbench.formats.history import Lengths, grown_by_hashes, grown_by_lengths
-from marsbench.formats.opening import records_of
 from marsbench.formats.reading import (
     Contents,
     ReadError,
@@ -32,8 +31,8 @@ from marsbench.formats.reading import (
     Stated,
     Tokens,
     record_of,
-    sources_of,
 )
+from marsbench.formats.table_rows import table_sources
 
 CLIENT_GAP = "client_gap"
 """The name of a tool call that is all the time between two requests: tools, approvals, client."""
@@ -45,12 +44,12 @@ def import_weka(paths: Sequence[Path], track: TrackSources | None = None) -> Imp
 
 
 def read_weka(path: Path, _fallback: Fallback) -> Contents:
-    """One session a file, or one a line, or one an element of an array."""
-    return Contents(sources_of(records_of(path), _reading, str(path)))
+    """One session a file, or one a line, an element of an array, or a row of a Parquet table."""
+    return Contents(table_sources(path, _reading))
 
 
 def _recognised(head: Head) -> str | None:
-    if head.has("requests", "block_size"):
+    if head.columns >= {"requests", "block_size"}:
         return "it has requests and their block_size"
     return None
 
@@ -58,7 +57,10 @@ def _recognised(head: Head) -> str | None:
 FORMAT = Format(
     name="weka",
     title="a Claude Code trace of kv-cache-tester",
-    tried=("kv-cache-tester 94f6046 (2026-03)",),
+    tried=(
+        "kv-cache-tester 94f6046 (2026-03)",
+        "SemiAnalysis cc-traces-weka, its columns (2026-06)",
+    ),
     recognise=_recognised,
     read=read_weka,
 )
@@ -140,6 +142,10 @@ def _reading(record: Any, _place: str) -> Reading:
     reader = _Reader(trace.block_size, starts, repairs)
     session, unawaited = reader.session(str(trace.id), trace, 0.0)
     notes = ("a sub-agent's t is when it began",) if starts else ()
+    overlapping = _num_overlapping(trace.requests)
+    if overlapping:
+        said = f"{overlapping:,} requests were sent while the one before was being answered"
+        repairs.append(Repair(OVERLAPPING, f"{trace.id}: {said}"))
     return Reading(session, notes, unawaited, _stated(trace, requests), tuple(repairs))
 
 
@@ -158,6 +164,19 @@ def _stated(trace: _Trace, requests: Sequence[_Request]) -> Stated:
 def _num_requests(entries: Sequence[_Entry]) -> int:
     return sum(
         1 if isinstance(entry, _Request) else _num_requests(entry.requests) for entry in entries
+    )
+
+
+def _num_overlapping(entries: Sequence[_Entry]) -> int:
+    """Requests that cannot have come after the one in front of them: other agents' of the session,
+    which the recording has among its own."""
+    inside = sum(_num_overlapping(one.requests) for one in entries if isinstance(one, _Subagent))
+    return inside + sum(
+        before.t is not None
+        and following is not None
+        and following.t is not None
+        and before.t <= following.t < before.t + before.took_s - LATE_S
+        for before, _, following in _gaps(entries)
     )
 
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+SOON, LATER = {"Retry-After": "1"}, {"Retry-After": "10"}
+"""Told with a 429 or 503: of what passes at any moment, and of what takes sessions to end."""
+
 
 def refusal(status: int, why: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """An error: its status and one sentence."""

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from marsbench.gateway.answers import refusal
+from marsbench.gateway.attribution import Attribution
 from marsbench.gateway.limits import Bodies, check_names
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
@@ -43,12 +44,14 @@ class Control:
         upstream: Upstream,
         bodies: Bodies,
         about: dict[str, Any],
+        attribution: Attribution,
     ) -> None:
         self._bodies = bodies
         self._sessions = sessions
         self._telemetry = telemetry
         self._upstream = upstream
         self._about = about
+        self._attribution = attribution
 
     async def tool_start(self, request: web.Request) -> web.Response:
         post = await self._post(request)
@@ -88,6 +91,8 @@ class Control:
             "rounds_in_flight": s.num_rounds,
             "tools_in_flight": s.num_tools,
             "cpu_calls": s.num_cpu_calls,
+            "rounds": self._attribution.counts,
+            "passed_on_share": self._attribution.passed_on_share,
         }
         return web.json_response({**self._about, **now})
 

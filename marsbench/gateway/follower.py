@@ -15,7 +15,7 @@ import httpx
 from aiohttp import web
 
 from marsbench import clock
-from marsbench.gateway.answers import refusal
+from marsbench.gateway.answers import SOON, refusal
 from marsbench.gateway.limits import Bodies
 from marsbench.gateway.proxy import Proxy
 from marsbench.gateway.store import Store
@@ -47,12 +47,13 @@ class Follower:
         self._proxies: dict[str, Proxy] = {}
 
     async def round(
-        self, request: web.Request, content: bytes, session_id: str
+        self, request: web.Request, content: bytes, session_id: str | None
     ) -> web.StreamResponse | None:
         """The leader's answer; None when this gateway leads, so that it must answer itself.
 
         A leader that dies while it holds the request is no end of it: the next one is asked, unless
-        the session was in, and the request may have gone to the server already.
+        the session was in, and the request may have gone to the server already; nobody can tell
+        of one that the request does not name.
         """
         until = clock.monotonic() + self._wait_s
         while not self._leads():
@@ -61,23 +62,26 @@ class Follower:
                 if found is not None:
                     return (await self._proxy(found[0]).relay(request, content))[0]
             except UpstreamError as error:
-                if not _was_unreached(error) and self._store.has(session_id):
+                if not _was_unreached(error) and self._may_be_in(session_id):
                     return refusal(502, f"The gateway that decides gave no answer: {error}")
             if clock.monotonic() > until:
-                return refusal(503, NO_LEADER, {"Retry-After": "1"})
+                return refusal(503, NO_LEADER, SOON)
             await asyncio.sleep(AGAIN_S)
         return None
+
+    def _may_be_in(self, session_id: str | None) -> bool:
+        return session_id is None or self._store.has(session_id)
 
     async def control(self, request: web.Request) -> web.StreamResponse:
         """What a client tells or asks, told or asked at the leader."""
         async with self._bodies.of(request) as content:
             found = self._store.leader()
             if found is None:
-                return refusal(503, NO_LEADER, {"Retry-After": "1"})
+                return refusal(503, NO_LEADER, SOON)
             try:
                 return (await self._proxy(found[1]).relay(request, content))[0]
             except UpstreamError:
-                return refusal(503, NO_LEADER, {"Retry-After": "1"})
+                return refusal(503, NO_LEADER, SOON)
 
     def _proxy(self, url: str) -> Proxy:
         if url not in self._proxies:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from marsbench.gateway.answers import SOON
+
 BODY_S = 60.0
 """Seconds in which a request's body must have come."""
 LONGEST_ID = 256
@@ -81,6 +83,6 @@ class Bodies:
             raise web.HTTPServiceUnavailable(
                 text=f"The requests that are held here have {self._limits.bodies // MiB} MiB "
                 "together; try again.",
-                headers={"Retry-After": "1"},
+                headers=SOON,
             )
         self.held += more

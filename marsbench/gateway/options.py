@@ -31,6 +31,12 @@ class GatewayOptions:
         Option("NAME", "A tool that burns no CPU; repeatable (user)", typed=list[str]),
     ] = ("user",)
     speed: Annotated[float, Option("X", "An emulated server's --speed (1)")] = 1.0
+    session_header: Annotated[str | None, Option("NAME", "One more header that names sessions")] = (
+        None
+    )
+    hold_timeout: Annotated[
+        float | None, Option("S", "A hold that takes longer is a 429 (never)", LIMITS)
+    ] = None
     session_timeout: Annotated[float, Option("S", "Silence that ends a session (600)", LIMITS)] = (
         600.0
     )

@@ -15,8 +15,8 @@ from aiohttp import web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-TARGET = web.RequestKey("target", str)
-"""The normalised target of a request, with its query."""
+PATH, TARGET = web.RequestKey("path", str), web.RequestKey("target", str)
+"""The normalised path of a request, and its target: the same with its query."""
 REDIRECTS = ("location", "content-location")
 ANY = "*"
 
@@ -49,7 +49,7 @@ class Routes:
         if found is None:
             raise web.HTTPNotFound(text="No such path here.")
         path, query = found
-        request[TARGET] = path + query
+        request[PATH], request[TARGET] = path, path + query
         return await self._handler(request.method, path)(request)
 
     def _handler(self, method: str, path: str) -> Handler:

@@ -2,7 +2,7 @@
 
 What the server answers goes back byte for byte and as it comes. The gateway answers itself only
 where there is nothing to relay, and says so: 400, 408, 413 and 431 for what it cannot read, 502
-and 504 for a server that gives no answer, 503 while it stops.
+and 504 for a server that gives no answer, 429 for a hold that took too long, 503 while it stops.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from marsbench import clock
-from marsbench.gateway.answers import refusal
+from marsbench.gateway.answers import LATER, SOON, refusal
+from marsbench.gateway.attribution import Attribution, Whose
+from marsbench.gateway.ending import Outcome, Word
+from marsbench.gateway.length import ModelLength
 from marsbench.gateway.limits import Bodies, TooLongError, check_names
-from marsbench.gateway.paths import TARGET, without_host
-from marsbench.gateway.request import read
-from marsbench.gateway.session import Outcome
+from marsbench.gateway.paths import PATH, TARGET, without_host
+from marsbench.gateway.reading import APIS, AnswerReader, ReadAnswer, WhatWasSaid
+from marsbench.gateway.request import RoundRequest, read
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError, chunks, drop, end_to_end
 
 log = logging.getLogger("marsbench.gateway")
 
-Elsewhere = Callable[[web.Request, bytes, str], Awaitable[web.StreamResponse | None]]
-LATER = {"Retry-After": "10"}
+Elsewhere = Callable[[web.Request, bytes, str | None], Awaitable[web.StreamResponse | None]]
 
 
 class HeldRequest:
@@ -55,9 +57,15 @@ class NotAdmittedError(Exception):
     """A request that was held and is not going to be let in."""
 
 
+class HeldTooLongError(Exception):
+    """A request that was held for as long as holds may take."""
+
+
 class Proxy:
     """The handlers of the routes that lead to the server.
 
+    most_sessions: known at once. session_header: one more that names sessions.
+    hold_s: seconds after which a hold ends; None: never.
     elsewhere: answers rounds while another gateway decides; None from it: this one does.
     """
 
@@ -67,7 +75,10 @@ class Proxy:
         sessions: OpenSessions,
         telemetry: Telemetry,
         bodies: Bodies,
+        attribution: Attribution,
         most_sessions: int,
+        session_header: str | None = None,
+        hold_s: float | None = None,
     ) -> None:
         self._bodies = bodies
         self._most_sessions = most_sessions
@@ -75,6 +86,10 @@ class Proxy:
         self._upstream = upstream
         self._sessions = sessions
         self._telemetry = telemetry
+        self._attribution = attribution
+        self._length = ModelLength(upstream)
+        self._session_header = session_header
+        self._hold_s = hold_s
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Any request that is no round of a session."""
@@ -88,36 +103,53 @@ class Proxy:
 
     async def _round(self, request: web.Request, content: bytes) -> web.StreamResponse:
         try:
-            asked = read(request.headers, content)
-            check_names(session=asked.session_id, parent=asked.parent_id)
+            asked = read(request.headers, content, self._session_header)
+            check_names(
+                session=asked.session_id,
+                parent=asked.parent_id,
+                previous_response_id=asked.previous_response_id,
+            )
         except (msgspec.DecodeError, UnicodeDecodeError, TooLongError) as error:
             return refusal(400, f"The body is no request that can be read: {error}.")
-        if asked.session_id is None:
-            return await self._uncontrolled(request, content)
         if self.elsewhere is not None:
             answer = await self.elsewhere(request, content, asked.session_id)
             if answer is not None:
                 return answer
-        if self._is_full(asked.session_id):
+        whose = self._attribution.of(asked)
+        if whose.session_id is None:
+            return await self._uncontrolled(request, content)
+        is_new = not self._sessions.knows(whose.session_id)
+        if is_new and await self._length.is_exceeded(asked, request[PATH], content):
+            return await self._uncontrolled(request, content)  # the server can only refuse it
+        if self._is_full(whose.session_id):
             return refusal(
                 503, f"{self._most_sessions} sessions are known here, as many as may be.", LATER
             )
+        return await self._controlled(request, content, asked, whose)
+
+    async def _controlled(
+        self, request: web.Request, content: bytes, asked: RoundRequest, whose: Whose
+    ) -> web.StreamResponse:
+        assert whose.session_id is not None
         held = HeldRequest()
-        round_ = self._sessions.ask(asked.session_id, asked, held)
+        round_ = self._sessions.ask(whose.session_id, asked, held)
         outcome: Outcome = "left"
+        said: WhatWasSaid | None = None
         try:
-            await held.passed()
-            response, outcome = await self.relay(request, content)
+            await self._let_in(held)
+            response, outcome, said = await self.relay(request, content, APIS.get(request[PATH]))
+            if said is not None:
+                self._attribution.answered(whose, said)
             return response
-        except NotAdmittedError as why:
+        except (NotAdmittedError, HeldTooLongError) as why:
             outcome = "refused"
-            return refusal(503, f"The request was held and is not let in: {why}.")
+            return _not_let_in(why)
         except UpstreamError as error:
             outcome = "failed"
             return self._failure(error)
         finally:
-            # Reached by a cancellation too: a client that went away frees its place here.
-            self._sessions.end(round_, outcome)
+            # Reached by a cancellation too: a client that went away is no longer waited for.
+            self._sessions.end(round_, outcome, _word(asked, said))
             self._telemetry.requests.labels(outcome).inc()
 
     async def close(self) -> None:
@@ -128,33 +160,48 @@ class Proxy:
         known = self._sessions
         return len(known) >= self._most_sessions and not known.knows(session_id)
 
+    async def _let_in(self, held: HeldRequest) -> None:
+        """Wait for the admission. Raises NotAdmittedError, or HeldTooLongError."""
+        try:
+            async with asyncio.timeout(self._hold_s):
+                await held.passed()
+        except TimeoutError as error:
+            raise HeldTooLongError(
+                f"it was held for {self._hold_s:g} s (--hold-timeout)"
+            ) from error
+
     async def _uncontrolled(self, request: web.Request, content: bytes) -> web.StreamResponse:
         self._telemetry.requests.labels("passed on").inc()
         try:
-            response, _ = await self.relay(request, content)
+            response, _, _ = await self.relay(request, content)
         except UpstreamError as error:
             return self._failure(error)
         return response
 
     async def relay(
-        self, request: web.Request, content: bytes
-    ) -> tuple[web.StreamResponse, Outcome]:
-        """The server's answer, sent on. Raises UpstreamError while nothing of it was sent."""
+        self, request: web.Request, content: bytes, read_answer: ReadAnswer | None = None
+    ) -> tuple[web.StreamResponse, Outcome, WhatWasSaid | None]:
+        """The server's answer, sent on, and what it says where it is whole and can be read.
+
+        Raises UpstreamError while nothing of it was sent.
+        """
         begun_at = clock.monotonic()
         answer = await self._upstream.open(
             request.method, request[TARGET], request.raw_headers, content
         )
+        reader = _reader(read_answer, answer)
         try:
-            response, outcome = await self._send(request, answer)
+            response, outcome = await self._send(request, answer, reader)
         finally:
             await drop(answer)
         seconds = clock.monotonic() - begun_at
         # Neither headers nor queries are ever logged: both may carry credentials.
-        log.debug("%s %s %d %.3f s", request.method, request.path, answer.status_code, seconds)
-        return response, outcome
+        log.debug("%s %s %d %.3f s", request.method, request[PATH], answer.status_code, seconds)
+        said = reader.result() if reader is not None and outcome == "answered" else None
+        return response, outcome, said
 
     async def _send(
-        self, request: web.Request, answer: httpx.Response
+        self, request: web.Request, answer: httpx.Response, reader: AnswerReader | None
     ) -> tuple[web.StreamResponse, Outcome]:
         response = web.StreamResponse(
             status=answer.status_code,
@@ -166,8 +213,10 @@ class Proxy:
             await response.prepare(request)
             async for chunk in chunks(answer):
                 await response.write(chunk)
+                if reader is not None:
+                    reader.feed(chunk)
         except UpstreamError as error:
-            log.warning("%s broke off: %s", request.path, error)
+            log.warning("%s broke off: %s", request[PATH], error)
             _break_off(request)
             outcome = "failed"
         except ConnectionError:
@@ -187,6 +236,31 @@ def relayed(answer: httpx.Response, upstream: str) -> CIMultiDict[str]:
         for name, value in end_to_end(answer.headers.raw)
     ]
     return CIMultiDict([(name, without_host(name, value, upstream)) for name, value in pairs])
+
+
+def _reader(read_answer: ReadAnswer | None, answer: httpx.Response) -> AnswerReader | None:
+    """What reads the answer as it passes; None where there is nothing to learn."""
+    if read_answer is None or not answer.is_success:
+        return None
+    headers = answer.headers
+    return AnswerReader(
+        read_answer, headers.get("content-type", ""), headers.get("content-encoding", "")
+    )
+
+
+def _word(asked: RoundRequest, said: WhatWasSaid | None) -> Word:
+    """What an answer says of what follows; nothing where the client does, or it was not read."""
+    if said is None or asked.tells:
+        return "open"
+    if not asked.offers_tools:
+        return "alone"
+    return "last" if said.is_final else "open"
+
+
+def _not_let_in(why: NotAdmittedError | HeldTooLongError) -> web.Response:
+    is_late = isinstance(why, HeldTooLongError)
+    said = f"The request was held and is not let in: {why}."
+    return refusal(429, said, SOON) if is_late else refusal(503, said)
 
 
 def _break_off(request: web.Request) -> None:

@@ -21,6 +21,7 @@ from marsbench.gateway import pressure
 from marsbench.gateway.access import Access
 from marsbench.gateway.alive import Alive
 from marsbench.gateway.answers import in_json, refusal
+from marsbench.gateway.attribution import Attribution
 from marsbench.gateway.control import Control, UnreadableError
 from marsbench.gateway.follower import AGAIN_S, Follower
 from marsbench.gateway.limits import Bodies, Limits
@@ -39,7 +40,7 @@ from marsbench_backends.answers.wrong import WarnOnce
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-ROUNDS = ("/v1/chat/completions", "/v1/completions")
+ROUNDS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 PASSED_ON = ("/health", "/version", "/tokenize", "/detokenize")
 MAX_HEADER_BYTES = 32 * 1024
 GARBAGE = 100_000
@@ -60,6 +61,8 @@ class Config:
     token: what a client must send to use the control endpoints. control_port: where these are,
         if not among the others.
     state: the file that says who was let in, for a restart, and for other gateways beside.
+    session_header: one more header that names sessions.
+    hold_s: wall seconds after which a request that is held is refused; None: never.
     """
 
     choice: Choice
@@ -78,6 +81,8 @@ class Config:
     control_port: int | None = None
     state: Path | None = None
     rules: LoadRules = field(default_factory=LoadRules)
+    session_header: str | None = None
+    hold_s: float | None = None
 
 
 class Gateway:
@@ -91,6 +96,7 @@ class Gateway:
         self._admission = watched(config.choice.admission(), config.choice.name, warn)
         self._upstream = Upstream(config.upstream, config.timeout_s, config.connect_s)
         self.telemetry = Telemetry(config.limits.history)
+        self.attribution = Attribution()
         self.store: Store | None = None
         self.leads = config.state is None
         self.seeking: asyncio.Task[None] | None = None
@@ -112,6 +118,7 @@ class Gateway:
             config.rules,
         )
         self.telemetry.follow(self.sessions, lambda: self.pressure)
+        self.telemetry.follow_rounds(self.attribution.counts)
         self._follower = None if self.store is None else self._following(self.store)
 
     def about(self) -> dict[str, Any]:
@@ -127,17 +134,30 @@ class Gateway:
             "gaps": "cpu" if config.rules.gaps_burn else "wait",
             "waiting_tools": sorted(config.rules.waiting_tools),
             "session_timeout_s": config.session_timeout_s,
+            "session_header": config.session_header,
+            "hold_timeout_s": config.hold_s,
         }
 
-    def _proxy(self, url: str) -> Proxy:
+    def _proxy(self, upstream: Upstream) -> Proxy:
         config = self.config
-        upstream = Upstream(url, config.timeout_s, config.connect_s)
-        most = config.limits.sessions
-        return Proxy(upstream, self.sessions, self.telemetry, self._bodies, most)
+        return Proxy(
+            upstream,
+            self.sessions,
+            self.telemetry,
+            self._bodies,
+            self.attribution,
+            config.limits.sessions,
+            config.session_header,
+            config.hold_s,
+        )
 
     def _following(self, store: Store) -> Follower:
-        wait_s = self.config.connect_s
-        return Follower(store, lambda: self.leads, self._proxy, self._bodies, wait_s)
+        config = self.config
+
+        def proxy_to(url: str) -> Proxy:
+            return self._proxy(Upstream(url, config.timeout_s, config.connect_s))
+
+        return Follower(store, lambda: self.leads, proxy_to, self._bodies, config.connect_s)
 
     def seek(self) -> None:
         """Lead if nobody does; then whoever was let in before is in."""
@@ -150,8 +170,7 @@ class Gateway:
     def application(self) -> web.Application:
         """What clients talk to; the control endpoints too, where they have no port of their own."""
         routes = Routes()
-        most = self.config.limits.sessions
-        proxy = Proxy(self._upstream, self.sessions, self.telemetry, self._bodies, most)
+        proxy = self._proxy(self._upstream)
         if self._follower is not None:
             proxy.elsewhere = self._follower.round
         for path in ROUNDS:
@@ -175,8 +194,14 @@ class Gateway:
         return _serving(routes)
 
     def _control(self) -> Control:
-        bodies, about = self._bodies, self.about()
-        return Control(self.sessions, self.telemetry, self._upstream, bodies, about)
+        return Control(
+            self.sessions,
+            self.telemetry,
+            self._upstream,
+            self._bodies,
+            self.about(),
+            self.attribution,
+        )
 
     def _add_control(self, routes: Routes, control: Control) -> None:
         guard = Access(self.config.token, self.config.control_port is not None).guard

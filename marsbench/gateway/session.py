@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
+from marsbench.gateway.ending import Rhythm
 from marsbench.gateway.request import RoundRequest
-
-Outcome = Literal["answered", "refused", "failed", "left"]
-"""How a round ended: with its answer, with an error that was said (the server's, or ours to a round
-that was never let in), because the server failed, or because the client went away."""
 
 
 class Clock(Protocol):
@@ -53,7 +50,12 @@ class OpenSession:
 
     num_calls: tool calls of the round that ended last.
     tells_tools: its client posts its tool calls, so nothing is inferred any more.
-    disarm: stops the timer that ends the session as abandoned.
+    num_answered: rounds that were answered.
+    has_tools: one of its answers was not of a mere chat.
+    was_left: its client broke off the turn that ended last.
+    came_back: it went on once after its place was given up.
+    is_idle: it is silent for longer than is usual for it, so whoever waits may have its place.
+    disarm: stops the timer of its silence.
     """
 
     id: str
@@ -65,10 +67,22 @@ class OpenSession:
     calls: list[RunningCall] = field(default_factory=list)
     num_calls: int = 0
     tells_tools: bool = False
+    num_answered: int = 0
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    has_tools: bool = False
+    was_left: bool = False
+    came_back: bool = False
+    is_idle: bool = False
     disarm: Callable[[], None] | None = None
 
+    @property
+    def may_be_over(self) -> bool:
+        """A question was asked and answered, and nothing shows that there will be another."""
+        return not self.has_tools and self.num_rounds == 1 and not self.came_back
+
     def quiet(self) -> None:
-        """Stop that timer."""
+        """Stop that timer: something is heard of it."""
+        self.is_idle = False
         if self.disarm is not None:
             self.disarm()
             self.disarm = None

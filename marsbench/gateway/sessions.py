@@ -6,27 +6,30 @@ admission controller what the simulator tells it, in the same order.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from marsbench.core import events
 from marsbench.core.entrance import Entrance
 from marsbench.gateway.calls import ToolCalls
+from marsbench.gateway.ending import LEAST_S, LEFT, Outcome, Word, after_round
 from marsbench.gateway.load import LoadRules
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
-from marsbench.gateway.session import Clock, OpenRound, OpenSession, Outcome, RunningCall, Waiter
+from marsbench.gateway.session import Clock, OpenRound, OpenSession, RunningCall, Waiter
 from marsbench.gateway.store import KeptPlace
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
 
-_WHY = {"failed": "the server failed", "left": "the client went away"}
+REMEMBERED = 1000
+"""Sessions that gave their place up, the latest: who of them comes back is known to go on."""
 
 
 class OpenSessions:
     """All sessions between the clients and the server.
 
-    timeout_s: seconds of silence after which a session counts as abandoned.
+    timeout_s: seconds of silence after which a session counts as abandoned, whatever its rhythm.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class OpenSessions:
         self._tools = ToolCalls(clock, admission, emit, rules)
         self._entrance = Entrance(admission, self._state, self._let_in, clock.later)
         self._known: dict[str, OpenSession] = {}
+        self._gave_up: deque[str] = deque(maxlen=REMEMBERED)
         self._arrivals_over = False
 
     # --- what can be read off
@@ -55,10 +59,6 @@ class OpenSessions:
     @property
     def num_waiting(self) -> int:
         return len(self._entrance.waiting)
-
-    def knows(self, session_id: str) -> bool:
-        """Whether that session has come and not ended."""
-        return session_id in self._known
 
     def __len__(self) -> int:
         """Sessions that are known, sub-agents too."""
@@ -87,6 +87,10 @@ class OpenSessions:
     def _calls(self) -> Iterator[RunningCall]:
         return (call for session in self._known.values() for call in session.calls)
 
+    def knows(self, session_id: str) -> bool:
+        """Whether the session waits or is in flight."""
+        return session_id in self._known
+
     # --- rounds
 
     def ask(self, session_id: str, request: RoundRequest, waiter: Waiter) -> OpenRound:
@@ -104,12 +108,14 @@ class OpenSessions:
     def _arrive(self, session_id: str, request: RoundRequest, waiter: Waiter) -> OpenRound:
         now, parent_id = self._clock.now, self._parent_id(request)
         session = self._known[session_id] = OpenSession(session_id, parent_id)
+        session.came_back = session_id in self._gave_up
         round_ = OpenRound(session, request, waiter)
         session.waiting.append(round_)
         self._emit(events.SessionArrived(now, session_id, parent=parent_id))
         self._emit(events.RoundReady(now, session_id, 0))
         candidate = Candidate(session_id, now, request.num_prompt_tokens)
         self._entrance.arrive(candidate, parent_id)
+        self._make_room()
         return round_
 
     def _parent_id(self, request: RoundRequest) -> str | None:
@@ -133,6 +139,7 @@ class OpenSessions:
     def _submit(self, round_: OpenRound) -> None:
         session, now = round_.session, self._clock.now
         session.quiet()
+        session.rhythm.resume(now)
         self._tools.end_all(session)
         number = session.num_rounds
         if number:
@@ -146,7 +153,7 @@ class OpenSessions:
         )
         round_.waiter.go()
 
-    def end(self, round_: OpenRound, outcome: Outcome) -> None:
+    def end(self, round_: OpenRound, outcome: Outcome, word: Word = "open") -> None:
         """The round is over, however it was; asked twice or after its session's end, nothing."""
         session = round_.session
         if self._known.get(session.id) is not session:
@@ -155,31 +162,40 @@ class OpenSessions:
             session.waiting.remove(round_)
         else:
             session.num_active -= 1
+        session.num_answered += outcome == "answered"
+        session.has_tools |= outcome == "answered" and word != "alone"
+        session.was_left = outcome == "left"
         if session.waiting or session.num_active:
             return
-        if outcome in ("failed", "left"):
-            self._end(session, _WHY[outcome])
-        elif round_.request.is_last:
-            self._end(session)
-        else:
-            if outcome == "answered":
-                self._tools.infer(session, round_.request.tools)
-            self._wait(session)
+        if self._children(session):
+            word = "open"  # a parent that waits for sub-agents may well talk meanwhile
+        is_last = round_.request.is_last
+        if ending := after_round(outcome, session.num_answered, is_last, word):
+            self._end(session, ending.why)
+            return
+        if outcome == "answered":
+            self._tools.infer(session, round_.request.tools)
+        self._wait(session)
 
     # --- before
 
-    def place(self, session_id: str) -> KeptPlace:
-        """Of a session that is being let in: what has to be known of it to keep its place."""
+    def place(self, session_id: str) -> KeptPlace | None:
+        """Of a session that is being let in: what has to be known of it to keep its place; None
+        where its name is the gateway's own, by which nobody will ask for it afterwards."""
         session = self._known[session_id]
-        tokens = session.waiting[0].request.num_prompt_tokens if session.waiting else 0
-        return KeptPlace(session_id, session.parent_id, tokens)
+        first = session.waiting[0].request
+        if first.session_id is None:
+            return None
+        return KeptPlace(session_id, session.parent_id, first.num_prompt_tokens)
 
     def restore(self, places: Iterable[KeptPlace]) -> None:
         """Sessions that were let in by a gateway that is gone keep their places, as long as they
-        are heard of in time."""
+        are heard of in time. What showed when they would be over is not known any more, so each
+        is taken for an agent at work, whose first silences may be long."""
         now = self._clock.now
         for place in places:
             session = OpenSession(place.id, place.parent_id, admitted=True, num_rounds=1)
+            session.num_answered, session.has_tools = 1, True
             self._known[place.id] = session
             tokens, parent = place.num_prompt_tokens, place.parent_id
             if parent is None:
@@ -196,8 +212,8 @@ class OpenSessions:
         session = self._known.get(session_id)
         if session is None or not session.admitted:
             return False
-        self._wait(session)
         self._tools.told_start(session, name, key, burns_cpu)
+        self._wait(session)
         return True
 
     def end_tool(
@@ -224,7 +240,7 @@ class OpenSessions:
         """Whoever's ids end so has gone: nothing more is heard of those sessions."""
         for session in [s for s in self._known.values() if s.id.endswith(ending)]:
             if self._known.get(session.id) is session:
-                self._end(session, _WHY["left"])
+                self._end(session, LEFT)
 
     def end_arrivals(self) -> None:
         """A client knows that nobody else will come, until the last session has ended."""
@@ -251,17 +267,65 @@ class OpenSessions:
             self._admission.observe(signals.SessionEnded(now, session.id, session.num_rounds))
         self._arrivals_over = self._arrivals_over and bool(self._known)
         self._entrance.leave(session.id)
-        for child in [s for s in self._known.values() if s.parent_id == session.id]:
+        for child in self._children(session):
             self._end(child, "its parent's session ended")
+        if (parent := self._known.get(session.parent_id or "")) is not None:
+            self._wait(parent)  # it was not silent so far
         self._entrance.ask()
 
+    def _children(self, session: OpenSession) -> list[OpenSession]:
+        return [s for s in self._known.values() if s.parent_id == session.id]
+
+    # --- silence
+
     def _wait(self, session: OpenSession) -> None:
-        """Count the session as abandoned unless something is heard of it in time."""
+        """Its place is somebody else's, and then it is gone, unless something is heard in time."""
         session.quiet()
-        if not session.num_active:
+        if session.num_active:
+            return
+        session.rhythm.pause(self._clock.now)
+        patience_s = self._patience_s(session)
+        if patience_s:
             session.disarm = self._clock.later(
-                self._timeout_s, lambda: self._end(session, "abandoned")
+                patience_s, lambda: self._silent(session, patience_s)
             )
+        else:
+            self._silent(session, patience_s)
+
+    def _patience_s(self, session: OpenSession) -> float:
+        if session.tells_tools:  # a silence is a call that runs, and is known to
+            return self._timeout_s
+        if session.may_be_over:
+            return 0.0
+        if session.was_left:  # whoever goes on after that does so soon
+            return min(LEAST_S, self._timeout_s)
+        return session.rhythm.patience_s(self._timeout_s, session.has_tools)
+
+    def _silent(self, session: OpenSession, for_s: float) -> None:
+        """Nothing was heard of it for as long as it was waited for."""
+        if self._children(session):
+            session.disarm = self._clock.later(
+                self._timeout_s, lambda: self._silent(session, for_s)
+            )
+        elif for_s >= self._timeout_s:
+            self._end(session, "abandoned")
+        else:
+            session.is_idle = True
+            left_s = self._timeout_s - for_s
+            session.disarm = self._clock.later(
+                left_s, lambda: self._silent(session, self._timeout_s)
+            )
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """While somebody waits, idle sessions give up their places, the longest silent first."""
+        if not self._entrance.waiting:
+            return
+        idle = [s for s in self._known.values() if s.is_idle and not self._children(s)]
+        for session in sorted(idle, key=lambda s: (s.rhythm.since or 0.0, s.id)):
+            if self._entrance.waiting and self._known.get(session.id) is session:
+                self._gave_up.append(session.id)
+                self._end(session, None if session.may_be_over else "gave its place up")
 
     def _state(self, in_flight: Sequence[Candidate]) -> EngineState:
         kv = self._pressure()

@@ -116,12 +116,13 @@ class Store:
 class Keeper:
     """Takes the gateway's events and writes those that change who is in.
 
-    place: of a session that is being let in. warn: is told why nothing could be written; the
-    gateway goes on, and a restart would not know of it.
+    place: of a session that is being let in; None: it cannot be kept.
+    warn: is told why nothing could be written; the gateway goes on, and a restart would not know
+        of it.
     """
 
     def __init__(
-        self, store: Store, place: Callable[[str], KeptPlace], warn: Callable[[str], None]
+        self, store: Store, place: Callable[[str], KeptPlace | None], warn: Callable[[str], None]
     ) -> None:
         self._store = store
         self._place = place
@@ -131,7 +132,8 @@ class Keeper:
         """Returns when it is on the disk."""
         try:
             if isinstance(event, events.SessionAdmitted):
-                self._store.let_in(self._place(event.session))
+                if (place := self._place(event.session)) is not None:
+                    self._store.let_in(place)
             elif isinstance(event, events.SessionEnded):
                 self._store.ended(event.session)
         except sqlite3.Error as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from marsbench.core import events
+from marsbench.gateway.attribution import How
 from marsbench.gateway.history import History
 from marsbench.gateway.limits import Limits
 from marsbench.gateway.pressure import Pressure
@@ -47,6 +49,10 @@ class Telemetry:
         self._gauge("cpu_calls", "Those known to burn CPU", sessions, "num_cpu_calls")
         self._registry.register(_FreeBlocks(pressure))
 
+    def follow_rounds(self, counts: Mapping[How, int]) -> None:
+        """Show these, by how each round's session is known."""
+        self._registry.register(_Rounds(counts))
+
     def _gauge(self, name: str, about: str, source: OpenSessions, attribute: str) -> None:
         gauge = Gauge(f"{PREFIX}{name}", about, registry=self._registry)
         gauge.set_function(lambda: float(getattr(source, attribute)))
@@ -71,7 +77,22 @@ class Telemetry:
         return self._history.since(number)
 
 
-class _FreeBlocks:
+class _Rounds(Collector):
+    """Counters that are counted elsewhere."""
+
+    def __init__(self, counts: Mapping[How, int]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            f"{PREFIX}rounds", "Rounds, by how their session is known", labels=["session"]
+        )
+        for how, number in self._counts.items():
+            family.add_metric([how], number)
+        yield family
+
+
+class _FreeBlocks(Collector):
     """A gauge that is absent while nobody knows its value: NaN is no number to those who add."""
 
     def __init__(self, pressure: Callable[[], Pressure]) -> None:

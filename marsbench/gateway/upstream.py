@@ -25,6 +25,7 @@ HOP_BY_HOP = frozenset(
 OURS = frozenset(b"host content-length expect".split())
 """Set anew for the request to the server."""
 
+JSON: Headers = ((b"content-type", b"application/json"),)
 ADDED_BY_AIOHTTP = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 # vLLM's server drops an idle connection after five seconds: reuse none that it may be dropping.
 KEEPALIVE_S = 3.0
@@ -89,21 +90,28 @@ class Upstream:
 
     async def get(self, path: str) -> bytes:
         """A small page of the server's own. Raises UpstreamError, also when it is not there."""
+        return await self._in_time("GET", path, (), b"")
+
+    async def ask(self, path: str, content: bytes) -> bytes:
+        """The server's answer to a small question in JSON, in the same way."""
+        return await self._in_time("POST", path, JSON, content)
+
+    async def _in_time(self, method: str, path: str, headers: Headers, content: bytes) -> bytes:
         try:
             async with asyncio.timeout(PAGE_S):
-                return await self._page(path)
+                return await self._page(method, path, headers, content)
         except TimeoutError as error:
             raise UpstreamError(f"{path} took more than {PAGE_S:g} s", timed_out=True) from error
 
-    async def _page(self, path: str) -> bytes:
-        response = await self.open("GET", path, (), b"")
+    async def _page(self, method: str, path: str, headers: Headers, content: bytes) -> bytes:
+        response = await self.open(method, path, headers, content)
         try:
-            content = b"".join([chunk async for chunk in chunks(response)])
+            page = b"".join([chunk async for chunk in chunks(response)])
         finally:
             await drop(response)
         if response.status_code != httpx.codes.OK:
             raise UpstreamError(f"{path} answered {response.status_code}", timed_out=False)
-        return content
+        return page
 
     async def close(self) -> None:
         await self._transport.aclose()

@@ -24,7 +24,7 @@ from vllm.v1.outputs import KVConnectorOutput
 from marsbench.offload.link import Copy
 from marsbench.offload.worker import Offload, StepCopies, Swapped
 from marsbench.shortcuts.fast_offload import install
-from marsbench.shortcuts.keys import WRITER_BYTES
+from marsbench.shortcuts.keys import some_writers
 
 NOBODY = SimpleNamespace(req_ids=(), new_block_ids=(), resumed_req_ids=frozenset())
 
@@ -40,11 +40,16 @@ class EagerOffload(Offload):
         self._placed: dict[str, int] = {}
         self._first_job = 0
         self._num_held = 0
+        self._watch_stores()
+
+    def _watch_stores(self) -> None:
         self._prepare_store = self._manager.prepare_store
         self._manager.prepare_store = self._watch_store
 
     def quicken(self) -> None:
+        del self._manager.prepare_store
         install(self._half)
+        self._watch_stores()
 
     def _watch_store(self, keys: Any, context: Any) -> Any:
         found = self._prepare_store(keys, context)
@@ -139,6 +144,9 @@ class EagerOffload(Offload):
             if is_last or changed or self._ends_for_waiting(now):
                 break
             self._pass(step, now, copies)
+            if fills.are_over and not (self._deferred or self.link.under_way):
+                _let_pass(seconds[step + 1 :], now, limit, ends)
+                break
         return ends, copies
 
     def _ask(self, pattern: Any, full: list[str], step: int) -> Iterable[int]:
@@ -173,9 +181,11 @@ class EagerOffload(Offload):
         """Whether a copy that has ended by then may matter to a request that waits."""
         if self.link.next_end > now:
             return False
-        writers = self.waiting_writers()
+        waited_for = self.waiting_writers()
+        if not waited_for:
+            return False
         ended = (copy for copy in self.link.under_way if copy.ends_at <= now)
-        return bool(writers) and any(key[:WRITER_BYTES] in writers for c in ended for key in c.keys)
+        return any(not waited_for.isdisjoint(some_writers(copy.keys)) for copy in ended)
 
     def _place_blocks(self, pattern: Any) -> None:
         """Room for the ids of blocks that are allocated only afterwards: minus their places."""
@@ -247,6 +257,15 @@ def _shift(request: Any, tokens: int) -> None:
     request.num_computed_tokens += tokens
 
 
+def _let_pass(seconds: Sequence[float], now: float, limit: float, ends: list[float]) -> None:
+    """Steps beside which nothing is copied, up to the first that ends at the limit or later."""
+    for each in seconds:
+        now += each
+        ends.append(now)
+        if now >= limit:
+            break
+
+
 class Fills:
     """Whose blocks the connector is to be asked about in each step of a macro step.
 
@@ -272,6 +291,11 @@ class Fills:
             elif computed < last:
                 self._decodes[(-computed - 1) % block_size].append(request_id)
         self._behind = self._left(self._facts, 0)
+
+    @property
+    def are_over(self) -> bool:
+        """Whether no block is to become full any more."""
+        return not (self._decodes or self._others or self._behind)
 
     def at(self, step: int) -> list[str]:
         """Before the step is asked about."""

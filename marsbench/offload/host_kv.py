@@ -61,7 +61,9 @@ class HostKv:
                 f"--host-kv-eviction {self.eviction} has nothing to decide; leave one of them out."
             )
         if not 0 <= self.cost < float("inf"):
-            raise UsageError(f"--host-kv-cost must be 0 or more, not {self.cost:g}; 1 is a roof's.")
+            raise UsageError(
+                f"--host-kv-cost must be 0 or more, not {self.cost:g}; the default is 1."
+            )
 
     @property
     def is_lazy(self) -> bool:

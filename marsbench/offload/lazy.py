@@ -41,20 +41,24 @@ class LazyOffload(Offload):
 
     def begin(self, meta: Any, now: float) -> float:
         ends = [copy.ends_at for copy in self.link.under_way] if meta.need_flush else []
-        return max([now, *ends])
+        begin = max([now, *ends])
+        if meta.load_event >= 0:
+            self._load(meta, begin, now)
+        return begin
+
+    def _load(self, meta: Any, begin: float, now: float) -> None:
+        keys = self._keys(self._pool, meta.load_cpu_blocks)
+        waiting = meta.load_event_to_reqs[meta.load_event]
+        loads = tuple((i, self._num_loaded(i)) for i in waiting)
+        copy = self.link.send(meta.load_event, keys, begin, now, loads)
+        for request_id in waiting:
+            self.loading[request_id] = copy.ends_at
 
     def launch(self, meta: Any, begin: float, end: float) -> None:
-        now, self._launched = self._clock(), meta.store_event >= 0 or meta.load_event >= 0
-        if meta.load_event >= 0:
-            keys = self._keys(self._pool, meta.load_cpu_blocks)
-            waiting = meta.load_event_to_reqs[meta.load_event]
-            loads = tuple((i, self._num_loaded(i)) for i in waiting)
-            copy = self.link.send(meta.load_event, keys, begin, now, loads)
-            for request_id in waiting:
-                self.loading[request_id] = copy.ends_at
+        self._launched = meta.store_event >= 0 or meta.load_event >= 0
         if meta.store_event >= 0:
             keys = self._keys(self._gpu_pool, meta.store_gpu_blocks)
-            self.link.send(meta.store_event, keys, end, now)
+            self.link.send(meta.store_event, keys, end, self._clock())
 
     def _num_loaded(self, request_id: str) -> int:
         return len(self._half._reqs_to_load[request_id].transfer_meta.gpu_block_ids)

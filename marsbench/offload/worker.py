@@ -9,9 +9,11 @@ its workers do on a real GPU is played here on a `Link`: when a copy begins, whe
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import isabstract
 from typing import Any, NamedTuple
 
 from vllm.distributed.kv_transfer.kv_connector.factory import KVConnectorFactory
@@ -19,14 +21,23 @@ from vllm.v1.kv_offload.cpu.policies.base import CachePolicy
 from vllm.v1.outputs import KVConnectorOutput
 
 from marsbench.errors import UsageError
-from marsbench.offload.host_kv import EVICTIONS, HostKv
+from marsbench.offload.host_kv import EVICTIONS, GIB, HostKv
 from marsbench.offload.link import Copy, Link
-from marsbench.shortcuts.keys import WRITER_BYTES, writer_of
+from marsbench.shortcuts.keys import by_writer, some_writers, writers
 from marsbench_backends.vllm.host import Load
 
+NONE_DROPPED: Mapping[int, int] = {}
 
-def check_offload(host_kv: HostKv) -> None:
-    """Raises UsageError where this vLLM has no such connector, or the class is no eviction."""
+
+def check_offload(host_kv: HostKv, block_bytes: float) -> None:
+    """Raises UsageError where this vLLM has no such connector, the class is no eviction, or the
+    memory holds no block.
+    """
+    if host_kv.size_gib * GIB < block_bytes:
+        raise UsageError(
+            f"--host-kv {host_kv.size_gib:g} GiB hold no KV block of {block_bytes / 1e6:.3g} MB; "
+            "give more, for example --host-kv 256, or off."
+        )
     if host_kv.connector not in KVConnectorFactory._registry:
         raise UsageError(
             f"This vLLM has no {host_kv.connector}, which --host-kv is; use vLLM 0.33.0, or leave "
@@ -34,12 +45,8 @@ def check_offload(host_kv: HostKv) -> None:
         )
     if host_kv.eviction in EVICTIONS:
         return
-    module, _, name = host_kv.eviction.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ImportError:
-        found = None
-    if not (isinstance(found, type) and issubclass(found, CachePolicy)):
+    found = _imported(host_kv.eviction)
+    if not (isinstance(found, type) and issubclass(found, CachePolicy)) or isabstract(found):
         raise UsageError(
             f"--host-kv-eviction {host_kv.eviction} is no class of vLLM's CachePolicy "
             f"(vllm.v1.kv_offload.cpu.policies.base); give {', '.join(EVICTIONS)}, or a class that "
@@ -47,10 +54,24 @@ def check_offload(host_kv: HostKv) -> None:
         )
 
 
+def _imported(path: str) -> object:
+    """What lies at a dotted path. Raises UsageError where its module cannot be imported."""
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError:
+        return None
+    except Exception as error:
+        raise UsageError(
+            f"--host-kv-eviction {path}: {module} cannot be imported ({type(error).__name__}: "
+            f"{error}); mend it, or give {', '.join(EVICTIONS)}."
+        ) from error
+
+
 class StepCopies(NamedTuple):
     """Of one step: blocks that host memory dropped as it began, and copies reported at its end."""
 
-    dropped: Counter[int]
+    dropped: Mapping[int, int]
     done: list[Copy]
 
 
@@ -61,7 +82,7 @@ class Swapped:
     book: Any
 
 
-class Offload:
+class Offload(ABC):
     """What both connectors share; each says how it begins copies and hears of their ends.
 
     loading: requests whose load is under way, and when it ends. slow_share: seconds that a step is
@@ -85,26 +106,28 @@ class Offload:
         self._allocated = self.connector.update_state_after_alloc
         self.connector.update_state_after_alloc = self._watch_load
 
-    def quicken(self) -> None:
+    def quicken(self) -> None:  # noqa: B027  (one that has nothing to do)
         """Take faster loops, which decide the same."""
 
     # --- what a step does to the link
 
+    @abstractmethod
     def begin(self, meta: Any, now: float) -> float:
         """A step's copies are known: when it may compute, after those that it has to wait for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def launch(self, meta: Any, begin: float, end: float) -> None:
         """The step computes from `begin` to `end` (the same instant where it computes nothing)."""
-        raise NotImplementedError
 
     def end_of(self, begin: float, seconds: float) -> float:
         """The end of a step that would take so long without copies beside it."""
         busy_s = self.link.busy_s(begin, begin + seconds) if self.link.under_way else 0.0
         return begin + (seconds + busy_s * self._slow_share) if busy_s else begin + seconds
 
-    def take_dropped(self) -> Counter[int]:
+    def take_dropped(self) -> Mapping[int, int]:
         """Blocks of each writer that host memory has dropped since the last take."""
+        if not self._dropped:
+            return NONE_DROPPED
         dropped, self._dropped = self._dropped, Counter()
         return dropped
 
@@ -120,12 +143,13 @@ class Offload:
                 self._swapped(copy)
         return done, self._report(jobs) if jobs else None
 
+    @abstractmethod
     def _report(self, done: Sequence[Copy]) -> KVConnectorOutput | None:
-        raise NotImplementedError
+        """The worker's report of copies that the connector counts."""
 
+    @abstractmethod
     def _swapped(self, copy: Copy) -> None:
         """A copy that a policy asked for has ended."""
-        raise NotImplementedError
 
     @property
     def is_idle(self) -> bool:
@@ -140,7 +164,7 @@ class Offload:
 
     def touch(self, keys: Iterable[bytes]) -> None:
         """These blocks have come to host memory, or left it."""
-        self._touched.update(key[:WRITER_BYTES] for key in keys)
+        self._touched |= some_writers(keys)
 
     def waiting_writers(self) -> set[bytes]:
         """Who wrote the blocks of the prompts that wait."""
@@ -152,17 +176,19 @@ class Offload:
         known = self._writers.get(request.request_id)
         if known is not None:
             return known
-        return frozenset(key[:WRITER_BYTES] for key in request.block_hashes.keys)
+        return frozenset(writers(request.block_hashes.keys))
 
     def changed_for_waiting(self) -> bool:
         """Whether host memory has changed, since this was asked, for a request that waits."""
+        if not self._touched:
+            return False
         touched, self._touched = self._touched, set()
-        return bool(touched) and not touched.isdisjoint(self.waiting_writers())
+        return not touched.isdisjoint(self.waiting_writers())
 
     @property
+    @abstractmethod
     def limit(self) -> float:
         """When the next copy ends that may change what is scheduled."""
-        raise NotImplementedError
 
     def rehearse(
         self, pattern: Any, seconds: Sequence[float], now: float, limit: float
@@ -176,7 +202,7 @@ class Offload:
                 break
         return ends, {}
 
-    def scheduled(self, pattern: Any) -> None:
+    def scheduled(self, pattern: Any) -> None:  # noqa: B027  (one that has nothing to do)
         """The macro step that was rehearsed has been scheduled."""
 
     # --- what the adapter asks (backends/marsbench_backends/vllm/tier.py)
@@ -185,7 +211,7 @@ class Offload:
     def next_arrival(self) -> float:
         return min(self.loading.values(), default=float("inf"))
 
-    def take_arrived(self, now: float) -> None:
+    def take_arrived(self, now: float) -> None:  # noqa: B027  (one that has nothing to do)
         """Nothing: ended loads are in the report of a step."""
 
     def _watch_load(self, request: Any, blocks: Any, num_external_tokens: int) -> None:
@@ -206,9 +232,9 @@ class Offload:
         return self.link.out.free_at
 
     @property
+    @abstractmethod
     def free_blocks(self) -> int:
         """Blocks that can be stored now: those without contents, and those that may be dropped."""
-        raise NotImplementedError
 
     def matches(self, keys: Sequence[bytes]) -> int:
         """How many of these blocks, from the first on and without a gap, are in host memory."""
@@ -219,12 +245,13 @@ class Offload:
             found += 1
         return found
 
+    @abstractmethod
     def _has(self, key: bytes) -> bool:
-        raise NotImplementedError
+        """Whether host memory has this block, whole."""
 
+    @abstractmethod
     def swap_out(self, session_id: str, blocks: Sequence[Any]) -> float:
         """Copy what host memory lacks of a paused session; returns when all of it is there."""
-        raise NotImplementedError
 
     def _swap_ends_at(self, keys: Sequence[bytes], own: Copy | None) -> float:
         wanted = set(keys)
@@ -232,22 +259,26 @@ class Offload:
         return max([self._clock(), *others, *([own.ends_at] if own else [])])
 
     def leave(self, session_id: str, keys: Sequence[bytes]) -> Counter[str]:
-        """The session's blocks leave the GPU: how many of them host memory does not have."""
-        return +Counter({session_id: sum(not self._has(key) for key in keys)})
+        """The session's blocks leave the GPU: how many of them host memory does not have.
 
-    def forget(self, session_id: str) -> None:
+        It has those, too, whose copy has ended and is not reported yet.
+        """
+        copied = {key for copy in self.link.under_way if copy.is_store for key in copy.keys}
+        lost = sum(key not in copied and not self._has(key) for key in keys)
+        return +Counter({session_id: lost})
+
+    def forget(self, session_id: str) -> None:  # noqa: B027  (one that has nothing to do)
         """The session has ended. vLLM's host memory keeps its blocks until they are evicted."""
 
     # --- books
 
     def note_dropped(self, keys: Iterable[bytes]) -> None:
-        for key in keys:
-            self._dropped[writer_of(key)] += 1
+        self._dropped.update(by_writer(keys))
 
     def gpu_blocks_in_transfer(self) -> set[int]:
         """Ids of blocks that only the connector keeps on the GPU, or others too."""
         return set()
 
+    @abstractmethod
     def host_books(self) -> tuple[int, int, int]:
         """Blocks of host memory: empty, with contents or promised them, all."""
-        raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from marsbench.report import paper, steady, tables
+from marsbench.report import host_kv, paper, steady, tables
 from marsbench.report.canvas import our_style
 from marsbench.report.chapters import CHAPTERS
 from marsbench.report.commands import figure_command, run_commands
@@ -118,6 +118,9 @@ def _others(material: Material) -> Iterator[Section]:
     if any(comparison.held.values()):
         text = Text("The same backends where the runs differ in more than workload and load.")
         yield Section("held", "Whether the ranking holds", (text, tables.held(material)))
+    offloaded = tuple(host_kv.tables(material))
+    if offloaded:
+        yield Section("host-kv", "KV in host memory", (Text(host_kv.TEXT), *offloaded))
     if comparison.capacities:
         text = Text("The highest rate at which enough sessions are served well, by bisection.")
         yield Section("capacity", "Capacity", (text, tables.capacities(material)))

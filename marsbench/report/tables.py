@@ -247,7 +247,7 @@ def every_figure(material: Material, regime: Regime) -> Iterator[Table]:
 def _figures(material: Material, regime: Regime, columns: Mapping[Figure, str]) -> Table:
     value = material.matrix.value
     rows = tuple(
-        (_at(place), backend, *(_cell(value(place, backend, name), name) for name in columns))
+        (load_of(place), backend, *(_cell(value(place, backend, name), name) for name in columns))
         for place in regime.places
         for backend in material.looks
         if material.matrix.at(place, backend) is not None
@@ -261,7 +261,8 @@ def _figures(material: Material, regime: Regime, columns: Mapping[Figure, str]) 
     return Table(("load", "backend", *columns.values()), rows, "llr", caption)
 
 
-def _at(place: Place) -> str:
+def load_of(place: Place) -> str:
+    """Its load, or its rate where that has none."""
     if place.load is not None:
         return f"{place.load:g}"
     return UNMEASURED if place.rate is None else f"{place.rate:.4g}/s"

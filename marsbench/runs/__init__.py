@@ -1,7 +1,7 @@
 """A run is a folder, complete by itself: written as the run goes, readable after a kill.
 
 run.json          what was asked for: every input, the versions, the commit
-events.jsonl      what happened, in order, as it happened
+events.jsonl      what happened, in order, as it happened; events.jsonl.zst when the run is over
 ideal.json        seconds that each session takes alone
 decisions.json    how often the policy was asked, and answered other than vLLM would have
 modes.json        seconds that the admission controller spent in each of its modes, if it has any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -15,11 +15,13 @@ from marsbench.core.metrics.cache import EvictionCell
 from marsbench.core.metrics.check import Checker
 from marsbench.core.metrics.rounds import RoundRecord
 from marsbench.core.metrics.sessions import SessionRecord
+from marsbench.core.metrics.stream import Stream
 from marsbench.core.metrics.summary import Measured, Scale, measure
 from marsbench.errors import MarsbenchError, RunFailedError, UsageError
 from marsbench.outputs import save_text
 from marsbench.runs.cautions import CautionNote
 from marsbench.runs.config import RunConfig
+from marsbench.runs.event_file import EVENTS, event_file, events_hash, open_events, pack
 from marsbench.runs.failures import failures_of
 from marsbench.runs.parquet import read_columns, read_table, write_table
 from marsbench.runs.provenance import wall, wall_now
@@ -28,9 +30,8 @@ from marsbench.runs.summary import FORMAT, Decisions, RunSummary, read_back, run
 if TYPE_CHECKING:
     import pandas as pd
 
-CONFIG, EVENTS, IDEAL, DECISIONS, MODES, SUMMARY, WALL, FILES = (
+CONFIG, IDEAL, DECISIONS, MODES, SUMMARY, WALL, FILES = (
     "run.json",
-    "events.jsonl",
     "ideal.json",
     "decisions.json",
     "modes.json",
@@ -96,8 +97,9 @@ class RunFolder:
         """
         if not path.is_dir():
             raise UsageError(f"{path} is not a folder; give the folder of a run.")
-        heart = (CONFIG,) if (path / SUMMARY).is_file() else (CONFIG, EVENTS)
-        missing = [name for name in heart if not (path / name).is_file()]
+        missing = [] if (path / CONFIG).is_file() else [CONFIG]
+        if not (path / SUMMARY).is_file() and event_file(path) is None:
+            missing.append(EVENTS)
         if missing:
             raise UsageError(
                 f"{path} is not a run folder: it has no {' and no '.join(missing)}; "
@@ -116,11 +118,25 @@ class RunFolder:
 
         Raises UsageError naming a line that is no event, or a run that was kept without them.
         """
+        return self._read(self._source(), kinds)
+
+    def stream(self, kinds: Collection[str] = EVENT_TYPES) -> Stream:
+        """The same by type, as metrics want it. Raises as `events`."""
+        source = self._source()
+        with open_events(self.path) as lines:
+            return Stream.read(lines, str(source), kinds)
+
+    def _read(self, source: Path, kinds: Collection[str]) -> Iterator[Event]:
+        with open_events(self.path) as lines:
+            yield from read_events(lines, str(source), kinds)
+
+    def _source(self) -> Path:
+        """What its events are called in a complaint."""
         if not self.has_events:
             raise UsageError(
                 f"{self.path} was kept without its events; play it again to see what happened."
             )
-        return read_events(self._own(EVENTS), kinds)
+        return self._own(EVENTS)
 
     def ideal_s(self) -> Mapping[str, float] | None:
         """Seconds that each session takes alone; None when nobody measured it."""
@@ -155,8 +171,7 @@ class RunFolder:
             warm_up_s=self.config.settings.get("warm_up_s", 0.0),
             cool_down_s=self.config.settings.get("cool_down_s", 0.0),
         )
-        events = self.events()
-        return measure(checker.watch(events) if checker else events, scale)
+        return measure(checker.watch(self.events()) if checker else self.stream(), scale)
 
     def summary(self) -> RunSummary:
         """What the run found; of a run cut short, what it had found until then, marked invalid.
@@ -184,7 +199,7 @@ class RunFolder:
     @property
     def has_events(self) -> bool:
         """Whether what happened was kept: of a reference only its figures are."""
-        return (self.path / EVENTS).is_file()
+        return event_file(self.path) is not None
 
     def has_table(self, name: str) -> bool:
         """Whether this table was kept."""
@@ -205,14 +220,21 @@ class RunFolder:
 
         Runs of an earlier marsbench say nothing of their files, nor does one that was cut short.
         """
-        path = self.path / name
+        path = self._place(name)
         hashes = self._hashes()
-        if name in hashes and path.is_file() and file_hash(path) != hashes[name]:
+        if name in hashes and path.is_file() and self._hash(name) != hashes[name]:
             raise UsageError(
                 f"{path} is not the file that this run wrote ({FILES} has another hash): it was "
                 "changed, or is another run's; put the right one back, or play the run again."
             )
         return path
+
+    def _place(self, name: str) -> Path:
+        packed = event_file(self.path) if name == EVENTS else None
+        return packed or self.path / name
+
+    def _hash(self, name: str) -> str:
+        return events_hash(self.path) if name == EVENTS else file_hash(self.path / name)
 
     def _hashes(self) -> Mapping[str, object]:
         path = self.path / FILES
@@ -259,7 +281,7 @@ class RunWriter(RunFolder):
     def finish(
         self, *, reasons: Sequence[str] = (), cautions: Sequence[CautionNote] = ()
     ) -> RunSummary:
-        """Ends the run: reads its own events back, writes the tables and the summary.
+        """Ends the run: reads its own events back, writes the tables and the summary, packs it.
 
         reasons: why the run is not valid, beside what its events show.
         cautions: beside those of the configuration and of the figures.
@@ -276,13 +298,15 @@ class RunWriter(RunFolder):
         self._write(WALL, wall(self._started, "finished"))
         self._bind(SUMMARY, summary)
         self._write(SUMMARY, summary)
+        with suppress(OSError):  # without room for both forms the plain one stays, as good
+            pack(self.path)
         return summary
 
     def _bind(self, last: str, content: object) -> None:
         """Writes what the run's files hash to, the last one, which is yet to come, included."""
         names = (CONFIG, EVENTS, IDEAL, DECISIONS, MODES, *(f"{name}.parquet" for name in TABLES))
         there = [name for name in names if (self.path / name).is_file()]
-        hashes = {name: file_hash(self.path / name) for name in there}
+        hashes = {name: self._hash(name) for name in there}
         own = hashlib.sha256(_text(content).encode()).hexdigest()
         self._write(FILES, {**hashes, last: own})
 

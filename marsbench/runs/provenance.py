@@ -12,9 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
+import marsbench
 from marsbench.core.code import RUN, installed
 
-PACKAGE = Path(__file__).resolve().parents[2]
+PACKAGE = Path(marsbench.__file__).resolve().parent
+"""Asked of the package and not of this file, which may move to another room."""
 RECORDED = ("marsbench", "vllm", "numpy", "pyarrow")
 
 

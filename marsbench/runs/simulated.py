@@ -90,7 +90,8 @@ def prepare_with(request: RunRequest, workload: Workload) -> Job:
     if request.settings.host_kv is not None:
         from marsbench.offload.worker import check_offload
 
-        check_offload(request.settings.host_kv)
+        block_bytes = request.settings.block_size * request.hardware.kv_bytes_per_token
+        check_offload(request.settings.host_kv, block_bytes)
     return Job(request, workload, alone)
 
 

@@ -16,7 +16,7 @@
 #define SOURCE_SHA256 ""
 #endif
 
-#define WRITER_BYTES 8
+#define WRITER_BYTES 4
 
 static PyTypeObject *block_type;
 static Py_ssize_t ref_cnt, block_hash, num_tokens, before, after;

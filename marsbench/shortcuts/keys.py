@@ -1,17 +1,51 @@
-"""The keys of cached blocks: who wrote one (8 bytes) and its index, then its KV cache group."""
+"""The keys of cached blocks: who wrote one, its index, then its KV cache group; 4 bytes each.
+
+Python keeps bytes in steps of 16: a key of 16 would take 64, and there is one for every block.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import overload
 
 GROUP = (0).to_bytes(4, "big")  # vLLM keys a cached block by its hash and its KV cache group
-WRITER_BYTES, HASH_BYTES = 8, 12
+WRITER_BYTES, HASH_BYTES = 4, 8
 
 
 def writer_of(block_hash: bytes) -> int:
     """The number of who wrote this block: of a hash, or of a key that begins with it."""
     return int.from_bytes(block_hash[:WRITER_BYTES], "big")
+
+
+_writer_bytes = itemgetter(slice(WRITER_BYTES))
+
+
+def by_writer(keys: Iterable[bytes]) -> dict[int, int]:
+    """How many of these blocks each writer wrote, in the order of their first ones."""
+    found = Counter(map(_writer_bytes, keys))
+    return {int.from_bytes(writer, "big"): blocks for writer, blocks in found.items()}
+
+
+def some_writers(keys: Iterable[bytes]) -> set[bytes]:
+    """Who wrote any of these blocks."""
+    return set(map(_writer_bytes, keys))
+
+
+def writers(context: Sequence[bytes]) -> set[bytes]:
+    """Who wrote the blocks of a context, in which each one's are side by side."""
+    if not context:
+        return set()
+    found, open_ends = set[bytes](), [(0, len(context) - 1)]
+    while open_ends:
+        first, last = open_ends.pop()
+        ends = {context[first][:WRITER_BYTES], context[last][:WRITER_BYTES]}
+        found |= ends
+        if len(ends) > 1 and last - first > 1:
+            middle = (first + last) // 2
+            open_ends += [(first, middle), (middle, last)]
+    return found
 
 
 class BlockHashes(Sequence[bytes]):

@@ -185,6 +185,12 @@ def _offloaded(found: HostKvFigures) -> Iterator[Fact]:
         "… link in use",
         f"out {lanes[0]}, in {lanes[1]}; {wait['n']} loads waited mean {seconds(wait['mean'])} s",
     )
+    if "under_way_copies" in found:
+        size = fixed(found["under_way_bytes"] / 1e9, 1)
+        yield (
+            "… at the run's end",
+            f"{fixed(found['under_way_copies'])} copies under way ({size} GB)",
+        )
 
 
 def _hits(found: HitRate) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from marsbench.core.events import KvUsage
 from marsbench.core.metrics.cache import EvictionSeries
 from marsbench.core.metrics.sessions import SessionRecord, roots
-from marsbench.core.metrics.stream import Stream, UsageColumns
+from marsbench.core.metrics.stream import UsageColumns
 from marsbench.runs import RunFolder, RunSummary
 
 
@@ -32,7 +32,7 @@ def seen_in(run: RunFolder) -> SeenRun:
     """Raises UsageError for files that are not what they should be."""
     total = run.config.total_blocks
     if run.complete and run.has_table("sessions") and run.has_table("evictions"):
-        usage = Stream(run.events({KvUsage.kind})).usage
+        usage = run.stream({KvUsage.kind}).usage
         return SeenRun(run.summary(), total, roots(_sessions(run)), _evictions(run), usage)
     measured = run.measure()
     summary = run.summary() if run.complete else run.summary_until_now(measured)

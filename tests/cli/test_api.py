@@ -109,7 +109,7 @@ def test_a_run_is_the_one_of_the_command_line(marsbench: Marsbench) -> None:
         "run", "--backend", "fcfs-cap", "--set", "cap=2", *alphas, *typed, "-o", "typed"
     )
     assert done.code == 0, done.err
-    for name in ("events.jsonl", "summary.json", "run.json"):
+    for name in ("events.jsonl.zst", "summary.json", "run.json"):
         assert Path("mine", name).read_bytes() == Path("typed", name).read_bytes()
     assert (run.path, run.config.params["cap"]) == (Path("mine"), 2)
     assert len(run.sessions) == run.summary["sessions"]["arrived"] == 4

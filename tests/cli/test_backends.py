@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import SMALL, Marsbench
+from marsbench.runs import RunFolder
+from marsbench.runs.event_file import events_hash
 from marsbench.show.backends import idea, paper
 from marsbench_backends import registry
 
@@ -150,7 +152,7 @@ def test_a_package_s_backend_runs_like_the_same_file_by_its_path(
         assert done.code == 0, done.err
         config = json.loads(Path(out, "run.json").read_text())
         assert (config["backend"], config["params"]) == (backend, {"grain_s": 2.0})
-    assert Path("a/events.jsonl").read_bytes() == Path("b/events.jsonl").read_bytes()
+    assert events_hash(Path("a")) == events_hash(Path("b"))
 
 
 @pytest.mark.vllm
@@ -160,9 +162,8 @@ def test_a_cap_that_is_given_bounds_the_sessions_in_flight(marsbench: Marsbench)
     out = marsbench(*capped).out
     assert "cap=2" in out
     in_flight = most = 0
-    for line in Path("run/events.jsonl").read_text().splitlines():
-        kind = json.loads(line)["event"]
-        in_flight += {"session_admitted": 1, "session_ended": -1}.get(kind, 0)
+    for event in RunFolder.open(Path("run")).events():
+        in_flight += {"session_admitted": 1, "session_ended": -1}.get(event.kind, 0)
         most = max(most, in_flight)
     assert most == 2
     assert "cap_search" not in json.loads(Path("run/run.json").read_text())["settings"]

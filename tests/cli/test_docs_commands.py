@@ -37,6 +37,7 @@ ONLY_PARSED = {
     "export": "needs a run that the reader has",
     "sweep": "plays many runs",
     "capacity": "plays many runs",
+    "advise": "needs recordings that the reader has",
     "serve": "starts a server",
     "gateway": "starts a server",
     "replay": "starts a server, or records agents",

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from cli.conftest import SMALL, Done, Marsbench, Played
+from marsbench.runs.event_file import events_hash
 
 pytestmark = pytest.mark.vllm
 
 FILES = {
-    "run.json", "events.jsonl", "ideal.json", "rounds.parquet", "sessions.parquet",
+    "run.json", "events.jsonl.zst", "ideal.json", "rounds.parquet", "sessions.parquet",
     "evictions.parquet", "decisions.json", "summary.json", "files.json", "wall.json",
 }  # fmt: skip
 DISTRIBUTION = {"n", "mean", "p50", "p90", "p95", "p99", "max"}
@@ -97,14 +98,14 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(
 def test_another_seed_gives_another_run(played: Played, marsbench: Marsbench) -> None:
     ran(marsbench(*played.arguments, "--seed", 6, "-o", "other"))
     other, first = contents(Path("other")), contents(played.folder)
-    assert other["events.jsonl"] != first["events.jsonl"]
+    assert other["events.jsonl.zst"] != first["events.jsonl.zst"]
     hashes = [json.loads(run["summary.json"])["workload_hash"] for run in (other, first)]
     assert hashes[0] != hashes[1]
 
 
 def test_checking_every_step_changes_nothing(played: Played, marsbench: Marsbench) -> None:
     ran(marsbench(*played.arguments, "--check", "-o", "checked"))
-    assert contents(Path("checked"))["events.jsonl"] == contents(played.folder)["events.jsonl"]
+    assert events_hash(Path("checked")) == events_hash(played.folder)
 
 
 def test_a_workload_made_first_plays_like_its_recipe(played: Played, marsbench: Marsbench) -> None:
@@ -112,7 +113,7 @@ def test_a_workload_made_first_plays_like_its_recipe(played: Played, marsbench: 
     ran(marsbench("workload", "make", "chat", *knobs, "--seed", 5, "-o", "w.jsonl"))
     ran(marsbench("run", "--backend", "fcfs", "--workload", "w.jsonl", "-o", "run", "--alpha", 2))
     file, recipe = contents(Path("run")), contents(played.folder)
-    assert file["events.jsonl"] == recipe["events.jsonl"]
+    assert file["events.jsonl.zst"] == recipe["events.jsonl.zst"]
     assert file["ideal.json"] == recipe["ideal.json"]
     summaries = [json.loads(run["summary.json"]) for run in (file, recipe)]
     assert summaries[0]["workload_hash"] == summaries[1]["workload_hash"]

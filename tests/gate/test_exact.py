@@ -10,6 +10,7 @@ import pytest
 from compare.builders import CODE, seeds, write_run, write_sweep
 from marsbench.judge.gate import GateError, gate_exact
 from marsbench.runs import Provenance
+from marsbench.runs.event_file import open_events
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ def test_another_instant_is_the_first_line_that_differs(base, tmp_path):
 def test_a_line_more_is_a_difference(base, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(base, other)
-    with (other / "events.jsonl").open("a") as events:
-        events.write('{"more":1}\n')
+    with open_events(base) as lines:
+        (other / "events.jsonl").write_bytes(lines.read() + b'{"more":1}\n')
     assert 'nothing became {"more":1}' in verdict(base, other)[1]
 
 
@@ -57,7 +58,7 @@ def test_a_figure_is_named_by_its_path(base, tmp_path):
 
 def test_a_cell_of_a_table_is_named(base, tmp_path):
     other = write_run(tmp_path / "other", "mars", {"a": 10.0, "b": 30.5})
-    for name in ("events.jsonl", "rounds.parquet", "evictions.parquet", "summary.json"):
+    for name in ("events.jsonl.zst", "rounds.parquet", "evictions.parquet", "summary.json"):
         shutil.copy(base / name, other / name)
     assert verdict(base, other)[1] == "sessions.parquet row 1, ended_at: 30.0 became 30.5"
 

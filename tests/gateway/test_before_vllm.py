@@ -119,6 +119,53 @@ def test_pressure_is_what_the_server_says(vllm: VllmServer) -> None:
     play(story(), vllm.process)
 
 
+CHATS = {
+    "/v1/chat/completions": ("messages", {"max_tokens": 8}),
+    "/v1/messages": ("messages", {"max_tokens": 8}),
+    "/v1/responses": ("input", {"max_output_tokens": 8}),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", CHATS)
+def test_a_chat_without_ids_is_one_session_by_every_api(
+    vllm: VllmServer, path: str, stream: bool
+) -> None:
+    field, asked = CHATS[path]
+
+    async def story() -> None:
+        async with before(vllm, "fcfs-cap", "cap=1") as w:
+            chat = [{"role": "user", "content": f"hello by {path}, {stream}"}]
+            for number in range(2):
+                body = {"model": vllm.request.served_name, "stream": stream, **asked, field: chat}
+                async with w.client.post(w.url + path, json=body) as answer:
+                    assert answer.status == 200, await answer.text()
+                    assert await answer.read()
+                chat += [
+                    {"role": "assistant", "content": f"answer {number}"},
+                    {"role": "user", "content": "go on"},
+                ]
+            first, second = w.events("round_ready")
+            assert first == second
+            assert (await w.info())["rounds"]["inferred"] == 2
+
+    play(story(), vllm.process)
+
+
+def test_a_prompt_beyond_the_models_length_gets_its_400_at_once(vllm: VllmServer) -> None:
+    async def story() -> None:
+        async with before(vllm, "fcfs-cap", "cap=1") as w:
+            holder = body(vllm, "a", "x")
+            async with w.client.post(w.url + COMPLETIONS, json=holder) as answer:
+                assert await answer.read()
+            long = {**body(vllm, "b", ""), "prompt": [1] * 300_000, "stream": False}
+            async with w.client.post(w.url + COMPLETIONS, json=long) as answer:
+                assert answer.status == 400, await answer.text()
+            assert w.events("session_arrived") == ["a"]
+
+    play(story(), vllm.process)
+
+
 def test_when_the_server_dies_the_count_is_zero(vllm: VllmServer) -> None:
     async def story() -> None:
         async with before(vllm, "fcfs-cap", "cap=2") as w:

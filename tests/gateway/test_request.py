@@ -34,17 +34,23 @@ def test_tokens_of_a_prompt(body: dict[str, Any], tokens: int) -> None:
         ({"session_id": "s", "prompt_cache_key": "p"}, RoundRequest("s", 0, parent_id="p")),
         (
             {"vllm_xargs": {"marsbench_session": "s", "marsbench_last": 1}},
-            RoundRequest("s", 0, True),
+            RoundRequest("s", 0, True, tells=True),
         ),
-        ({"session_id": "s", "vllm_xargs": {"marsbench_last": "0"}}, RoundRequest("s", 0)),
+        (
+            {"session_id": "s", "vllm_xargs": {"marsbench_last": "0"}},
+            RoundRequest("s", 0, tells=True),
+        ),
         (
             {"session_id": "s", "vllm_xargs": {"marsbench_tools": ["user", "bash"]}},
-            RoundRequest("s", 0, tools=("user", "bash")),
+            RoundRequest("s", 0, tools=("user", "bash"), tells=True),
         ),
-        ({"session_id": "s", "vllm_xargs": {"marsbench_tools": 7}}, RoundRequest("s", 0)),
+        (
+            {"session_id": "s", "vllm_xargs": {"marsbench_tools": 7}},
+            RoundRequest("s", 0, tells=True),
+        ),
         (
             {"session_id": "s", "vllm_xargs": {"marsbench_parent": "p"}},
-            RoundRequest("s", 0, False, "p"),
+            RoundRequest("s", 0, False, "p", tells=True),
         ),
     ],
 )

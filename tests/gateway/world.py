@@ -86,14 +86,17 @@ async def world(
 ) -> AsyncIterator[World]:
     """A client, a gateway, and behind it a server that does as the script says.
 
-    The script is not asked for /metrics: that page is empty unless `page` is given.
+    The script is not asked for /metrics: that page is empty unless `page` is given; nor for
+    /tokenize, which is not there unless `tokenize` is given, a handler of its own.
     """
     seen: list[tuple[web.BaseRequest, bytes]] = []
-    page = options.pop("page", "")
+    page, tokenize = options.pop("page", ""), options.pop("tokenize", None)
 
     async def scripted(request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/metrics":
             return web.Response(text=page)
+        if request.path == "/tokenize":
+            return web.Response(status=404) if tokenize is None else await tokenize(request)
         seen.append((request, await request.content.read()))
         return await script(request)  # type: ignore[arg-type]
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -51,8 +50,13 @@ from marsbench.core.workload.knobs import Knobs
 
 run(RunRequest(choice=choose("{backend}", ()), knobs=Knobs(sessions=1), hardware=load_hardware(),
                show_progress=False))
-print(json.dumps([alone, ours()]))
+heavy = [name for name in {heavy} if name in sys.modules]
+import scipy.optimize  # whoever wants it after a run has it
+print(json.dumps([alone, ours(), heavy]))
 """
+
+HEAVY = ("scipy", "pandas", "matplotlib")
+"""What a simulated run has no use for; SciPy alone takes 60 MB."""
 
 
 def uncounted(loaded: list[str], policies: tuple[str, ...]) -> list[str]:
@@ -64,22 +68,37 @@ def uncounted(loaded: list[str], policies: tuple[str, ...]) -> list[str]:
     return [n for n in modules if n not in COMPUTES_NOTHING and files[n] not in counted]
 
 
-def test_the_modules_of_a_simulated_run_and_of_times_alone_are_counted(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """Modules after times alone, after a run, and what a run has no use for."""
+    folder = tmp_path_factory.mktemp("played")
+    script = PLAYED.replace("{backend}", "mars").replace("{heavy}", str(HEAVY))
     done = subprocess.run(
-        [sys.executable, "-c", PLAYED.replace("{backend}", "mars")],
-        cwd=tmp_path,
-        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    alone, played = json.loads(done.stdout.splitlines()[-1])
+    found: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_the_modules_of_a_simulated_run_and_of_times_alone_are_counted(
+    loaded: list[list[str]],
+) -> None:
+    alone, played, _ = loaded
     assert "marsbench.core.sim.solo" in alone
     assert "marsbench_backends.scheduler" in set(played) - set(alone)
     assert "marsbench_backends.policies.mars" in set(played) - set(alone)
     assert uncounted(alone, ("fcfs",)) == []
     assert uncounted(played, ("fcfs", "mars", "mars_admission")) == []
+
+
+def test_a_run_loads_nothing_heavy_that_it_has_no_use_for(loaded: list[list[str]]) -> None:
+    assert loaded[2] == []
 
 
 def test_what_is_not_counted_is_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marsbench.core.events import EVENT_TYPES, Evicted, KvUsage, SessionEnded, read_events
+from marsbench.core.events import EVENT_TYPES, Event, Evicted, KvUsage, SessionEnded, read_events
 from marsbench.errors import UsageError
 
 VALUES = (
@@ -59,17 +60,22 @@ def written(path: Path, *more: str) -> Path:
     return path
 
 
+def read(path: Path, kinds: Collection[str] = EVENT_TYPES) -> list[Event]:
+    with path.open("rb") as lines:
+        return list(read_events(lines, str(path), kinds))
+
+
 def test_events_of_some_kinds_alone_are_read(tmp_path: Path) -> None:
     path = written(tmp_path / "events.jsonl")
-    assert list(read_events(path)) == STORY
-    assert list(read_events(path, {"kv_usage"})) == [STORY[1]]
+    assert read(path) == STORY
+    assert read(path, {"kv_usage"}) == [STORY[1]]
 
 
 def test_a_line_may_be_written_in_another_order(tmp_path: Path) -> None:
     other = '{"at": 3.0, "owner": "b", "event": "evicted", "blocks": 1}'
     path = written(tmp_path / "events.jsonl", other)
-    assert list(read_events(path))[-1] == Evicted(3.0, "b", 1)
-    assert list(read_events(path, {"kv_usage"})) == [STORY[1]]
+    assert read(path)[-1] == Evicted(3.0, "b", 1)
+    assert read(path, {"kv_usage"}) == [STORY[1]]
 
 
 @pytest.mark.parametrize("wrong", ['{"event":"nonsense","at":1.0}', "[]", "{", "\ud800"])
@@ -77,4 +83,4 @@ def test_a_line_that_is_no_event_is_named_whatever_is_read(tmp_path: Path, wrong
     path = written(tmp_path / "events.jsonl")
     path.write_bytes(path.read_bytes() + wrong.encode(errors="surrogatepass") + b"\n")
     with pytest.raises(UsageError, match=r"events\.jsonl:4 is not an event"):
-        list(read_events(path, {"kv_usage"}))
+        read(path, {"kv_usage"})

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from marsbench.core.events import Evicted, KvUsage, ToolEnd, ToolStart
+from marsbench.core.events import (
+    Evicted,
+    HostDropped,
+    HostLoaded,
+    HostStored,
+    KvUsage,
+    ToolEnd,
+    ToolStart,
+)
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.report.material import Material
 from marsbench.report.sections import document
@@ -54,6 +62,15 @@ def story(slowed, seed):
     end = max(event.at for part in parts for event in part)
     samples = [KvUsage(float(t), 50, 20, 30, 1, 0, 1) for t in range(1, int(end))]
     return told(*parts, samples)
+
+
+def offloaded(number):
+    """What vLLM's own offloading did in such a run."""
+    return [
+        HostStored(9.0, f"s{number}", 4, 4e9, 0.1),
+        HostLoaded(12.0 + 10 * number + 20, f"s{number}", 1, 2, 2e9, 0.05, 0.25),
+        HostDropped(9.5, f"s{number}", 3),
+    ]
 
 
 def write(folder, events, own):

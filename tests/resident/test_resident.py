@@ -90,7 +90,7 @@ def test_its_bytes_are_those_of_a_run_without_it(home: Home) -> None:
     assert code == 0
     alone, out_alone, _ = home.run(*SMALL, "-o", "third", "--json", MARSBENCH_RESIDENT="off")
     assert (code, out) == (alone, out_alone)
-    for name in ("events.jsonl", "summary.json", "run.json", "ideal.json", "rounds.parquet"):
+    for name in ("events.jsonl.zst", "summary.json", "run.json", "ideal.json", "rounds.parquet"):
         contents = {(home.folder / run / name).read_bytes() for run in ("first", "second", "third")}
         assert len(contents) == 1, name
     assert len(home.servers) == 1

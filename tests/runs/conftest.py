@@ -6,6 +6,8 @@ import pytest
 
 from marsbench.core.events import KvUsage
 from marsbench.runs import Provenance, RunConfig, RunFolder
+from marsbench.runs.event_file import EVENTS as EVENTS_FILE
+from marsbench.runs.event_file import PACKED, open_events
 from metrics.story import a_session, told
 
 CODE = Provenance(versions={"marsbench": "0.1.0", "vllm": None}, commit="3f2a91c" * 5, dirty=False)
@@ -40,3 +42,12 @@ def finished(tmp_path, config):
         run.save_ideal(IDEAL)
         run.finish()
     return RunFolder.open(run.path)
+
+
+@pytest.fixture
+def unpacked(finished):
+    """The same as another marsbench left it, or a user unpacked it: its events in plain lines."""
+    with open_events(finished.path) as lines:
+        (finished.path / EVENTS_FILE).write_bytes(lines.read())
+    (finished.path / PACKED).unlink()
+    return finished

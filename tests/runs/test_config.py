@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import marsbench
 from marsbench.runs import Provenance, RunConfig
 from marsbench.runs import provenance as module
 
@@ -107,6 +108,12 @@ def test_a_package_installed_inside_a_foreign_checkout_has_no_commit(checkout):
     installed.mkdir(parents=True)
     (installed / "__init__.py").write_text("")
     assert module._checkout(installed) == (None, None)
+
+
+def test_what_is_asked_of_git_is_the_package():
+    """A run from a checkout named no commit while this was the folder above it."""
+    assert (module.PACKAGE / "__init__.py").samefile(marsbench.__file__)
+    assert module.Path(module.__file__).is_relative_to(module.PACKAGE)
 
 
 def test_without_git_there_is_no_commit(checkout, monkeypatch):

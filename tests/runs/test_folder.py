@@ -22,7 +22,7 @@ from runs.conftest import EVENTS, IDEAL
 
 STABLE = {
     "run.json",
-    "events.jsonl",
+    "events.jsonl.zst",
     "ideal.json",
     "rounds.parquet",
     "sessions.parquet",
@@ -190,21 +190,21 @@ def test_a_killed_run_is_summarised_up_to_the_kill(tmp_path):
         run.table("rounds")
 
 
-def test_a_last_line_cut_short_is_left_out(finished):
-    (finished.path / "files.json").unlink()  # as of a run that was killed
-    events = finished.path / "events.jsonl"
+def test_a_last_line_cut_short_is_left_out(unpacked):
+    (unpacked.path / "files.json").unlink()  # as of a run that was killed
+    events = unpacked.path / "events.jsonl"
     whole = events.read_bytes()
     events.write_bytes(whole[:-10])
-    assert list(finished.events()) == EVENTS[:-1]
+    assert list(unpacked.events()) == EVENTS[:-1]
 
 
-def test_a_broken_line_in_the_middle_is_named(finished):
-    (finished.path / "files.json").unlink()
-    events = finished.path / "events.jsonl"
+def test_a_broken_line_in_the_middle_is_named(unpacked):
+    (unpacked.path / "files.json").unlink()
+    events = unpacked.path / "events.jsonl"
     lines = events.read_text().splitlines(keepends=True)
     events.write_text("".join([lines[0], "{}\n", *lines[2:]]))
     with pytest.raises(UsageError, match=r"events\.jsonl:2 is not an event"):
-        finished.measure()
+        unpacked.measure()
 
 
 def test_a_stream_that_breaks_a_rule_is_not_valid(tmp_path, config):
@@ -238,7 +238,9 @@ def test_without_ideal_times_goodput_is_unknown(tmp_path, config):
     assert "NO_IDEAL" in [note["code"] for note in summary["cautions"]]
 
 
-@pytest.mark.parametrize(("gone", "said"), [("run.json", "no run.json"), ("events.jsonl", "no ev")])
+@pytest.mark.parametrize(
+    ("gone", "said"), [("run.json", "no run.json"), ("events.jsonl.zst", "no ev")]
+)
 def test_a_folder_of_something_else_says_what_is_missing(finished, gone, said):
     (finished.path / "summary.json").unlink()
     (finished.path / gone).unlink()
@@ -248,7 +250,7 @@ def test_a_folder_of_something_else_says_what_is_missing(finished, gone, said):
 
 def test_a_complete_run_may_be_kept_without_its_events(finished):
     whole = finished.summary()
-    (finished.path / "events.jsonl").unlink()
+    (finished.path / "events.jsonl.zst").unlink()
     kept = RunFolder.open(finished.path)
     assert kept.summary() == whole
     with pytest.raises(UsageError, match="kept without its events"):
@@ -319,7 +321,7 @@ def _read_whole(run):
     return run.summary(), list(run.events()), run.ideal_s(), run.table("sessions")
 
 
-@pytest.mark.parametrize("name", ["sessions.parquet", "events.jsonl", "ideal.json", "run.json"])
+@pytest.mark.parametrize("name", ["sessions.parquet", "events.jsonl.zst", "ideal.json", "run.json"])
 def test_a_file_of_another_run_is_refused(name, finished, tmp_path, config):
     with RunFolder.create(tmp_path / "other", replace(config, seed=8)) as other:
         for event in EVENTS[:-1]:

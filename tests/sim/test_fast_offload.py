@@ -1,25 +1,34 @@
-"""The faster LRU gives up what vLLM's own does, and keeps equal books."""
+"""The faster manager of host memory does what vLLM's own does, and keeps equal books."""
 
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.vllm
+TOKENS = 16  # of a block
 
 
 class Twin:
-    """The same operations on both."""
+    """The same operations on vLLM's manager and on the faster one."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, eviction: str, threshold: int) -> None:
         from vllm.v1.kv_offload.cpu.manager import CPUOffloadingManager
 
-        from marsbench.shortcuts.fast_offload import FastLru
+        from marsbench.shortcuts.fast_manager import FastManager
 
-        self.managers = [CPUOffloadingManager(capacity, "lru") for _ in range(2)]
-        self.managers[1]._policy = FastLru(capacity)
+        most = 50  # offers that are remembered: few, so that some are forgotten
+        self.managers = [
+            CPUOffloadingManager(
+                capacity, eviction, store_threshold=threshold, max_tracker_size=most
+            )
+            for _ in range(2)
+        ]
+        assert FastManager.takes(self.managers[1])
+        self.threshold = threshold
 
     def both(self, name: str, *args: Any, contexts: list[Any]) -> Any:
         found = [
@@ -28,6 +37,49 @@ class Twin:
         ]
         return found[0], found[1]
 
+    def store(self, keys: list[Any], contexts: list[Any]) -> list[Any] | None:
+        """What both store, where both have room."""
+        vllms, ours = self.both("prepare_store", keys, contexts=contexts)
+        assert (vllms is None) == (ours is None)
+        if vllms is None:
+            return None
+        assert ours.keys_to_store == vllms.keys_to_store
+        assert ours.evicted_keys == vllms.evicted_keys
+        assert ours.store_spec.block_ids.tolist() == vllms.store_spec.block_ids.tolist()
+        return list(vllms.keys_to_store)
+
+    def books(self, number: int) -> dict[str, Any]:
+        manager = self.managers[number]
+        policy = manager._policy
+        counts = OrderedDict(manager.counts or {})
+        for known in getattr(manager, "_moved", ()):  # which ours does when it has to
+            for key in known:
+                counts.move_to_end(key)
+        books = {
+            "free": list(manager._free_list),
+            "allocated": manager._num_allocated_chunks,
+            "evictable": manager._num_evictable_cache_chunks,
+            "written": manager._num_write_pending_chunks,
+            "offers": [(key, min(count, self.threshold)) for key, count in counts.items()],
+        }
+        if hasattr(policy, "t1"):
+            lists = (policy.t1, policy.t2, policy.b1, policy.b2)
+            return {**books, "lists": [list(keys) for keys in lists], "aim": policy.target_t1_size}
+        ranks = policy._ranks
+        order = policy.order() if number else sorted(ranks, key=ranks.__getitem__)
+        return {**books, "order": order, "may leave": policy._evictable}
+
+    def chunks(self, number: int, keys: list[Any]) -> list[tuple[int, int] | None]:
+        found = [self.managers[number]._policy.get(key) for key in keys]
+        return [chunk and (chunk.chunk_id, chunk.ref_cnt) for chunk in found]
+
+
+def keys_of(owner: int, first: int, end: int) -> list[bytes]:
+    """A context's blocks; the first five are everybody's."""
+    return [
+        (0 if n < 5 else owner).to_bytes(8, "big") + n.to_bytes(4, "big") for n in range(first, end)
+    ]
+
 
 def contexts_of(number: int, keys: list[bytes]) -> list[Any]:
     from vllm.v1.kv_offload.base import ReqContext
@@ -35,43 +87,116 @@ def contexts_of(number: int, keys: list[bytes]) -> list[Any]:
     made = [ReqContext(f"r{number}") for _ in range(2)]
     for context in made:
         for place, key in enumerate(keys, 1):
-            context.set_offload_key_position(key, 16 * place)
+            context.set_offload_key_position(key, TOKENS * place)
     return made
 
 
-def test_it_evicts_what_vllms_own_evicts() -> None:
-    rng = random.Random(1)
-    for _ in range(40):
-        twin, open_stores, open_loads = Twin(rng.randint(4, 60)), [], []
+class Requests:
+    """Rounds of contexts that grow, several at once: offered, copied, loaded, ended at random."""
+
+    def __init__(self, rng: random.Random, twin: Twin) -> None:
+        self.rng, self.twin = rng, twin
+        self.sizes = [0] * 9
+        self.live: list[tuple[list[bytes], list[Any]]] = []
+        self.stores: list[tuple[set[Any], list[Any]]] = []
+        self.loads: list[tuple[list[Any], list[Any]]] = []
+        self.outcomes: set[str] = set()
+
+    def begin(self, number: int) -> None:
+        owner = self.rng.randrange(1, 9)
+        self.sizes[owner] = self.sizes[owner] % 30 + self.rng.randint(1, 12)
+        keys = keys_of(owner, 0, self.sizes[owner])
+        self.live.append((keys, contexts_of(number, keys)))
+        self.twin.both("on_new_request", contexts=self.live[-1][1])
+
+    def offer(self) -> None:
+        keys, contexts = self.rng.choice(self.live)
+        first = self.rng.choice([0, 0, self.rng.randrange(len(keys))])
+        part = keys[first : first + self.rng.randint(1, len(keys))]
+        stored = self.twin.store(part, contexts)
+        self.outcomes.add("no room" if stored is None else "stored" if stored else "nothing")
+        if stored:
+            self.stores.append((set(stored), contexts))
+
+    def load(self) -> None:
+        keys, contexts = self.rng.choice(self.live)
+        found = self.twin.managers[1].prefix(keys)
+        ready = [chunk for chunk in self.twin.chunks(0, keys[: found[0]]) if chunk[1] >= 0]
+        assert found == (len(keys[: found[0]]), len(ready) == found[0])
+        assert found[0] == len(keys) or self.twin.managers[0]._policy.get(keys[found[0]]) is None
+        if found[0] and found[1]:
+            self.twin.both("prepare_load", keys[: found[0]], contexts=contexts)
+            self.loads.append((keys[: found[0]], contexts))
+            self.outcomes.add("loaded")
+
+    def copied(self) -> None:
+        name, jobs = self.rng.choice(
+            [("complete_store", self.stores), ("complete_load", self.loads)]
+        )
+        if jobs:
+            done, contexts = jobs.pop(self.rng.randrange(len(jobs)))
+            self.twin.both(name, done, contexts=contexts)
+
+    def end(self) -> None:
+        _, contexts = self.live.pop(self.rng.randrange(len(self.live)))
+        self.twin.both("on_request_finished", contexts=contexts)
+
+
+@pytest.mark.parametrize("eviction", ["lru", "arc"])
+@pytest.mark.parametrize("threshold", [0, 2, 3])
+def test_it_does_what_vllms_own_does(eviction: str, threshold: int) -> None:
+    rng, outcomes = random.Random(threshold), set[str]()
+    for _ in range(12):
+        twin = Twin(rng.randint(8, 90), eviction, threshold)
+        requests = Requests(rng, twin)
         for number in range(60):
-            first = rng.randrange(8) * 100
-            keys = [(first + n).to_bytes(4, "big") for n in range(rng.randint(1, 30))]
-            contexts = contexts_of(number, keys)
-            twin.both("on_new_request", contexts=contexts)
-            for at in range(0, len(keys), 7):
-                stored = twin.both("prepare_store", keys[: at + 7], contexts=contexts)
-                assert (stored[0] is None) == (stored[1] is None)
-                if stored[0] is not None:
-                    assert stored[0].keys_to_store == stored[1].keys_to_store
-                    assert stored[0].evicted_keys == stored[1].evicted_keys
-                    open_stores.append((stored[0].keys_to_store, contexts))
-            while open_stores and rng.random() < 0.7:
-                done, theirs = open_stores.pop(rng.randrange(len(open_stores)))
-                twin.both("complete_store", done, contexts=theirs)
-            ready = [k for k in keys if _ready(twin, k)]
-            if ready and rng.random() < 0.5:
-                twin.both("prepare_load", ready, contexts=contexts)
-                open_loads.append((ready, contexts))
-            twin.both("on_request_finished", contexts=contexts)
-            while open_loads and rng.random() < 0.6:
-                done, theirs = open_loads.pop(0)
-                twin.both("complete_load", done, contexts=theirs)
-            ours, vllms = twin.managers[1]._policy, twin.managers[0]._policy
-            assert ours._ranks == vllms._ranks
-            assert ours._evictable == vllms._evictable
+            requests.begin(number)
+            for _ in range(rng.randint(1, 6)):
+                rng.choice([requests.offer, requests.offer, requests.load, requests.copied])()
+                assert twin.books(1) == twin.books(0)
+            everything = [key for owner in range(9) for key in keys_of(owner, 0, 42)]
+            assert twin.chunks(1, everything) == twin.chunks(0, everything)
+            while len(requests.live) > rng.randint(0, 5):
+                requests.end()
+                assert twin.books(1) == twin.books(0)
+        outcomes |= requests.outcomes
+    assert outcomes == {"no room", "stored", "nothing", "loaded"}
 
 
-def _ready(twin: Twin, key: bytes) -> bool:
-    chunks = [manager._policy.get(key) for manager in twin.managers]
-    assert (chunks[0] is None) == (chunks[1] is None)
-    return chunks[0] is not None and bool(chunks[0].is_ready)
+def test_a_cache_that_was_emptied_begins_anew() -> None:
+    for eviction in ("lru", "arc"):
+        twin, keys = Twin(20, eviction, 0), keys_of(1, 0, 12)
+        contexts = contexts_of(0, keys)
+        twin.store(keys, contexts)
+        for manager in twin.managers:
+            manager.reset_cache()
+        assert twin.store(keys, contexts) == keys
+        twin.both("complete_store", set(keys), contexts=contexts)
+        twin.both("on_request_finished", contexts=contexts)
+        assert twin.books(1) == twin.books(0)
+        other = keys_of(2, 0, 18)
+        assert twin.store(other, contexts_of(1, other)) == other[5:]
+
+
+def test_an_eviction_of_somebody_elses_is_left_to_vllm() -> None:
+    from vllm.v1.kv_offload.cpu.manager import CPUOffloadingManager
+
+    from marsbench.shortcuts.fast_manager import FastManager
+
+    manager = CPUOffloadingManager(8, "Counting", "tests.sim.test_offload")
+    assert not FastManager.takes(manager)
+    assert type(manager) is CPUOffloadingManager
+
+
+def test_of_another_vllm_the_loops_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from marsbench.shortcuts import as_read
+    from tests.sim.test_offload import crowd, offloading, played
+    from tests.sim.worlds import lines
+
+    assert as_read.is_as_read()
+    quick, simulation = played(crowd(3), 30, offloading(30))
+    monkeypatch.setattr(as_read, "SOURCE", "another")
+    plain, other = played(crowd(3), 30, offloading(30))
+    names = [type(s.scheduler.host._half).__name__ for s in (simulation, other)]
+    assert names == ["FastHalf", "OffloadingConnectorScheduler"]
+    assert lines(quick) == lines(plain)

@@ -53,10 +53,11 @@ class World:
 
     def request(self, number: int) -> Any:
         from marsbench.core.sim.vllm_core import make_request
-        from marsbench.shortcuts.keys import GROUP, BlockHashes
+        from marsbench.shortcuts.keys import GROUP, WRITER_BYTES, BlockHashes
 
         content = min(number, 3)  # requests 3 and 4 are the same text
-        keys = [bytes([content]) * 8 + i.to_bytes(4, "big") + GROUP for i in range(40)]
+        writer = bytes([content]) * WRITER_BYTES
+        keys = [writer + i.to_bytes(4, "big") + GROUP for i in range(40)]
         hashes = BlockHashes(keys, len(keys))
         return make_request(f"r{number}", "s", 300, 300, hashes, 0.0, {})
 

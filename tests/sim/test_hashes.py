@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +71,13 @@ def test_an_evicted_block_names_its_owner() -> None:
     session = Session("a", (Round(64, 1),), prefix_group="g", prefix_tokens=32)
     (found,) = hashes_of(session, writers)
     assert [writers.owners[writer_of(h)] for h in found] == ["prefix:g", "prefix:g", "a", "a"]
+
+
+def test_a_key_is_small_for_there_is_one_for_every_block() -> None:
+    """Python keeps bytes in steps of 16: one byte more than 15 would take a third more memory."""
+    own = SessionHashes(Session("a", (Round(64, 1),)), BlockWriters(), SIZE)
+    (size,) = {sys.getsizeof(key) for key in own.upto(64).keys}
+    assert size <= 48
 
 
 @settings(max_examples=20)

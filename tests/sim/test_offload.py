@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marsbench.core.events import GpuStart, HostDropped, HostLoaded, HostStored
+from marsbench.core.events import GpuStart, HostDropped, HostLoaded, HostStored, HostUnderWay
 from marsbench.core.metrics.check import check_stream
+from marsbench.core.metrics.summary import Scale, measure
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.offload.host_kv import GIB, HostKv
@@ -35,6 +37,7 @@ HOSTS = st.sampled_from(
         offloading(400, "lazy"),
         offloading(12, eviction="arc"),
         offloading(40, eviction="arc"),
+        offloading(40, "threshold:2", eviction="arc"),
     ]
 )
 
@@ -95,6 +98,9 @@ def test_the_same_where_sessions_come_back_from_host_memory(blocks: int, store: 
     quick, simulation = played(crowd(), 30, host_kv)
     assert lines(quick) == lines(plain)
     assert simulation.counters.schedule_calls < simulation.counters.steps
+    assert type(simulation.scheduler.host._half).__name__ == (
+        "SimpleCPUOffloadScheduler" if store == "lazy" else "FastHalf"
+    )
     if blocks == 300:
         assert blocks_of(quick, HostLoaded) > 100
 
@@ -147,13 +153,14 @@ def test_copies_slow_the_steps_beside_them_by_what_they_take_of_the_bandwidth() 
     """Two seconds of copies in a step of three, which cost a tenth of the bandwidth each."""
     from types import SimpleNamespace
 
+    from marsbench.offload.eager import EagerOffload
     from marsbench.offload.link import Link
-    from marsbench.offload.worker import Offload
 
     link = Link(float)
-    connector = SimpleNamespace(update_state_after_alloc=None)
+    half = SimpleNamespace(manager=SimpleNamespace(prepare_store=None))
+    connector = SimpleNamespace(update_state_after_alloc=None, connector_scheduler=half)
     scheduler = SimpleNamespace(connector=connector, block_size=16)
-    offload = Offload(scheduler, link, lambda: 0.0, 0.1)
+    offload = EagerOffload(scheduler, link, lambda: 0.0, 0.1)
     link.send(1, (b"a",), 0.0, 0.0)
     link.send(2, (b"b",), 2.5, 0.0)  # its second half falls into the next step
     link.send(3, (b"c",), 1.0, 0.0, (("r#0", 1),))
@@ -220,3 +227,50 @@ def test_a_policy_sees_where_a_context_is(store: str, kept: int) -> None:
     assert (gone.gpu_tokens, gone.host_tokens) == (0, kept)
     assert gone.load_s == pytest.approx(HARDWARE.swap_s(kept))
     assert gone.lost_tokens > 0 < gone.compute_s
+
+
+def test_copies_under_way_when_the_run_ends_are_told() -> None:
+    """Over a link of 0.1 GB/s: both chunks of the only prompt."""
+    from marsbench.core.sim.simulation import SimConfig, Simulation
+
+    slow = replace(HARDWARE, host_link_bytes_per_s=1e8)
+    knobs = EngineSettings(256, 8, kv_blocks=40, host_kv=offloading(100))
+    seen: list[Any] = []
+    Simulation(SimConfig(slow, knobs), seen.append).run([Session("a", (Round(400, 3),))])
+    size = 25 * 16 * HARDWARE.kv_bytes_per_token
+    assert seen[-1] == HostUnderWay(seen[-2].at, 2, size)
+    figures = measure(seen, Scale()).summary["host_kv"]
+    assert (figures["under_way_copies"], figures["under_way_bytes"]) == (2, size)
+    assert figures["stored_blocks"] == 0
+
+
+NEVER = "threshold:1000000"  # so that the link carries nothing but a policy's swaps
+
+
+def pausing(sessions: int, gap_s: float) -> list[Session]:
+    """A crowd with pauses of four seconds."""
+    tool = ToolCall("fetch", floor_s=4.0)
+    rounds = (Round(300, 40, (tool,)), Round(40, 30, (tool,)), Round(60, 10, (tool,)), Round(40, 9))
+    return [Session(f"s{n}", rounds, arrival_s=gap_s * n) for n in range(sessions)]
+
+
+@pytest.mark.parametrize(
+    ("backend", "sessions", "gap_s", "extra", "late_s"),
+    [("infercept", 4, 0.05, 4, 2e-3), ("oracle", 8, 0.5, 60, 1e-6)],
+)
+def test_swapping_on_host_kv_is_as_on_memory_of_its_own(
+    backend: str, sessions: int, gap_s: float, extra: int, late_s: float
+) -> None:
+    """InferCept's ends are milliseconds earlier: what was loaded need not be copied out again."""
+    of = {"backend": backend, "backend_settings": {"host_tokens": 6400}}
+    found = []
+    for host_kv in (None, offloading(400, NEVER, cost=0.0)):
+        seen, _ = played(pausing(sessions, gap_s), extra, host_kv, **of)
+        swaps = [(e.session, e.blocks) for e in seen if e.kind == "swapped_out"]
+        starts = {(e.session, e.round): e.at for e in seen if e.kind == "gpu_start"}
+        assert "host_evicted" not in {e.kind for e in seen}
+        found.append((swaps, starts))
+    (own_swaps, own), (swaps, starts) = found
+    assert swaps == own_swaps
+    assert len(swaps) >= 12
+    assert starts == pytest.approx(own, abs=late_s)

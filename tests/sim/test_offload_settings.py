@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -60,7 +61,38 @@ def test_a_vllm_without_the_connector_is_refused(monkeypatch: pytest.MonkeyPatch
 
     from marsbench.offload.worker import check_offload
 
-    check_offload(HostKv(1.0))
+    check_offload(HostKv(1.0), 2**20)
     monkeypatch.setattr(KVConnectorFactory, "_registry", {})
     with pytest.raises(UsageError, match="has no OffloadingConnector"):
-        check_offload(HostKv(1.0))
+        check_offload(HostKv(1.0), 2**20)
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize(
+    ("eviction", "why"),
+    [
+        ("os.path", "is no class"),
+        ("os.nothing", "is no class"),
+        ("collections.Counter", "is no class"),
+        ("no_module.Policy", "is no class"),
+        ("vllm.v1.kv_offload.cpu.policies.base.CachePolicy", "is no class"),
+        ("broken_eviction.Policy", r"cannot be imported \(SyntaxError"),
+    ],
+)
+def test_what_is_no_eviction_is_refused_in_a_sentence(
+    eviction: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from marsbench.offload.worker import check_offload
+
+    (tmp_path / "broken_eviction.py").write_text("class Policy(:")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError, match=why):
+        check_offload(HostKv(1.0, eviction), 2**20)
+
+
+@pytest.mark.vllm
+def test_memory_for_no_block_is_refused() -> None:
+    from marsbench.offload.worker import check_offload
+
+    with pytest.raises(UsageError, match=r"hold no KV block of 1\.57 MB"):
+        check_offload(HostKv(1e-3), 16 * 98_304)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 
 def iso(seconds: float) -> str:
-    whole = int(seconds)
-    return f"2026-01-05T{10 + whole // 3600:02d}:{whole // 60 % 60:02d}:{seconds % 60:06.3f}Z"
+    minute = datetime(2026, 1, 5, 10) + timedelta(minutes=int(seconds) // 60)
+    return f"{minute:%Y-%m-%dT%H:%M}:{seconds % 60:06.3f}Z"
 
 
 EPOCH_S = 1767607200.0
@@ -287,3 +288,84 @@ DYNAMO = [
            event_time_unix_ms=round((EPOCH_S + 2.75) * 1000)),
     dynamo_request("b", 4, 2, 2_200, cached_tokens=1_984),
 ]  # fmt: skip
+
+# AIPerf: a line a request, with all its messages.
+
+
+def aiperf(messages: Sequence[str], output: int | None, **more: Any) -> dict[str, Any]:
+    """messages: "role text" each."""
+    said = [dict(zip(("role", "content"), one.split(" ", 1), strict=True)) for one in messages]
+    return {"session_id": "p1", "messages": said, "output_length": output, **more}
+
+
+AIPERF = [
+    aiperf(["system be good now", "user fix it"], 50, timestamp=500,
+           tools=[{"type": "function", "function": {"name": "ls"}}]),
+    aiperf(["system be good now", "user fix it", "assistant I look", "tool a b c"], 9, delay=1_500,
+           tools=[{"type": "function", "function": {"name": "ls"}}]),
+    {"session_id": "p2", "turns": [{"text": "hi there", "output_length": 3, "timestamp": 9},
+                                   {"texts": ["and", "now"], "output_length": 4, "delay": 250}]},
+    {"text_input": "who are you", "output_length": 7, "timestamp": 4_000},
+]  # fmt: skip
+
+# TraceLab: a line a call, with the events in it and the tools behind it.
+
+
+def tracelab(
+    index: int,
+    usage: tuple[int, int, int],
+    events: Sequence[tuple[str, float]],
+    *tools: tuple[str, float, float],
+    **more: Any,
+) -> dict[str, Any]:
+    """usage: tokens of the prompt, of it those that were cached, and of the output."""
+    return {
+        "provider": "claude", "session_id": "claude:l1", "round_index": index,
+        "round_id": f"m{index}", "model": "x", "input_tokens_total": usage[0],
+        "prefix_tokens": usage[1], "newly_append_tokens": usage[0] - usage[1],
+        "output_tokens": usage[2], "reasoning_output_tokens": None,
+        "timing_events": [{"event_type": kind, "timestamp": iso(at)} for kind, at in events],
+        "tools": [
+            {"tool_name": name, "emitted_at": iso(asked), "result_at": iso(answered),
+             "tool_wall_latency_ms": round((answered - asked) * 1000)}
+            for name, asked, answered in tools
+        ], **more,
+    }  # fmt: skip
+
+
+TRACELAB = [
+    tracelab(0, (9_000, 0, 80), [("user_message", 1), ("text", 4), ("tool_call", 5)],
+             ("Bash", 5, 7), ("WebSearch", 4.5, 12)),
+    tracelab(1, (9_300, 9_000, 40), [("tool_result", 7), ("tool_result", 12), ("text", 15)]),
+    tracelab(2, (9_400, 9_300, 9), [("user_message", 75), ("text", 80)]),
+]  # fmt: skip
+
+# R2E-Gym: a step a call, and one tool.
+
+
+def r2e_step(
+    action: str, usage: tuple[int, int], llm_s: float, tool_s: float, total_s: float
+) -> Any:
+    return {
+        "action": f"<function={action}></function>", "thought": "so", "observation": "ok",
+        "token_usage_prompt": usage[0], "token_usage_completion": usage[1],
+        "llm_exec_time": llm_s, "env_exec_time": tool_s, "total_time_traj": total_s,
+    }  # fmt: skip
+
+
+R2E = {
+    "exp_name": "e1", "docker_image": "namanjain/x:1", "problem_statement": "fix it",
+    "trajectory_steps": [
+        r2e_step("search", (1_000, 20), 3, 0.5, 3.5), r2e_step("finish", (1_100, 9), 2, 0.1, 5.6),
+    ],
+}  # fmt: skip
+NEBIUS = {
+    "instance_id": "n1", "model_name": "x", "target": False, "exit_status": "submitted",
+    "trajectory": [
+        {"role": "system", "system_prompt": "you are an agent", "text": None, "mask": False},
+        {"role": "user", "system_prompt": None, "text": "fix it", "mask": False},
+        {"role": "ai", "system_prompt": None, "text": "I look", "mask": False},
+        {"role": "user", "system_prompt": None, "text": "a.py b.py", "mask": False},
+        {"role": "ai", "system_prompt": None, "text": "done", "mask": False},
+    ],
+}  # fmt: skip

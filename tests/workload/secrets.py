@@ -12,6 +12,8 @@ from workload.builders import request, subagent, trace, write_trace
 from workload.logs import (
     ATIF,
     GEMINI,
+    TRACELAB,
+    aiperf,
     claude_reply,
     claude_result,
     claude_user,
@@ -29,6 +31,7 @@ from workload.logs import (
     otlp,
 )
 from workload.test_import_cli import AZURE
+from workload.test_request_tables import BURSTGPT
 from workload.trajectories import (
     answer,
     conversation,
@@ -53,6 +56,18 @@ def tokenizer(folder: Path) -> Path:
     return path
 
 
+_OF_TEXTS = (
+    "sweagent",
+    "miniswe",
+    "openhands",
+    "hf",
+    "atif",
+    "sharegpt",
+    "tau-bench",
+    "aiperf",
+)
+
+
 def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
     """A file or folder of this kind, and the options that it needs."""
     folder.mkdir()
@@ -61,10 +76,11 @@ def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
         "mooncake": _mooncake, "azure": _azure, "run": _run, "hf": _hf,
         "claude-code": _claude_code, "codex": _codex, "gemini-cli": _gemini,
         "otel": _otel, "langfuse": _langfuse,
+        "aiperf": _aiperf, "burstgpt": _burstgpt, "tracelab": _tracelab,
         "atif": _atif, "dynamo-trace": _dynamo, "sharegpt": _sharegpt, "tau-bench": _taubench,
     }  # fmt: skip
     options: list[object] = []
-    if kind in ("sweagent", "miniswe", "openhands", "hf", "atif", "sharegpt", "tau-bench"):
+    if kind in _OF_TEXTS:
         options = ["--tokenizer", tokenizer(folder), "--tool-time", 2]
     return made[kind](folder), options
 
@@ -100,7 +116,8 @@ def _sweagent(folder: Path) -> Path:
 
 
 def _miniswe(folder: Path) -> Path:
-    return save(folder / "zorro.traj.json", {"messages": _MESSAGES, "instance_id": "zorro__1"})
+    record = {"messages": _MESSAGES, "instance_id": "zorro__1", "info": {}}
+    return save(folder / "zorro.traj.json", record)
 
 
 def _mooncake(folder: Path) -> Path:
@@ -199,4 +216,20 @@ def _dynamo(folder: Path) -> Path:
         dynamo_request("b", 4, 1, 400),
     ]
     text = json.dumps(lines).replace("run:root", "zorro:root")
+    return jsonl(folder / "z.jsonl", *json.loads(text))
+
+
+def _aiperf(folder: Path) -> Path:
+    rows = [aiperf(["user I am Zorro"], 5), aiperf(["user I am Zorro", "tool Ünïque"], 5, delay=9)]
+    return jsonl(folder / "z.jsonl", *({**row, "session_id": "zorro"} for row in rows))
+
+
+def _burstgpt(folder: Path) -> Path:
+    path = folder / "zorro.csv"
+    path.write_text(BURSTGPT.replace("s1", "zorro-1").replace(",10,0,10,", ",10,5,15,"))
+    return path
+
+
+def _tracelab(folder: Path) -> Path:
+    text = json.dumps(TRACELAB).replace("claude:l1", "zorro").replace("WebSearch", "mcp__zorro")
     return jsonl(folder / "z.jsonl", *json.loads(text))

@@ -19,6 +19,7 @@ from marsbench.formats.gathering import gather
 from marsbench.formats.hf import import_hf, write_hf
 from marsbench.formats.reading import Contents
 from workload.builders import session, workload
+from workload.logs import NEBIUS, R2E
 from workload.test_mooncake import workloads
 from workload.test_openhands import HISTORY, USAGE
 from workload.trajectories import BY_WORDS, NOTHING, jsonl, reply, said, v0_row
@@ -82,6 +83,44 @@ def test_rows_of_mini_swe_agent_carry_their_own_usage(tmp_path: Path) -> None:
     (one,) = import_hf(str(path), NOTHING, "train").sessions
     assert [(p.num_tokens, p.output_tokens) for p in one.prompts()] == [(50, 4), (70, 2)]
     assert one.rounds[0].tools == (ToolCall("bash", "wait", floor_s=1.0),)
+
+
+def test_definitions_of_tools_are_in_every_prompt(tmp_path: Path) -> None:
+    row = {"messages": MESSAGES, "tools": [{"name": "bash"}], "trajectory_id": "t"}
+    (one,) = import_hf(str(jsonl(tmp_path / "rows.jsonl", row)), BY_WORDS, "train").sessions
+    assert [p.num_tokens for p in one.prompts()] == [8, 16]  # [{"name": "bash"}] is two words
+    assert one.prefix_tokens == 6
+
+
+def test_nebius_s_trajectories_have_roles_and_texts_of_their_own(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    path = tmp_path / "rows.parquet"
+    Dataset.from_list([NEBIUS]).to_parquet(str(path))
+    result = import_hf(str(path), BY_WORDS, "train")
+    (one,) = result.sessions
+    assert [(p.num_tokens, p.output_tokens) for p in one.prompts()] == [(6, 2), (10, 1)]
+    assert (one.id, one.prefix_tokens) == ("n1", 4)
+    assert result.accounts[0].stated.num_calls == 2
+
+
+def test_calls_are_counted_against_what_a_row_states(tmp_path: Path) -> None:
+    row = {"messages": MESSAGES, "info": {"model_stats": {"api_calls": 4}}}
+    result = import_hf(str(jsonl(tmp_path / "rows.jsonl", row)), BY_WORDS, "train")
+    assert result.differences[0].endswith("2 rounds of 4 recorded calls of a model")
+
+
+def test_steps_of_r2e_gym_have_their_own_usage_and_times(tmp_path: Path) -> None:
+    result = import_hf(str(jsonl(tmp_path / "r2e.jsonl", R2E)), NOTHING, "train")
+    (one,) = result.sessions
+    assert [(p.num_tokens, p.output_tokens) for p in one.prompts()] == [(1_000, 20), (1_100, 9)]
+    assert one.rounds[0].tools == (ToolCall("search", "wait", floor_s=0.5),)
+    stated = result.accounts[0].stated
+    assert (stated.span_s, stated.num_calls, stated.calls_s) == (5.6, 2, 5.0)
+    # -1 is what it writes where the server counted nothing, and the system prompt is in no step.
+    lost = json.loads(json.dumps(R2E).replace("1100", "-1"))
+    result = import_hf(str(jsonl(tmp_path / "b.jsonl", lost)), BY_WORDS, "train")
+    assert result.problems[0].endswith("trajectory_steps: step 1 has no token usage")
 
 
 def test_columns_that_nobody_knows_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from marsbench.core.session import Cut, Prompt, Round, Session, ToolCall
 from marsbench.core.workload.files import Workload
+from marsbench.formats import blocks
 from marsbench.formats.blocks import packed
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.mooncake import import_mooncake
@@ -195,6 +197,27 @@ def test_a_packed_file_that_is_cut_short_gives_no_session(tmp_path: Path) -> Non
     result = import_mooncake([path], NOTHING)
     assert result.sessions == ()
     assert result.problems == (f"{path}: is cut short or damaged, unpack it to see",)
+
+
+def test_hashes_in_a_file_are_read_as_those_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(1)
+    trunks = [[rng.getrandbits(64) for _ in range(60)] for _ in range(3)]
+    prompts = []
+    for _ in range(60):
+        shared = rng.choice(trunks)[: rng.randrange(60)]
+        prompts.append([*shared, *(rng.getrandbits(64) for _ in range(rng.randrange(1, 9)))])
+    rows = [row(512 * len(hashes), 5, hashes, timestamp=0) for hashes in prompts]
+    grown = [*prompts[0], 1, 2, 2**70]
+    rows += [
+        row(512 * len(prompts[0]), 5, prompts[0], session_id="s"),
+        row(512 * len(grown), 5, grown, session_id="s", delay=1),
+    ]
+    kept = imported(tmp_path, *rows)
+    assert sum(one.prefix_tokens > 0 for one in kept) > 50
+    monkeypatch.setattr(blocks, "MOST_KEPT", 100)
+    assert imported(tmp_path, *rows) == kept
 
 
 def test_hashes_may_be_as_long_as_they_like(tmp_path: Path) -> None:

@@ -24,12 +24,28 @@ from marsbench.formats.hf import row_sources
 from marsbench.formats.privacy import masked
 from marsbench.formats.reading import Contents
 from marsbench.formats.table import format_named, recognised
+from marsbench.runs.event_file import open_events
 from workload.builders import request, subagent, trace
-from workload.logs import ATIF, CLAUDE, CODEX, DYNAMO, GEMINI, LANGFUSE, OTEL, SHAREGPT, TAUBENCH
+from workload.logs import (
+    AIPERF,
+    ATIF,
+    CLAUDE,
+    CODEX,
+    DYNAMO,
+    GEMINI,
+    LANGFUSE,
+    NEBIUS,
+    OTEL,
+    R2E,
+    SHAREGPT,
+    TAUBENCH,
+    TRACELAB,
+)
 from workload.test_import_cli import AZURE
 from workload.test_messages import HISTORY, RECORDED, calls_counted, lost
 from workload.test_openhands import HISTORY as V0
 from workload.test_openhands import TALK, USAGE, v1_row
+from workload.test_request_tables import BURSTGPT
 from workload.trajectories import BY_WORDS, conversation, save, step, v0_row
 
 ODD: list[Any] = [
@@ -71,9 +87,19 @@ BASES: dict[str, Any] = {
     "sharegpt": SHAREGPT,
     "tau-bench": TAUBENCH,
     "langfuse": LANGFUSE,
+    "aiperf": AIPERF,
+    "tracelab": TRACELAB,
     "hf": {"messages": RECORDED, "traj_id": "t"},
+    "hf nebius": NEBIUS,
+    "hf r2e": R2E,
     "hf openhands": {**v0_row(V0, USAGE), "metrics": json.dumps(v0_row(V0, USAGE)["metrics"])},
 }  # fmt: skip
+HF_COLUMNS = {
+    "hf": {"messages"},
+    "hf nebius": {"trajectory"},
+    "hf r2e": {"trajectory_steps"},
+    "hf openhands": {"history", "instance_id"},
+}
 EACH = 1_000
 OF_LOGS = 250
 """Of a format whose calls come to sessions by the same way as others'."""
@@ -87,8 +113,12 @@ TIMED = (
     "sharegpt",
     "tau-bench",
     "dynamo-trace",
+    "aiperf",
+    "tracelab",
+    "hf nebius",
+    "hf r2e",
 )
-LINES = ("mooncake", "claude-code", "codex", "langfuse", "dynamo-trace")
+LINES = ("mooncake", "claude-code", "codex", "langfuse", "dynamo-trace", "aiperf", "tracelab")
 """Formats whose file is a line a record."""
 
 
@@ -153,8 +183,7 @@ def contents(kind: str, data: bytes, record: Any, path: Path) -> Contents:
     name = kind.split(" ", maxsplit=1)[0]
     if name == "hf":
         rows = [record] if isinstance(record, dict) else []
-        columns = {"history", "instance_id"} if kind == "hf openhands" else {"messages"}
-        return Contents(row_sources("t", rows, columns, BY_WORDS))
+        return Contents(row_sources("t", rows, HF_COLUMNS[kind], BY_WORDS))
     path.write_bytes(data)
     return format_named(name).contents(path, BY_WORDS)
 
@@ -197,16 +226,20 @@ def test_nothing_that_is_wrong_in_a_recording_is_a_traceback(tmp_path: Path, kin
     reads_back(sessions, tmp_path / "w.jsonl")
 
 
-def test_nothing_that_is_wrong_in_a_table_of_requests_is_a_traceback(tmp_path: Path) -> None:
-    rng = random.Random("mutations of azure")
+@pytest.mark.parametrize(("kind", "base"), [("azure", AZURE), ("burstgpt", BURSTGPT)])
+def test_nothing_that_is_wrong_in_a_table_of_requests_is_a_traceback(
+    tmp_path: Path, kind: str, base: str
+) -> None:
+    rng = random.Random(f"mutations of {kind}")
     sessions: list[Session] = []
-    for _ in range(EACH):
-        data = AZURE.encode()
+    for _ in range(EACH if kind == "azure" else EACH // 4):
+        data = base.encode()
         for _ in range(rng.choice((1, 2, 5))):
             place = rng.randrange(len(data))
             odd = rng.choice((b"", b",", b'"', b"-", b"9" * 30, b"\xff", b"\x00", b"nan", b"."))
             data = data[:place] + odd + data[place + rng.randrange(3) :]
-        sessions += read(lambda d=data: contents("azure", d, None, tmp_path / "x.csv"))
+        sessions += read(lambda d=data: contents(kind, d, None, tmp_path / "x.csv"))
+    assert sessions
     reads_back(sessions, tmp_path / "w.jsonl")
 
 
@@ -243,10 +276,11 @@ def test_events_of_a_run_that_hang_in_the_air_are_one_sentence(tmp_path: Path) -
     rng = random.Random("mutations of a run")
     rounds = [*a_round("a", 0, ready=3, first=4, end=5), *a_round("a", 1, ready=7, first=8, end=9)]
     run = played(tmp_path, a_session("a", 3, 9, rounds=rounds)).path
-    lines = (run / "events.jsonl").read_text().splitlines(keepends=True)
+    with open_events(run) as file:
+        lines = file.readlines()
     kind = format_named("run")
     for _ in range(EACH // 10):
         kept = [line for line in lines if rng.random() > 0.2]
         rng.shuffle(kept)
-        (run / "events.jsonl").write_text("".join(kept))
+        (run / "events.jsonl").write_bytes(b"".join(kept))
         read(lambda: kind.contents(run, Fallback()))

@@ -224,7 +224,7 @@ def test_v0_rows_that_are_none_are_named_by_line(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "o.jsonl", good, "{", {"instance_id": "x"}, good)
     result = import_openhands([path], NOTHING)
     assert [problem.removeprefix(str(path)) for problem in result.problems] == [
-        ":2: line 1: Expecting property name enclosed in double quotes, column 2",
+        ":2: is cut short: what begins before column 2 has no end; copy or export it again",
         ":3: history: is missing",
         ":4: id: 'task-1' was already imported",
     ]

@@ -12,6 +12,7 @@ import pytest
 
 from marsbench.core.workload.files import read_workload
 from marsbench.errors import UsageError
+from marsbench.formats.format import head_of
 from marsbench.formats.gathering import Wanted, gather
 from marsbench.formats.opening import records_of
 from marsbench.formats.reading import Contents, ReadError, Reading, Repair, SessionSource, Stated
@@ -247,6 +248,18 @@ def test_what_is_written_of_any_format_names_nothing(tmp_path: Path, kind: str) 
     assert [[r.append_tokens for r in s.rounds] for s in before.sessions] == [
         [r.append_tokens for r in s.rounds] for s in after.sessions
     ]
+
+
+@pytest.mark.parametrize("kind", [one.name for one in FORMATS])
+def test_no_format_takes_another_s_recording(tmp_path: Path, kind: str) -> None:
+    from workload.secrets import recording
+
+    path, _ = recording(kind, tmp_path / "zorro")
+    assert recognised(path).format is not None
+    assert recognised(path).format.name == kind
+    # In whatever order they are asked; a table of trajectories takes what has messages, and last.
+    takers = [one.name for one in FORMATS if one.recognise(head_of(path)) is not None]
+    assert [name for name in takers if name != "hf"] in ([kind], [])
 
 
 def test_names_cannot_be_both_kept_and_left_out(tmp_path: Path) -> None:

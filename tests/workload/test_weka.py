@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from marsbench.core.session import Cut, Session, ToolCall
-from marsbench.formats.gathering import ImportResult
-from marsbench.formats.weka import import_weka
+from marsbench.formats.fallback import Fallback
+from marsbench.formats.gathering import ImportResult, gather
+from marsbench.formats.table import recognised
+from marsbench.formats.weka import FORMAT, import_weka
 from workload.builders import request, subagent, trace, write_trace
 
 REAL = Path(__file__).parents[3] / "shared" / "traces" / "weka"
@@ -182,6 +184,41 @@ def test_many_traces_in_one_file_are_as_many_sessions(tmp_path: Path) -> None:
     assert result.problems == (f"{path}:3: requests: is missing",)
 
 
+def test_traces_in_parquet_are_those_in_json(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    agent = subagent(2.5, 3.0, request(3, 70, 5, [9]))
+    first = trace(request(0, 130, 20, [1, 2]), agent, request(9, 300, 5, [1, 2, 3]), id="a")
+    rows = [{key: first[key] for key in ("id", "models", "block_size", "requests")}]
+    rows.append({**rows[0], "id": "b", "requests": [request(0, 9, 1, [7])]})
+    path = tmp_path / "traces.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    lines = tmp_path / "traces.jsonl"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert recognised(path).format is FORMAT
+    found = [gather([FORMAT.contents(one, Fallback())]) for one in (path, lines)]
+    assert found[0].sessions == found[1].sessions
+    assert [one.id for one in found[0].sessions] == ["a", "b"]
+    assert found[0].problems == ()
+
+
+def test_a_damaged_parquet_table_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "traces.parquet"
+    path.write_bytes(b"PAR1" + bytes(100) + b"PAR1")
+    result = gather([FORMAT.contents(path, Fallback())])
+    assert result.problems[0].startswith(f"{path}: is no Parquet table that can be read (")
+
+
+def test_requests_that_overlap_are_said(tmp_path: Path) -> None:
+    first = request(0, 130, 20, [1, 2], api_time=10.0)
+    at_once = request(3, 90, 20, [7], api_time=10.0)
+    later = request(14, 300, 5, [1, 2, 3])
+    path = write_trace(tmp_path, trace(first, at_once, later))
+    (said,) = import_weka([path]).repairs
+    assert said.endswith("t1: 1 requests were sent while the one before was being answered")
+
+
 def test_sub_agents_run_at_once_as_children_of_the_round_before(tmp_path: Path) -> None:
     inner = [request(0, 70, 5, [9]), request(4, 90, 5, [9])]
     # The request ends at 2; `t` of a sub-agent is when it ended; the next request comes at 60.
@@ -254,8 +291,8 @@ def test_a_missing_field_is_named_at_any_depth(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('{"id": "a",\n"requests": [}', "t1.json: line 2: Expecting value"),
-        ("", "t1.json: line 1: Expecting value"),
+        ('{"id": "a",\n"requests": [}', "t1.json: is no JSON ('}' at line 2, column 14); give"),
+        ("", "t1.json: is empty; give the file as its tool wrote it"),
         ("[]", "t1.json: expected object, got list"),
         ("{}", "t1.json: requests: is missing"),
         (trace(), "t1.json: requests: holds no request of the session itself"),

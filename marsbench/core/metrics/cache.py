@@ -156,10 +156,10 @@ def _fates(
     ended_at = {s.session: s.ended_at for s in sessions}
     gone_at = [_gone_at(owner, ended_at) for owner in evicted.owners]
     is_prefix = [owner.startswith(PREFIX_OWNER) for owner in evicted.owners]
-    owner = np.array(evicted.owner)
+    owner = np.asarray(evicted.owner)
     prefix = np.array(is_prefix, dtype=bool)[owner]
-    live = (np.array(evicted.at) < np.array(gone_at, dtype=float)[owner]) & ~prefix
-    return np.array(evicted.blocks), live, prefix
+    live = (np.asarray(evicted.at) < np.array(gone_at, dtype=float)[owner]) & ~prefix
+    return np.asarray(evicted.blocks), live, prefix
 
 
 def _gone_at(owner: str, ended_at: Mapping[str, float | None]) -> float:
@@ -225,7 +225,7 @@ def _by_second(
     stream: Stream, sessions: Sequence[SessionRecord], run: Window
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Blocks that were evicted in each second of the run, and those of sessions under way."""
-    at = np.array(stream.evicted.at)
+    at = np.asarray(stream.evicted.at)
     inside = (run.from_s <= at) & (at <= run.to_s)
     blocks, live, _ = (column[inside] for column in _fates(stream, sessions))
     cell = ((at[inside] - run.from_s) // SERIES_STEP_S).astype(np.int64)

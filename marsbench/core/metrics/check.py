@@ -106,6 +106,7 @@ class Checker:
             events.HostStored: self._evicted,
             events.HostLoaded: self._came_back,
             events.HostDropped: self._evicted,
+            events.HostUnderWay: lambda _: None,
             events.Held: self._held,
             events.Unheld: self._unheld,
             events.KvUsage: self._usage,

@@ -5,14 +5,38 @@ from __future__ import annotations
 import math
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
-from marsbench.core.events import Event, Evicted, KvUsage
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from marsbench.core.events import EVENT_TYPES, Event, Evicted, KvUsage, begin_of, read_events
+from marsbench.errors import UsageError
 
 E = TypeVar("E", bound=Event)
 COLUMNS: tuple[type[Event], ...] = (Evicted, KvUsage)
+CHUNK_LINES = 16_384
+_BEGINS = tuple(begin_of(kind.kind) for kind in COLUMNS)
+
+
+class _EvictedRow(msgspec.Struct, gc=False):
+    at: float
+    owner: str
+    blocks: int
+
+
+class _UsageRow(msgspec.Struct, gc=False):
+    at: float
+    used_blocks: float | None
+    held_blocks: float | None
+
+
+_evicted_rows = msgspec.json.Decoder(_EvictedRow).decode_lines
+_usage_rows = msgspec.json.Decoder(_UsageRow).decode_lines
 
 
 def _floats() -> array[float]:
@@ -41,6 +65,12 @@ class EvictedColumns:
         names = [*self.owners]
         return zip(self.at, (names[i] for i in self.owner), self.blocks, strict=True)
 
+    def between(self, from_s: float, to_s: float) -> EvictedColumns:
+        """From one instant to another, both included; owners are all that there are."""
+        inside = _inside(self.at, from_s, to_s)
+        at, owner, blocks = (_those(own, inside) for own in (self.at, self.owner, self.blocks))
+        return EvictedColumns(at, owner, blocks, self.owners)
+
 
 @dataclass(frozen=True, slots=True)
 class UsageColumns:
@@ -58,6 +88,21 @@ class UsageColumns:
     def rows(self) -> Iterator[tuple[float, float, float]]:
         return zip(self.at, self.used_blocks, self.held_blocks, strict=True)
 
+    def between(self, from_s: float, to_s: float) -> UsageColumns:
+        """From one instant to another, both included."""
+        inside = _inside(self.at, from_s, to_s)
+        own = (_those(column, inside) for column in (self.at, self.used_blocks, self.held_blocks))
+        return UsageColumns(*own)
+
+
+def _inside(at: array[float], from_s: float, to_s: float) -> NDArray[np.bool_]:
+    instants = np.asarray(at)
+    return (from_s <= instants) & (instants <= to_s)
+
+
+def _those(column: array[Any], inside: NDArray[np.bool_]) -> array[Any]:
+    return array(column.typecode, np.asarray(column)[inside].tobytes())
+
 
 class Stream:
     """Events by type, each group in the order in which things happened; read only.
@@ -71,7 +116,43 @@ class Stream:
         self.evicted = EvictedColumns()
         self.usage = UsageColumns()
         self.end_s = 0.0
-        groups, evicted, usage, end_s = self._groups, self.evicted.add, self.usage.add, 0.0
+        self._add(events)
+
+    @staticmethod
+    def read(lines: Iterable[bytes], source: str, kinds: Collection[str] = EVENT_TYPES) -> Stream:
+        """What `read_events` reads, in a third of the time: columns are decoded many at once."""
+        found, number, rest = Stream(), 1, iter(lines)
+        while chunk := list(islice(rest, CHUNK_LINES)):
+            if not chunk[-1].endswith(b"\n"):
+                chunk.pop()  # a kill cut it short
+            found._add_lines(chunk, source, kinds, number)
+            number += len(chunk)
+        return found
+
+    def _add_lines(
+        self, lines: Sequence[bytes], source: str, kinds: Collection[str], number: int
+    ) -> None:
+        """Columns from the lines that begin as we write them; whatever is odd, one by one."""
+        evicted, usage = (
+            [line for line in lines if kind.kind in kinds and line.startswith(begin)]
+            for kind, begin in zip(COLUMNS, _BEGINS, strict=True)
+        )
+        try:
+            rows, samples = _evicted_rows(b"".join(evicted)), _usage_rows(b"".join(usage))
+            others = [line for line in lines if not line.startswith(_BEGINS)]
+            self._add([*read_events(others, source, kinds)])
+        except (ValueError, UsageError):
+            self._add(read_events(lines, source, kinds, number))
+            return
+        for row in rows:
+            self.evicted.add(row.at, row.owner, row.blocks)
+        for sample in samples:
+            self.usage.add(sample.at, sample.used_blocks, sample.held_blocks)
+        self.end_s = max([self.end_s, *(row.at for row in rows), *(s.at for s in samples)])
+
+    def _add(self, events: Iterable[Event]) -> None:
+        groups, evicted, usage = self._groups, self.evicted.add, self.usage.add
+        end_s = self.end_s
         for event in events:
             if isinstance(event, Evicted):
                 evicted(event.at, event.owner, event.blocks)
@@ -87,12 +168,8 @@ class Stream:
         found = Stream(
             e for group in self._groups.values() for e in group if from_s <= e.at <= to_s
         )
-        for row in self.evicted.rows():
-            if from_s <= row[0] <= to_s:
-                found.evicted.add(*row)
-        for sample in self.usage.rows():
-            if from_s <= sample[0] <= to_s:
-                found.usage.add(*sample)
+        found.evicted = self.evicted.between(from_s, to_s)
+        found.usage = self.usage.between(from_s, to_s)
         found.end_s = max([found.end_s, *found.evicted.at[-1:], *found.usage.at[-1:]])
         return found
 

@@ -106,12 +106,12 @@ class Scale:
     cool_down_s: float = 0.0
 
 
-def measure(events: Iterable[Event], scale: Scale) -> Measured:
+def measure(events: Iterable[Event] | Stream, scale: Scale) -> Measured:
     """The figures of a run and its tables.
 
     Raises UsageError for an α below 1, ValueError for an ideal time that is not positive.
     """
-    stream = Stream(events)
+    stream = events if isinstance(events, Stream) else Stream(events)
     rounds = rounds_of(stream)
     sessions = sessions_of(stream, rounds, scale.ideal_s)
     run = whole_run(sessions, stream.end_s)

@@ -2,7 +2,7 @@
 
 vLLM knows a cached block by a hash of its tokens and all before them. Here nobody has tokens, but
 who wrote a block is known: its prefix group, or one session in one epoch (until its context is
-cut). So a block's hash is its writer's number and its index, 12 bytes, made once a session.
+cut). So a block's hash is its writer's number and its index, 8 bytes, made once a session.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from marsbench.core.session import Prompt, Session
 from marsbench.shortcuts.keys import GROUP, BlockHashes
 
 PREFIX_OWNER = "prefix:"
-_pack = struct.Struct(">QI").pack
+_pack = struct.Struct(">II").pack
 
 
 class BlockWriters:
-    """Numbers for whoever writes blocks; the number is the first 8 bytes of a block's hash."""
+    """Numbers for whoever writes blocks; the number is the first 4 bytes of a block's hash."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, int], int] = {}

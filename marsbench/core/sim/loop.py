@@ -70,6 +70,8 @@ class Loop:
                 self._idle(self._offload)
             else:
                 self._pass_time(self._clock.next_due)
+        if self._offload is not None:
+            self._moves.under_way(self._offload.link.under_way)
 
     def _copies_go_on(self, offload: Offload) -> bool:
         return bool(offload.link.under_way) or self._scheduler.has_requests()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from marsbench.core import events
@@ -11,7 +10,7 @@ from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.sessions import Emit
 from marsbench.offload.link import Copy
-from marsbench.shortcuts.keys import writer_of
+from marsbench.shortcuts.keys import by_writer
 from marsbench_backends.vllm.watch import BlockWatch
 
 
@@ -46,8 +45,7 @@ class BlockMoves(BlockWatch):
                 self._emit(events.HostLoaded(at, session, int(number), *size, waited_s))
 
     def _stored(self, at: float, copy: Copy, each_s: float) -> None:
-        by_writer = Counter(map(writer_of, copy.keys))
-        for owner, blocks in self._ledger.owners(by_writer).items():
+        for owner, blocks in self._ledger.owners(by_writer(copy.keys)).items():
             size = (blocks, blocks * self.block_bytes, blocks * each_s)
             self._emit(events.HostStored(at, owner, *size))
 
@@ -56,8 +54,14 @@ class BlockMoves(BlockWatch):
         for owner, num_blocks in self._ledger.owners(blocks).items():
             self._emit(events.HostDropped(at, owner, num_blocks))
 
+    def under_way(self, copies: Sequence[Copy]) -> None:
+        """The run is over, and these copies are not."""
+        if copies:
+            size = self.block_bytes * sum(len(copy.keys) for copy in copies)
+            self._emit(events.HostUnderWay(self._clock.now, len(copies), size))
+
     def discarded(self, hashes: Sequence[bytes]) -> None:
-        self.evicted(self._clock.now, Counter(map(writer_of, hashes)))
+        self.evicted(self._clock.now, by_writer(hashes))
 
     def swapped_out(self, session_id: str, num_blocks: int) -> None:
         if num_blocks:  # else somebody else uses all of them

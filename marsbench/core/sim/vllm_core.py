@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -29,28 +30,35 @@ for _name, _value in QUIET.items():
 for _name in ("vllm", "torch.utils.cpp_extension"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
-import torch  # noqa: E402  (vLLM reads its environment when it is imported)
-from vllm.config import (  # noqa: E402
-    CacheConfig,
-    DeviceConfig,
-    KVTransferConfig,
-    ModelConfig,
-    ParallelConfig,
-    SchedulerConfig,
-    VllmConfig,
-)
-from vllm.model_executor.models.registry import ModelRegistry  # noqa: E402
-from vllm.sampling_params import SamplingParams  # noqa: E402
-from vllm.v1.core.kv_cache_utils import init_none_hash  # noqa: E402
-from vllm.v1.core.sched.scheduler import Scheduler  # noqa: E402
-from vllm.v1.kv_cache_interface import (  # noqa: E402
-    FullAttentionSpec,
-    KVCacheConfig,
-    KVCacheGroupSpec,
-    KVCacheTensor,
-)
-from vllm.v1.request import Request  # noqa: E402
-from vllm.v1.structured_output import StructuredOutputManager  # noqa: E402
+# transformers and vLLM take SciPy along where it is (losses, sound) and do without where it is not;
+# a run needs neither, and it is 60 MB and 530 modules. Whoever asks afterwards has it.
+_scipy = sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]
+try:
+    import torch
+    from vllm.config import (
+        CacheConfig,
+        DeviceConfig,
+        KVTransferConfig,
+        ModelConfig,
+        ParallelConfig,
+        SchedulerConfig,
+        VllmConfig,
+    )
+    from vllm.model_executor.models.registry import ModelRegistry
+    from vllm.sampling_params import SamplingParams
+    from vllm.v1.core.kv_cache_utils import init_none_hash
+    from vllm.v1.core.sched.scheduler import Scheduler
+    from vllm.v1.kv_cache_interface import (
+        FullAttentionSpec,
+        KVCacheConfig,
+        KVCacheGroupSpec,
+        KVCacheTensor,
+    )
+    from vllm.v1.request import Request
+    from vllm.v1.structured_output import StructuredOutputManager
+finally:
+    if _scipy is None:
+        del sys.modules["scipy"]
 
 from marsbench.core.settings import EngineSettings  # noqa: E402
 from marsbench.core.sim.hashes import TokenCount  # noqa: E402

@@ -222,6 +222,22 @@ def _offloading(run: Result) -> bool:
     return "host_kv" in run.summary
 
 
+def _gigabytes(of: str) -> Callable[[Result], float | None]:
+    """Bytes of `host_kv` that were stored, or loaded."""
+
+    def take(run: Result) -> float | None:
+        return run.summary["host_kv"][f"{of}_bytes"] / 1e9 if _offloading(run) else None  # type: ignore[literal-required]
+
+    return take
+
+
+def _under_way(run: Result) -> float | None:
+    """Copies that had not ended when the run had; a summary says so only where there were any."""
+    if not _offloading(run):
+        return None
+    return float(run.summary["host_kv"].get("under_way_copies", 0))
+
+
 _MEAN_TO_P99 = {"mean": "mean", "p50": "P50", "p90": "P90", "p95": "P95", "p99": "P99"}
 _ROUNDS = {"": "from {}", "_first": "{}, first", "_continuation": "{}, later"}
 
@@ -278,6 +294,10 @@ KINDS: Mapping[str, Kind] = {
                                        _at("host_kv", f"{lane}_busy_share"), is_share=True,
                                        measured=_offloading)
        for lane, words in {"out": "out", "in": "back"}.items()},
+    **{f"host_{of}_gb": Kind(words, "GB", None, _gigabytes(of), measured=_offloading)
+       for of, words in {"stored": "copied to host memory", "loaded": "loaded from it"}.items()},
+    "host_under_way": Kind("copies under way at the run's end", "", None, _under_way,
+                           measured=_offloading),
     "host_dropped_per_s": Kind("blocks of 16 tokens evicted from host memory", "1/s", "lower",
                                _blocks("host_kv", "dropped_blocks"), measured=_offloading),
     **{f"num_{of}_differed": Kind(words, "", None, _decisions(of, "differed"))

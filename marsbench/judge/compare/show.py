@@ -61,10 +61,15 @@ def _figure(found: Comparison, place: Place, figure: Figure) -> Table | None:
 
 def _cells(row: Estimate, against: Difference | None) -> tuple[Cell, ...]:
     """Mean, lowest to highest seed; to the baseline: of the means, typical, in how many seeds."""
-    own = (row.backend, _value(row.figure, row.mean), _span(row))
+    own = (row.backend, value_in_words(row.figure, row.mean), _span(row))
     if against is None:
         return (*own, "", "", "")
-    return (*own, *(_differences if _by_difference(against) else _ratios)(against), _ahead(against))
+    return (*own, *beside(against), _ahead(against))
+
+
+def beside(against: Difference) -> tuple[str, str]:
+    """Of the means, and of the typical seed, which has an interval where seeds are enough."""
+    return (_differences if _by_difference(against) else _ratios)(against)
 
 
 def _by_difference(against: Difference) -> bool:
@@ -101,16 +106,17 @@ def _span(row: Estimate) -> str:
     """The lowest seed and the highest."""
     if row.lowest is None or row.highest is None:
         return UNMEASURED
-    return span((row.lowest, row.highest), lambda value: _value(row.figure, value), "–")
+    return span((row.lowest, row.highest), lambda value: value_in_words(row.figure, value), "–")
 
 
-def _value(figure: Figure, value: float | None) -> str:
+def value_in_words(figure: Figure, value: float | None) -> str:
+    """ "97.0%"; "130.2"."""
     return percent(value, 1) if figure.is_share else plain(value, 4)
 
 
 def _signed(figure: Figure, value: float | None) -> str:
     """A difference; of shares it is in percentage points."""
-    text = _value(figure, value).replace("%", " pts")
+    text = value_in_words(figure, value).replace("%", " pts")
     return f"+{text}" if value is not None and value > 0 else text
 
 

@@ -53,7 +53,7 @@ def traces(found: Comparison) -> Traces:
         run = RunFolder.open(Path(source.path))
         if not run.has_events:
             continue
-        stream = Stream(run.events(KINDS))
+        stream = run.stream(KINDS)
         evictions += _evictions(source, run)
         kv += _kv(source, stream, run.config.total_blocks)
         tools += _tools(source, stream)

@@ -18,7 +18,8 @@ from marsbench.judge.gate.judge import worst
 from marsbench.judge.gate.values import EXACTLY, GateCheck, GateError, GateReport
 from marsbench.judge.intervals import UNKNOWN
 from marsbench.judge.sweep.folder import PLAN
-from marsbench.runs.folder import EVENTS, IDEAL, SUMMARY, TABLES
+from marsbench.runs.event_file import EVENTS, event_file, open_events
+from marsbench.runs.folder import IDEAL, SUMMARY, TABLES
 from marsbench.runs.parquet import read_table
 
 OF_THE_CODE = ("code", "cautions")
@@ -96,7 +97,9 @@ def _check(name: str, difference: str) -> GateCheck:
 
 def differences(base: Path, other: Path) -> Iterator[str]:
     """Every file that differs, each by its first difference; what happened first comes first."""
-    for name in (EVENTS, IDEAL, *(f"{table}.parquet" for table in TABLES), SUMMARY):
+    if event_file(base) is not None:
+        yield from _of_events(base, other)
+    for name in (IDEAL, *(f"{table}.parquet" for table in TABLES), SUMMARY):
         if not (base / name).is_file():
             continue
         if not (other / name).is_file():
@@ -106,20 +109,33 @@ def differences(base: Path, other: Path) -> Iterator[str]:
 
 
 def _of_file(base: Path, other: Path) -> Iterator[str]:
-    if base.suffix == ".jsonl":
-        yield _of_lines(base, other)
-    elif base.suffix == ".parquet":
+    if base.suffix == ".parquet":
         yield from _of_tables(base, other)
     else:
         yield from _of_json(base, other)
 
 
-def _of_lines(base: Path, other: Path) -> str:
-    with base.open(encoding="utf-8") as own, other.open(encoding="utf-8") as theirs:
-        for number, (a, b) in enumerate(zip_longest(own, theirs, fillvalue=""), start=1):
-            if a != b:
-                return f"{base.name} line {number}: {_short(a)} became {_short(b)}"
-    return f"{base.name} differs in its line ends"
+def _of_events(base: Path, other: Path) -> Iterator[str]:
+    """The first line that differs; packed or not, it is the lines that are compared."""
+    if event_file(other) is None:
+        yield f"the candidate has no {EVENTS}"
+        return
+    try:
+        unlike = _first_unlike(base, other)
+    except UsageError as error:
+        raise GateError(str(error)) from error
+    if unlike is not None:
+        number, a, b = unlike
+        yield f"{EVENTS} line {number}: {_short(a)} became {_short(b)}"
+
+
+def _first_unlike(base: Path, other: Path) -> tuple[int, str, str] | None:
+    with open_events(base) as own, open_events(other) as theirs:
+        for number, lines in enumerate(zip_longest(own, theirs, fillvalue=b""), start=1):
+            if lines[0] != lines[1]:
+                a, b = (line.decode(errors="replace") for line in lines)
+                return number, a, b
+    return None
 
 
 def _of_tables(base: Path, other: Path) -> Iterator[str]:

@@ -61,7 +61,7 @@ def sweep(
             folder.write_plan(file.stem, text, [cell.name for cell in cells])
             left = orders_left(folder, hashes, cells)
             orders = [order for order in left if order.cell.name not in failures]
-            failures.update(_play(folder, orders, jobs, player))
+            failures.update(play_orders(folder, orders, jobs, player))
             played += len(orders)
     return Report(root, len(cells), played, (*failures.items(), *_invalid(folder)))
 
@@ -89,9 +89,10 @@ def _resolved(file: Path, cell: Cell) -> str:
         raise UsageError(f"{file}: {error}") from error
 
 
-def _play(
+def play_orders(
     folder: SweepFolder, orders: Sequence[Order], jobs: int | None, player: Player
 ) -> list[tuple[str, str]]:
+    """Play them, in groups that share work. What failed, as (cell, sentence)."""
     failures = []
     with sweep_progress(len(orders)) as report:
         for outcome in player(_grouped(orders), jobs):

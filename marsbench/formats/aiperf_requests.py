@@ -1,0 +1,158 @@
+"""The requests of AIPerf's inputs, each beside the one before it; their texts are given up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from marsbench.formats.fallback import Fallback
+from marsbench.formats.messages import Message, messages_of, text_of_message
+from marsbench.formats.reading import ReadError, Record, Tokens
+
+TOOLS = "tools"
+"""Whose the definitions of tools are, which a request has beside its messages."""
+
+_Millis = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+
+
+class _Timed(Record):
+    """timestamp, delay: milliseconds, the second after the answer before."""
+
+    timestamp: _Millis | None = None
+    delay: _Millis | None = None
+    output_length: Tokens | None = None
+
+
+class _Turn(_Timed):
+    text: str | None = None
+    texts: list[Any] | None = None
+    role: str | None = None
+
+
+class Row(_Timed):
+    session_id: str | int | None = None
+    message_mode: Literal["history", "delta"] = "history"
+    messages: Any = None
+    text_input: str | None = None
+    payload: dict[str, Any] | None = None
+    tools: Any = None
+    turns: list[_Turn] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of which the text is given up: its hash, its tokens, and whose it is."""
+
+    digest: bytes
+    tokens: int
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request beside the one before it.
+
+    prompt: tokens sent. kept: those of the leading messages that both have; None where the prompt
+    goes on from the one before. reply: tokens of the answer to that, where this prompt repeats it.
+    by_user: whether its last message is a user's. deltas: it holds what is new alone.
+    at_ms, delay_ms, output: as stated.
+    """
+
+    prompt: int
+    kept: int | None
+    reply: int | None
+    by_user: bool
+    deltas: bool
+    at_ms: float | None
+    delay_ms: float | None
+    output: int | None
+
+
+@dataclass(slots=True)
+class RequestsOfSession:
+    """The requests of one session so far, where it begins, and why it cannot be read.
+
+    known: each text is counted once, for later prompts repeat the earlier ones' messages.
+    last, first: the messages of the request before, and of the first.
+    """
+
+    name: str
+    where: str
+    fallback: Fallback
+    requests: list[Request] = field(default_factory=list)
+    known: dict[bytes, Said] = field(default_factory=dict)
+    first: tuple[Said, ...] = ()
+    last: tuple[Said, ...] = ()
+    wrong: tuple[str, ReadError] | None = None
+
+    def take(self, row: Row, place: str) -> None:
+        """A session of which one line cannot be read is left out: its history has a hole."""
+        if self.wrong is not None:
+            return
+        try:
+            if row.turns is None:
+                self._add(_messages(row), row, deltas=row.message_mode == "delta")
+            for turn in row.turns or ():
+                self._add(_turn_messages(turn), turn, deltas=True)
+        except ReadError as error:
+            self.wrong = place, error
+
+    def _add(self, messages: Sequence[Message], timed: _Timed, *, deltas: bool) -> None:
+        of = f"call {len(self.requests)}"
+        said = tuple(self._said(message, of) for message in messages)
+        if deltas and self.requests:  # definitions of tools are stated again, not sent twice
+            said = tuple(one for one in said if one.role != TOOLS)
+        old = self.last
+        pairs = zip(old, said, strict=False)
+        shared = list(takewhile(lambda pair: pair[0].digest == pair[1].digest, pairs))
+        goes_on = len(shared) == len(old)
+        following = said[len(old) : len(old) + 1] if goes_on and old else ()
+        self.requests.append(Request(
+            prompt=sum(one.tokens for one in said),
+            kept=None if goes_on or deltas else sum(one.tokens for one, _ in shared),
+            reply=next((one.tokens for one in following if one.role == "assistant"), None),
+            by_user=bool(said) and said[-1].role == "user",
+            deltas=deltas,
+            at_ms=timed.timestamp,
+            delay_ms=timed.delay,
+            output=timed.output_length,
+        ))  # fmt: skip
+        self.first, self.last = self.first or said, said
+
+    def _said(self, message: Message, of: str) -> Said:
+        role = str(message.get("role") or "user")
+        text = text_of_message(message)
+        raw = f"{role}\0{text}".encode("utf-8", "replace")
+        key = hashlib.blake2b(raw, digest_size=16).digest()
+        if key not in self.known:
+            self.known[key] = Said(key, self.fallback.count(text, of), role)
+        return self.known[key]
+
+
+def _messages(row: Row) -> list[Message]:
+    """All that a line sends; definitions of tools come first, as in a chat template."""
+    payload = row.payload or {}
+    found = row.messages if row.messages is not None else payload.get("messages")
+    text = row.text_input if row.text_input is not None else payload.get("prompt")
+    if found is None and isinstance(text, str):
+        found = [{"role": "user", "content": text}]
+    messages = messages_of(found)
+    if not messages:
+        raise ReadError("messages: there are none")
+    tools = row.tools if row.tools is not None else payload.get("tools")
+    return [{"role": TOOLS, "content": json.dumps(tools)}, *messages] if tools else messages
+
+
+def _turn_messages(turn: _Turn) -> list[Message]:
+    texts = [turn.text] if turn.text is not None else turn.texts or []
+    content = [one.get("contents") if isinstance(one, Mapping) else one for one in texts]
+    flat = [text for one in content for text in (one if isinstance(one, list) else [one])]
+    if not flat or not all(isinstance(text, str) for text in flat):
+        raise ReadError("turns: one has no text")
+    return [{"role": turn.role or "user", "content": text} for text in flat]
