@@ -165,13 +165,13 @@ def test_sessions_of_a_run_are_gone_when_its_connection_is() -> None:
                     assert answer.status == status
             held = [await w.client.get(f"{w.url}/marsbench/alive?nonce={N}") for _ in "ab"]
             for name in (f"a#{N}", "other"):
-                async with w.post(name) as answer:
+                async with w.post(name, tools=TOOLS) as answer:
                     assert answer.status == 200
             waiting = asyncio.create_task(w.client.post(w.url + CHAT, json={"session_id": "late"}))
             await w.until(1, 2, 0, 2)
             held[0].close()
             await asyncio.sleep(0)
-            async with w.post(f"a#{N}") as answer:
+            async with w.post(f"a#{N}", tools=TOOLS) as answer:
                 assert answer.status == 200, "another connection of the run is there"
             held[1].close()
             (await waiting).release()
@@ -181,6 +181,8 @@ def test_sessions_of_a_run_are_gone_when_its_connection_is() -> None:
 
 
 N = "4f3a9c1e22aa"
+TOOLS = [{"type": "function"}]
+"""Whose rounds have some is at work, and keeps its place while another waits."""
 
 
 async def _hello(_request: web.BaseRequest) -> web.StreamResponse:

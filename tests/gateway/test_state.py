@@ -120,6 +120,32 @@ def test_after_a_kill_the_same_sessions_are_in(tmp_path: Path) -> None:
     assert "late" in after.at_server
 
 
+def test_a_turn_that_breaks_off_after_a_kill_is_no_end(tmp_path: Path) -> None:
+    before = Plays(tmp_path / "state")
+    for name in "ab":
+        before.sessions.end(before.ask(name), "answered")
+    after = Plays(tmp_path / "state")
+    after.sessions.end(after.ask("a"), "refused")
+    after.sessions.end(after.ask("b"), "left")
+    assert on_disk(after.path) == ["a", "b"], "their first rounds were answered before"
+    after.sessions.end(after.ask("b"), "failed")
+    assert on_disk(after.path) == ["a"]
+
+
+def test_a_name_of_the_gateways_own_takes_no_place_after_a_kill(tmp_path: Path) -> None:
+    plays = Plays(tmp_path / "state")
+    plays.sessions.ask("chat-1", RoundRequest(None, 7), Unheard())
+    assert plays.sessions.num_in_flight == 1
+    assert on_disk(plays.path) == []
+
+
+class Unheard:
+    """A waiter that nobody looks at."""
+
+    def go(self) -> None: ...
+    def refuse(self, why: str) -> None: ...
+
+
 def test_a_file_of_another_controller_is_refused(tmp_path: Path) -> None:
     Store(tmp_path / "s", "fcfs-cap").close()
     with pytest.raises(UsageError, match="is of a gateway with fcfs-cap"):
@@ -155,6 +181,33 @@ def test_a_gateway_that_starts_again_keeps_who_was_in(tmp_path: Path) -> None:
                 await w.until(1, 1, 0, 0)
                 (await w.post("a", vllm_xargs={"marsbench_last": 1})).release()
                 (await waiting).release()
+
+    play(story())
+
+
+def test_a_chat_without_a_name_is_one_session_whichever_gateway_it_comes_to(tmp_path: Path) -> None:
+    async def says_hello(_request: web.BaseRequest) -> web.StreamResponse:
+        message = {"role": "assistant", "content": "hello"}
+        return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}]})
+
+    async def story() -> None:
+        async with server(says_hello) as there:
+            given: Any = {"state": tmp_path / "state", "upstream": there}
+            async with (
+                world(says_hello, **given) as leader,
+                world(says_hello, **given) as follower,
+            ):
+                chat = [{"role": "user", "content": "hi"}]
+                for w in (follower, leader, follower):
+                    async with w.post(None, messages=chat) as answer:
+                        assert answer.status == 200
+                        chat += [(await answer.json())["choices"][0]["message"]]
+                    chat += [{"role": "user", "content": "go on"}]
+                assert (leader.gateway.leads, follower.gateway.leads) == (True, False)
+                assert len(leader.events("session_arrived")) == 1
+                assert (await follower.info())["rounds"] == {
+                    "named": 0, "inferred": 3, "passed on": 0
+                }  # fmt: skip
 
     play(story())
 
