@@ -37,7 +37,10 @@ from marsbench.wall.live.options import LiveOptions
 if TYPE_CHECKING:
     from marsbench.core.backends import Choice
 
-OF_AGENTS_TOO = ("url", "served_model", "timeout", "isolated", "kv_events")
+OF_AGENTS_TOO = (
+    *("url", "served_model", "timeout", "isolated", "kv_events"),
+    *("share", "wait", "max_failed"),
+)
 """The options of live runs that `--engine openhands` takes as well."""
 
 NOT_OF_THE_RUN = ("output",)
@@ -201,6 +204,9 @@ def _openhands(options: RunOptions, explicit: Collection[str]) -> OpenHandsOptio
         time_limit_s=options.timeout if "timeout" in explicit else TIME_LIMIT_S,
         alone=None if alone == "none" else Path(alone),
         kv_events=options.kv_events,
+        share=options.share,
+        wait=options.wait,
+        max_failed=options.max_failed,
     )
 
 

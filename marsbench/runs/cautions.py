@@ -47,6 +47,10 @@ class Caution(Enum):
         "arrived; compare runs by goodput, which counts the others as not good, or find out in "
         "sessions.parquet why they did not finish."
     )
+    SESSIONS_FAILED = (
+        "{number} failed: {why}; find out why before you compare, or bound their share with "
+        "--max-failed."
+    )
     NO_IDEAL = (
         "{n} finished sessions have no ideal time, so goodput is not known; "
         "measure each session alone first."

@@ -17,10 +17,10 @@ from marsbench.core.settings import EngineSettings
 from marsbench.errors import UsageError
 from marsbench.offload.host_kv import HostKv
 from marsbench.serve.emulated import check_speed, emulated_hardware
+from marsbench.serve.plugin import EXECUTOR
 
 LOOPBACK = "127.0.0.1"
 SCHEDULER = "marsbench_backends.scheduler.MarsbenchScheduler"
-EXECUTOR = "marsbench.serve.vllm_gpu.Gpu"
 OURS = {
     "--additional-config": "--set",
     "--host": "--host",

@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from vllm.v1.executor.abstract import Executor
 from vllm.v1.kv_cache_interface import FullAttentionSpec
-from vllm.v1.outputs import EMPTY_MODEL_RUNNER_OUTPUT, ModelRunnerOutput
+from vllm.v1.outputs import EMPTY_MODEL_RUNNER_OUTPUT, LogprobsLists, ModelRunnerOutput
 from vllm.v1.worker.worker_base import CompilationTimes
 
 from marsbench.clock import monotonic
 from marsbench.core.hardware.steptime import Work, batch_seconds
 from marsbench.serve.emulated import emulated_hardware
+from marsbench.serve.grammar import logprobs, plainest
+from marsbench.serve.model_folder import VOCABULARY
 from marsbench.serve.replies import Reply, ScriptedRequest, load_script
 
 LAYOUT = "LBHNC"  # of KV blocks that nobody lays out
@@ -36,11 +38,11 @@ class Step(Future[Any]):
     def __init__(self, until: float, output: ModelRunnerOutput) -> None:
         super().__init__()
         self._until = until
-        self._output = output
+        self.output = output
 
     def result(self, timeout: float | None = None) -> ModelRunnerOutput:
         time.sleep(max(0.0, self._until - monotonic()))
-        return self._output
+        return self.output
 
     def done(self) -> bool:
         return monotonic() >= self._until
@@ -61,6 +63,7 @@ class Gpu(Executor):
         self._speed = float(config.get("speed", 1.0))
         self._script = load_script(config.get("responses"))
         self._replies: dict[str, tuple[int, Reply]] = {}
+        self._num_logprobs: dict[str, int] = {}
         self._busy_until = 0.0
         self._launched: Step | None = None
 
@@ -84,14 +87,31 @@ class Gpu(Executor):
         """The tokens of the step that was launched last, once it has been computed."""
         assert self._launched is not None, "no step was launched"
         step, self._launched = self._launched, None
+        if grammar_output is not None:
+            _constrain(step.output, grammar_output)
+        step.output.logprobs = self._logprobs(step.output)
         return step if non_block else step.result()
 
     def _begin(self, output: Any) -> None:
         for request_id in output.finished_req_ids:
             self._replies.pop(request_id, None)
+            self._num_logprobs.pop(request_id, None)
         for new in output.scheduled_new_reqs:
             if new.req_id not in self._replies:  # else it was preempted and is back
                 self._replies[new.req_id] = (len(new.prompt_token_ids), self._reply(new))
+                self._note_logprobs(new.req_id, new.sampling_params.logprobs)
+
+    def _note_logprobs(self, request_id: str, asked: int | None) -> None:
+        if asked is not None:
+            self._num_logprobs[request_id] = VOCABULARY if asked < 0 else asked
+
+    def _logprobs(self, output: ModelRunnerOutput) -> LogprobsLists | None:
+        """A row a request, as wide as the one that asked for most; None where nobody asked."""
+        asked = [self._num_logprobs.get(name) for name in output.req_ids]
+        most = max((number for number in asked if number is not None), default=None)
+        if most is None:
+            return None
+        return LogprobsLists(*logprobs(output.sampled_token_ids, most))
 
     def _reply(self, new: Any) -> Reply:
         params, prompt = new.sampling_params, new.prompt_token_ids
@@ -167,6 +187,16 @@ class Gpu(Executor):
 
     def shutdown(self) -> None:
         """Nothing to free."""
+
+
+def _constrain(output: ModelRunnerOutput, grammar: Any) -> None:
+    """What stands under a grammar says what that allows."""
+    masks = grammar.grammar_bitmask
+    stride = len(masks) // len(grammar.structured_output_request_ids)
+    for number, name in enumerate(grammar.structured_output_request_ids):
+        index = output.req_id_to_index.get(name)
+        if index is not None and output.sampled_token_ids[index]:
+            output.sampled_token_ids[index] = [plainest(masks[number * stride])]
 
 
 def _done(value: Any) -> Future[Any]:

@@ -79,7 +79,7 @@ TYPED: dict[str, tuple[str, ...]] = {
 ELSEWHERE = {
     *("context", "output", "as_json", "engine", "url", "served_model", "endpoint", "prompts"),
     *("tools_as", "speed", "warm_up", "cool_down", "timeout", "isolated", "kv_events"),
-    *("max_send_lag", "tasks", "context_tokens", "workers", "help"),
+    *("share", "wait", "max_failed", "max_send_lag", "tasks", "context_tokens", "workers", "help"),
 }
 """What says nothing of a simulated run."""
 

@@ -35,7 +35,7 @@ def gpu(speed: float = 1000.0, **more: Any) -> Any:
 
 
 def new(name: str, prompt: int, computed: int = 0, **facts: Any) -> Any:
-    params = SimpleNamespace(max_tokens=50, ignore_eos=True, extra_args=facts)
+    params = SimpleNamespace(max_tokens=50, ignore_eos=True, extra_args=facts, logprobs=None)
     return SimpleNamespace(
         req_id=name,
         prompt_token_ids=[9] * prompt,

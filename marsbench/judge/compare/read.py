@@ -154,6 +154,7 @@ def _source(result: Result) -> RunSource:
         valid=summary["valid"],
         reasons=tuple(summary["reasons"]),
         cautions=tuple(summary["cautions"]),
+        failures=tuple(summary.get("failures", ())),
     )
 
 

@@ -16,6 +16,7 @@ from marsbench.judge.compare.ranking import HeldRanking, Order
 from marsbench.judge.intervals import Interval
 from marsbench.judge.sweep.answer import Capacity
 from marsbench.runs import CautionNote
+from marsbench.runs.failures import Failure
 
 Standing = Literal["better", "worse", "unclear"]
 """Against the baseline, by `marsbench.judge.intervals.side`."""
@@ -49,6 +50,7 @@ class RunSource:
     valid: bool
     reasons: tuple[str, ...]
     cautions: tuple[CautionNote, ...]
+    failures: tuple[Failure, ...] = ()
 
 
 class Estimate(NamedTuple):
