@@ -143,9 +143,10 @@ class Simulation:
         scheduler.offloads = True
         self._moves.block_bytes = hardware.kv_bytes_per_token * settings.block_size
         link = Link(lambda blocks: hardware.swap_s(blocks * settings.block_size))
-        share = hardware.host_link_bytes_per_s / hardware.memory_bytes_per_s
         kind = LazyOffload if host_kv.is_lazy else EagerOffload
-        return kind(scheduler, link, lambda: self._clock.now, host_kv.cost * share)
+        return kind(
+            scheduler, link, lambda: self._clock.now, host_kv.cost * hardware.host_link_share
+        )
 
     def _admission(self) -> Admission:
         """The controller, its answers looked at; everyone enters where no backend plays."""
