@@ -53,6 +53,7 @@ def _request(options: ServeOptions, model: str | None, flags: list[str]) -> Serv
         host_kv=options.host_kv,
         host_kv_store=options.host_kv_store,
         host_kv_eviction=options.host_kv_eviction,
+        host_kv_cost=options.host_kv_cost,
     )
     return ServeRequest(
         choice=choose(options.backend, assignments(options.set)),

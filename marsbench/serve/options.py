@@ -31,6 +31,7 @@ class ServeOptions:
     host_kv: Annotated[str | None, like(EngineOptions, "host_kv")] = None
     host_kv_store: Annotated[str | None, like(EngineOptions, "host_kv_store")] = None
     host_kv_eviction: Annotated[str | None, like(EngineOptions, "host_kv_eviction")] = None
+    host_kv_cost: Annotated[float | None, like(EngineOptions, "host_kv_cost")] = None
     host: Annotated[str, Option("ADDRESS", "Where to listen.", shows_default=True)] = "127.0.0.1"
     port: Annotated[int, Option("P", "0 for any that is free.", shows_default=True)] = 8000
     timeout: Annotated[

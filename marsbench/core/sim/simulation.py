@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from marsbench.core.sim.vllm_core import make_request, make_scheduler
 from marsbench.core.backends import STOCK
@@ -36,6 +36,10 @@ from marsbench_backends.answers.wrong import WrongAnswerError, refuse
 from marsbench_backends.registry import Backend, BuiltBackend, load
 from marsbench_backends.signals import Signal
 from marsbench_backends.vllm.rounds import RoundInfo
+
+if TYPE_CHECKING:
+    from marsbench.offload.eager import EagerOffload
+    from marsbench.offload.lazy import LazyOffload
 
 
 @dataclass(frozen=True)
@@ -151,9 +155,10 @@ class Simulation:
         scheduler.offloads = True
         self._moves.block_bytes = hardware.kv_bytes_per_token * settings.block_size
         link = Link(lambda blocks: hardware.swap_s(blocks * settings.block_size))
-        share = hardware.host_link_bytes_per_s / hardware.memory_bytes_per_s
         kind = _worker(host_kv.is_lazy)
-        return kind(scheduler, link, lambda: self._clock.now, host_kv.cost * share)
+        return kind(
+            scheduler, link, lambda: self._clock.now, host_kv.cost * hardware.host_link_share
+        )
 
     def _admission(self) -> Admission:
         """The controller, its answers looked at; everyone enters where no backend plays."""
@@ -259,7 +264,7 @@ class Simulation:
             raise RunFailedError("Sessions wait for admission and nothing is left to happen.")
 
 
-def _worker(is_lazy: bool) -> type[Offload]:
+def _worker(is_lazy: bool) -> type[LazyOffload] | type[EagerOffload]:
     """Of vLLM's connector; imported where one is asked for, since not every vLLM has it so."""
     if is_lazy:
         from marsbench.offload.lazy import LazyOffload
