@@ -40,6 +40,8 @@ LOOKS = {
     "infercept-static": Look("#9A6A00", "d", DASHED, hollow=True),
     "continuum": Look("#009E73", "v"),
     "continuum-static": Look("#005C43", ">", DASHED, hollow=True),
+    "concur": Look("#4477AA", (3, 0, 180), LONG),
+    "affinity": Look("#BB5566", (3, 0, 270), DOTTED),
     "fcfs-cap": Look("#7F7F7F", "s", DASHED),
     "mars": Look("#D55E00", "*", width=1.5),
     "mars-published": Look("#A63603", (7, 1, 0), DASHED),
