@@ -36,6 +36,7 @@ BACKENDS = {
     "+marsbench_backends.policies.mars_admission:MarsPublishedAdmission",
     "mars-released": "marsbench_backends.policies.mars_released:MarsReleased",
     "oracle": "marsbench_backends.policies.oracle:Oracle",
+    "thunderagent": "marsbench_backends.policies.thunderagent:ThunderAgent",
 }
 ENTRY_POINTS = "marsbench.backends"
 

@@ -42,6 +42,7 @@ LOOKS = {
     "continuum-static": Look("#005C43", ">", DASHED, hollow=True),
     "concur": Look("#4477AA", (3, 0, 180), LONG),
     "affinity": Look("#BB5566", (3, 0, 270), DOTTED),
+    "thunderagent": Look("#882E72", (4, 1, 0), SOLID),
     "fcfs-cap": Look("#7F7F7F", "s", DASHED),
     "mars": Look("#D55E00", "*", width=1.5),
     "mars-published": Look("#A63603", (7, 1, 0), DASHED),

@@ -68,6 +68,12 @@ def test_a_controller_hears_what_the_prefix_cache_found() -> None:
     assert simulation.prefix_tokens() == (sum(asked), sum(hits))
 
 
+def test_a_policy_hears_how_large_the_kv_cache_is() -> None:
+    """Else nobody would ever be paused."""
+    policy = run("thunderagent")[1].scheduler.marsbench_policy
+    assert policy._capacity == SETTINGS.kv_blocks * SETTINGS.block_size
+
+
 def test_every_decision_differs_from_vllms_somewhere() -> None:
     """Else equal counts would prove little. Chunks that shrink: test_mars_in_the_simulator.py."""
     total = Counter[str]()
