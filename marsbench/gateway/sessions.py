@@ -338,4 +338,6 @@ class OpenSessions:
             num_cpu_calls=self.num_cpu_calls,
             tool_cores=self._tool_cores,
             arrivals_over=self._arrivals_over,
+            num_queried_tokens=kv.queried_tokens,
+            num_hit_tokens=kv.hit_tokens,
         )

@@ -30,7 +30,7 @@ from marsbench_backends.answers.wrong import refuse
 from marsbench_backends.cost import EngineCost, engine_cost
 from marsbench_backends.policy import Policy
 from marsbench_backends.registry import BuiltBackend
-from marsbench_backends.signals import SessionEnded, Signal
+from marsbench_backends.signals import EngineStarted, SessionEnded, Signal
 from marsbench_backends.vllm.decisions import Decisions
 from marsbench_backends.vllm.host import HostConnector
 from marsbench_backends.vllm.host_memory import HostMemory
@@ -121,6 +121,7 @@ class PolicyMixin(Scheduler):
         if policy.max_running is not None:
             name = next(name for name in MOST_RUNNING if hasattr(self, name))
             setattr(self, name, min(int(getattr(self, name)), policy.max_running))
+        self.tell(EngineStarted(clock(), "", self.view.num_blocks, self.block_size))
 
     def req(self, request: Request) -> VllmReq:
         """The policy's view of a vLLM request."""

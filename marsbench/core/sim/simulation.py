@@ -237,6 +237,9 @@ class Simulation:
     def kv_blocks(self) -> tuple[int, int, int]:
         return self._sampler.num_blocks, self._sampler.free_blocks, self._ledger.block_size
 
+    def prefix_tokens(self) -> tuple[int, int]:
+        return self._requests.num_queried_tokens, self._requests.num_hit_tokens
+
     def _hold_changed(self, session: str, blocks: int | None, how: float | str) -> None:
         self._steps.forget_head()
         self._moves.hold_changed(session, blocks, how)
