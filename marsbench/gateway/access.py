@@ -16,7 +16,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ControlAccess:
     """A token where one was given; else their own port; else this machine alone."""
 
     token: str | None = None

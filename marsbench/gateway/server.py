@@ -18,7 +18,7 @@ from marsbench.clock import WallClock
 from marsbench.core import events
 from marsbench.core.backends import Choice
 from marsbench.gateway import pressure
-from marsbench.gateway.access import Access
+from marsbench.gateway.access import ControlAccess
 from marsbench.gateway.alive import Alive
 from marsbench.gateway.answers import in_json, refusal
 from marsbench.gateway.attribution import Attribution
@@ -204,7 +204,7 @@ class Gateway:
         )
 
     def _add_control(self, routes: Routes, control: Control) -> None:
-        guard = Access(self.config.token, self.config.control_port is not None).guard
+        guard = ControlAccess(self.config.token, self.config.control_port is not None).guard
         for name in ("tool_start", "tool_end", "session_end", "arrivals_over"):
             routes.add("POST", f"/marsbench/{name}", guard(self._led(getattr(control, name))))
         for name in ("info", "events"):
