@@ -25,6 +25,7 @@ from marsbench.cli.serve import serve
 from marsbench.cli.show import show
 from marsbench.cli.sweep import sweep
 from marsbench.cli.vllm import app as vllm_app
+from marsbench.cli.why import why
 from marsbench.cli.workload import app as workload_app
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.extras import saying_what_is_missing
@@ -95,6 +96,7 @@ def backends(
 for _command in (
     advise,
     show,
+    why,
     sweep,
     compare,
     bounds,

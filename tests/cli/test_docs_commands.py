@@ -45,6 +45,7 @@ ONLY_PARSED = {
     "calibrate": "needs a GPU",
     "workload import": "needs recordings that the reader has",
     "bounds": "needs runs that the reader has",
+    "why": "needs runs that the reader has",
 }
 IS_RUN = ("backends", "hardware list", "hardware show", "workload")
 
