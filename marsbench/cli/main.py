@@ -13,6 +13,7 @@ import typer
 from marsbench.cli import INTERRUPTED, STOPPED
 from marsbench.cli.advise import advise
 from marsbench.cli.bounds import bounds
+from marsbench.cli.doctor import doctor
 from marsbench.cli.export import export
 from marsbench.cli.gateway import gateway
 from marsbench.cli.hardware import app as hardware_app
@@ -31,7 +32,7 @@ from marsbench.errors import MarsbenchError, UsageError
 from marsbench.extras import saying_what_is_missing
 from marsbench.option import AsJson
 from marsbench.run_options import RunOptions
-from marsbench.version import __version__
+from marsbench.version import label
 
 # What a verb needs is imported when it is called, so that --help answers at once.
 app = typer.Typer(
@@ -46,12 +47,14 @@ app.add_typer(vllm_app, name="vllm")
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and commit.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     """The neutral referee for LLM serving schedulers under coding agents."""
     if version:
-        typer.echo(f"marsbench {__version__}")
+        typer.echo(f"marsbench {label()}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -107,6 +110,7 @@ for _command in (
     serve,
     gateway,
     calibrate,
+    doctor,
 ):
     app.command()(_command)
 

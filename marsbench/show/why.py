@@ -17,6 +17,10 @@ from marsbench.text.numbers import UNMEASURED, percent, seconds
 from marsbench.text.tables import Cell, Table
 from marsbench.text.words import each
 
+_HEADS = ("admission", "queued", "recomp.", "found", "steps", "agents", "tools", "rest")
+SHORT = dict(zip(LABELS, _HEADS, strict=True))
+"""Names of the causes over narrow columns, in the order of their rows above."""
+
 MOST_SESSIONS = 10
 """That lost most; `--json` has them all."""
 
@@ -112,8 +116,7 @@ def _sessions(of: Sequence[Explained]) -> Table:
         [e.record.session, _shown(e.slowdown_s), *(_cells(e.causes, n, [e])[0] for n in told)]
         for e in worst
     ]
-    short = [LABELS[name].replace(" ", "\n", 1) for name in told]
-    return Table(["lost most", "slowdown\ns", *short], rows, "LR")
+    return Table(["lost most", "seconds", *(SHORT[name] for name in told)], rows, "LR")
 
 
 def _notes(runs: Sequence[ExplainedRun], console: Console) -> None:

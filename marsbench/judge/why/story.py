@@ -75,8 +75,8 @@ class _Story:
             else record.submitted_at
         )
         return (
-            f"Round {record.round} queued {seconds(cost.queue_s)} s{again}: when it came, "
-            f"{self._running(at)} of other sessions were running."
+            f"Round {record.round} queued {seconds(cost.queue_s)} s{again}; when it came, other "
+            f"sessions had {self._running(at)} running."
         )
 
     def _recomputed(self, cost: RoundCost) -> str:
