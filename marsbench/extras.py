@@ -79,12 +79,6 @@ def missing_base_modules() -> frozenset[str]:
     return frozenset(name for name in base_modules(_requirements()) if not _is_there(name))
 
 
-def pinned(distribution: str) -> str | None:
-    """The one version of it that we work with; None where any will do, or nothing is installed."""
-    pins = (re.match(rf"{re.escape(distribution)}==([^\s;]+)", line) for line in _requirements())
-    return next((pin[1] for pin in pins if pin is not None), None)
-
-
 def base_modules(requirements: Sequence[str]) -> frozenset[str]:
     """The modules of the requirements that no extra asks for."""
     names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements if not _extra(line)]

@@ -32,7 +32,7 @@ from marsbench.errors import MarsbenchError, UsageError
 from marsbench.extras import saying_what_is_missing
 from marsbench.option import AsJson
 from marsbench.run_options import RunOptions
-from marsbench.version import label
+from marsbench.version import __version__
 
 # What a verb needs is imported when it is called, so that --help answers at once.
 app = typer.Typer(
@@ -54,9 +54,17 @@ def root(
 ) -> None:
     """The neutral referee for LLM serving schedulers under coding agents."""
     if version:
-        typer.echo(f"marsbench {label()}")
+        typer.echo(f"marsbench {_version()}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+def _version() -> str:
+    """ "0.1.0 (3f2a91c)"; the version alone where marsbench runs from no checkout of its own."""
+    from marsbench.runs.provenance import Provenance
+
+    code = Provenance.here()
+    return __version__ if code.commit is None else f"{__version__} ({code.label})"
 
 
 @app.command()

@@ -17,13 +17,15 @@ from typing import Any
 
 from rich.console import Console
 
-from marsbench.core.code import ROOT, installed
+from marsbench.core.code import ROOT
 from marsbench.core.isolated import cache_folder
 from marsbench.errors import UsageError
-from marsbench.extras import SIM, missing_base_modules, pinned
+from marsbench.extras import SIM, missing_base_modules
+from marsbench.runs.provenance import Provenance
 from marsbench.text.console import drawn
 from marsbench.text.tables import Styled, Table
-from marsbench.version import label
+from marsbench.trees.imported import imported
+from marsbench.version import __version__
 from marsbench.wall.agents.environment import agents_python
 
 BLOCKS = "marsbench/shortcuts/blocks.c"
@@ -76,7 +78,9 @@ def checks_json(checks: Sequence[Checked]) -> str:
 
 
 def _own() -> Checked:
-    return Checked("marsbench", label())
+    code = Provenance.here()
+    commit = "" if code.commit is None else f" ({code.label})"
+    return Checked("marsbench", f"{__version__}{commit}")
 
 
 def _python() -> Checked:
@@ -90,14 +94,12 @@ def _base() -> Checked:
 
 
 def _vllm() -> Checked:
-    there, wanted = installed("vllm"), pinned("vllm")
-    if there is None:
+    tree = imported()
+    if tree is None:
         cure = f"`pip install 'marsbench[{SIM.name}]'`{SIM.instead}"
         return Checked("vLLM", None, cure, needed=True)
-    if wanted is not None and there.partition("+")[0] != wanted:
-        cure = f"{there} is installed and {wanted} is needed: `pip install vllm=={wanted}`"
-        return Checked("vLLM", None, cure, needed=True)
-    return Checked("vLLM", there, needed=True)
+    other = "" if tree.is_pinned else ", not the one that marsbench is pinned to"
+    return Checked("vLLM", f"{tree.label}{other}", needed=True)
 
 
 def _compiled() -> Checked:

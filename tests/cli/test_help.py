@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,33 +51,16 @@ def test_nothing_typed_prints_the_help(marsbench: Marsbench) -> None:
     assert done.out == marsbench("--help").out
 
 
-def test_the_version_is_one_line(marsbench: Marsbench) -> None:
-    from marsbench.version import label
+@pytest.mark.parametrize(("commit", "more"), [(None, ""), ("3f2a91c0000", " (3f2a91c)")])
+def test_the_version_is_one_line_with_the_commit_where_there_is_one(
+    marsbench: Marsbench, monkeypatch: pytest.MonkeyPatch, commit: str | None, more: str
+) -> None:
+    from marsbench import __version__
+    from marsbench.runs import provenance
 
-    assert marsbench("--version").out == f"marsbench {label()}\n"
-
-
-def git(folder: Path, *arguments: str) -> str:
-    own = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]
-    command = ["git", "-C", str(folder), *own, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def test_a_checkout_of_its_own_adds_the_commit_and_another_does_not(tmp_path: Path) -> None:
-    from marsbench.version import __version__, label
-
-    file = tmp_path / "marsbench" / "version.py"
-    file.parent.mkdir()
-    file.write_text("")
-    assert label(file) == __version__
-    git(tmp_path, "init", "-q")
-    assert label(file) == __version__  # somebody's checkout that does not track it
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "-q", "-m", "one")
-    commit = git(tmp_path, "rev-parse", "HEAD")[:7]
-    assert label(file) == f"{__version__} ({commit})"
-    file.write_text("changed")
-    assert label(file) == f"{__version__} ({commit}-dirty)"
+    monkeypatch.setattr(provenance, "_own_checkout", lambda _: (commit, False))
+    monkeypatch.setattr(provenance, "imported", lambda: None)
+    assert marsbench("--version").out == f"marsbench {__version__}{more}\n"
 
 
 def test_control_c_says_that_what_was_measured_is_kept(

@@ -80,7 +80,7 @@ class _Spans:
 
     def _agent(self, session: SessionRecord) -> dict[str, Any]:
         above = self._above.get(session.session)
-        facts = {
+        facts: Facts = {
             "gen_ai.operation.name": "invoke_agent",
             "gen_ai.agent.name": session.session,
             "gen_ai.conversation.id": self._root(session.session),
@@ -99,7 +99,7 @@ class _Spans:
 
     def _chat(self, session: str, record: RoundRecord) -> dict[str, Any]:
         found = [t for t in (record.cached_tokens, record.loaded_tokens) if t is not None]
-        facts = {
+        facts: Facts = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "marsbench",
             "gen_ai.request.model": self._model,
@@ -122,7 +122,7 @@ class _Spans:
 
     def _tool(self, session: str, call: Call) -> dict[str, Any]:
         phase = call.phase
-        facts = {
+        facts: Facts = {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": phase.name,
             "gen_ai.conversation.id": self._root(session),
