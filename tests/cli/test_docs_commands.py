@@ -24,7 +24,7 @@ PROMPT = re.compile(r"^(?:\$ |\(cd \S+ && )?(?:\S*bin/)?marsbench (?P<rest>\S.*)
 STANDS_FOR = {
     "openhands|sweagent|miniswe|weka|mooncake|azure|hf|run …": "openhands FILE",
     "mooncake|hf": "hf",
-    "vllm-bench|llm-d|csv": "csv",
+    "vllm-bench|llm-d|csv|perfetto|otel": "csv",
 }
 """How a line that shows several at once is typed."""
 
@@ -45,6 +45,8 @@ ONLY_PARSED = {
     "calibrate": "needs a GPU",
     "workload import": "needs recordings that the reader has",
     "bounds": "needs runs that the reader has",
+    "why": "needs runs that the reader has",
+    "doctor": "says what this machine has; test_doctor.py runs it",
 }
 IS_RUN = ("backends", "hardware list", "hardware show", "workload")
 
