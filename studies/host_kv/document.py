@@ -21,6 +21,8 @@ OBSERVED = (
 """Public observations: who, what they saw, and which of our figures stands beside it."""
 
 NEAR = 0.05
+LONG = "recorded"
+"""The workload whose pauses are those of people; the others' systems had such."""
 LEVEL = (
     "Level: within 5 points of goodput(3) and 5 % of mean latency of the best. Without host memory "
     "(0) InferCept has one of its own, as in its paper.\n"
@@ -116,21 +118,26 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _observations(rows: Sequence[Row]) -> str:
-    """Beside each what it is here: fcfs, the smallest and the largest host memory."""
-    sized = [row for row in rows if row.backend == "fcfs" and row.ratio is not None]
-    lines = ["## Beside what others saw\n", _line(("who", "what they saw", "here, fcfs"))]
+    """Beside each what it is here for fcfs at the heaviest place, from no host memory to most."""
+    own = _heaviest([row for row in rows if row.backend == "fcfs" and row.ratio is not None])
+    where = f"here, fcfs, {_name(own[0].place)}" if own else "here"
+    lines = ["## Beside what others saw\n", _line(("who", "what they saw", where))]
     lines.append("|" + " --- |" * 3)
-    lines += [_line((who, what, _ours(kind, sized))) for who, what, kind in OBSERVED]
+    lines += [_line((who, what, _ours(kind, own))) for who, what, kind in OBSERVED]
     return "\n".join([*lines, ""])
 
 
-def _ours(kind: str, rows: Sequence[Row]) -> str:
-    ordered = sorted(rows, key=lambda row: (row.load or 0.0, row.ratio or 0.0, row.workload))
-    if len(ordered) < 2:
-        return UNMEASURED
+def _heaviest(rows: Sequence[Row]) -> list[Row]:
+    """Of one workload at its heaviest load, by size."""
+    place = max((row.place for row in rows), key=lambda at: (at[1] or 0.0, at[0]), default=None)
+    recorded = [row for row in rows if row.workload == LONG and row.load == (place or ("", 0))[1]]
+    own = recorded or [row for row in rows if row.place == place]
+    return sorted(own, key=lambda row: row.ratio or 0.0)
+
+
+def _ours(kind: str, own: Sequence[Row]) -> str:
     say: Callable[[Row], str] = SAYS[kind]
-    heaviest = [row for row in ordered if row.load == ordered[-1].load]
-    return "; ".join(say(row) for row in (heaviest[0], heaviest[-1]))
+    return "; ".join(say(row) for row in own) or UNMEASURED
 
 
 SAYS: dict[str, Callable[[Row], str]] = {
