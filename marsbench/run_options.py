@@ -23,6 +23,7 @@ from marsbench.option import (
     part,
 )
 from marsbench.presets import preset_named
+from marsbench.replicas.options import ReplicaOptions, divided, fleet_of
 from marsbench.runs.request import OwnOptions, RunRequest
 from marsbench.text.options import words_of
 from marsbench.wall.agents.options import (
@@ -45,7 +46,13 @@ ADDRESSES = {"url": "URL", "kv_events": "ENDPOINT"}
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(
-    Knobs, HardwareOptions, EngineOptions, SimulationOptions, LiveOptions, AgentOptions
+    Knobs,
+    HardwareOptions,
+    EngineOptions,
+    ReplicaOptions,
+    SimulationOptions,
+    LiveOptions,
+    AgentOptions,
 ):
     """All that a run can be asked for; `marsbench run --help` says what each is.
 
@@ -93,14 +100,17 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
     )
     step = _scale("step", options.step_time_scale)
     attention = _scale("attention", options.attention_time_scale)
+    of_router, of_backend = divided(assignments(options.set))
+    settings = options.settings
     return RunRequest(
-        choice=choose(options.backend, assignments(options.set)),
+        choice=choose(options.backend, of_backend),
+        fleet=fleet_of(options, of_router, options.engine, settings.host_kv is not None),
         engine=options.engine,
         own=_own(options, explicit),
         workload=str(options.workload),
         knobs=part(options, Knobs),
         hardware=hardware.with_scale(step=step, attention=attention),
-        settings=options.settings,
+        settings=settings,
         alphas=several(options.alpha) or (3.0,),
         tool_cores=options.tool_cores,
         tool_workers=options.tool_workers,

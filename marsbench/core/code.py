@@ -66,7 +66,10 @@ class CodeFiles:
 
 
 DECIDES = CodeFiles(
-    ("marsbench/core", "marsbench/offload", "marsbench/runs", "marsbench/shortcuts", BACKENDS),
+    (
+        *(f"marsbench/{room}" for room in ("core", "offload", "replicas", "runs", "shortcuts")),
+        BACKENDS,
+    ),
     # A policy counts for its own runs; recipes, whose content a run counts itself.
     (f"{BACKENDS}/policies", "marsbench/core/workload/recipes"),
 )
