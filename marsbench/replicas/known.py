@@ -5,8 +5,17 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from marsbench.replicas.router import Ask, Segment
+
+
+class _Known(NamedTuple):
+    """Blocks of one writer, from number `start` up to `end`; last sent at `at`."""
+
+    start: int
+    end: int
+    at: float
 
 
 class KnownPrefixes:
@@ -18,31 +27,32 @@ class KnownPrefixes:
 
     def __init__(self, lives_s: float = math.inf) -> None:
         self._lives_s = lives_s
-        self._known: dict[int, dict[int, tuple[int, float]]] = defaultdict(dict)
+        self._known: dict[int, dict[int, _Known]] = defaultdict(dict)
 
     def matched(self, ask: Ask, replica: int) -> int:
         """Leading blocks of the prompt that were sent to the replica before."""
         known, matched = self._known.get(replica, {}), 0
         for segment in ask.blocks:
-            seen, at = known.get(segment.writer, (0, ask.now))
-            if ask.now - at > self._lives_s or seen <= matched:
+            seen = known.get(segment.writer)
+            if seen is None or ask.now - seen.at > self._lives_s or seen.end <= matched:
                 break
-            matched = min(seen, segment.end)
-            if seen < segment.end:
+            matched = min(seen.end, segment.end)
+            if seen.end < segment.end:
                 break
         return matched
 
     def size(self, replica: int) -> int:
         """Blocks that were ever sent there, each once."""
-        return sum(seen for seen, _ in self._known.get(replica, {}).values())
+        return sum(seen.end - seen.start for seen in self._known.get(replica, {}).values())
 
     def learn(self, ask: Ask, replica: int) -> None:
         """The prompt was sent there."""
-        known = self._known[replica]
+        known, start = self._known[replica], 0
         for segment in ask.blocks:
-            seen, at = known.get(segment.writer, (0, ask.now))
-            kept = seen if ask.now - at <= self._lives_s else 0
-            known[segment.writer] = (max(kept, segment.end), ask.now)
+            seen = known.get(segment.writer)
+            kept = 0 if seen is None or ask.now - seen.at > self._lives_s else seen.end
+            known[segment.writer] = _Known(start, max(kept, segment.end), ask.now)
+            start = segment.end
 
 
 def longest(matches: Sequence[int]) -> list[int]:
