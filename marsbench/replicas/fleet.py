@@ -28,7 +28,7 @@ from marsbench.replicas.config import FleetConfig
 from marsbench.replicas.known import segments
 from marsbench.replicas.ordered import OrderedEvents
 from marsbench.replicas.replica import Replica, ReplicaLoop
-from marsbench.replicas.router import Ask
+from marsbench.replicas.router import RoundToPlace
 from marsbench.replicas.view import Views
 from marsbench.shortcuts.keys import WRITER_BYTES
 from marsbench_backends.answers.wrong import WrongAnswerError
@@ -114,12 +114,12 @@ class Fleet:
         free = sum(replica.free_blocks(now) for replica in self.replicas)
         return self.config.num_blocks * len(self.replicas), free, size
 
-    def _ask(self, session: Session, prompt: Prompt) -> Ask:
+    def _ask(self, session: Session, prompt: Prompt) -> RoundToPlace:
         size = self._ledger.block_size
         keys = self._ledger.hashes(session, prompt).keys
         blocks = segments(keys, prompt.num_tokens // size, WRITER_BYTES)
         now, number = self._clock.now, prompt.round
-        return Ask(now, session.id, number, prompt.num_tokens, size, blocks, self._draw)
+        return RoundToPlace(now, session.id, number, prompt.num_tokens, size, blocks, self._draw)
 
     def _draw(self, below: int) -> int:
         return int(self._dice.integers(below))

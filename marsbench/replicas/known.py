@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from marsbench.replicas.router import Ask, Segment
+from marsbench.replicas.router import RoundToPlace, Segment
 
 
 class _Known(NamedTuple):
@@ -29,7 +29,7 @@ class KnownPrefixes:
         self._lives_s = lives_s
         self._known: dict[int, dict[int, _Known]] = defaultdict(dict)
 
-    def matched(self, ask: Ask, replica: int) -> int:
+    def matched(self, ask: RoundToPlace, replica: int) -> int:
         """Leading blocks of the prompt that were sent to the replica before."""
         known, matched = self._known.get(replica, {}), 0
         for segment in ask.blocks:
@@ -45,7 +45,7 @@ class KnownPrefixes:
         """Blocks that were ever sent there, each once."""
         return sum(seen.end - seen.start for seen in self._known.get(replica, {}).values())
 
-    def learn(self, ask: Ask, replica: int) -> None:
+    def learn(self, ask: RoundToPlace, replica: int) -> None:
         """The prompt was sent there."""
         known, start = self._known[replica], 0
         for segment in ask.blocks:

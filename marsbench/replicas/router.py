@@ -18,7 +18,7 @@ class Segment(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RoundToPlace:
     """A round that needs a replica, now.
 
     blocks: its prompt's full blocks, by who wrote them; no router reads text.
@@ -76,11 +76,11 @@ class Router:
     hears_kv_events: ClassVar[bool] = False
     snapshot_age_s: float = 0.0
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         """The index of the replica that is to get the round."""
         raise NotImplementedError
 
-    def placed(self, ask: Ask, replica: int) -> None:
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
         """The round went there."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from marsbench.replicas.replica import Replica
-from marsbench.replicas.router import Ask, ReplicaView
+from marsbench.replicas.router import ReplicaView, RoundToPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,14 @@ class Views:
                 book.placed_since = 0
             self.next_at += self._age_s
 
-    def of(self, ask: Ask, matched: Callable[[Replica], int] | None) -> list[ReplicaView]:
+    def of(self, ask: RoundToPlace, matched: Callable[[Replica], int] | None) -> list[ReplicaView]:
         """Every replica as the router sees it now.
 
         matched: tokens of the prompt in a replica's cache; None for a router that hears of none.
         """
         return [self._view(one, ask, matched) for one in self._replicas]
 
-    def placed(self, ask: Ask, view: ReplicaView) -> None:
+    def placed(self, ask: RoundToPlace, view: ReplicaView) -> None:
         """The round was sent there."""
         book, computed = self._books[view.index], view.matched_tokens or 0
         sent = _Round(view.index, ask.prompt_tokens, ask.prompt_tokens - computed)
@@ -92,7 +92,7 @@ class Views:
         book.tokens -= sent.tokens
 
     def _view(
-        self, replica: Replica, ask: Ask, matched: Callable[[Replica], int] | None
+        self, replica: Replica, ask: RoundToPlace, matched: Callable[[Replica], int] | None
     ) -> ReplicaView:
         book, index = self._books[replica.index], replica.index
         seen = self._reports[index] if self._age_s else _report(replica, ask.now)

@@ -12,16 +12,16 @@ from marsbench.errors import UsageError
 from marsbench.replicas.known import KnownPrefixes, segments
 from marsbench.replicas.options import ReplicaOptions, divided, fleet_of
 from marsbench.replicas.registry import ROUTERS, choose_router
-from marsbench.replicas.router import Ask, ReplicaView, Router, Segment
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, Segment
 
 
-def ask(writer: int = 1, blocks: int = 100, **facts: Any) -> Ask:
+def ask(writer: int = 1, blocks: int = 100, **facts: Any) -> RoundToPlace:
     def first(below: int) -> int:
         return 0
 
     given: dict[str, Any] = {"now": 0.0, "session": f"s{writer}", "round": 0, "draw": first}
     given |= {"prompt_tokens": 16 * blocks, "blocks": (Segment(writer, blocks),)}
-    return Ask(**{**given, "block_size": 16, **facts})
+    return RoundToPlace(**{**given, "block_size": 16, **facts})
 
 
 def views(*loads: int, **lists: Sequence[Any]) -> list[ReplicaView]:

@@ -18,7 +18,7 @@ from marsbench.errors import RunFailedError
 from marsbench.replicas.config import FleetConfig
 from marsbench.replicas.fleet import Fleet
 from marsbench.replicas.registry import ROUTERS, choose_router
-from marsbench.replicas.router import Ask, Router
+from marsbench.replicas.router import RoundToPlace, Router
 from sim.worlds import HARDWARE, enough_blocks, lines, workloads
 
 pytestmark = pytest.mark.vllm
@@ -92,7 +92,7 @@ def _whole(event: Any) -> str:
 class NamesNobody(Router):
     """Answers with a replica that there is none of."""
 
-    def route(self, ask: Ask, replicas: Any) -> int:
+    def route(self, ask: RoundToPlace, replicas: Any) -> int:
         return len(replicas)
 
 

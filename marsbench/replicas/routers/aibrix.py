@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marsbench.replicas.known import KnownPrefixes
-from marsbench.replicas.router import Ask, ReplicaView, Router, fewest, under_way
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, under_way
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Aibrix(Router):
     def __post_init__(self) -> None:
         self._known = KnownPrefixes(self.lives_s)
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         loads = [one.under_way for one in replicas]
         if max(loads) - min(loads) > self.imbalance:
             return fewest(replicas, under_way)
@@ -40,5 +40,5 @@ class Aibrix(Router):
                 return one.index
         return fewest(replicas, under_way)
 
-    def placed(self, ask: Ask, replica: int) -> None:
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
         self._known.learn(ask, replica)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marsbench.replicas.known import KnownPrefixes
-from marsbench.replicas.router import Ask, ReplicaView, Router, fewest, under_way
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, under_way
 
 
 @dataclass
@@ -24,7 +24,7 @@ class CacheAware(Router):
     balance_rel: float = 1.5
     _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         loads = [one.under_way for one in replicas]
         most, least = max(loads), min(loads)
         if most - least > self.balance_abs and most > self.balance_rel * least:
@@ -34,5 +34,5 @@ class CacheAware(Router):
             return best
         return fewest(replicas, lambda one: self._known.size(one.index))
 
-    def placed(self, ask: Ask, replica: int) -> None:
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
         self._known.learn(ask, replica)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from marsbench.replicas.router import Ask, ReplicaView, Router, fewest
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest
 
 
 @dataclass
@@ -24,10 +24,10 @@ class Dynamo(Router):
     hears_kv_events: ClassVar[bool] = True
     overlap_weight: float = 1.0
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         return fewest(replicas, lambda one: self._cost(ask, one))
 
-    def _cost(self, ask: Ask, one: ReplicaView) -> float:
+    def _cost(self, ask: RoundToPlace, one: ReplicaView) -> float:
         prefill = max(0, one.prefill_tokens + ask.prompt_tokens - (one.matched_tokens or 0))
         decode = one.tokens + ask.prompt_tokens
         return (self.overlap_weight * prefill + decode) / ask.block_size

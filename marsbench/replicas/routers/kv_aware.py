@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from marsbench.replicas.router import Ask, ReplicaView, Router, fewest
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest
 from marsbench.replicas.routers.session_affinity import on_ring
 
 
@@ -23,7 +23,7 @@ class KvAware(Router):
     threshold_tokens: int = 2000
     virtual_nodes: int = 160
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         best = fewest(replicas, lambda one: -(one.matched_tokens or 0))
         matched = replicas[best].matched_tokens or 0
         if matched and matched >= ask.prompt_tokens - self.threshold_tokens:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from marsbench.replicas.router import Ask, ReplicaView, Router, fewest
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest
 
 
 @dataclass
@@ -17,5 +17,5 @@ class LeastLoad(Router):
 
     by_tokens: bool = False
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         return fewest(replicas, lambda one: one.tokens if self.by_tokens else one.under_way)

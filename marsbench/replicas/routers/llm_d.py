@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marsbench.replicas.known import KnownPrefixes
-from marsbench.replicas.router import Ask, ReplicaView, Router
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
 
 
 @dataclass
@@ -27,12 +27,12 @@ class LlmD(Router):
     most_tokens: int = 131_072
     _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         scores = [self._score(ask, one, replicas) for one in replicas]
         best = [i for i, score in enumerate(scores) if score == max(scores)]
         return best[ask.draw(len(best))]
 
-    def _score(self, ask: Ask, one: ReplicaView, replicas: Sequence[ReplicaView]) -> float:
+    def _score(self, ask: RoundToPlace, one: ReplicaView, replicas: Sequence[ReplicaView]) -> float:
         waiting = [other.waiting for other in replicas]
         span = max(waiting) - min(waiting)
         queue = (max(waiting) - one.waiting) / span if span else 1.0
@@ -42,5 +42,5 @@ class LlmD(Router):
         kept = 1.0 - one.kv_usage
         return self.queue_weight * queue + self.kv_weight * kept + self.prefix_weight * prefix
 
-    def placed(self, ask: Ask, replica: int) -> None:
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
         self._known.learn(ask, replica)

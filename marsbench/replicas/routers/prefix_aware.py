@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marsbench.replicas.known import KnownPrefixes, longest
-from marsbench.replicas.router import Ask, ReplicaView, Router
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
 
 
 @dataclass
@@ -20,9 +20,9 @@ class PrefixAware(Router):
 
     _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         best = longest([self._known.matched(ask, one.index) for one in replicas])
         return best[ask.draw(len(best))]
 
-    def placed(self, ask: Ask, replica: int) -> None:
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
         self._known.learn(ask, replica)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marsbench.replicas.known import KnownPrefixes, longest
-from marsbench.replicas.router import Ask, ReplicaView, Router, fewest, under_way
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, under_way
 
 
 @dataclass
@@ -24,7 +24,7 @@ class RayPrefix(Router):
     imbalance: float = math.inf
     _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         loads = [one.under_way for one in replicas]
         if max(loads) - min(loads) > self.imbalance:
             return _less_loaded_of_two(ask, replicas)
@@ -33,11 +33,11 @@ class RayPrefix(Router):
             return fewest([replicas[i] for i in longest(matches)], under_way)
         return fewest(replicas, lambda one: self._known.size(one.index))
 
-    def placed(self, ask: Ask, replica: int) -> None:
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
         self._known.learn(ask, replica)
 
 
-def _less_loaded_of_two(ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+def _less_loaded_of_two(ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
     first = ask.draw(len(replicas))
     second = (first + 1 + ask.draw(len(replicas) - 1)) % len(replicas)
     return fewest([replicas[first], replicas[second]], under_way)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from marsbench.replicas.router import Ask, ReplicaView, Router
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
 
 
 @dataclass
@@ -17,8 +17,8 @@ class RoundRobin(Router):
 
     _sent: int = field(default=0, init=False)
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         return replicas[self._sent % len(replicas)].index
 
-    def placed(self, ask: Ask, replica: int) -> None:
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
         self._sent += 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 
-from marsbench.replicas.router import Ask, ReplicaView, Router
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
 
 
 @dataclass
@@ -23,7 +23,7 @@ class SessionAffinity(Router):
 
     virtual_nodes: int = 160
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         return on_ring(ask.session, len(replicas), self.virtual_nodes)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marsbench.replicas.known import KnownPrefixes, longest
-from marsbench.replicas.router import Ask, ReplicaView, Router, fewest, under_way
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, under_way
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Smg(Router):
     balance_rel: float = 1.5
     _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
 
-    def route(self, ask: Ask, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         matches = [self._known.matched(ask, one.index) for one in replicas]
         if max(matches) <= self.cache_threshold * ask.num_blocks:
             return fewest(replicas, under_way)
@@ -35,5 +35,5 @@ class Smg(Router):
             return fewest(replicas, under_way)
         return best
 
-    def placed(self, ask: Ask, replica: int) -> None:
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
         self._known.learn(ask, replica)
