@@ -13,7 +13,7 @@ JOBS ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-quiet check lint types format golden bench lock clean distclean
 .PHONY: vllm-cpu openhands openhands-ai-check openhands-record openhands-compare
-.PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv
+.PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv vllm-matrix
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -137,6 +137,9 @@ gate-calibration: setup ## how often the gate is wrong, into reports/gate-calibr
 host-kv: setup ## vLLM's own KV offloading beside each scheduler, into reports/host-kv.md: hours
 	$(SWEEP) host-kv $(ARGS)
 	$(BIN)/python -m studies.host_kv results/host-kv -o reports/host-kv.md
+
+vllm-matrix: setup ## one saturated workload on vLLM 0.28 to 0.33, into reports/vllm-matrix.md
+	$(BIN)/python -m studies.vllm_matrix -o reports/vllm-matrix.md $(ARGS)
 
 lock: setup ## resolve the newest versions, write requirements/lock.txt, install them
 	@$(PYTHON) tools/bootstrap.py --lock

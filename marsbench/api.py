@@ -85,8 +85,11 @@ def play(options: RunOptions, explicit: Collection[str], *, show_progress: bool 
     """
     from marsbench.engines import run as engine_run
     from marsbench.runs import RunFolder
+    from marsbench.trees.asked import import_asked
 
-    path, _ = engine_run(replace(request_of(options, explicit), show_progress=show_progress))
+    request = replace(request_of(options, explicit), show_progress=show_progress)
+    import_asked(request.vllm)
+    path, _ = engine_run(request)
     return Run(RunFolder.open(path))
 
 
@@ -127,6 +130,7 @@ def sweep(
     output: str | Path | None = None,
     jobs: int | None = None,
     ray: str | None = None,
+    vllm: str | None = None,
 ) -> Report:
     """Play what is still to be played of a sweep, as `marsbench sweep` does.
 
@@ -137,9 +141,16 @@ def sweep(
     from marsbench.judge.sweep.cluster import Cluster
     from marsbench.judge.sweep.run import local
     from marsbench.judge.sweep.run import sweep as play
+    from marsbench.trees.asked import import_asked
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be at least 1, not {jobs}; leave it out for one a core.")
+    if vllm is not None and ray is not None:
+        raise UsageError(
+            "--vllm is kept on this machine, and --ray plays on others; leave one of them out, or "
+            "install that vLLM where the cluster runs."
+        )
+    import_asked(vllm)
     to = None if output is None else Path(output)
     return play(str(file), to, jobs, local if ray is None else Cluster(ray))
 

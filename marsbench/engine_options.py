@@ -113,4 +113,10 @@ class SimulationOptions:
     attention_time_scale: Annotated[
         float, Option("X", "Scale attention's time alone (1)", ADVANCED)
     ] = 1.0
+    vllm: Annotated[
+        str | None, Option("VLLM", "A version, PATH or PATH@REV (installed)", ENGINE)
+    ] = None
+    scheduler_cls: Annotated[
+        str | None, Option("CLASS", "vllm, or module:Class, and no backend", ADVANCED)
+    ] = None
     check: Annotated[bool, Option(None, "Test invariants at every step", ADVANCED)] = False

@@ -74,6 +74,11 @@ def require(module: str) -> None:
         raise UsageError(_ask_for(module, EXTRAS[module]))
 
 
+def missing_base_modules() -> frozenset[str]:
+    """Those of the base install that are not there."""
+    return frozenset(name for name in base_modules(_requirements()) if not _is_there(name))
+
+
 def base_modules(requirements: Sequence[str]) -> frozenset[str]:
     """The modules of the requirements that no extra asks for."""
     names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements if not _extra(line)]

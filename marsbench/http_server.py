@@ -12,6 +12,9 @@ from marsbench.errors import UsageError
 if TYPE_CHECKING:
     from aiohttp import web
 
+CONTROL_TOKEN, CONTROL_HEADER = "MARSBENCH_GATEWAY_TOKEN", "X-Marsbench-Token"
+"""The variable that holds a gateway's token, of both sides, and the header it is sent in."""
+
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """uvloop takes a fifth of CPU time less; it comes with vLLM."""
@@ -28,10 +31,17 @@ def url_of(host: str, port: int) -> str:
 
 
 async def listen(
-    app: web.Application, host: str, port: int, refusal: str, backlog: int = 128, **options: Any
+    app: web.Application,
+    host: str,
+    port: int,
+    refusal: str,
+    backlog: int = 128,
+    prepare: Callable[[web.AppRunner], None] | None = None,
+    **options: Any,
 ) -> web.AppRunner:
     """Serves the application from now on, until the runner's clean-up.
 
+    prepare: is given the runner before it listens.
     options: of the runner. A client that goes ends the work that was done for it, at a server
     behind too. Raises UsageError when the port cannot be had, in the words of `refusal`, where {}
     stands for the reason.
@@ -40,6 +50,8 @@ async def listen(
 
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, **options)
     await runner.setup()
+    if prepare is not None:
+        prepare(runner)
     try:
         await web.TCPSite(runner, host, port, backlog=backlog).start()
     except OSError as error:

@@ -25,7 +25,8 @@ ENGINE = "Hardware and engine"
 ADVANCED = "Advanced"
 LIVE = "With --engine live or openhands"
 LIMITS = "Limits"
-PANELS = (None, WORKLOAD, ENGINE, ADVANCED, LIVE, LIMITS)
+VLLM = "Two vLLMs, in place of two folders"
+PANELS = (None, WORKLOAD, ENGINE, ADVANCED, LIVE, LIMITS, VLLM)
 """Where the help shows options, in this order."""
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from marsbench.core.workload.knobs import Knobs
 from marsbench.engine_options import EngineOptions, HardwareOptions, SimulationOptions
@@ -19,6 +19,7 @@ from marsbench.option import (
     Output,
     WorkloadName,
     assignments,
+    option_in,
     options_of,
     part,
 )
@@ -34,11 +35,23 @@ from marsbench.wall.agents.options import (
 )
 from marsbench.wall.live.options import LiveOptions
 
-OF_AGENTS_TOO = ("url", "served_model", "timeout", "isolated", "kv_events")
+if TYPE_CHECKING:
+    from marsbench.core.backends import Choice
+
+OF_AGENTS_TOO = (
+    *("url", "served_model", "timeout", "isolated", "kv_events"),
+    *("share", "wait", "max_failed"),
+)
 """The options of live runs that `--engine openhands` takes as well."""
 
 NOT_OF_THE_RUN = ("output",)
 """Where its folder lies."""
+
+MISSING_BACKEND = (
+    "Missing option '--backend': give one, as in --backend mars (`marsbench backends` lists them), "
+    "or vLLM's own scheduler with --scheduler-cls vllm."
+)
+OF_SIMULATIONS = ("vllm", "scheduler_cls")
 
 ADDRESSES = {"url": "URL", "kv_events": "ENDPOINT"}
 """Where somebody's server listened is nothing that a run folder tells: put one's own there."""
@@ -59,7 +72,7 @@ class RunOptions(
     alpha: one or several. set: parameters by name, or as they are typed.
     """
 
-    backend: BackendName = field(kw_only=False)
+    backend: Annotated[str | None, option_in(BackendName)] = field(default=None, kw_only=False)
     alpha: Annotated[
         float | Sequence[float], Option("A", "Goodput's α; repeatable (3)", typed=list[float])
     ] = 3.0
@@ -87,7 +100,6 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
 
     explicit: names of those that were given, as against left at their defaults.
     """
-    from marsbench.core.backends import choose
     from marsbench.core.hardware.profile import load_hardware
 
     options = _with_preset(options, explicit)
@@ -103,9 +115,11 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
     of_router, of_backend = divided(assignments(options.set))
     settings = options.settings
     return RunRequest(
-        choice=choose(options.backend, of_backend),
+        choice=_choice(options, of_backend),
         fleet=fleet_of(options, of_router, options.engine, settings.host_kv is not None),
         engine=options.engine,
+        scheduler=options.scheduler_cls,
+        vllm=options.vllm,
         own=_own(options, explicit),
         workload=str(options.workload),
         knobs=part(options, Knobs),
@@ -118,6 +132,23 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
         output=None if options.output is None else Path(options.output),
         asked=tuple(_words(options, explicit)),
     )
+
+
+def _choice(options: RunOptions, of_backend: Sequence[str]) -> Choice:
+    """The backend, or what stands for a scheduler class. Raises UsageError for both or neither."""
+    from marsbench.core.backends import choose
+    from marsbench.runs.scheduler import scheduler_choice
+
+    if options.scheduler_cls is None:
+        if options.backend is None:
+            raise UsageError(MISSING_BACKEND)
+        return choose(options.backend, of_backend)
+    if options.backend is not None or of_backend:
+        raise UsageError(
+            f"--scheduler-cls {options.scheduler_cls} is played as it is, without a backend; "
+            "leave out --backend and --set, or --scheduler-cls."
+        )
+    return scheduler_choice(options.scheduler_cls)
 
 
 def _with_preset(options: RunOptions, explicit: Collection[str]) -> RunOptions:
@@ -138,6 +169,8 @@ def _scale(of: str, scale: float) -> float:
 def _own(options: RunOptions, explicit: Collection[str]) -> OwnOptions | None:
     """What the engine alone is told. Raises UsageError for an option that is not for it."""
     live, agents = options_of(LiveOptions), options_of(AgentOptions)
+    if options.engine != "sim":
+        _refuse(OF_SIMULATIONS, explicit, f"is for --engine sim, not --engine {options.engine}.")
     if options.engine == "live":
         own = _live(options, explicit)
         _refuse(agents, explicit, "is not for --engine live.")
@@ -181,6 +214,9 @@ def _openhands(options: RunOptions, explicit: Collection[str]) -> OpenHandsOptio
         time_limit_s=options.timeout if "timeout" in explicit else TIME_LIMIT_S,
         alone=None if alone == "none" else Path(alone),
         kv_events=options.kv_events,
+        share=options.share,
+        wait=options.wait,
+        max_failed=options.max_failed,
     )
 
 

@@ -34,6 +34,8 @@ class EngineState:
         Calls, whatever cores each can use, for MARS counts active tools and reads no counters. Not
         those that only let time pass (a person who types, the network) nor sub-agents: however
         many they are, `tool_cores` cores are idle.
+    num_queried_tokens, num_hit_tokens: what the rounds that began so far asked the prefix cache
+        for, and found on the GPU, as vLLM counts (a round does not count again when it resumes).
     """
 
     now: float
@@ -44,6 +46,8 @@ class EngineState:
     num_cpu_calls: int
     tool_cores: int
     arrivals_over: bool
+    num_queried_tokens: int | None = None
+    num_hit_tokens: int | None = None
 
 
 class Admission:

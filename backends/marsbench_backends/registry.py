@@ -19,10 +19,12 @@ from marsbench_backends.parameters import Parameter, make, parameters_of
 from marsbench_backends.policy import Policy
 
 BACKENDS = {
+    "affinity": "marsbench_backends.policies.affinity:Affinity",
     "autellix": "marsbench_backends.policies.autellix:Autellix",
     "autellix-atlas": "marsbench_backends.policies.autellix:AutellixAtlas",
     "clairvoyant": "marsbench_backends.policies.infercept:InferCept"
     "+marsbench_backends.policies.clairvoyant_admission:ClairvoyantAdmission",
+    "concur": "marsbench_backends.policies.fcfs:FCFS+marsbench_backends.policies.concur:Concur",
     "continuum": "marsbench_backends.policies.continuum:Continuum",
     "continuum-static": "marsbench_backends.policies.continuum_static:ContinuumStatic",
     "fcfs": "marsbench_backends.policies.fcfs:FCFS",
@@ -34,6 +36,7 @@ BACKENDS = {
     "+marsbench_backends.policies.mars_admission:MarsPublishedAdmission",
     "mars-released": "marsbench_backends.policies.mars_released:MarsReleased",
     "oracle": "marsbench_backends.policies.oracle:Oracle",
+    "thunderagent": "marsbench_backends.policies.thunderagent:ThunderAgent",
 }
 ENTRY_POINTS = "marsbench.backends"
 

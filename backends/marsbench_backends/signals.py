@@ -34,6 +34,14 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineStarted(Signal):
+    """The engine stands, and how large its KV cache is. No session's: `session_id` is empty."""
+
+    num_blocks: int
+    block_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoundSubmitted(Signal):
     """A round joined the waiting queue. `parent_id` is set for a sub-agent's session."""
 

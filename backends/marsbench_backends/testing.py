@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from marsbench_backends.policy import Key, Paused, Policy, Req, Whereabouts
 from marsbench_backends.signals import (
+    EngineStarted,
     RoundEnded,
     RoundPreempted,
     RoundStarted,
@@ -122,6 +123,11 @@ def order(policy: Policy, *reqs: Req, view: FakeView | None = None) -> list[str]
 
 
 # --- what a story is made of
+
+
+def engine(at: float = 0.0, *, blocks: int = 100) -> Signal:
+    """The engine stands, with so many blocks; before anything else."""
+    return EngineStarted(at, "", blocks, BLOCK)
 
 
 def submitted(session: str = "a", at: float = 0.0, *, number: int = 0, **facts: Any) -> Signal:

@@ -9,7 +9,7 @@ from typing import Any
 
 from marsbench.advise.advise import Advice, cautions_of
 from marsbench.advise.traffic import facts_of
-from marsbench.advise.verdict import FCFS, AtLoad, Row
+from marsbench.advise.verdict import FCFS, AtLoad, ChoiceRow
 from marsbench.advise.words import depends, summary, sureness
 from marsbench.judge.compare.documents import flat
 
@@ -50,7 +50,7 @@ def _at_load(at: AtLoad) -> dict[str, Any]:
     }
 
 
-def _figures(row: Row) -> Iterator[tuple[str, dict[str, Any]]]:
+def _figures(row: ChoiceRow) -> Iterator[tuple[str, dict[str, Any]]]:
     """By figure: mean, typical seed and its interval, and the same against fcfs."""
     for figure, own in row.figures.items():
         against = row.against.get(figure)

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from marsbench.advise.advise import Advice, cautions_of
 from marsbench.advise.traffic import UserLoad
-from marsbench.advise.verdict import FCFS, AtLoad, Row
+from marsbench.advise.verdict import FCFS, AtLoad, ChoiceRow
 from marsbench.advise.words import depends, figure_head, load_of, summary, sureness, users_at
 from marsbench.judge.compare import Difference, Estimate
 from marsbench.judge.compare.show import beside, value_in_words
@@ -49,12 +49,12 @@ def _table(advice: Advice, at: AtLoad) -> Table:
     return Table(head, [_cells(at, row) for row in order], "Lr")
 
 
-def _place(at: AtLoad, row: Row) -> tuple[int, str]:
+def _place(at: AtLoad, row: ChoiceRow) -> tuple[int, str]:
     own = at.level.index(row.backend) if row.backend in at.level else len(at.level)
     return own, row.backend
 
 
-def _cells(at: AtLoad, row: Row) -> tuple[Cell, ...]:
+def _cells(at: AtLoad, row: ChoiceRow) -> tuple[Cell, ...]:
     mark = " *" if row.backend in at.level else ""
     told = (
         text

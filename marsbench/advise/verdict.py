@@ -20,7 +20,7 @@ assert LEVEL_GOODPUT == LEVEL_LATENCY
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ChoiceRow:
     """A backend at a load: each figure over the seeds, and against fcfs; none of fcfs itself."""
 
     backend: str
@@ -41,7 +41,7 @@ class AtLoad:
     """
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[ChoiceRow, ...]
     level: tuple[str, ...]
     winners: Mapping[Figure, Winner]
 
@@ -50,7 +50,7 @@ class AtLoad:
         """Whether the winner changes with the measure."""
         return where_it_turns(self.winners)
 
-    def row(self, backend: str) -> Row:
+    def row(self, backend: str) -> ChoiceRow:
         return next(row for row in self.rows if row.backend == backend)
 
 
@@ -92,11 +92,11 @@ def _at_load(found: Comparison, place: Place, good: Figure) -> AtLoad:
     return AtLoad(place.workload, rows, own, best)
 
 
-def _row(found: Comparison, place: Place, backend: str, figures: Sequence[Figure]) -> Row:
+def _row(found: Comparison, place: Place, backend: str, figures: Sequence[Figure]) -> ChoiceRow:
     where = (place, backend)
     own = {e.figure: e for e in found.estimates if (e.place, e.backend) == where}
     against = {d.figure: d for d in found.differences if (d.place, d.backend) == where}
-    return Row(
+    return ChoiceRow(
         backend,
         {figure: own[figure] for figure in figures},
         {figure: against[figure] for figure in figures if figure in against},

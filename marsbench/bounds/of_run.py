@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marsbench.bounds.bound import Bounds, bounds
-from marsbench.core.hardware.profile import Hardware, load_hardware
+from marsbench.bounds.hardware import hardware_of
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.files import Workload, read_workload
 from marsbench.core.workload.knobs import Knobs
@@ -56,7 +56,7 @@ def held(path: Path, workload: str | None = None, hardware: Path | None = None) 
     resumes = _resumes(folder.table("sessions"))
     found = bounds(
         _workload(path, config, workload),
-        _hardware(path, config, hardware),
+        hardware_of(path, config, hardware),
         _settings(config),
         config.settings["tool_cores"],
         ideal_s,
@@ -111,22 +111,6 @@ def _knobs(config: RunConfig) -> Knobs:
 
 def _no_load(_: object) -> float:
     raise AssertionError("a run keeps the rate that its load came to")
-
-
-def _hardware(path: Path, config: RunConfig, profile: Path | None) -> Hardware:
-    known = config.hardware
-    if profile is None:
-        found = load_hardware(
-            known["model"], known["gpu"], known["precision"], kv_dtype=known["kv_dtype"]
-        )
-    else:
-        found = load_hardware(profile=profile)
-    if found.hash != known["hash"]:
-        raise UsageError(
-            f"{path} was played on a profile of one's own or with scaled step times: bounds need "
-            "the hardware that it ran on; give the profile with --hardware FILE."
-        )
-    return found
 
 
 def _settings(config: RunConfig) -> EngineSettings:

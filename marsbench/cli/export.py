@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 # What the command needs is imported when it is called, so that --help answers at once.
-if TYPE_CHECKING:
-    from marsbench.report.export.results import Results
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     to: Annotated[
-        Literal["vllm-bench", "llm-d", "csv"],
-        typer.Option(help="vllm bench serve's JSON, llm-d's report 0.2.1, or a table."),
+        Literal["vllm-bench", "llm-d", "csv", "perfetto", "otel"],
+        typer.Option(
+            help="vllm bench serve's JSON, llm-d's report 0.2.1, a table, a trace for "
+            "ui.perfetto.dev, or OpenTelemetry's spans (OTLP JSON)."
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The file to write; else it is printed.")
@@ -33,9 +34,7 @@ def export(
     llm-d's report is YAML, or JSON when the file's name ends in .json. What the run did not
     measure is null or left out.
     """
-    from marsbench.report.export.results import read_results
-
-    text = _text(read_results(run), to, output, detailed, table)
+    text = _trace(run, to) or _text(run, to, output, detailed, table)
     if output is None:
         typer.echo(text, nl=False)
     else:
@@ -43,8 +42,16 @@ def export(
         typer.echo(f"{output}: {run} as {to}")
 
 
+def _trace(run: Path, to: str) -> str | None:
+    """What happened when, for a viewer of traces."""
+    from marsbench.report.export.otel import otel
+    from marsbench.report.export.perfetto import perfetto
+
+    return {"perfetto": perfetto, "otel": otel}[to](run) if to in ("perfetto", "otel") else None
+
+
 def _text(
-    results: Results,
+    run: Path,
     to: str,
     output: Path | None,
     detailed: bool,
@@ -53,9 +60,11 @@ def _text(
     import json
 
     from marsbench.report.export.llm_d import llm_d_report, report_text
+    from marsbench.report.export.results import read_results
     from marsbench.report.export.table import csv_text
     from marsbench.report.export.vllm_bench import vllm_bench
 
+    results = read_results(run)
     if to == "csv":
         return csv_text(results, table)
     if to == "llm-d":

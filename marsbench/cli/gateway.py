@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 def gateway(options: GatewayOptions) -> None:
     """Hold sessions back before a real server, as the backend's controller decides."""
     from marsbench.core.backends import choose
+    from marsbench.gateway.limits import Limits
     from marsbench.gateway.load import LoadRules
     from marsbench.gateway.server import Config, run
     from marsbench.gateway.upstream import checked_url
+    from marsbench.http_server import CONTROL_TOKEN
 
     _check(
         speed=options.speed,
@@ -42,7 +45,10 @@ def gateway(options: GatewayOptions) -> None:
         tool_cores=options.tool_cores,
         session_timeout_s=options.session_timeout,
         timeout_s=options.timeout,
-        max_body=options.max_body << 20,
+        limits=Limits(options.max_body << 20, options.max_bodies << 20, options.max_sessions),
+        token=os.environ.get(CONTROL_TOKEN) or None,
+        control_port=options.control_port,
+        state=options.state,
         grace_s=options.grace,
         rules=LoadRules(options.gaps == "cpu", frozenset(options.waiting_tool)),
         session_header=options.session_header,

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from marsbench.cli.options import verb
-from marsbench.judge.gate.options import GateOptions
+from marsbench.judge.gate.options import GateOptions, PlayOptions
 from marsbench.judge.sweep.options import CapacityOptions
 from marsbench.option import AsJson, Option
 
-Folder = Annotated[Path, typer.Argument(help="A run, a sweep, or a folder of runs.")]
+Folder = Annotated[
+    Path | None, typer.Argument(help="A run, a sweep, or a folder of runs.", show_default=False)
+]
 
 
 @verb
@@ -49,18 +51,19 @@ def compare(
 
 @verb
 def gate(
-    baseline: Folder,
-    candidate: Folder,
     options: GateOptions,
+    played: PlayOptions,
+    baseline: Folder = None,
+    candidate: Folder = None,
     as_json: AsJson = False,
     junit: Annotated[Path | None, Option("FILE", "Write JUnit XML")] = None,
     markdown: Annotated[Path | None, Option("FILE", "Write a summary")] = None,
 ) -> None:
     """Pass (0), fail (1) or inconclusive (2): is CANDIDATE as good as BASELINE? 3 is an error."""
-    from marsbench.judge.gate.command import decide, no_verdict_by_accident, show
+    from marsbench.judge.gate.command import Sides, decide, no_verdict_by_accident, show
 
     with no_verdict_by_accident():
-        report = decide(baseline, candidate, options, junit, markdown)
+        report = decide(Sides(baseline, candidate, played), options, junit, markdown)
         show(report, as_json)
     raise typer.Exit(report.exit_code)
 
@@ -71,7 +74,9 @@ def capacity(options: CapacityOptions, as_json: AsJson = False) -> None:
     from marsbench.judge.sweep.answer import told
     from marsbench.judge.sweep.capacity import capacity as searched
     from marsbench.judge.sweep.search import search_of
+    from marsbench.trees.asked import import_asked
 
+    import_asked(options.vllm)
     output = None if options.output is None else Path(options.output)
     path, answer = searched(search_of(options), output)
     typer.echo(told(answer, as_json))

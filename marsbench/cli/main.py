@@ -13,6 +13,7 @@ import typer
 from marsbench.cli import INTERRUPTED, STOPPED
 from marsbench.cli.advise import advise
 from marsbench.cli.bounds import bounds
+from marsbench.cli.doctor import doctor
 from marsbench.cli.export import export
 from marsbench.cli.gateway import gateway
 from marsbench.cli.hardware import app as hardware_app
@@ -24,6 +25,8 @@ from marsbench.cli.report import report
 from marsbench.cli.serve import serve
 from marsbench.cli.show import show
 from marsbench.cli.sweep import sweep
+from marsbench.cli.vllm import app as vllm_app
+from marsbench.cli.why import why
 from marsbench.cli.workload import app as workload_app
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.extras import saying_what_is_missing
@@ -38,19 +41,30 @@ app = typer.Typer(
 app.add_typer(workload_app, name="workload")
 app.add_typer(hardware_app, name="hardware")
 app.add_typer(replay_app, name="replay")
+app.add_typer(vllm_app, name="vllm")
 
 
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and commit.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     """The neutral referee for LLM serving schedulers under coding agents."""
     if version:
-        typer.echo(f"marsbench {__version__}")
+        typer.echo(f"marsbench {_version()}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+def _version() -> str:
+    """ "0.1.0 (3f2a91c)"; the version alone where marsbench runs from no checkout of its own."""
+    from marsbench.runs.provenance import Provenance
+
+    code = Provenance.here()
+    return __version__ if code.commit is None else f"{__version__} ({code.label})"
 
 
 @app.command()
@@ -105,6 +119,7 @@ def routers(
 for _command in (
     advise,
     show,
+    why,
     sweep,
     compare,
     bounds,
@@ -115,6 +130,7 @@ for _command in (
     serve,
     gateway,
     calibrate,
+    doctor,
 ):
     app.command()(_command)
 

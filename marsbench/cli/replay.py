@@ -22,6 +22,7 @@ app = typer.Typer(
     help="A model that answers without a GPU: recorded responses.", no_args_is_help=True
 )
 KEY_VARIABLE = "OPENAI_API_KEY"
+AGAIN_S = 0.5
 
 
 Host = Annotated[str, Option("HOST", "Where to listen (127.0.0.1)")]
@@ -39,16 +40,22 @@ def serve(
     model: Annotated[str | None, Option("NAME", "The server's model (what it says)")] = None,
     host: Host = "127.0.0.1",
     port: Port = 8090,
+    wait: Annotated[float, Option("S", "For the server to come up (0)")] = 0.0,
 ) -> None:
     """Answer as recorded; with --upstream, after that server has computed each round."""
     from marsbench.model.recording import load_recordings
 
     found = load_recordings(recordings)
-    asyncio.run(_serve_replay(found, upstream, model, host, port))
+    asyncio.run(_serve_replay(found, upstream, model, host, port, wait))
 
 
 async def _serve_replay(
-    recordings: dict[str, Recording], url: str | None, model: str | None, host: str, port: int
+    recordings: dict[str, Recording],
+    url: str | None,
+    model: str | None,
+    host: str,
+    port: int,
+    wait_s: float,
 ) -> None:
     from marsbench.model.models import Replay
     from marsbench.model.server import MODEL_NAME, ChatServer, http_client
@@ -58,10 +65,27 @@ async def _serve_replay(
         if url is None:
             await _serve(ChatServer(Replay(recordings, None)), host, port)
             return
-        name = model or await _first_model(http, url)
+        name = model or await _model_within(http, url, wait_s)
         upstream = BackingServer(http, url, name)
         server = ChatServer(Replay(recordings, upstream), MODEL_NAME, upstream.url, http)
         await _serve(server, host, port)
+
+
+async def _model_within(http: aiohttp.ClientSession, url: str, wait_s: float) -> str:
+    """That name, of a server that may still have to come up. Raises UsageError when it did not."""
+    from marsbench.clock import monotonic
+    from marsbench.errors import UsageError
+    from marsbench.text.progress import waiting_for
+
+    until = monotonic() + wait_s
+    with waiting_for(f"waiting for {url}", wait_s > 0):
+        while True:
+            try:
+                return await _first_model(http, url)
+            except UsageError:
+                if monotonic() >= until:
+                    raise
+            await asyncio.sleep(AGAIN_S)
 
 
 async def _first_model(http: aiohttp.ClientSession, url: str) -> str:
@@ -78,7 +102,7 @@ async def _first_model(http: aiohttp.ClientSession, url: str) -> str:
     except (aiohttp.ClientError, KeyError, IndexError, TypeError, ValueError) as error:
         raise UsageError(
             f"{base} does not say which model it serves ({type(error).__name__}: {error}); "
-            "start the server first, or give --model."
+            "start the server first, or give --model; --wait 600 gives it ten minutes to come up."
         ) from error
 
 

@@ -42,6 +42,7 @@ def _request(options: ServeOptions, model: str | None, flags: list[str]) -> Serv
     """The options as one value; with --emulate the first of vLLM's flags is no model."""
     from marsbench.core.backends import choose
     from marsbench.serve.plan import ServeRequest
+    from marsbench.trees.asked import tree_of
 
     if model is not None and model.startswith("-"):
         flags = [model, *flags]
@@ -52,6 +53,7 @@ def _request(options: ServeOptions, model: str | None, flags: list[str]) -> Serv
         host_kv=options.host_kv,
         host_kv_store=options.host_kv_store,
         host_kv_eviction=options.host_kv_eviction,
+        host_kv_cost=options.host_kv_cost,
     )
     return ServeRequest(
         choice=choose(options.backend, assignments(options.set)),
@@ -62,6 +64,7 @@ def _request(options: ServeOptions, model: str | None, flags: list[str]) -> Serv
         host=options.host,
         port=options.port,
         flags=tuple(flags),
+        tree=None if options.vllm is None else tree_of(options.vllm).root,
     )
 
 

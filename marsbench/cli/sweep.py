@@ -26,11 +26,15 @@ def sweep(
         str | None,
         typer.Option(metavar="ADDRESS", help="A Ray cluster: HOST:PORT, auto, or local."),
     ] = None,
+    vllm: Annotated[
+        str | None,
+        typer.Option(metavar="VLLM", help="A version, PATH or PATH@REV (installed)."),
+    ] = None,
 ) -> None:
     """Play every combination in a file; taken up where it stopped, whatever stopped it."""
     from marsbench import api
 
-    report = api.sweep(file, output=output, jobs=jobs, ray=ray)
+    report = api.sweep(file, output=output, jobs=jobs, ray=ray, vllm=vllm)
     for name, why in report.failures[:SHOWN]:
         typer.echo(f"failed: {name}: {why}", err=True)
     if len(report.failures) > SHOWN:

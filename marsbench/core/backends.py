@@ -13,6 +13,9 @@ from marsbench_backends import registry
 from marsbench_backends.admission import Admission
 from marsbench_backends.registry import Backend
 
+STOCK = "vllm"
+"""In a backend's place: vLLM's own scheduler, with no policy asked."""
+
 
 @dataclass(frozen=True)
 class Choice:

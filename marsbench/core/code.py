@@ -16,13 +16,15 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from marsbench.trees.imported import imported
+
 ROOT = Path(__file__).resolve().parents[2]
 """Of the checkout, or where the packages are installed."""
 
 BACKENDS = "marsbench_backends"
 READ = (".py", ".c", ".json", ".toml")
 PINNED = ("vllm", "numpy")
-"""Whose version moves a number as much as our own code does."""
+"""Whose version moves a number as much as our own code does; of another vLLM, its sources."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class CodeFiles:
 DECIDES = CodeFiles(
     (
         *(f"marsbench/{room}" for room in ("core", "offload", "replicas", "runs", "shortcuts")),
-        BACKENDS,
+        *("marsbench/trees/clock.py", BACKENDS),
     ),
     # A policy counts for its own runs; recipes, whose content a run counts itself.
     (f"{BACKENDS}/policies", "marsbench/core/workload/recipes"),
@@ -106,7 +108,9 @@ def _content(file: Path) -> bytes:
 def versions() -> dict[str, str | None]:
     """Of Python, as far as it could move a number, and of what is pinned; None: not installed."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, **{name: installed(name) for name in PINNED}}
+    tree = imported()
+    vllm = {} if tree is None else {"vllm": tree.identity}
+    return {"python": python, **{name: installed(name) for name in PINNED}, **vllm}
 
 
 def installed(name: str) -> str | None:

@@ -57,6 +57,10 @@ class Entrance:
         self.entries.came()
         self.ask()
 
+    def take_back(self, candidate: Candidate) -> None:
+        """Was let in before, by whoever stood here then."""
+        self._in_flight[candidate.session_id] = candidate
+
     def leave(self, session_id: str) -> None:
         """The session is over, or waits no longer; who waits is not asked for yet."""
         self._waiting.pop(session_id, None)

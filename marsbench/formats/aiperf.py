@@ -19,7 +19,7 @@ from typing import Any
 
 from marsbench.core.session import Session, ToolCall
 from marsbench.core.workload.generate import USER
-from marsbench.formats.aiperf_requests import TOOLS, Request, RequestsOfSession, Row, Said
+from marsbench.formats.aiperf_requests import TOOLS, Answered, Request, RequestsOfSession, Row
 from marsbench.formats.calls import RecordedCall, session_of_calls
 from marsbench.formats.clock import span_of
 from marsbench.formats.fallback import Fallback
@@ -99,7 +99,7 @@ def _reading(session: RequestsOfSession) -> Reading:
     return Reading(_sharing(made, session.first), stated=stated)
 
 
-def _sharing(session: Session, first: Sequence[Said]) -> Session:
+def _sharing(session: Session, first: Sequence[Answered]) -> Session:
     """With what all sessions of its agent begin with: definitions of tools, and system prompts."""
     prefix = list(takewhile(lambda one: one.role in (TOOLS, "system", "developer"), first))
     tokens = min(sum(one.tokens for one in prefix), session.rounds[0].append_tokens)

@@ -46,7 +46,7 @@ class Row(_Timed):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Answered:
     """A message of which the text is given up: its hash, its tokens, and whose it is."""
 
     digest: bytes
@@ -86,9 +86,9 @@ class RequestsOfSession:
     where: str
     fallback: Fallback
     requests: list[Request] = field(default_factory=list)
-    known: dict[bytes, Said] = field(default_factory=dict)
-    first: tuple[Said, ...] = ()
-    last: tuple[Said, ...] = ()
+    known: dict[bytes, Answered] = field(default_factory=dict)
+    first: tuple[Answered, ...] = ()
+    last: tuple[Answered, ...] = ()
     wrong: tuple[str, ReadError] | None = None
 
     def take(self, row: Row, place: str) -> None:
@@ -125,13 +125,13 @@ class RequestsOfSession:
         ))  # fmt: skip
         self.first, self.last = self.first or said, said
 
-    def _said(self, message: Message, of: str) -> Said:
+    def _said(self, message: Message, of: str) -> Answered:
         role = str(message.get("role") or "user")
         text = text_of_message(message)
         raw = f"{role}\0{text}".encode("utf-8", "replace")
         key = hashlib.blake2b(raw, digest_size=16).digest()
         if key not in self.known:
-            self.known[key] = Said(key, self.fallback.count(text, of), role)
+            self.known[key] = Answered(key, self.fallback.count(text, of), role)
         return self.known[key]
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from marsbench.gateway.answers import refusal
 from marsbench.gateway.attribution import Attribution
-from marsbench.gateway.proxy import read_body, refusal
+from marsbench.gateway.limits import Bodies, check_names
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
@@ -41,9 +42,11 @@ class Control:
         sessions: OpenSessions,
         telemetry: Telemetry,
         upstream: Upstream,
+        bodies: Bodies,
         about: dict[str, Any],
         attribution: Attribution,
     ) -> None:
+        self._bodies = bodies
         self._sessions = sessions
         self._telemetry = telemetry
         self._upstream = upstream
@@ -51,23 +54,32 @@ class Control:
         self._attribution = attribution
 
     async def tool_start(self, request: web.Request) -> web.Response:
-        post = await _post(request)
+        post = await self._post(request)
         known = self._sessions.start_tool(post.session_id, post.name, post.call, post.burns_cpu)
         return _done(known, f"session '{post.session_id}' is not known here")
 
     async def tool_end(self, request: web.Request) -> web.Response:
-        post = await _post(request)
+        post = await self._post(request)
         known = self._sessions.end_tool(post.session_id, post.name, post.call, post.queued_s)
         return _done(known, f"session '{post.session_id}' runs no such call of '{post.name}'")
 
     async def session_end(self, request: web.Request) -> web.Response:
-        post = await _post(request)
+        post = await self._post(request)
         known = self._sessions.end_session(post.session_id)
         return _done(known, f"session '{post.session_id}' is not known here")
 
+    async def _post(self, request: web.Request) -> Post:
+        async with self._bodies.of(request) as content:
+            try:
+                post = _decoder.decode(content)
+                check_names(session_id=post.session_id, name=post.name, call=post.call)
+            except (msgspec.DecodeError, ValueError) as error:
+                raise UnreadableError(str(error)) from error
+            return post
+
     async def arrivals_over(self, request: web.Request) -> web.Response:
-        await read_body(request)
-        self._sessions.end_arrivals()
+        async with self._bodies.of(request):
+            self._sessions.end_arrivals()
         return web.Response(status=204)
 
     async def info(self, _request: web.Request) -> web.Response:
@@ -104,13 +116,6 @@ class Control:
         if page and not page.endswith(b"\n"):
             page += b"\n"
         return web.Response(body=page + self._telemetry.page(), headers=PROMETHEUS)
-
-
-async def _post(request: web.Request) -> Post:
-    try:
-        return _decoder.decode(await read_body(request))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnreadableError(str(error)) from error
 
 
 class UnreadableError(Exception):

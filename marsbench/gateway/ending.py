@@ -17,6 +17,8 @@ Word = Literal["open", "last", "alone"]
 """What an answer says of what follows. "last": the model could call tools, and asked for none.
 "alone": a chat without tools, of which most are one question and its answer. Else "open"."""
 
+LEFT = "the client went away"
+
 LEAST_S, LEAST_OF_CHATS_S = 60.0, 10.0
 """Silence in which a session is waited for: one that calls tools, and one that only chats."""
 TIMES_LONGEST = 2.0
@@ -74,7 +76,7 @@ def after_round(outcome: Outcome, num_answered: int, is_last: bool, word: Word) 
     if outcome == "failed":
         return Ending("the server failed")
     if outcome == "left" and (is_last or not num_answered):
-        return Ending("the client went away")
+        return Ending(LEFT)
     if outcome == "refused" and not num_answered:
         return Ending("its first round was refused")
     return Ending() if is_last or word == "last" else None

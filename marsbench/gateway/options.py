@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from marsbench.option import LIMITS, Assignments, BackendName, Option
@@ -42,3 +43,15 @@ class GatewayOptions:
     timeout: Annotated[float, Option("S", "Silence of the server (3600)", LIMITS)] = 3600.0
     grace: Annotated[float, Option("S", "For streams, after Ctrl-C (5)", LIMITS)] = 5.0
     max_body: Annotated[int, Option("MIB", "Of a request's body (32)", LIMITS, least=1)] = 32
+    max_bodies: Annotated[
+        int, Option("MIB", "Of all bodies that are held (1024)", LIMITS, least=1)
+    ] = 1024
+    max_sessions: Annotated[
+        int, Option("N", "Sessions known at once (100000)", LIMITS, least=1)
+    ] = 100_000
+    state: Annotated[
+        Path | None, Option("FILE", "Who was let in, for restarts and other gateways (none)")
+    ] = None
+    control_port: Annotated[
+        int | None, Option("P", "For /marsbench alone (the same)", LIMITS, least=0, most=65535)
+    ] = None

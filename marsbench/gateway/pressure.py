@@ -12,11 +12,16 @@ from marsbench.serve.metrics_page import read_server_metrics
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """The engine's KV cache; None is not measured."""
+    """The engine's KV cache; None is not measured.
+
+    queried_tokens, hit_tokens: asked of it by prompts since the server's start, and found.
+    """
 
     num_blocks: int | None = None
     free_blocks: int | None = None
     block_size: int = 16
+    queried_tokens: int | None = None
+    hit_tokens: int | None = None
 
 
 def read(page: str, num_blocks: int | None = None) -> Pressure:
@@ -27,4 +32,5 @@ def read(page: str, num_blocks: int | None = None) -> Pressure:
     found = read_server_metrics(page)
     found = replace(found, num_blocks=num_blocks or found.num_blocks)
     block_size = found.block_size or Pressure().block_size
-    return Pressure(found.num_blocks, found.free_blocks, block_size)
+    hits = (found.queried_tokens, found.hit_tokens)
+    return Pressure(found.num_blocks, found.free_blocks, block_size, *hits)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 import httpx
 import msgspec
@@ -16,10 +17,13 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from marsbench import clock
+from marsbench.gateway.answers import LATER, SOON, refusal
 from marsbench.gateway.attribution import Attribution, Whose
 from marsbench.gateway.ending import Outcome, Word
 from marsbench.gateway.length import ModelLength
-from marsbench.gateway.reading import APIS, AnswerReader, WhatWasSaid
+from marsbench.gateway.limits import Bodies, TooLongError, check_names
+from marsbench.gateway.paths import PATH, TARGET, without_host
+from marsbench.gateway.reading import APIS, AnswerReader, ReadAnswer, WhatWasSaid
 from marsbench.gateway.request import RoundRequest, read
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
@@ -27,10 +31,7 @@ from marsbench.gateway.upstream import Upstream, UpstreamError, chunks, drop, en
 
 log = logging.getLogger("marsbench.gateway")
 
-BODY_S = 60.0
-"""Seconds in which a request's body must have come."""
-RETRY_AFTER_S = 1
-"""Told with a 429: who asks again soon is out of the queue for no longer than that."""
+Elsewhere = Callable[[web.Request, bytes, str | None], Awaitable[web.StreamResponse | None]]
 
 
 class HeldRequest:
@@ -63,8 +64,9 @@ class HeldTooLongError(Exception):
 class Proxy:
     """The handlers of the routes that lead to the server.
 
-    session_header: one more that names sessions.
+    most_sessions: known at once. session_header: one more that names sessions.
     hold_s: seconds after which a hold ends; None: never.
+    elsewhere: answers rounds while another gateway decides; None from it: this one does.
     """
 
     def __init__(
@@ -72,10 +74,15 @@ class Proxy:
         upstream: Upstream,
         sessions: OpenSessions,
         telemetry: Telemetry,
+        bodies: Bodies,
         attribution: Attribution,
+        most_sessions: int,
         session_header: str | None = None,
         hold_s: float | None = None,
     ) -> None:
+        self._bodies = bodies
+        self._most_sessions = most_sessions
+        self.elsewhere: Elsewhere | None = None
         self._upstream = upstream
         self._sessions = sessions
         self._telemetry = telemetry
@@ -86,21 +93,38 @@ class Proxy:
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Any request that is no round of a session."""
-        return await self._uncontrolled(request, await read_body(request))
+        async with self._bodies.of(request) as content:
+            return await self._uncontrolled(request, content)
 
     async def round(self, request: web.Request) -> web.StreamResponse:
         """A completion: one round of the session that it names."""
-        content = await read_body(request)
+        async with self._bodies.of(request) as content:
+            return await self._round(request, content)
+
+    async def _round(self, request: web.Request, content: bytes) -> web.StreamResponse:
         try:
             asked = read(request.headers, content, self._session_header)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            check_names(
+                session=asked.session_id,
+                parent=asked.parent_id,
+                previous_response_id=asked.previous_response_id,
+            )
+        except (msgspec.DecodeError, UnicodeDecodeError, TooLongError) as error:
             return refusal(400, f"The body is no request that can be read: {error}.")
+        if self.elsewhere is not None:
+            answer = await self.elsewhere(request, content, asked.session_id)
+            if answer is not None:
+                return answer
         whose = self._attribution.of(asked)
         if whose.session_id is None:
             return await self._uncontrolled(request, content)
         is_new = not self._sessions.knows(whose.session_id)
-        if is_new and await self._length.is_exceeded(asked, request.path, content):
+        if is_new and await self._length.is_exceeded(asked, request[PATH], content):
             return await self._uncontrolled(request, content)  # the server can only refuse it
+        if self._is_full(whose.session_id):
+            return refusal(
+                503, f"{self._most_sessions} sessions are known here, as many as may be.", LATER
+            )
         return await self._controlled(request, content, asked, whose)
 
     async def _controlled(
@@ -113,8 +137,8 @@ class Proxy:
         said: WhatWasSaid | None = None
         try:
             await self._let_in(held)
-            response, outcome, reader = await self._relay(request, content)
-            if reader is not None and (said := reader.result()) is not None:
+            response, outcome, said = await self.relay(request, content, APIS.get(request[PATH]))
+            if said is not None:
                 self._attribution.answered(whose, said)
             return response
         except (NotAdmittedError, HeldTooLongError) as why:
@@ -127,6 +151,14 @@ class Proxy:
             # Reached by a cancellation too: a client that went away is no longer waited for.
             self._sessions.end(round_, outcome, _word(asked, said))
             self._telemetry.requests.labels(outcome).inc()
+
+    async def close(self) -> None:
+        """Drop its connections to the server."""
+        await self._upstream.close()
+
+    def _is_full(self, session_id: str) -> bool:
+        known = self._sessions
+        return len(known) >= self._most_sessions and not known.knows(session_id)
 
     async def _let_in(self, held: HeldRequest) -> None:
         """Wait for the admission. Raises NotAdmittedError, or HeldTooLongError."""
@@ -141,34 +173,40 @@ class Proxy:
     async def _uncontrolled(self, request: web.Request, content: bytes) -> web.StreamResponse:
         self._telemetry.requests.labels("passed on").inc()
         try:
-            response, _, _ = await self._relay(request, content)
+            response, _, _ = await self.relay(request, content)
         except UpstreamError as error:
             return self._failure(error)
         return response
 
-    async def _relay(
-        self, request: web.Request, content: bytes
-    ) -> tuple[web.StreamResponse, Outcome, AnswerReader | None]:
-        """The server's answer, sent on. Raises UpstreamError while nothing of it was sent."""
+    async def relay(
+        self, request: web.Request, content: bytes, read_answer: ReadAnswer | None = None
+    ) -> tuple[web.StreamResponse, Outcome, WhatWasSaid | None]:
+        """The server's answer, sent on, and what it says where it is whole and can be read.
+
+        Raises UpstreamError while nothing of it was sent.
+        """
         begun_at = clock.monotonic()
         answer = await self._upstream.open(
-            request.method, request.raw_path, request.raw_headers, content
+            request.method, request[TARGET], request.raw_headers, content
         )
-        reader = _reader(request.path, answer)
+        reader = _reader(read_answer, answer)
         try:
             response, outcome = await self._send(request, answer, reader)
         finally:
             await drop(answer)
         seconds = clock.monotonic() - begun_at
         # Neither headers nor queries are ever logged: both may carry credentials.
-        log.debug("%s %s %d %.3f s", request.method, request.path, answer.status_code, seconds)
-        return response, outcome, reader if outcome == "answered" else None
+        log.debug("%s %s %d %.3f s", request.method, request[PATH], answer.status_code, seconds)
+        said = reader.result() if reader is not None and outcome == "answered" else None
+        return response, outcome, said
 
     async def _send(
         self, request: web.Request, answer: httpx.Response, reader: AnswerReader | None
     ) -> tuple[web.StreamResponse, Outcome]:
         response = web.StreamResponse(
-            status=answer.status_code, reason=answer.reason_phrase, headers=relayed(answer)
+            status=answer.status_code,
+            reason=answer.reason_phrase,
+            headers=relayed(answer, self._upstream.url),
         )
         outcome: Outcome = "answered" if answer.is_success else "refused"
         try:
@@ -178,7 +216,7 @@ class Proxy:
                 if reader is not None:
                     reader.feed(chunk)
         except UpstreamError as error:
-            log.warning("%s broke off: %s", request.path, error)
+            log.warning("%s broke off: %s", request[PATH], error)
             _break_off(request)
             outcome = "failed"
         except ConnectionError:
@@ -191,17 +229,17 @@ class Proxy:
         return refusal(status, f"The server at {self._upstream.url} gave no answer: {error}")
 
 
-def relayed(answer: httpx.Response) -> CIMultiDict[str]:
-    """The answer's headers as they came, for this connection."""
-    pairs = end_to_end(answer.headers.raw)
-    return CIMultiDict(
-        [(n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in pairs]
-    )
+def relayed(answer: httpx.Response, upstream: str) -> CIMultiDict[str]:
+    """The answer's headers as they came, for this connection; a redirect names no other host."""
+    pairs = [
+        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+        for name, value in end_to_end(answer.headers.raw)
+    ]
+    return CIMultiDict([(name, without_host(name, value, upstream)) for name, value in pairs])
 
 
-def _reader(path: str, answer: httpx.Response) -> AnswerReader | None:
+def _reader(read_answer: ReadAnswer | None, answer: httpx.Response) -> AnswerReader | None:
     """What reads the answer as it passes; None where there is nothing to learn."""
-    read_answer = APIS.get(path)
     if read_answer is None or not answer.is_success:
         return None
     headers = answer.headers
@@ -221,25 +259,8 @@ def _word(asked: RoundRequest, said: WhatWasSaid | None) -> Word:
 
 def _not_let_in(why: NotAdmittedError | HeldTooLongError) -> web.Response:
     is_late = isinstance(why, HeldTooLongError)
-    answer = refusal(429 if is_late else 503, f"The request was held and is not let in: {why}.")
-    if is_late:
-        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
-    return answer
-
-
-def refusal(status: int, why: str) -> web.Response:
-    """An answer of the gateway's own, in the form of OpenAI's errors."""
-    error = {"message": why, "type": "marsbench_gateway", "code": status}
-    return web.json_response({"error": error}, status=status)
-
-
-async def read_body(request: web.Request) -> bytes:
-    """The whole body; one that does not come ends in 408, one that is too large in 413."""
-    try:
-        async with asyncio.timeout(BODY_S):
-            return await request.read()
-    except TimeoutError as error:
-        raise web.HTTPRequestTimeout from error
+    said = f"The request was held and is not let in: {why}."
+    return refusal(429, said, SOON) if is_late else refusal(503, said)
 
 
 def _break_off(request: web.Request) -> None:

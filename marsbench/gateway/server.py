@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from marsbench.clock import WallClock
+from marsbench.core import events
 from marsbench.core.backends import Choice
 from marsbench.gateway import pressure
+from marsbench.gateway.access import ControlAccess
+from marsbench.gateway.alive import Alive
+from marsbench.gateway.answers import in_json, refusal
 from marsbench.gateway.attribution import Attribution
 from marsbench.gateway.control import Control, UnreadableError
+from marsbench.gateway.follower import AGAIN_S, Follower
+from marsbench.gateway.limits import Bodies, Limits
 from marsbench.gateway.load import LoadRules
+from marsbench.gateway.paths import ANY, Routes
 from marsbench.gateway.pressure import Pressure
-from marsbench.gateway.proxy import Proxy, refusal
+from marsbench.gateway.proxy import Proxy
 from marsbench.gateway.sessions import OpenSessions
+from marsbench.gateway.store import Keeper, Store
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
 from marsbench.http_server import listen, loop_factory, stop_signals, url_of
@@ -30,7 +41,7 @@ from marsbench_backends.answers.wrong import WarnOnce
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ROUNDS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
-PASSED_ON = ("/v1/{rest:.*}", "/health", "/version", "/tokenize", "/detokenize")
+PASSED_ON = ("/health", "/version", "/tokenize", "/detokenize")
 MAX_HEADER_BYTES = 32 * 1024
 GARBAGE = 100_000
 """Objects made and not freed before Python searches for garbage (700 by default)."""
@@ -47,6 +58,9 @@ class Config:
     session_timeout_s: of the controller's seconds. timeout_s, connect_s, grace_s: wall seconds.
     grace_s: how long streams may go on after a first Ctrl-C.
     rules: which tool calls are load on the tool host.
+    token: what a client must send to use the control endpoints. control_port: where these are,
+        if not among the others.
+    state: the file that says who was let in, for a restart, and for other gateways beside.
     session_header: one more header that names sessions.
     hold_s: wall seconds after which a request that is held is refused; None: never.
     """
@@ -61,8 +75,11 @@ class Config:
     session_timeout_s: float = 600.0
     timeout_s: float = 3600.0
     connect_s: float = 10.0
-    max_body: int = 32 * 1024 * 1024
+    limits: Limits = field(default_factory=Limits)
     grace_s: float = 5.0
+    token: str | None = None
+    control_port: int | None = None
+    state: Path | None = None
     rules: LoadRules = field(default_factory=LoadRules)
     session_header: str | None = None
     hold_s: float | None = None
@@ -73,23 +90,36 @@ class Gateway:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.control_url: str | None = None
         self.pressure = Pressure(config.kv_blocks)
         warn = WarnOnce(logging.getLogger("marsbench.gateway").warning)
         self._admission = watched(config.choice.admission(), config.choice.name, warn)
         self._upstream = Upstream(config.upstream, config.timeout_s, config.connect_s)
-        self.telemetry = Telemetry()
+        self.telemetry = Telemetry(config.limits.history)
         self.attribution = Attribution()
+        self.store: Store | None = None
+        self.leads = config.state is None
+        self.seeking: asyncio.Task[None] | None = None
+        self.url = ""
+        emit: Callable[[events.Event], None] = self.telemetry
+        if config.state is not None:
+            self.store = Store(config.state, _decides(config))
+            told = logging.getLogger("marsbench.gateway").warning
+            keeper = Keeper(self.store, lambda session: self.sessions.place(session), told)
+            emit = partial(_each, (self.telemetry, keeper))
+        self._bodies = Bodies(config.limits)
         self.sessions = OpenSessions(
             WallClock(config.speed),
             self._admission,
             lambda: self.pressure,
-            self.telemetry,
+            emit,
             config.tool_cores,
             config.session_timeout_s,
             config.rules,
         )
         self.telemetry.follow(self.sessions, lambda: self.pressure)
         self.telemetry.follow_rounds(self.attribution.counts)
+        self._follower = None if self.store is None else self._following(self.store)
 
     def about(self) -> dict[str, Any]:
         """How it was started."""
@@ -108,39 +138,108 @@ class Gateway:
             "hold_timeout_s": config.hold_s,
         }
 
-    def application(self) -> web.Application:
+    def _proxy(self, upstream: Upstream) -> Proxy:
         config = self.config
-        proxy = Proxy(
-            self._upstream,
+        return Proxy(
+            upstream,
             self.sessions,
             self.telemetry,
+            self._bodies,
             self.attribution,
+            config.limits.sessions,
             config.session_header,
             config.hold_s,
         )
-        control = Control(
-            self.sessions, self.telemetry, self._upstream, self.about(), self.attribution
-        )
-        app = web.Application(client_max_size=config.max_body, middlewares=[_own_answers])
+
+    def _following(self, store: Store) -> Follower:
+        config = self.config
+
+        def proxy_to(url: str) -> Proxy:
+            return self._proxy(Upstream(url, config.timeout_s, config.connect_s))
+
+        return Follower(store, lambda: self.leads, proxy_to, self._bodies, config.connect_s)
+
+    def seek(self) -> None:
+        """Lead if nobody does; then whoever was let in before is in."""
+        if self.leads or self.store is None or not self.store.take_lead():
+            return
+        self.sessions.restore(self.store.places())
+        self.leads = True
+        self.store.announce(self.url, self.control_url or self.url)
+
+    def application(self) -> web.Application:
+        """What clients talk to; the control endpoints too, where they have no port of their own."""
+        routes = Routes()
+        proxy = self._proxy(self._upstream)
+        if self._follower is not None:
+            proxy.elsewhere = self._follower.round
         for path in ROUNDS:
-            app.router.add_post(path, proxy.round)
-        for name in ("tool_start", "tool_end", "session_end", "arrivals_over"):
-            app.router.add_post(f"/marsbench/{name}", getattr(control, name))
-        for name in ("info", "events"):
-            app.router.add_get(f"/marsbench/{name}", getattr(control, name))
-        app.router.add_get("/metrics", control.metrics)
+            routes.add("POST", path, proxy.round)
         for path in PASSED_ON:
-            app.router.add_route("*", path, proxy.pass_on)
+            routes.add(ANY, path, proxy.pass_on)
+        routes.add_below("/v1", proxy.pass_on)
+        control = self._control()
+        routes.add("GET", "/metrics", control.metrics)
+        if self.config.control_port is None:
+            self._add_control(routes, control)
+        app = _serving(routes)
         app.cleanup_ctx.append(self._life)
         app.on_shutdown.append(self._refuse_waiting)
         return app
+
+    def control_application(self) -> web.Application:
+        """The control endpoints, for a port of their own."""
+        routes = Routes()
+        self._add_control(routes, self._control())
+        return _serving(routes)
+
+    def _control(self) -> Control:
+        return Control(
+            self.sessions,
+            self.telemetry,
+            self._upstream,
+            self._bodies,
+            self.about(),
+            self.attribution,
+        )
+
+    def _add_control(self, routes: Routes, control: Control) -> None:
+        guard = ControlAccess(self.config.token, self.config.control_port is not None).guard
+        for name in ("tool_start", "tool_end", "session_end", "arrivals_over"):
+            routes.add("POST", f"/marsbench/{name}", guard(self._led(getattr(control, name))))
+        for name in ("info", "events"):
+            routes.add("GET", f"/marsbench/{name}", guard(self._led(getattr(control, name))))
+        routes.add("GET", "/marsbench/alive", guard(self._led(Alive(self.sessions).stay)))
+
+    def _led(self, handler: Handler) -> Handler:
+        """The handler, of whoever leads."""
+        follower = self._follower
+        if follower is None:
+            return handler
+
+        async def led(request: web.Request) -> web.StreamResponse:
+            return await (handler(request) if self.leads else follower.control(request))
+
+        return led
+
+    async def seek_lead(self) -> None:
+        """Until it leads; where there is no file it does from the first."""
+        while not self.leads:
+            await asyncio.sleep(AGAIN_S)
+            self.seek()
 
     async def _life(self, _app: web.Application) -> AsyncIterator[None]:
         watching = asyncio.create_task(self._watch())
         yield
         watching.cancel()
+        if self.seeking is not None:
+            self.seeking.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await self._upstream.close()
+        if self._follower is not None:
+            await self._follower.close()
+        if self.store is not None:
+            self.store.close()
 
     async def _refuse_waiting(self, _app: web.Application) -> None:
         self.sessions.close("the gateway is stopping")
@@ -161,6 +260,24 @@ class Gateway:
             return Pressure(blocks)
 
 
+def _each(listeners: Sequence[Callable[[events.Event], None]], event: events.Event) -> None:
+    for listener in listeners:
+        listener(event)
+
+
+def _decides(config: Config) -> str:
+    """What the state file is about: another controller's places, or server's, are no use."""
+    params = json.dumps(config.choice.params, sort_keys=True, default=str)
+    return f"{config.choice.name} {params} before {config.upstream}"
+
+
+def _serving(routes: Routes) -> web.Application:
+    """The routes as an application. Bodies are bounded where they are read."""
+    app = web.Application(client_max_size=0, middlewares=[_own_answers])
+    app.router.add_route("*", "/{rest:.*}", routes.dispatch)
+    return app
+
+
 @web.middleware
 async def _own_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Bounds the headers, and gives every answer of the gateway's own the same form."""
@@ -172,7 +289,8 @@ async def _own_answers(request: web.Request, handler: Handler) -> web.StreamResp
     except UnreadableError as error:
         return refusal(400, f"The body is not as it should be: {error}.")
     except web.HTTPException as error:
-        return refusal(error.status, error.text or error.reason)
+        later = {n: v for n, v in error.headers.items() if n in ("Retry-After", "Allow")}
+        return refusal(error.status, error.text or error.reason, later)
 
 
 def _without_content(record: logging.LogRecord) -> bool:
@@ -188,24 +306,44 @@ def _without_content(record: logging.LogRecord) -> bool:
 
 
 async def start(gateway: Gateway) -> tuple[web.AppRunner, str]:
-    """Listen; the URL that clients use. Raises UsageError when the port cannot be had."""
+    """Listen; the URL that clients use. Raises UsageError when a port cannot be had."""
     config = gateway.config
+    app = gateway.application()
+    if config.control_port is not None:
+        app.cleanup_ctx.append(partial(_beside, gateway, config.control_port))
+    runner = await _listening(app, config, config.port, "--port")
+    gateway.url = url = url_of(*runner.addresses[0][:2])
+    gateway.seek()
+    gateway.seeking = asyncio.create_task(gateway.seek_lead())
+    return runner, url
+
+
+async def _beside(gateway: Gateway, port: int, _app: web.Application) -> AsyncIterator[None]:
+    """The control endpoints on their port, for as long as the other one is listened on."""
+    config = gateway.config
+    runner = await _listening(gateway.control_application(), config, port, "--control-port")
+    gateway.control_url = url_of(*runner.addresses[0][:2])
+    yield
+    await runner.cleanup()
+
+
+async def _listening(app: web.Application, config: Config, port: int, option: str) -> web.AppRunner:
     logger = logging.getLogger("marsbench.gateway.http")
     logger.addFilter(_without_content)
-    runner = await listen(
-        gateway.application(),
+    return await listen(
+        app,
         config.host,
-        config.port,
-        f"Port {config.port} of {config.host} cannot be had ({{}}); choose another with --port, "
+        port,
+        f"Port {port} of {config.host} cannot be had ({{}}); choose another with {option}, "
         "or 0 for any free one.",
         backlog=4096,
+        prepare=in_json,
         shutdown_timeout=config.grace_s,
         logger=logger,
         auto_decompress=False,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=2 * MAX_HEADER_BYTES,
     )
-    return runner, url_of(*runner.addresses[0][:2])
 
 
 def run(config: Config, ready: Callable[[str], None]) -> None:

@@ -7,17 +7,18 @@ admission controller what the simulator tells it, in the same order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from marsbench.core import events
 from marsbench.core.entrance import Entrance
 from marsbench.gateway.calls import ToolCalls
-from marsbench.gateway.ending import LEAST_S, Outcome, Word, after_round
+from marsbench.gateway.ending import LEAST_S, LEFT, Outcome, Word, after_round
 from marsbench.gateway.load import LoadRules
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
 from marsbench.gateway.session import Clock, OpenRound, OpenSession, RunningCall, Waiter
+from marsbench.gateway.store import KeptPlace
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
 
@@ -58,6 +59,10 @@ class OpenSessions:
     @property
     def num_waiting(self) -> int:
         return len(self._entrance.waiting)
+
+    def __len__(self) -> int:
+        """Sessions that are known, sub-agents too."""
+        return len(self._known)
 
     @property
     def num_in_flight(self) -> int:
@@ -172,6 +177,32 @@ class OpenSessions:
             self._tools.infer(session, round_.request.tools)
         self._wait(session)
 
+    # --- before
+
+    def place(self, session_id: str) -> KeptPlace | None:
+        """Of a session that is being let in: what has to be known of it to keep its place; None
+        where its name is the gateway's own, by which nobody will ask for it afterwards."""
+        session = self._known[session_id]
+        first = session.waiting[0].request
+        if first.session_id is None:
+            return None
+        return KeptPlace(session_id, session.parent_id, first.num_prompt_tokens)
+
+    def restore(self, places: Iterable[KeptPlace]) -> None:
+        """Sessions that were let in by a gateway that is gone keep their places, as long as they
+        are heard of in time. What showed when they would be over is not known any more, so each
+        is taken for an agent at work, whose first silences may be long."""
+        now = self._clock.now
+        for place in places:
+            session = OpenSession(place.id, place.parent_id, admitted=True, num_rounds=1)
+            session.num_answered, session.has_tools = 1, True
+            self._known[place.id] = session
+            tokens, parent = place.num_prompt_tokens, place.parent_id
+            if parent is None:
+                self._entrance.take_back(Candidate(place.id, now, tokens))
+            self._admission.observe(signals.RoundSubmitted(now, place.id, 0, tokens, parent))
+            self._wait(session)
+
     # --- tools
 
     def start_tool(
@@ -204,6 +235,12 @@ class OpenSessions:
             return False
         self._end(session)
         return True
+
+    def end_named(self, ending: str) -> None:
+        """Whoever's ids end so has gone: nothing more is heard of those sessions."""
+        for session in [s for s in self._known.values() if s.id.endswith(ending)]:
+            if self._known.get(session.id) is session:
+                self._end(session, LEFT)
 
     def end_arrivals(self) -> None:
         """A client knows that nobody else will come, until the last session has ended."""
@@ -301,4 +338,6 @@ class OpenSessions:
             num_cpu_calls=self.num_cpu_calls,
             tool_cores=self._tool_cores,
             arrivals_over=self._arrivals_over,
+            num_queried_tokens=kv.queried_tokens,
+            num_hit_tokens=kv.hit_tokens,
         )

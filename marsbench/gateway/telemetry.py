@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from marsbench.core import events
 from marsbench.gateway.attribution import How
+from marsbench.gateway.history import History
+from marsbench.gateway.limits import Limits
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.sessions import OpenSessions
 
 PREFIX = "marsbench_gateway_"
-KEPT = 100_000
 WAITS_S = (0.001, 0.01, 0.1, 1, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 
 class Telemetry:
-    """Counts requests and sessions, and keeps the last KEPT events with their numbers."""
+    """Counts requests and sessions, and keeps the last events in so many bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, history: int = Limits().history) -> None:
         registry = CollectorRegistry()
         self._registry = registry
         self.requests = Counter(
@@ -38,8 +37,7 @@ class Telemetry:
             buckets=WAITS_S,
             registry=registry,
         )
-        self._events: deque[events.Event] = deque(maxlen=KEPT)
-        self._num_events = 0
+        self._history = History(history)
         self._arrived: dict[str, float] = {}
 
     def follow(self, sessions: OpenSessions, pressure: Callable[[], Pressure]) -> None:
@@ -49,12 +47,7 @@ class Telemetry:
         self._gauge("rounds_in_flight", "Rounds at the server", sessions, "num_rounds")
         self._gauge("tools_in_flight", "Tool calls that run", sessions, "num_tools")
         self._gauge("cpu_calls", "Those known to burn CPU", sessions, "num_cpu_calls")
-        free = Gauge(
-            f"{PREFIX}kv_free_blocks",
-            "Free KV blocks; NaN is not measured",
-            registry=self._registry,
-        )
-        free.set_function(lambda: _or_nan(pressure().free_blocks))
+        self._registry.register(_FreeBlocks(pressure))
 
     def follow_rounds(self, counts: Mapping[How, int]) -> None:
         """Show these, by how each round's session is known."""
@@ -65,8 +58,7 @@ class Telemetry:
         gauge.set_function(lambda: float(getattr(source, attribute)))
 
     def __call__(self, event: events.Event) -> None:
-        self._events.append(event)
-        self._num_events += 1
+        self._history.append(event)
         match event:
             case events.SessionArrived():
                 self._arrived[event.session] = event.at
@@ -81,9 +73,8 @@ class Telemetry:
         return generate_latest(self._registry)
 
     def since(self, number: int) -> tuple[list[events.Event], int]:
-        """The events from that number on, as far as they are kept, and the next one's number."""
-        first = self._num_events - len(self._events)
-        return list(islice(self._events, max(0, number - first), None)), self._num_events
+        """Events from that number on, as far as they are kept, and the number to go on with."""
+        return self._history.since(number)
 
 
 class _Rounds(Collector):
@@ -101,5 +92,14 @@ class _Rounds(Collector):
         yield family
 
 
-def _or_nan(value: int | None) -> float:
-    return float("nan") if value is None else float(value)
+class _FreeBlocks(Collector):
+    """A gauge that is absent while nobody knows its value: NaN is no number to those who add."""
+
+    def __init__(self, pressure: Callable[[], Pressure]) -> None:
+        self._pressure = pressure
+
+    def collect(self) -> Iterator[Metric]:
+        free = self._pressure().free_blocks
+        if free is not None:
+            name, about = f"{PREFIX}kv_free_blocks", "Free KV blocks, where they are measured"
+            yield GaugeMetricFamily(name, about, float(free))

@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from marsbench.http_server import listen, stop_signals, url_of
+from marsbench.http_server import CONTROL_HEADER, listen, stop_signals, url_of
 from marsbench.model.chat import Completion, RefusedError, read_request
 from marsbench.model.models import Model
 
 MAX_BODY = 256 << 20
 MODEL_NAME = "replay"
 # What the harness asks of a server or a gateway is answered by the one behind.
-KEPT = ("Content-Type", "X-Next")
+KEPT, TOLD = ("Content-Type", "X-Next"), (CONTROL_HEADER,)
 PASSED_ON = ("/v1/models", "/version", "/metrics", "/marsbench/{rest:.*}")
 
 
@@ -76,9 +76,10 @@ class ChatServer:
         """A gateway behind learns from the harness when tools run and sessions end."""
         assert self._http is not None
         url = f"{self._behind}{request.path_qs}"
+        told = {n: request.headers[n] for n in TOLD if n in request.headers}
         try:
             async with self._http.request(
-                request.method, url, data=await request.read()
+                request.method, url, data=await request.read(), headers=told
             ) as response:
                 kept = {n: response.headers[n] for n in KEPT if n in response.headers}
                 body = await response.read()

@@ -1,27 +1,19 @@
 """vLLM's OffloadingConnector: every full block of a prompt is stored as soon as its step is over.
 
 Those of generated tokens follow with the prompt that has them (its default, offload_prompt_only).
-
-Its worker (vllm/distributed/kv_transfer/kv_connector/v1/offloading/worker.py): stores are
-submitted as the next step begins, before it is launched, and so run beside it. Loads are submitted
-when their step has been launched; they wait for the GPU's stream, and so run after it. Before a
-step computes it waits for the stores of blocks that were handed out again.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from vllm.distributed.kv_transfer.kv_connector.v1.offloading.common import (
-    OffloadingWorkerMetadata,
-)
 from vllm.v1.kv_offload.base import ReqContext
-from vllm.v1.outputs import KVConnectorOutput
 
-from marsbench.offload.link import Copy
+from marsbench.offload.link import Copy, Link
+from marsbench.offload.modelled import EagerWorker
 from marsbench.offload.worker import Offload, StepCopies, Swapped
 from marsbench.shortcuts.fast_offload import install
 from marsbench.shortcuts.keys import some_writers
@@ -32,11 +24,14 @@ NOBODY = SimpleNamespace(req_ids=(), new_block_ids=(), resumed_req_ids=frozenset
 class EagerOffload(Offload):
     """Plays its worker, and hands the steps inside a macro step to its scheduler half."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._half = self.connector.connector_scheduler
+    worker: EagerWorker
+
+    def __init__(
+        self, scheduler: Any, link: Link, clock: Callable[[], float], slow_share: float
+    ) -> None:
+        self._half = scheduler.connector.connector_scheduler
+        super().__init__(scheduler, EagerWorker(self._half, link, clock, slow_share))
         self._manager = self._half.manager
-        self._deferred: list[int] = []
         self._placed: dict[str, int] = {}
         self._first_job = 0
         self._num_held = 0
@@ -59,46 +54,6 @@ class EagerOffload(Offload):
             self.touch(found.keys_to_store)
             self.touch(found.evicted_keys)
         return found
-
-    # --- what a step does to the link
-
-    def begin(self, meta: Any, now: float) -> float:
-        flushed = meta.jobs_to_flush or ()
-        fresh = [job for job in sorted(flushed) if meta.store_jobs.pop(job, None) is not None]
-        self._deferred += fresh
-        self._submit_stores(now)
-        waits = [c.ends_at for c in self.link.under_way if c.is_job and c.what in flushed]
-        return max([now, *waits])
-
-    def _submit_stores(self, at: float) -> None:
-        for job in self._deferred:
-            self.link.send(job, self._keys(job), at, at)
-        self._deferred.clear()
-
-    def _keys(self, job: int) -> tuple[bytes, ...]:
-        """Of a job's blocks; vLLM keeps them as a set, in an order of the process's own."""
-        return tuple(sorted(self._half._jobs[job].keys))
-
-    def launch(self, meta: Any, begin: float, end: float) -> None:
-        for job, transfer in meta.load_jobs.items():
-            keys = self._keys(job)
-            loads = ((transfer.req_id, len(keys)),)
-            copy = self.link.send(job, keys, end, self._clock(), loads)
-            self.loading[transfer.req_id] = copy.ends_at
-        self._deferred += meta.store_jobs
-
-    @property
-    def is_idle(self) -> bool:
-        return not self._deferred
-
-    def _report(self, done: Sequence[Copy]) -> KVConnectorOutput | None:
-        meta, loaded = OffloadingWorkerMetadata(), dict[str, None]()
-        for copy in done:
-            meta.mark_completed(copy.what)
-            loaded.update(dict.fromkeys(request_id for request_id, _ in copy.loads))
-        for request_id in loaded:
-            del self.loading[request_id]
-        return KVConnectorOutput(finished_recving=loaded, kv_connector_worker_meta=meta)
 
     # --- macro steps
 
@@ -128,6 +83,7 @@ class EagerOffload(Offload):
             self._half._req_status,
         )
         self._place_blocks(pattern)
+        worker = self.worker
         ends: list[float] = []
         copies: dict[int, StepCopies] = {}
         for step, each in enumerate(seconds):
@@ -135,16 +91,16 @@ class EagerOffload(Offload):
             stored = self._ask(pattern, full, step) if full else ()
             if full:
                 fills.asked(full, step)
-            self._submit_stores(now)
-            now = self.end_of(now, each)
-            self._deferred += stored
+            worker.submit_stores(now)
+            now = worker.end_of(now, each)
+            worker.deferred += stored
             ends.append(now)
             changed = self.changed_for_waiting()
             is_last = now >= limit or step + 1 == len(seconds)
             if is_last or changed or self._ends_for_waiting(now):
                 break
             self._pass(step, now, copies)
-            if fills.are_over and not (self._deferred or self.link.under_way):
+            if fills.are_over and not (worker.deferred or self.link.under_way):
                 _let_pass(seconds[step + 1 :], now, limit, ends)
                 break
         return ends, copies

@@ -120,3 +120,12 @@ def host_kv(
             "for example --host-kv 256."
         ) from None
     return HostKv(gib, **turned)  # type: ignore[arg-type]
+
+
+def check_size(host_kv: HostKv, block_bytes: float) -> None:
+    """Raises UsageError where the memory holds no KV block."""
+    if host_kv.size_gib * GIB < block_bytes:
+        raise UsageError(
+            f"--host-kv {host_kv.size_gib:g} GiB hold no KV block of {block_bytes / 1e6:.3g} MB; "
+            "give more, for example --host-kv 256, or off."
+        )

@@ -1,32 +1,30 @@
 """vLLM's SimpleCPUOffloadConnector, lazy: stored is what the GPU's free list gives up next.
 
-Its worker (vllm/v1/simple_kv_offload/worker.py): loads begin when their step is launched, and run
-beside it; stores wait until it has been computed. A preemption waits for all copies under way.
 Blocks that are copied leave the GPU's free list until the copy has ended, and then join its end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from vllm.v1.outputs import KVConnectorOutput
 from vllm.v1.simple_kv_offload.manager import TransferMeta
-from vllm.v1.simple_kv_offload.metadata import SimpleCPUOffloadWorkerMetadata
 
-from marsbench.offload.link import Copy
+from marsbench.offload.link import Copy, Link
+from marsbench.offload.modelled import LazyWorker
 from marsbench.offload.worker import Offload, Swapped
 
 
 class LazyOffload(Offload):
     """Plays its worker."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._half = self.connector.scheduler_manager
+    def __init__(
+        self, scheduler: Any, link: Link, clock: Callable[[], float], slow_share: float
+    ) -> None:
+        self._half = scheduler.connector.scheduler_manager
+        super().__init__(scheduler, LazyWorker(self._half, link, clock, slow_share))
         self._pool = self._half.cpu_block_pool
         self._gpu_pool = self._scheduler.kv_cache_manager.block_pool
-        self._launched = False
         self._evict = self._pool._maybe_evict_cached_block
         self._pool._maybe_evict_cached_block = self._watch_evict
 
@@ -36,51 +34,6 @@ class LazyOffload(Offload):
         if evicted:
             self.note_dropped([key])
         return evicted
-
-    # --- what a step does to the link
-
-    def begin(self, meta: Any, now: float) -> float:
-        ends = [copy.ends_at for copy in self.link.under_way] if meta.need_flush else []
-        begin = max([now, *ends])
-        if meta.load_event >= 0:
-            self._load(meta, begin, now)
-        return begin
-
-    def _load(self, meta: Any, begin: float, now: float) -> None:
-        keys = self._keys(self._pool, meta.load_cpu_blocks)
-        waiting = meta.load_event_to_reqs[meta.load_event]
-        loads = tuple((i, self._num_loaded(i)) for i in waiting)
-        copy = self.link.send(meta.load_event, keys, begin, now, loads)
-        for request_id in waiting:
-            self.loading[request_id] = copy.ends_at
-
-    def launch(self, meta: Any, begin: float, end: float) -> None:
-        self._launched = meta.store_event >= 0 or meta.load_event >= 0
-        if meta.store_event >= 0:
-            keys = self._keys(self._gpu_pool, meta.store_gpu_blocks)
-            self.link.send(meta.store_event, keys, end, self._clock())
-
-    def _num_loaded(self, request_id: str) -> int:
-        return len(self._half._reqs_to_load[request_id].transfer_meta.gpu_block_ids)
-
-    def _keys(self, pool: Any, block_ids: Iterable[int]) -> tuple[bytes, ...]:
-        return tuple(pool.blocks[number].block_hash for number in block_ids)
-
-    @property
-    def is_idle(self) -> bool:
-        return not self._launched
-
-    def _report(self, done: Sequence[Copy]) -> KVConnectorOutput | None:
-        loaded, stored = dict[str, None](), dict[int, int]()
-        for copy in done:
-            if copy.is_store:
-                stored[copy.what] = 1
-            else:
-                loaded.update(dict.fromkeys(request_id for request_id, _ in copy.loads))
-        for request_id in loaded:
-            del self.loading[request_id]
-        meta = SimpleCPUOffloadWorkerMetadata(completed_store_events=stored) if stored else None
-        return KVConnectorOutput(finished_recving=loaded, kv_connector_worker_meta=meta)
 
     # --- macro steps
 
@@ -97,7 +50,7 @@ class LazyOffload(Offload):
 
     def changed_for_waiting(self) -> bool:
         """Whether any copy has begun or ended: each changes the free list as well."""
-        changed, self._touched = bool(self._touched) or self._launched, set()
+        changed, self._touched = bool(self._touched) or not self.worker.is_idle, set()
         return changed
 
     # --- what the adapter asks

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isabstract
 from typing import Any, NamedTuple
@@ -21,8 +21,9 @@ from vllm.v1.kv_offload.cpu.policies.base import CachePolicy
 from vllm.v1.outputs import KVConnectorOutput
 
 from marsbench.errors import UsageError
-from marsbench.offload.host_kv import EVICTIONS, GIB, HostKv
-from marsbench.offload.link import Copy, Link
+from marsbench.offload.host_kv import EVICTIONS, HostKv, check_size
+from marsbench.offload.link import Copy
+from marsbench.offload.modelled import ModelledWorker
 from marsbench.shortcuts.keys import by_writer, some_writers, writers
 from marsbench_backends.vllm.host import Load
 
@@ -33,11 +34,7 @@ def check_offload(host_kv: HostKv, block_bytes: float) -> None:
     """Raises UsageError where this vLLM has no such connector, the class is no eviction, or the
     memory holds no block.
     """
-    if host_kv.size_gib * GIB < block_bytes:
-        raise UsageError(
-            f"--host-kv {host_kv.size_gib:g} GiB hold no KV block of {block_bytes / 1e6:.3g} MB; "
-            "give more, for example --host-kv 256, or off."
-        )
+    check_size(host_kv, block_bytes)
     if host_kv.connector not in KVConnectorFactory._registry:
         raise UsageError(
             f"This vLLM has no {host_kv.connector}, which --host-kv is; use vLLM 0.33.0, or leave "
@@ -83,22 +80,19 @@ class Swapped:
 
 
 class Offload(ABC):
-    """What both connectors share; each says how it begins copies and hears of their ends.
+    """What both connectors share: a modelled worker, and what the simulator asks beside it.
 
-    loading: requests whose load is under way, and when it ends. slow_share: seconds that a step is
-        longer for each second of a copy beside it.
+    worker: what it does to the link. loading: requests whose load is under way, and when it ends.
     """
 
-    def __init__(
-        self, scheduler: Any, link: Link, clock: Callable[[], float], slow_share: float
-    ) -> None:
+    def __init__(self, scheduler: Any, worker: ModelledWorker) -> None:
         self._scheduler = scheduler
         self.connector = scheduler.connector
-        self.link = link
-        self._clock = clock
-        self._slow_share = slow_share
+        self.worker = worker
+        self.link = worker.link
+        self.loading = worker.loading
+        self._clock = worker.clock
         self._block_size: int = scheduler.block_size
-        self.loading: dict[str, float] = {}
         self.loads: dict[str, Load] = {}
         self._dropped: Counter[int] = Counter()
         self._touched: set[bytes] = set()
@@ -109,20 +103,7 @@ class Offload(ABC):
     def quicken(self) -> None:  # noqa: B027  (one that has nothing to do)
         """Take faster loops, which decide the same."""
 
-    # --- what a step does to the link
-
-    @abstractmethod
-    def begin(self, meta: Any, now: float) -> float:
-        """A step's copies are known: when it may compute, after those that it has to wait for."""
-
-    @abstractmethod
-    def launch(self, meta: Any, begin: float, end: float) -> None:
-        """The step computes from `begin` to `end` (the same instant where it computes nothing)."""
-
-    def end_of(self, begin: float, seconds: float) -> float:
-        """The end of a step that would take so long without copies beside it."""
-        busy_s = self.link.busy_s(begin, begin + seconds) if self.link.under_way else 0.0
-        return begin + (seconds + busy_s * self._slow_share) if busy_s else begin + seconds
+    # --- what has come of copies
 
     def take_dropped(self) -> Mapping[int, int]:
         """Blocks of each writer that host memory has dropped since the last take."""
@@ -141,20 +122,11 @@ class Offload(ABC):
             self.touch(copy.keys)
             if not copy.is_job:
                 self._swapped(copy)
-        return done, self._report(jobs) if jobs else None
-
-    @abstractmethod
-    def _report(self, done: Sequence[Copy]) -> KVConnectorOutput | None:
-        """The worker's report of copies that the connector counts."""
+        return done, self.worker.report(jobs) if jobs else None
 
     @abstractmethod
     def _swapped(self, copy: Copy) -> None:
         """A copy that a policy asked for has ended."""
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether a further call of `schedule()`, at this instant, would begin no copy."""
-        return True
 
     # --- macro steps
 
@@ -196,7 +168,7 @@ class Offload(ABC):
         """The ends of the steps of a macro step, and what copies do in each of them."""
         ends: list[float] = []
         for each in seconds:
-            now = self.end_of(now, each)
+            now = self.worker.end_of(now, each)
             ends.append(now)
             if now >= limit:
                 break

@@ -114,6 +114,10 @@ class Fleet:
         free = sum(replica.free_blocks(now) for replica in self.replicas)
         return self.config.num_blocks * len(self.replicas), free, size
 
+    def prefix_tokens(self) -> tuple[int, int]:
+        found = [replica.engine.prefix_tokens() for replica in self.replicas]
+        return sum(asked for asked, _ in found), sum(hit for _, hit in found)
+
     def _ask(self, session: Session, prompt: Prompt) -> RoundToPlace:
         size = self._ledger.block_size
         keys = self._ledger.hashes(session, prompt).keys

@@ -10,7 +10,7 @@ from typing import Any
 
 from marsbench.judge.compare.values import RunSource
 from marsbench.report.material import Material
-from marsbench.runs.summary import CAP_SEARCH
+from marsbench.runs.summary import CAP_SEARCH, SCHEDULER_CLS
 from marsbench.text.options import Words, as_set, options_in
 
 WIDTH = 56
@@ -72,8 +72,11 @@ def _settings(source: RunSource) -> Mapping[str, Any]:
     traffic = "load" if meta.get("load") is not None else "rate"
     reserve = settings.get("reserve_full_prompt")
     own_blocks = settings.get("kv_blocks_of") == "option"
+    own_class = settings.get(SCHEDULER_CLS)
     return {
-        "--backend": source.name,
+        "--vllm": _vllm(source.vllm),
+        "--backend": source.name if own_class is None else None,
+        "--scheduler-cls": own_class,
         "--workload": source.place.workload,
         "--sessions": source.sessions,
         "--seed": source.seed,
@@ -83,6 +86,13 @@ def _settings(source: RunSource) -> Mapping[str, Any]:
         "--kv-blocks": settings.get("kv_blocks") if own_blocks else None,
         "--reserve-full-prompt": None if reserve is None else ("on" if reserve else "off"),
     }
+
+
+def _vllm(label: str | None) -> str | None:
+    """A release by its name; a commit of a checkout that lies wherever its reader has it."""
+    if label is None or (label[:1].isdigit() and "." in label):
+        return label
+    return f"PATH@{label.partition('-')[0]}"
 
 
 def _folded(line: str, parts: Sequence[str]) -> Iterator[str]:

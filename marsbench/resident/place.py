@@ -18,6 +18,9 @@ VARIABLE = "MARSBENCH_RESIDENT"
 """`off`: never; `on`: in CI too."""
 
 OPTION = "--no-resident"
+OTHER_VLLM = ("--vllm", "--scheduler-cls")
+"""What it has imported is the installed vLLM, and no class of a user's."""
+
 VERBS = ("run", "capacity")
 CODE = CodeFiles(("marsbench", BACKENDS))
 READ_AT_IMPORT = ("VLLM_", "MARSBENCH_", "PYTHON", "HF_", "OMP_", "MKL_", "LD_")
@@ -31,7 +34,7 @@ def is_wanted(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
     switch = environment.get(VARIABLE, "")
     if switch == "off" or (switch != "on" and environment.get("CI")):
         return False
-    alone = {OPTION, "--help", "--debug"} & set(arguments)
+    alone = {OPTION, "--help", "--debug", *OTHER_VLLM} & {a.partition("=")[0] for a in arguments}
     return not alone and _engine(arguments) in (None, "sim")
 
 

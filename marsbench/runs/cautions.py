@@ -47,6 +47,10 @@ class Caution(Enum):
         "arrived; compare runs by goodput, which counts the others as not good, or find out in "
         "sessions.parquet why they did not finish."
     )
+    SESSIONS_FAILED = (
+        "{number} failed: {why}; find out why before you compare, or bound their share with "
+        "--max-failed."
+    )
     NO_IDEAL = (
         "{n} finished sessions have no ideal time, so goodput is not known; "
         "measure each session alone first."
@@ -58,6 +62,23 @@ class Caution(Enum):
     LARGE_HOST = (
         "{gib:,.0f} GiB of KV in host memory are more than a GPU server's host has ({most:,} GiB); "
         "give --host-kv what yours can spare before quoting the result."
+    )
+    SHORTCUTS_OFF = (
+        "Of vLLM {vllm} nobody has proven that our fast loops and macro steps give its own events, "
+        "so they were off; `marsbench vllm check {name}` finds out, and makes runs several times "
+        "faster where they are equal."
+    )
+    SHORTCUTS_DIFFER = (
+        "On vLLM {vllm} our fast loops or macro steps give other events than its own ({why}), so "
+        "they were off; the run is vLLM's own, and slower."
+    )
+    ALONE_PINNED = (
+        "Times alone are computed by the rules of vLLM {pinned}, whatever vLLM plays (but those of "
+        "sessions with sub-agents), so that goodput and slowdown of two vLLMs have one measure."
+    )
+    DIRTY_VLLM = (
+        "vLLM differed from its commit {commit}; commit the change, so that others can repeat the "
+        "result (its scheduler's sources hash to {sources})."
     )
     DIRTY_TREE = (
         "The code differed from commit {commit}; commit the changes and rerun, "

@@ -22,6 +22,7 @@ from marsbench.outputs import save_text
 from marsbench.runs.cautions import CautionNote
 from marsbench.runs.config import RunConfig
 from marsbench.runs.event_file import EVENTS, event_file, events_hash, open_events, pack
+from marsbench.runs.failures import failures_of
 from marsbench.runs.parquet import read_columns, read_table, write_table
 from marsbench.runs.provenance import wall, wall_now
 from marsbench.runs.summary import FORMAT, Decisions, RunSummary, read_back, run_summary
@@ -192,7 +193,8 @@ class RunFolder:
     def summary_until_now(self, measured: Measured) -> RunSummary:
         """Of a run that has not come to its end, by what was measured: it is not valid."""
         why = [self._why_stopped()]
-        return run_summary(self.config, measured.summary, self.decisions(), why)
+        failures = failures_of(measured.sessions)
+        return run_summary(self.config, measured.summary, self.decisions(), why, failures=failures)
 
     @property
     def has_events(self) -> bool:
@@ -288,7 +290,10 @@ class RunWriter(RunFolder):
         checker = Checker(self.config.total_blocks, self.config.unmeasured)
         measured = self.measure(checker)
         why = [*reasons, *_say(checker.violations)]
-        summary = run_summary(self.config, measured.summary, self.decisions(), why, cautions)
+        failures = failures_of(measured.sessions)
+        summary = run_summary(
+            self.config, measured.summary, self.decisions(), why, cautions, failures
+        )
         self._write_tables(measured)
         self._write(WALL, wall(self._started, "finished"))
         self._bind(SUMMARY, summary)

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
-import marsbench
 from marsbench.core.code import RUN, installed
+from marsbench.trees.git import git
+from marsbench.trees.imported import imported
 
-PACKAGE = Path(marsbench.__file__).resolve().parent
-"""Asked of the package and not of this file, which may move to another room."""
+
+def _package() -> Path:
+    """Asked by name and not from where this file lies, which may move to another room."""
+    spec = find_spec("marsbench")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).resolve().parent
+
+
+PACKAGE = _package()
 RECORDED = ("marsbench", "vllm", "numpy", "pyarrow")
 
 
@@ -25,25 +34,45 @@ class Provenance:
     """The versions in use (None where not installed) and the commit of marsbench's own checkout.
 
     commit and dirty are None where marsbench runs from no checkout of its own.
+    vllm: the one that was imported: version, commit and dirty of a checkout, the hash of its
+        scheduler's sources, a label for people, and whether it is the one that marsbench is
+        pinned to. None where there is none, and in folders of a marsbench that did not say.
     """
 
     versions: dict[str, str | None] = field(default_factory=dict)
     commit: str | None = None
     dirty: bool | None = None
+    vllm: Mapping[str, Any] | None = None
 
     @classmethod
     def here(cls) -> Provenance:
         """The code that is running now."""
         versions = {"python": platform.python_version(), **{n: installed(n) for n in RECORDED}}
         commit, dirty = _own_checkout(PACKAGE)
-        return cls(versions=versions, commit=commit, dirty=dirty)
+        tree = imported()
+        if tree is None:
+            return cls(versions=versions, commit=commit, dirty=dirty)
+        versions["vllm"] = tree.version
+        vllm = {**tree.facts, "label": tree.label, "is_pinned": tree.is_pinned}
+        return cls(versions=versions, commit=commit, dirty=dirty, vllm=vllm)
+
+    @property
+    def other_vllm(self) -> str | None:
+        """The label of a vLLM that is not the pinned one: what a run is told apart by."""
+        if self.vllm is None or self.vllm["is_pinned"]:
+            return None
+        return str(self.vllm["label"])
 
     @property
     def label(self) -> str:
-        """A short name for the code: "3f2a91c", "3f2a91c-dirty", or "v0.1.0" off a checkout."""
+        """A short name for the code: "3f2a91c", "3f2a91c-dirty", or "v0.1.0" off a checkout.
+
+        Another vLLM than the pinned one is a part of it: "3f2a91c, vLLM 0.32.0".
+        """
+        other = "" if self.other_vllm is None else f", vLLM {self.other_vllm}"
         if self.commit is None:
-            return f"v{self.versions.get('marsbench') or 'unknown'}"
-        return self.commit[:7] + ("-dirty" if self.dirty else "")
+            return f"v{self.versions.get('marsbench') or 'unknown'}{other}"
+        return self.commit[:7] + ("-dirty" if self.dirty else "") + other
 
 
 @cache  # the code of a process is the one that it began with, however many runs it makes
@@ -57,26 +86,13 @@ def _checkout(package: Path) -> tuple[str | None, bool | None]:
     An installed package often lies inside somebody else's checkout (a virtual environment in
     their project), whose commit says nothing about it: so the package must be tracked there.
     """
-    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+    if git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None, None
-    commit = _git(package, "rev-parse", "HEAD")
+    commit = git(package, "rev-parse", "HEAD")
     root = package.parent
     # Only what can move a number makes a tree dirty: a note beside the code does not.
-    changed = _git(root, "status", "--porcelain", "--", *RUN.pathspecs(root))
+    changed = git(root, "status", "--porcelain", "--", *RUN.pathspecs(root))
     return commit, None if commit is None or changed is None else bool(changed)
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints, or None when there is no git, no checkout, or no answer in a minute."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    command = [git, "-C", str(folder), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
-    except subprocess.TimeoutExpired:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 class Wall(TypedDict):

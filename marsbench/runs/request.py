@@ -30,6 +30,8 @@ class RunRequest:
     """What a user asked for; everything else follows from it.
 
     engine: what plays it, a name of `marsbench.engines.ENGINES`.
+    scheduler: module:Class, or "vllm", that is played in a backend's place.
+    vllm: what was imported in the installed one's place, as it was asked for.
     own: what that engine alone is told.
     fleet: several simulated engines behind a router; None where one plays.
     asked: the options of `marsbench run` as they were typed; none where something else asked.
@@ -37,6 +39,8 @@ class RunRequest:
 
     choice: Choice
     engine: str = "sim"
+    scheduler: str | None = None
+    vllm: str | None = None
     workload: str = "ilr-1"
     knobs: Knobs = field(default_factory=Knobs)
     hardware: Hardware

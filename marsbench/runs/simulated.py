@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marsbench.core import events
-from marsbench.core.backends import Choice
+from marsbench.core.backends import STOCK, Choice
 from marsbench.core.isolated import Isolated
 from marsbench.core.metrics.summary import Scale, measure
 from marsbench.core.workload.files import Workload
@@ -24,13 +24,19 @@ from marsbench.runs.job import (
     times_alone,
 )
 from marsbench.runs.request import RunRequest
-from marsbench.runs.summary import CAP_SEARCH, Decisions
+from marsbench.runs.scheduler import check_capable, tree_cautions
+from marsbench.runs.summary import CAP_SEARCH, SCHEDULER_CLS, Decisions
 from marsbench.text.progress import progress_bar
+from marsbench.trees.imported import imported
 from marsbench_backends.admission import FixedCap
 
 if TYPE_CHECKING:
     from marsbench.core.sim.simulation import SimConfig, Simulation
     from marsbench.replicas.fleet import Fleet
+
+
+PLAIN: Mapping[str, Any] = {"fast": False, "merge": False}
+"""Every step by itself, every loop vLLM's own."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class Job:
         from marsbench.core.sim.simulation import SimConfig
 
         request = self.request
-        return SimConfig(
+        own = {} if request.scheduler is None else _own_scheduler(request.scheduler)
+        config = SimConfig(
             request.hardware,
             request.settings,
             choice.backend,
@@ -56,6 +63,20 @@ class Job:
             lanes=self.workload.lanes,
             check=request.check,
         )
+        if request.settings.host_kv is not None and not _is_pinned():
+            own |= dict(PLAIN)  # `marsbench vllm check` plays no offloading
+        return replace(config, **own) if own else config
+
+
+def _own_scheduler(name: str) -> dict[str, Any]:
+    """A class of a user's is played plainly: nobody has proven anything of it."""
+    plain = {} if name == STOCK else PLAIN
+    return {"backend": None, "scheduler": name, **plain}
+
+
+def _is_pinned() -> bool:
+    tree = imported()
+    return tree is None or tree.is_pinned
 
 
 def run(request: RunRequest) -> tuple[Path, RunSummary]:
@@ -73,10 +94,42 @@ def run_job(job: Job) -> tuple[Path, RunSummary]:
     writer = run_folder(job.request, _config(job, choice, searched))
     with writer:
         writer.save_ideal(job.alone.ideal_s)
-        decisions, modes = _play(job, choice, writer.emit)
+        seen = Fingerprint(writer.emit)
+        decisions, modes = _play(job, choice, seen)
         writer.save_decisions(decisions)
         writer.save_modes(modes)
-        return writer.path, writer.finish()
+        return writer.path, writer.finish(reasons=_unrepeated(job, choice, seen))
+
+
+class Fingerprint:
+    """Passes events on, and remembers what they were."""
+
+    def __init__(self, emit: Callable[[events.Event], None]) -> None:
+        self._emit = emit
+        self.lines: list[int] = []
+
+    def __call__(self, event: events.Event) -> None:
+        self.lines.append(hash(repr(event)))
+        self._emit(event)
+
+
+def _unrepeated(job: Job, choice: Choice, first: Fingerprint) -> list[str]:
+    """Why the run does not count: a user's class that decides otherwise when it is played again."""
+    name = job.request.scheduler
+    if name is None or name == STOCK:
+        return []
+    again: list[events.Event] = []
+    seen = Fingerprint(again.append)
+    _play(job, choice, seen, trial=", again")
+    if seen.lines == first.lines:
+        return []
+    pairs = enumerate(zip(first.lines, seen.lines, strict=False))
+    at = next((n for n, (a, b) in pairs if a != b), min(len(seen.lines), len(first.lines)))
+    when = f"{again[at].at:.3f} s" if at < len(again) else "its end"
+    return [
+        f"{name} decided otherwise when the run was played again, first at {when}: it reads a "
+        "clock or dice that a simulation cannot set"
+    ]
 
 
 def prepare(request: RunRequest) -> Job:
@@ -87,6 +140,11 @@ def prepare(request: RunRequest) -> Job:
 def prepare_with(request: RunRequest, workload: Workload) -> Job:
     """The same of a workload that is there already, whatever the request's own is."""
     check_fits(workload, request.hardware, request.settings)
+    check_capable(request.choice, request.settings)
+    if request.scheduler is not None:
+        from marsbench.core.sim.own_class import scheduler_class
+
+        scheduler_class(request.scheduler)  # says what is wrong with it before anything is played
     alone = times_alone(workload, request.hardware, request.settings, request.show_progress)
     if request.settings.host_kv is not None:
         from marsbench.offload.worker import check_offload
@@ -166,6 +224,8 @@ def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> R
         "tool_workers": request.tool_workers,
         "lanes": workload.lanes,
     }
+    if request.scheduler is not None:
+        engine[SCHEDULER_CLS] = request.scheduler
     if fleet is not None:
         engine |= fleet.facts()
     if searched is not None:
@@ -183,6 +243,7 @@ def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> R
         cautions=(
             Caution.STEP_TIME_MODELLED.note(model=hardware.id),
             *_host_cautions(settings.host_kv),
+            *tree_cautions(),
             *(CautionNote(code="HARDWARE", text=text) for text in hardware.cautions_for(peak)),
         ),
     )

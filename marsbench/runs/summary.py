@@ -8,12 +8,16 @@ from typing import Any, NotRequired, TypedDict, cast
 from marsbench.core.metrics.cache import HitRate
 from marsbench.core.metrics.summary import Summary
 from marsbench.core.metrics.swaps import Swaps
-from marsbench.runs.cautions import CautionNote, cautions_of
+from marsbench.runs.cautions import Caution, CautionNote, cautions_of
 from marsbench.runs.config import RunConfig
+from marsbench.runs.failures import MAX_FAILED, SETTING, Failure, count, in_words, too_many
 
 FORMAT = 1
 CAP_SEARCH = "cap_search"
 """The setting of a run that searched its cap: goodput by cap, and the α it was searched for."""
+
+SCHEDULER_CLS = "scheduler_cls"
+"""The setting of a run that no backend decided: the scheduler class in its place."""
 
 
 class Decision(TypedDict):
@@ -27,6 +31,10 @@ class Decision(TypedDict):
     reasons: NotRequired[Mapping[str, int]]
 
 
+class _Failures(TypedDict, total=False):
+    failures: list[Failure]
+
+
 Decisions = Mapping[str, Decision]
 """By what is decided; `decisions.json` holds them."""
 
@@ -35,7 +43,8 @@ class RunSummary(Summary):
     """summary.json: the figures, with what they are of and whether they may be used.
 
     cap_search: goodput of every cap that the run tried before it took its own; None where it
-    searched none. decisions: None where they were not counted.
+    searched none. decisions: None where they were not counted. failures: by reason, where any
+    session failed.
     reasons says why a run is not valid, one sentence each; it is empty when it is.
     """
 
@@ -53,6 +62,7 @@ class RunSummary(Summary):
     cautions: list[CautionNote]
     cap_search: Mapping[str, Any] | None
     decisions: Decisions | None
+    failures: NotRequired[list[Failure]]
 
 
 def read_back(record: dict[str, Any]) -> RunSummary:
@@ -78,9 +88,18 @@ def run_summary(
     decisions: Decisions | None = None,
     reasons: Sequence[str] = (),
     cautions: Sequence[CautionNote] = (),
+    failures: Sequence[Failure] = (),
 ) -> RunSummary:
     """The summary of a run with these figures; `reasons` and `cautions` are added to its own."""
     invalid = [*reasons, *_reasons(config, figures)]
+    failed = _too_many_failed(config, figures)
+    if failed is not None:
+        invalid.append(f"{failed}: {in_words(failures)}" if failures else failed)
+    elif failures:
+        number = count(figures["sessions"]["failed"], "session")
+        note = Caution.SESSIONS_FAILED.note(number=number, why=in_words(failures))
+        cautions = (*cautions, note)
+    failed_why: _Failures = {"failures": list(failures)} if failures else {}
     return {
         "marsbench_summary": FORMAT,
         "backend": config.backend,
@@ -97,7 +116,13 @@ def run_summary(
         "cap_search": config.settings.get(CAP_SEARCH),
         **figures,
         "decisions": decisions,
+        **failed_why,
     }
+
+
+def _too_many_failed(config: RunConfig, figures: Summary) -> str | None:
+    bound, counts = config.settings.get(SETTING, MAX_FAILED), figures["sessions"]
+    return too_many(counts["failed"], counts["arrived"], bound)
 
 
 def _reasons(config: RunConfig, figures: Summary) -> list[str]:

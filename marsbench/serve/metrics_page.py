@@ -18,8 +18,10 @@ USAGE, RUNNING, WAITING = (
     "vllm:num_requests_waiting",
 )
 PREEMPTIONS, CONFIG = "vllm:num_preemptions_total", "vllm:cache_config_info"
+QUERIES, HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
 # With their labels' bracket: some are the beginning of other names.
-WANTED = tuple(f"{name}{{" for name in (USAGE, RUNNING, WAITING, PREEMPTIONS, CONFIG))
+ALL = (USAGE, RUNNING, WAITING, PREEMPTIONS, CONFIG, QUERIES, HITS)
+WANTED = tuple(f"{name}{{" for name in ALL)
 NULL_BLOCKS = 1
 """Of each engine's blocks vLLM gives this many to nobody, and leaves them out of its usage."""
 
@@ -30,6 +32,7 @@ class ServerMetrics:
 
     usage: share of the KV blocks in use by requests, 0 to 1. preemptions: since its start.
     num_blocks: KV blocks that requests can have. block_size: tokens of one.
+    queried_tokens, hit_tokens: asked of the prefix cache since its start, and found there.
     """
 
     usage: float | None = None
@@ -38,6 +41,8 @@ class ServerMetrics:
     preemptions: int | None = None
     num_blocks: int | None = None
     block_size: int | None = None
+    queried_tokens: int | None = None
+    hit_tokens: int | None = None
 
     @property
     def used_blocks(self) -> int | None:
@@ -70,6 +75,8 @@ def read_server_metrics(page: str) -> ServerMetrics:
         preemptions=_sum(found[PREEMPTIONS]),
         num_blocks=_num_blocks(engines),
         block_size=_agreed(engines, "block_size"),
+        queried_tokens=_sum(found[QUERIES]),
+        hit_tokens=_sum(found[HITS]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from marsbench.engine_options import EngineOptions
+from marsbench.engine_options import EngineOptions, SimulationOptions
 from marsbench.option import Assignments, BackendName, Option, like
 
 
@@ -25,11 +25,13 @@ class ServeOptions:
         ),
     ] = None
     speed: Annotated[float, Option("X", "Emulated seconds a second.", shows_default=True)] = 1.0
+    vllm: Annotated[str | None, like(SimulationOptions, "vllm")] = None
     kv_blocks: Annotated[int | None, like(EngineOptions, "kv_blocks")] = None
     engine_profile: Annotated[str, like(EngineOptions, "engine_profile")] = "default"
     host_kv: Annotated[str | None, like(EngineOptions, "host_kv")] = None
     host_kv_store: Annotated[str | None, like(EngineOptions, "host_kv_store")] = None
     host_kv_eviction: Annotated[str | None, like(EngineOptions, "host_kv_eviction")] = None
+    host_kv_cost: Annotated[float | None, like(EngineOptions, "host_kv_cost")] = None
     host: Annotated[str, Option("ADDRESS", "Where to listen.", shows_default=True)] = "127.0.0.1"
     port: Annotated[int, Option("P", "0 for any that is free.", shows_default=True)] = 8000
     timeout: Annotated[

@@ -15,12 +15,12 @@ from marsbench.core.code import ROOT
 from marsbench.core.hardware.profile import Hardware
 from marsbench.core.settings import EngineSettings
 from marsbench.errors import UsageError
-from marsbench.offload.host_kv import HostKv
+from marsbench.offload.host_kv import EVICTIONS, HostKv, check_size
 from marsbench.serve.emulated import check_speed, emulated_hardware
+from marsbench.serve.plugin import EXECUTOR
 
 LOOPBACK = "127.0.0.1"
 SCHEDULER = "marsbench_backends.scheduler.MarsbenchScheduler"
-EXECUTOR = "marsbench.serve.vllm_gpu.Gpu"
 OURS = {
     "--additional-config": "--set",
     "--host": "--host",
@@ -39,12 +39,13 @@ class ServeRequest:
     emulate: `GPU:MODEL`, or a hardware profile's file; its step times and its KV capacity.
     speed: how many emulated seconds pass in a second.
     settings: of an emulated server; a real one has vLLM's own, or those in `flags`, and takes
-        `host_kv` alone.
+        `host_kv` alone (but not its cost, which is what it is).
     port: 0 for any that is free.
     flags: handed to vLLM as they are.
     record: a file to write every scheduling decision to, for the fidelity test.
     kernels: the Python of a vLLM for CPUs, which then computes the emulated server's tiny model
         with real kernels; None lets steps take their modelled time.
+    tree: the folder of another vLLM, for an emulated server.
     responses: `module:Class` of a script of replies (marsbench/serve/replies.py).
     """
 
@@ -59,6 +60,7 @@ class ServeRequest:
     record: Path | None = None
     responses: str | None = None
     kernels: Path | None = None
+    tree: Path | None = None
 
     def __post_init__(self) -> None:
         check_speed(self.speed)
@@ -67,17 +69,32 @@ class ServeRequest:
                 "marsbench serve takes a MODEL for vLLM to load, or --emulate GPU:MODEL without "
                 "one; for example marsbench serve --backend mars --emulate h200:qwen3-coder-30b."
             )
-        if self.emulate is not None and self.settings.host_kv is not None:
+        if self.emulate is None and self.tree is not None:
             raise UsageError(
-                "--host-kv is for a real server or the simulator: an emulated GPU copies no "
-                "blocks; leave it out, or use marsbench run --host-kv."
+                "--vllm is for an emulated GPU: its Python files come without kernels; give "
+                "--emulate, or install that vLLM and leave --vllm out."
             )
+        if self.settings.host_kv is not None:
+            self._check_host_kv(self.settings.host_kv)
         if self.emulate is None and self.speed != 1:
             raise UsageError("--speed is for an emulated GPU; leave it out, or give --emulate.")
         for flag in self.flags:
             name = flag.partition("=")[0]
             if name in OURS:
                 raise UsageError(f"{name} is set by marsbench serve; use {OURS[name]} before --.")
+
+    def _check_host_kv(self, host_kv: HostKv) -> None:
+        if self.kernels is not None:
+            raise UsageError(
+                "--host-kv needs a GPU, emulated or not: vLLM copies no KV of a server that "
+                "computes on CPUs; leave it out."
+            )
+        if self.hardware is not None:
+            check_size(host_kv, self.settings.block_size * self.hardware.kv_bytes_per_token)
+        elif host_kv.cost != 1:
+            raise UsageError(
+                "--host-kv-cost is for an emulated GPU; leave it out, or give --emulate."
+            )
 
     @property
     def hardware(self) -> Hardware | None:
@@ -100,6 +117,8 @@ class ServeRequest:
             config["emulate"] = str(Path(self.emulate).absolute()) if is_file else self.emulate
             config["cost"] = "marsbench.serve.emulated:engine_cost"
             config["speed"] = self.speed
+            if self.settings.host_kv is not None:
+                config["host_kv_cost"] = self.settings.host_kv.cost
         if self.record is not None:
             config["record"] = str(self.record.absolute())
         if self.responses is not None:
@@ -173,7 +192,7 @@ def _offloading_flags(host_kv: HostKv) -> dict[str, str | int | None]:
     more = {k: v for k, v in host_kv.extra_config.items() if k != "cpu_bytes_to_use"}
     config = {"kv_connector_extra_config": more}
     return {
-        "--kv-offloading-size": f"{host_kv.size_gib:g}",
+        "--kv-offloading-size": f"{host_kv.size_gib:.17g}",
         "--kv-transfer-config": json.dumps(config),
     }
 
@@ -187,18 +206,26 @@ def environment(request: ServeRequest, plugin: Path) -> Mapping[str, str]:
     env.setdefault("DO_NOT_TRACK", "1")
     env.pop("VLLM_LOGGING_LEVEL", None)  # the simulator silences it; here the log is what explains
     path = [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
-    if ":" in request.choice.name or ":" in (request.responses or ""):
+    host_kv = request.settings.host_kv
+    if ":" in request.choice.name or ":" in (request.responses or "") or _has_class(host_kv):
         path.append(str(Path.cwd()))
     if request.emulate is not None:
         env.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
         env.pop("VLLM_TARGET_DEVICE", None)  # it would keep vLLM from asking the plugin
         path = [*(_packages() if request.kernels else [str(plugin)]), *path]
-    if request.settings.host_kv is not None and request.settings.host_kv.is_lazy:
+    if request.tree is not None:
+        path.insert(0, str(request.tree))
+    if host_kv is not None and host_kv.is_lazy:
         env["VLLM_USE_SIMPLE_KV_OFFLOAD"] = "1"
     if request.kernels is not None:
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; else vLLM asks for nearly all there is
     env["PYTHONPATH"] = os.pathsep.join(path)
     return env
+
+
+def _has_class(host_kv: HostKv | None) -> bool:
+    """Whether a third party's class decides what leaves host memory."""
+    return host_kv is not None and host_kv.eviction not in EVICTIONS
 
 
 def _packages() -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isnan
 
+import numpy as np
 from rich.console import Console
 
 from marsbench.core.metrics.cache import EvictionSeries
@@ -79,22 +79,21 @@ def _goodput(sessions: Sequence[SessionRecord]) -> Iterator[Chart]:
 
 def _kv(found: SeenRun, begin: float, end: float, time: str) -> Iterator[Chart]:
     """Used by running requests and held for paused sessions, of all blocks."""
-    total, rows = found.total_blocks, found.usage.rows()
-    known = [
-        (at, used + (0.0 if isnan(held) else held)) for at, used, held in rows if not isnan(used)
-    ]
-    if not known or not total:
+    total, usage = found.total_blocks, found.usage
+    used = np.asarray(usage.used_blocks)
+    known = ~np.isnan(used)
+    if not known.any() or not total:
         return
-    peak = max(blocks for _, blocks in known) / total
-    values = columns(known, begin, end, WIDTH)
+    blocks = used[known] + np.nan_to_num(np.asarray(usage.held_blocks)[known])
+    peak = float(blocks.max()) / total
+    values = columns(np.asarray(usage.at)[known], blocks, begin, end, WIDTH)
     yield Chart("KV cache in use", values, float(total), time, f"peak {peak:.0%}")
 
 
 def _evictions(cells: EvictionSeries, begin: float, end: float, time: str) -> Iterator[Chart]:
     if not cells:
         return
-    seconds = ((cell.at_s, float(cell.blocks)) for cell in cells)
-    rates = columns(seconds, begin, end, WIDTH)
+    rates = columns(cells.at_s, cells.blocks, begin, end, WIDTH)
     highest = max(rate for rate in rates if rate is not None)
     peak = f"peak {max(cells.blocks):,}/s"
     yield Chart("evicted blocks", rates, highest, time, peak)

@@ -98,6 +98,9 @@ def _conditions(summary: RunSummary) -> Iterator[Fact]:
     if hardware:
         dtype = f" in {hardware['kv_dtype']}" if hardware.get("kv_dtype") else ""
         yield "on", f"{hardware['id']}, {fixed(hardware['kv_tokens'])} KV tokens{dtype}"
+    vllm = summary["code"].partition(", vLLM ")[2]
+    if vllm:
+        yield "vLLM", vllm
     if 0 < len(params) <= FEW_PARAMS:
         searched = {"cap": " (searched)"} if summary["cap_search"] else {}
         given = (f"{name}={value}{searched.get(name, '')}" for name, value in params.items())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 LEVELS = "▁▂▃▄▅▆▇█"
 NOTHING = " "
@@ -25,12 +28,14 @@ def _level(value: float | None, top: float) -> str:
 
 
 def columns(
-    samples: Iterable[tuple[float, float]], begin: float, end: float, width: int
+    at: ArrayLike, values: ArrayLike, begin: float, end: float, width: int
 ) -> list[float | None]:
-    """The mean of the samples (at, value) in each of `width` equal stretches of the axis."""
-    inside: list[list[float]] = [[] for _ in range(width)]
-    for at, value in samples:
-        if begin <= at <= end:
-            place = int((at - begin) / (end - begin) * width) if end > begin else 0
-            inside[min(place, width - 1)].append(value)
-    return [math.fsum(found) / len(found) if found else None for found in inside]
+    """The mean of the samples in each of `width` equal stretches of the axis; None without any."""
+    instants, heights = np.asarray(at, dtype=float), np.asarray(values, dtype=float)
+    inside = (begin <= instants) & (instants <= end)
+    length = end - begin
+    share = (instants[inside] - begin) / length if length > 0 else np.zeros(int(inside.sum()))
+    place = np.minimum((share * width).astype(int), width - 1)
+    count = np.bincount(place, minlength=width)
+    total = np.bincount(place, weights=heights[inside], minlength=width)
+    return [float(t / n) if n else None for t, n in zip(total, count, strict=True)]

@@ -26,6 +26,9 @@ KEPT_AS = {
 }
 """What run.json calls some of the options."""
 
+UNSAID = ("wait",)
+"""Before the run there was nothing to measure."""
+
 # What no server shows a client from outside.
 INSIDE = (Preempted, Held, Unheld, SwappedOut, SwappedIn, HostEvicted)
 
@@ -33,6 +36,7 @@ INSIDE = (Preempted, Held, Unheld, SwappedOut, SwappedIn, HostEvicted)
 def option_facts(options: OwnOptions, *places: str) -> dict[str, Any]:
     """The engine's own options without those that are places: they say nothing of what was
     measured, and of KV events only that there were some."""
+    places = (*places, *UNSAID)
     kept = {name: value for name, value in asdict(options).items() if name not in places}
     facts = {KEPT_AS.get(name, name): value for name, value in kept.items()}
     return {**facts, "kv_events": facts["kv_events"] is not None}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import httpx
 
@@ -19,6 +20,8 @@ from marsbench.core.events import (
     ToolStart,
     from_json,
 )
+from marsbench.wall.nonce import WireNames
+from marsbench.wall.server import control_headers
 from marsbench.wall.wire import NO_ANSWER
 
 Record = Callable[[Event], None]
@@ -51,15 +54,21 @@ class GatewayLink(NoGateway):
 
     Its clock is not ours, but a wait is a difference of its own times: a request that it let
     through after w seconds went to the server w after it was sent from here. It is told of tool
-    calls, as a framework would tell it. A dead gateway shows elsewhere: in its rounds.
+    calls, as a framework would tell it. A dead gateway shows elsewhere: in its rounds. It keeps the
+    run's sessions while the run holds a connection to it, and ends them when that is gone.
 
-    root: of the gateway, without /v1.
+    root: of the gateway, without /v1. names: of the run's sessions there.
+    num_others: sessions of somebody else that came since `begin`.
     """
 
-    def __init__(self, record: Record, http: httpx.AsyncClient, root: str) -> None:
+    def __init__(
+        self, record: Record, http: httpx.AsyncClient, root: str, names: WireNames
+    ) -> None:
         super().__init__(record)
         self._http = http
         self._root = f"{root}/marsbench"
+        self._names = names
+        self.num_others = 0
         self._next = 0
         self._posts: set[asyncio.Task[None]] = set()
         self._arrived_at: dict[str, float] = {}  # there, on its clock
@@ -78,15 +87,35 @@ class GatewayLink(NoGateway):
 
     def post(self, what: str, body: Mapping[str, object]) -> None:
         """Tell it, without waiting; untold, it infers a call from the gap between rounds."""
+        if "session_id" in body:
+            body = {**body, "session_id": self._names.of(str(body["session_id"]))}
         task = asyncio.create_task(self._send(f"{self._root}/{what}", body))
         self._posts.add(task)
         task.add_done_callback(self._posts.discard)
 
     async def _send(self, url: str, body: Mapping[str, object]) -> None:
         try:
-            await self._http.post(url, json=body, timeout=ANSWER_S)
+            await self._http.post(url, json=body, timeout=ANSWER_S, headers=control_headers())
         except NO_ANSWER:
             return
+
+    async def stay(self) -> None:
+        """Hold the connection without which the run's sessions are gone, for ever.
+
+        One that breaks is made anew; a gateway that knows of no such thing is asked once.
+        """
+        url = f"{self._root}/alive?nonce={self._names.nonce}"
+        while True:
+            with suppress(*NO_ANSWER):
+                answer = await self._http.get(url, timeout=None, headers=control_headers())
+                if 400 <= answer.status_code < 500:
+                    return
+            await asyncio.sleep(POLL_S)
+
+    async def begin(self) -> None:
+        """What it said before now does not count."""
+        await self.look()
+        self.num_others = 0
 
     async def follow(self) -> None:
         """Read admissions for ever."""
@@ -95,24 +124,36 @@ class GatewayLink(NoGateway):
             await self.look()
 
     async def look(self) -> None:
-        """Read what the gateway has said since the last look; before a run, what it said before."""
+        """Read what the gateway has said since the last look."""
+        while await self._look():
+            pass
+
+    async def _look(self) -> bool:
+        """One answer, which holds a part of a long history; whether there was anything in it."""
         url = f"{self._root}/events?since={self._next}"
         try:
-            answer = await self._http.get(url, timeout=ANSWER_S)
+            answer = await self._http.get(url, timeout=ANSWER_S, headers=control_headers())
         except NO_ANSWER:
-            return
+            return False
         if answer.status_code != 200:
-            return
-        self._next = int(answer.headers.get("X-Next", self._next))
+            return False
+        before, self._next = self._next, int(answer.headers.get("X-Next", self._next))
         for line in answer.content.splitlines():
             self._read(from_json(line))
+        return self._next > before
 
     def _read(self, event: Event) -> None:
-        if isinstance(event, SessionArrived):
-            self._arrived_at[event.session] = event.at
-        elif isinstance(event, SessionAdmitted):
-            wait_s = event.at - self._arrived_at.pop(event.session, event.at)
-            self._admitted(event.session, wait_s)
+        """Take up an admission of this run's; of other sessions only that they came."""
+        if not isinstance(event, SessionArrived | SessionAdmitted):
+            return
+        session, has_come = self._names.own(event.session), isinstance(event, SessionArrived)
+        if session is None:
+            self.num_others += has_come
+        elif has_come:
+            self._arrived_at[session] = event.at
+        else:
+            wait_s = event.at - self._arrived_at.pop(session, event.at)
+            self._admitted(session, wait_s)
 
     def _admitted(self, session: str, wait_s: float) -> None:
         """The gateway has let the session in, so long after its first request came."""

@@ -57,7 +57,7 @@ _decode = msgspec.msgpack.Decoder(KvEventBatch).decode
 
 
 class Owners:
-    """Whose each cached block is. sessions: those of the run, sub-agents included, by id."""
+    """Whose each cached block is. sessions: the run's, sub-agents too, by name on the wire."""
 
     def __init__(self, sessions: Mapping[str, Session]) -> None:
         self._sessions = sessions

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import Any
+from time import sleep
+from typing import Any, Protocol
 
 import httpx
 
+from marsbench.clock import monotonic
 from marsbench.core.backends import Choice
 from marsbench.errors import UsageError
+from marsbench.http_server import CONTROL_HEADER, CONTROL_TOKEN
 from marsbench.serve.metrics_page import ServerMetrics, read_server_metrics
+from marsbench.text.progress import waiting_for
 from marsbench_backends.admission import Admission
 
-ANSWER_S = 60.0
+ANSWER_S, AGAIN_S = 60.0, 0.5
 KEY = "OPENAI_API_KEY"
 # Of what a gateway says of itself, what the run folder keeps: where it was is not among it.
 GATEWAY_FACTS = ("version", "backend", "parameters", "speed", "tool_cores")
@@ -74,6 +78,12 @@ def headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
+def control_headers() -> dict[str, str]:
+    """What a gateway is told beside: the token of the environment, if its owner gave one."""
+    token = os.environ.get(CONTROL_TOKEN)
+    return {CONTROL_HEADER: token} if token else {}
+
+
 def probe(root: str, model: str | None) -> Server:
     """Ask the server what it is. Raises UsageError when none answers, or not as one should."""
     with httpx.Client(base_url=root, timeout=ANSWER_S, headers=headers(), trust_env=False) as http:
@@ -84,7 +94,7 @@ def probe(root: str, model: str | None) -> Server:
             is_vllm=found.get("owned_by") == "vllm",
             version=_text(_get(http, "/version"), "version"),
             max_model_len=found.get("max_model_len"),
-            gateway=_json(_get(http, "/marsbench/info")),
+            gateway=_gateway(http, root),
             scrape=metrics_told(_get(http, "/metrics")),
         )
 
@@ -98,20 +108,21 @@ def _listed(http: httpx.Client, root: str) -> list[dict[str, Any]]:
             "Wait until it is ready, or correct --url."
         ) from error
     except httpx.HTTPError as error:
-        raise UsageError(
+        raise NotUpError(
             f"No server answers at {root} ({error or type(error).__name__}); start one, "
-            "for example with `marsbench serve`, or correct --url."
+            "for example with `marsbench serve`, or correct --url; --wait 600 gives it ten minutes "
+            "to come up."
         ) from error
     if answer.status_code in (401, 403):
         raise UsageError(
             f"{root} refuses us ({answer.status_code}); put its key into the environment as {KEY}."
         )
     if answer.status_code >= 500:
-        raise UsageError(
+        raise NotUpError(
             f"{root} answers {answer.status_code} when asked for its models; "
-            "wait until it is healthy."
+            "wait until it is healthy, or give --wait 600."
         )
-    body = _json(answer) or {}
+    body = json_told(answer) or {}
     return [model for model in body.get("data") or () if isinstance(model, dict) and "id" in model]
 
 
@@ -130,6 +141,48 @@ def _model(root: str, name: str | None, listed: list[dict[str, Any]]) -> dict[st
     raise UsageError(
         f"{root} serves {len(names)} models; choose one with --served-model: {', '.join(names)}."
     )
+
+
+class Asked(Protocol):
+    """What is asked of a server, and for how many wall seconds it may be not there yet."""
+
+    @property
+    def root(self) -> str: ...
+    @property
+    def served_model(self) -> str | None: ...
+    @property
+    def wait(self) -> float: ...
+
+
+def await_server(asked: Asked, show: bool) -> Server:
+    """The server, as `probe` finds it; one that does not answer yet is waited for."""
+    until = monotonic() + asked.wait
+    with waiting_for(f"waiting for {asked.root}", show and asked.wait > 0):
+        while True:
+            try:
+                return probe(asked.root, asked.served_model)
+            except NotUpError:
+                if monotonic() >= until:
+                    raise
+                sleep(AGAIN_S)
+
+
+class NotUpError(UsageError):
+    """Nobody answers, or a gateway before nobody does."""
+
+
+def _gateway(http: httpx.Client, root: str) -> dict[str, Any] | None:
+    """What a gateway says of itself. Raises UsageError when it does not say it to us."""
+    try:
+        answer = http.get("/marsbench/info", headers=control_headers())
+    except httpx.HTTPError:
+        return None
+    if answer.status_code in (401, 403) and "marsbench_gateway" in answer.text:
+        raise UsageError(
+            f"The gateway at {root} tells us nothing ({answer.status_code}); put its token into "
+            f"the environment as {CONTROL_TOKEN}."
+        )
+    return json_told(answer) if answer.status_code == 200 else None
 
 
 def _get(http: httpx.Client, path: str) -> httpx.Response | None:
@@ -151,7 +204,8 @@ def metrics_told(answer: httpx.Response | None) -> ServerMetrics | None:
         return None
 
 
-def _json(answer: httpx.Response | None) -> dict[str, Any] | None:
+def json_told(answer: httpx.Response | None) -> dict[str, Any] | None:
+    """The JSON object of an answer; None where there is none."""
     try:
         found = None if answer is None else answer.json()
     except ValueError:
@@ -160,7 +214,7 @@ def _json(answer: httpx.Response | None) -> dict[str, Any] | None:
 
 
 def _text(answer: httpx.Response | None, name: str) -> str | None:
-    found = (_json(answer) or {}).get(name)
+    found = (json_told(answer) or {}).get(name)
     return found if isinstance(found, str) else None
 
 

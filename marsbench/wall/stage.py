@@ -11,8 +11,10 @@ from typing import Any
 from marsbench.clock import WallClock
 from marsbench.core.events import Event
 from marsbench.core.session import Session
+from marsbench.wall.company import Company
 from marsbench.wall.gateway import GatewayLink
 from marsbench.wall.kv_events import KvEvents
+from marsbench.wall.nonce import WireNames
 from marsbench.wall.recorder import TICK_S, EventRecorder
 from marsbench.wall.server import Server
 from marsbench.wall.watch import MetricsWatch
@@ -26,16 +28,19 @@ class Stage:
 
     What is put on its stack ends when the block does, the last first, whatever happened; then the
     rest of the events is written. patience_s: as of `EventRecorder`.
+    names: of the sessions on the wire.
     """
 
     def __init__(
         self,
         server: Server,
         emit: Callable[[Event], None],
+        names: WireNames,
         speed: float = 1.0,
         patience_s: float = 0.0,
     ) -> None:
         self.server = server
+        self.names = names
         self.clock = WallClock(speed)
         self.recorder = EventRecorder(emit, self.clock, patience_s)
         self.wire = Wire()
@@ -70,9 +75,19 @@ class Stage:
 
         self.stack.push_async_callback(stop)
 
-    async def follow(self, gateway: GatewayLink) -> None:
-        """Read its admissions; what it said before does not count."""
-        await gateway.look()
+    async def follow(self, gateway: GatewayLink, company: Company | None) -> None:
+        """Read its admissions, and have it keep our sessions for as long as we are there.
+
+        company: is told, at the end, of the sessions of others that came meanwhile.
+        """
+
+        def tell() -> None:
+            if company is not None:
+                company.later = gateway.num_others
+
+        await gateway.begin()
+        self.stack.callback(tell)
+        self.beside(gateway.stay())
         self.stack.push_async_callback(gateway.close)
         self.beside(gateway.follow())
 
@@ -90,10 +105,11 @@ class Stage:
         self.beside(watch.follow())
 
     async def listen(self, endpoint: str | None, sessions: Mapping[str, Session]) -> None:
-        """Hear the server's KV events, if there is an endpoint; sessions as of `KvEvents`."""
+        """Hear the server's KV events, if there is an endpoint. sessions: by id."""
         if endpoint is None:
             return
-        listener = KvEvents(endpoint, self.clock, self.recorder, sessions)
+        named = {self.names.of(name): session for name, session in sessions.items()}
+        listener = KvEvents(endpoint, self.clock, self.recorder, named)
         self.stack.callback(listener.close)
         self.beside(listener.follow())
         await asyncio.sleep(JOIN_S)

@@ -15,8 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vllm.distributed.kv_transfer.kv_connector.v1.offloading.common import (
+    OffloadingWorkerMetadata,
+)
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+from vllm.v1.outputs import KVConnectorOutput
 from vllm.v1.request import RequestStatus
+from vllm.v1.simple_kv_offload.metadata import SimpleCPUOffloadWorkerMetadata
 
 from marsbench.core.sim.vllm_core import make_request, make_scheduler
 from marsbench.core.hardware.profile import Hardware, HardwareCost
@@ -118,6 +123,7 @@ class Replay:
             settings,
             blocks,
             world.hardware.max_model_len,
+            kv_bytes_per_token=world.hardware.kv_bytes_per_token,
             backend=world.backend.build(world.backend_settings),
             clock=lambda: self._now,
             cost=HardwareCost(world.hardware, settings.max_num_batched_tokens),
@@ -138,7 +144,9 @@ class Replay:
             case "scheduled":
                 return self._schedule()
             case "computed":
-                self.scheduler.update_from_output(*self._under_way.popleft())
+                output, result = self._under_way.popleft()
+                result.kv_connector_output = self._copied(line)
+                self.scheduler.update_from_output(output, result)
             case "told":
                 self.scheduler.tell(_signal(line))
             case "aborted":
@@ -147,6 +155,16 @@ class Replay:
             case "abandoned":
                 self.scheduler.end_session(RoundInfo(line["session"], line["round"]))
         return None
+
+    def _copied(self, line: Mapping[str, Any]) -> KVConnectorOutput | None:
+        """What the server's worker said of copies that had ended."""
+        host_kv, numbers = self._world.settings.host_kv, line.get("copies")
+        if host_kv is None or numbers is None:
+            return None
+        kind = SimpleCPUOffloadWorkerMetadata if host_kv.is_lazy else OffloadingWorkerMetadata
+        meta = kind(dict.fromkeys(numbers, 1)) if numbers else None
+        loaded: Any = dict.fromkeys(line["loaded"])  # a set in vLLM; in the server's order here
+        return KVConnectorOutput(finished_recving=loaded, kv_connector_worker_meta=meta)
 
     def _submit(self, line: Mapping[str, Any]) -> None:
         info = RoundInfo.of_facts(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,12 @@ OBSERVED = (
 )
 """Public observations: who, what they saw, and which of our figures stands beside it."""
 
+NEAR = 0.05
+LEVEL = (
+    "Level: within 5 points of goodput(3) and 5 % of mean latency of the best. Without host memory "
+    "(0) InferCept has one of its own, as in its paper.\n"
+)
+
 
 def document(folder: Path, figure: str) -> tuple[list[Row], str, str]:
     """The rows, the page and the rows as CSV. Raises UsageError for a folder without runs."""
@@ -28,19 +35,66 @@ def document(folder: Path, figure: str) -> tuple[list[Row], str, str]:
         f"{len(rows)} simulated runs of `{folder.name}`; engine: host memory / working set, eager "
         "LRU unless it says otherwise. Every figure is of one traffic a place.\n",
         f"![goodput over host memory]({figure})\n",
+        _moot(rows),
         *(_place(place, rows) for place in dict.fromkeys(row.place for row in rows)),
         _observations(rows),
     ]
     return rows, "\n".join(parts), _csv(rows)
 
 
+def _moot(rows: Sequence[Row]) -> str:
+    """At each place and size who serves most sessions in time, beside fcfs."""
+    head = ("place", "host memory / working set", "best goodput", "fcfs", "mean s", "fcfs's")
+    lines = ["## Where the scheduler is moot\n", LEVEL, _line(head), "|" + " --- |" * len(head)]
+    sized = [row for row in rows if row.ratio is not None]
+    places = sorted({(row.place, row.ratio) for row in sized}, key=_by_place)
+    for place, ratio in places:
+        own = [row for row in sized if (row.place, row.ratio) == (place, ratio)]
+        plain = next((row for row in own if row.backend == "fcfs"), None)
+        if plain is not None:
+            lines.append(_line(_beside(_name(place), ratio, plain, own)))
+    return "\n".join([*lines, ""])
+
+
+def _by_place(place: tuple[tuple[str, float | None], float | None]) -> tuple[str, float, float]:
+    (workload, load), ratio = place
+    return workload, load or 0.0, ratio or 0.0
+
+
+def _beside(name: str, ratio: float | None, plain: Row, own: Sequence[Row]) -> tuple[str, ...]:
+    best = max(own, key=lambda row: (row.goodput or 0.0, -(row.latency_s or 0.0)))
+    level = _is_level(plain, best)
+    who = "level: " + ", ".join(row.backend for row in own if _is_level(row, best))
+    return (
+        name,
+        f"{ratio:g}",
+        f"{percent(best.goodput, 0, ' %')} ({who if level else best.backend})",
+        percent(plain.goodput, 0, " %"),
+        seconds(best.latency_s),
+        seconds(plain.latency_s),
+    )
+
+
+def _is_level(row: Row, best: Row) -> bool:
+    near = (best.goodput or 0.0) - (row.goodput or 0.0) <= NEAR
+    return near and (row.latency_s or 0.0) <= (1 + NEAR) * (best.latency_s or 0.0)
+
+
+def _name(place: tuple[str, float | None]) -> str:
+    return place[0] + ("" if place[1] is None else f" at load {place[1]:g}")
+
+
 def _place(place: tuple[str, float | None], rows: Sequence[Row]) -> str:
     head = ("engine", "backend", "goodput", "mean s", "TTFT P50 s", "TTFT P99 s", "on GPU")
     more = ("from host", "load wait s", "link out", "dropped")
-    own = [row for row in rows if row.place == place]
-    load = "" if place[1] is None else f" at load {place[1]:g}"
-    lines = [f"## {place[0]}{load}\n", _line((*head, *more)), "|" + " --- |" * 11]
+    own = sorted((row for row in rows if row.place == place), key=_by_engine)
+    lines = [f"## {_name(place)}\n", _line((*head, *more)), "|" + " --- |" * 11]
     return "\n".join([*lines, *(_line(_cells(row)) for row in own), ""])
+
+
+def _by_engine(row: Row) -> tuple[float, str]:
+    """Sizes of plain eager LRU, then the others by name."""
+    return (math.inf if row.ratio is None else row.ratio), row.engine
 
 
 def _cells(row: Row) -> tuple[str, ...]:

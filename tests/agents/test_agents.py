@@ -46,9 +46,12 @@ def test_one_agent_does_one_task(tmp_path: Path) -> None:
     rounds = len(load_recordings()["off-by-one"].rounds)
     assert result["seconds"]["num_rounds"] == rounds
     alone, session = sorted(set(model.sessions), key=model.sessions.index)
-    assert session == result["session"] != alone
+    own, nonce = result["session"], session[24:]
+    assert session == own[:24] + nonce, "on the wire it carries the run's nonce"
+    assert session != own
+    assert session[:24] != alone[:24]
     check_requests(model.bodies, session)
-    check_events(list(run.events()), session, rounds)
+    check_events(list(run.events()), own, rounds)
     check_alone(tmp_path / "alone.json", summary)
 
 

@@ -13,6 +13,7 @@ from marsbench.core.events import (
     PromptCached,
     RoundReady,
     SessionAdmitted,
+    SessionArrived,
     SessionEnded,
 )
 from marsbench.core.metrics.check import Checker
@@ -38,7 +39,7 @@ def tool(number: int) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def recorded(seen: list[Event], **waits_s: float) -> tuple[EventRecorder, Timeline]:
     recorder = EventRecorder(seen.append, WallClock())
-    return recorder, Timeline(recorder, recorder.open_since, waits_s)
+    return recorder, Timeline(recorder, recorder.open_since, waits_s or None)
 
 
 def one_session(timeline: Timeline) -> TimeShares | None:
@@ -72,8 +73,21 @@ def test_a_first_round_is_submitted_when_the_gateway_lets_it_in() -> None:
     one_session(timeline)
     recorder.close()
     (admitted,) = (e for e in seen if isinstance(e, SessionAdmitted))
-    assert [e.at for e in seen if isinstance(e, GpuSubmit)] == [admitted.at, 5.4]
-    assert admitted.at == 1.25
+    assert [e.at for e in seen if isinstance(e, GpuSubmit)] == [1.25, 5.4]
+    assert admitted.at == 0.25, "the wait is the gateway's; what came before is the framework's"
+
+
+def test_what_happens_to_others_is_not_written_before_an_admission_that_may_still_come() -> None:
+    seen: list[Event] = []
+    recorder, timeline = recorded(seen, a=0.25)
+    timeline.arrived("a", 0.0)
+    recorder(SessionArrived(2.0, "other"))
+    for at, told in zip((1.0, 3.0), llm(0), strict=True):
+        recorder.write(LATER)
+        timeline.told(at, told)
+    recorder.write(LATER)
+    assert [e.at for e in seen if isinstance(e, SessionAdmitted)] == [0.25]
+    assert [e.at for e in seen] == sorted(e.at for e in seen)
 
 
 def test_a_session_that_ends_in_its_first_round_was_let_in_all_the_same() -> None:

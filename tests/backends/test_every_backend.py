@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Swap
 from marsbench_backends.registry import BACKENDS, load
 from marsbench_backends.signals import (
+    EngineStarted,
     FirstToken,
     Future,
     RoundEnded,
@@ -27,6 +30,7 @@ from marsbench_backends.signals import (
 )
 from marsbench_backends.testing import BLOCK, FakeReq, FakeView
 
+DOCS = Path(__file__).parents[2] / "docs" / "backends.md"
 TOOLS = ("read", "bash", "test")
 
 
@@ -99,6 +103,8 @@ class Story:
     now: float = 0.0
 
     def tell(self, policy: Any, choices: Sequence[int]) -> None:
+        if self.now == 0.0 and isinstance(policy, Policy):
+            policy.observe(EngineStarted(0.0, "", 60, BLOCK))  # 960 tokens: a few sessions
         for choice in choices:
             self.now += 0.37 * (choice % 7)
             for one in self.lives[choice % 4].step(choice // 4, self.now):
@@ -270,3 +276,8 @@ def test_the_published_mars_is_mars_without_our_reservation() -> None:
     assert published.params == whole.params
     assert type(published.policy) is type(whole.policy)
     assert not published.params["reserve"]
+
+
+def test_the_table_of_the_documentation_has_every_backend_once() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \|", DOCS.read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(BACKENDS)

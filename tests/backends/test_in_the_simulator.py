@@ -25,6 +25,8 @@ from marsbench_backends.registry import BACKENDS
 pytestmark = pytest.mark.vllm
 GOLDEN = Path(__file__).parents[1] / "golden"
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
+    # A step of this world takes longer than the queue's patience of half a second.
+    "affinity, patient": ("affinity", {"max_wait_s": 30.0}),
     "autellix, tokens": (
         "autellix",
         {"service": "tokens", "edges": (300.0, 900.0), "chunk_quanta": (256, 128, 64)},
@@ -57,6 +59,19 @@ def test_taking_equal_steps_as_one_changes_no_event(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_taking_equal_steps_as_one_changes_no_count_of_decisions(case: str) -> None:
     assert run(case)[1].decisions == run(case, merge=False)[1].decisions
+
+
+def test_a_controller_hears_what_the_prefix_cache_found() -> None:
+    seen, simulation = run("concur")
+    hits = [e.cached_tokens or 0 for e in seen if isinstance(e, GpuStart) and not e.resumed]
+    asked = [e.prompt_tokens for e in seen if isinstance(e, GpuSubmit)]
+    assert simulation.prefix_tokens() == (sum(asked), sum(hits))
+
+
+def test_a_policy_hears_how_large_the_kv_cache_is() -> None:
+    """Else nobody would ever be paused."""
+    policy = run("thunderagent")[1].scheduler.marsbench_policy
+    assert policy._capacity == SETTINGS.kv_blocks * SETTINGS.block_size
 
 
 def test_every_decision_differs_from_vllms_somewhere() -> None:

@@ -67,6 +67,8 @@ TYPED: dict[str, tuple[str, ...]] = {
     "step_time_scale": ("--step-time-scale", "1.2"),
     "attention_time_scale": ("--attention-time-scale", "0.8"),
     "check": ("--check",),
+    "vllm": ("--vllm", "0.33.0"),
+    "scheduler_cls": ("--scheduler-cls", "somebodys:Scheduler"),
     "preset": ("--preset", "steady-200"),
     "warm_start": ("--warm-start", "1.5"),
     "host_kv": ("--host-kv", "3"),
@@ -77,7 +79,7 @@ TYPED: dict[str, tuple[str, ...]] = {
 ELSEWHERE = {
     *("context", "output", "as_json", "engine", "url", "served_model", "endpoint", "prompts"),
     *("tools_as", "speed", "warm_up", "cool_down", "timeout", "isolated", "kv_events"),
-    *("max_send_lag", "tasks", "context_tokens", "workers", "help"),
+    *("share", "wait", "max_failed", "max_send_lag", "tasks", "context_tokens", "workers", "help"),
 }
 """What says nothing of a simulated run."""
 
@@ -107,7 +109,7 @@ def source_of(config: RunConfig, path: str = "run") -> RunSource:
     """The run as a report has it; what a command does not need is left empty."""
     fields = ("params", "engine", "workload_hash", "workload_meta", "hardware", "settings")
     kept: dict[str, Any] = {name: getattr(config, name) for name in (*fields, "alphas", "asked")}
-    rest: Any = {"place": None, "seed": None, "code": "", "sessions": 0}
+    rest: Any = {"place": None, "seed": None, "code": "", "vllm": None, "sessions": 0}
     names = {"path": path, "backend": config.backend, "name": config.backend}
     return RunSource(**kept, **rest, **names, valid=True, reasons=(), cautions=())
 
@@ -116,6 +118,7 @@ def resolved(request: RunRequest) -> tuple[object, ...]:
     choice, hardware = request.choice, request.hardware
     return (
         *(choice.name, choice.params, request.engine, request.workload, request.knobs),
+        *(request.scheduler, request.vllm),
         *(hardware.identity, hardware.hash, request.settings, request.alphas),
         *(request.tool_cores, request.tool_workers, request.check),
     )
@@ -142,7 +145,8 @@ def test_the_command_asks_for_the_same_run(
 ) -> None:
     Path("own.toml").write_text(PROFILE)
     write_workload(SESSIONS, Path("own sessions.jsonl"))
-    backend = () if name in ("backend", "set") else ("--backend", "fcfs")
+    alone = ("backend", "set", "scheduler_cls")
+    backend = () if name in alone else ("--backend", "fcfs")
     mars = ("--backend", "mars") if name == "set" else ()
     first = asked(marsbench, monkeypatch, *backend, *mars, *TYPED[name], "-o", "first")
     again = asked(marsbench, monkeypatch, *words_again(first))

@@ -24,7 +24,7 @@ PROMPT = re.compile(r"^(?:\$ |\(cd \S+ && )?(?:\S*bin/)?marsbench (?P<rest>\S.*)
 STANDS_FOR = {
     "openhands|sweagent|miniswe|weka|mooncake|azure|hf|run …": "openhands FILE",
     "mooncake|hf": "hf",
-    "vllm-bench|llm-d|csv": "csv",
+    "vllm-bench|llm-d|csv|perfetto|otel": "csv",
 }
 """How a line that shows several at once is typed."""
 
@@ -38,12 +38,15 @@ ONLY_PARSED = {
     "sweep": "plays many runs",
     "capacity": "plays many runs",
     "advise": "needs recordings that the reader has",
+    "vllm": "reads what the reader's cache holds, or downloads",
     "serve": "starts a server",
     "gateway": "starts a server",
     "replay": "starts a server, or records agents",
     "calibrate": "needs a GPU",
     "workload import": "needs recordings that the reader has",
     "bounds": "needs runs that the reader has",
+    "why": "needs runs that the reader has",
+    "doctor": "says what this machine has; test_doctor.py runs it",
 }
 IS_RUN = ("backends", "hardware list", "hardware show", "workload")
 
@@ -103,7 +106,8 @@ def test_a_command_that_is_shown_can_be_typed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["rnu", "run", "run --backend fcfs --alfa 3", "workload mkae", "gate one"]
+    "wrong",
+    ["rnu", "vllm", "run --backend fcfs --alfa 3", "workload mkae", "gate one two three"],
 )
 def test_a_command_that_cannot_be_typed_is_found(wrong: str) -> None:
     with pytest.raises(typer.TyperException):

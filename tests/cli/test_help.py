@@ -11,7 +11,7 @@ import typer
 from cli.conftest import Marsbench
 from marsbench.cli.main import app
 
-SCREEN = 70
+SCREEN = 73
 
 
 def verbs(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -51,10 +51,16 @@ def test_nothing_typed_prints_the_help(marsbench: Marsbench) -> None:
     assert done.out == marsbench("--help").out
 
 
-def test_the_version_is_one_line(marsbench: Marsbench) -> None:
+@pytest.mark.parametrize(("commit", "more"), [(None, ""), ("3f2a91c0000", " (3f2a91c)")])
+def test_the_version_is_one_line_with_the_commit_where_there_is_one(
+    marsbench: Marsbench, monkeypatch: pytest.MonkeyPatch, commit: str | None, more: str
+) -> None:
     from marsbench import __version__
+    from marsbench.runs import provenance
 
-    assert marsbench("--version").out == f"marsbench {__version__}\n"
+    monkeypatch.setattr(provenance, "_own_checkout", lambda _: (commit, False))
+    monkeypatch.setattr(provenance, "imported", lambda: None)
+    assert marsbench("--version").out == f"marsbench {__version__}{more}\n"
 
 
 def test_control_c_says_that_what_was_measured_is_kept(

@@ -31,16 +31,18 @@ def write_run(
     prompts: Mapping[str, int] | None = None,
     tenants: Mapping[str, str] | None = None,
     unfinished: tuple[str, ...] = (),
+    failed: tuple[str, ...] = (),
     **config: object,
 ) -> Path:
-    """A run in which each session took so long, and 10 s alone; those named did not finish."""
+    """A run in which each session took so long, and 10 s alone; of those named some failed."""
     sizes, whose = prompts or {}, tenants or {}
     story = []
     for name, latency_s in (latencies or {"a": 10.0, "b": 30.0}).items():
         rounds = a_round(name, first=1.0, end=latency_s, prompt=sizes.get(name, 160))
         end = None if name in unfinished else latency_s
         tenant = whose.get(name, "default")
-        story.append(a_session(name, 0.0, end, rounds=rounds, tenant=tenant))
+        outcome = "failed" if name in failed else "finished"
+        story.append(a_session(name, 0.0, end, rounds=rounds, outcome=outcome, tenant=tenant))
     fields = {
         "workload": "ilr-1",
         "workload_hash": f"91c2-{seed}",

@@ -265,6 +265,24 @@ def test_missing_and_invalid_runs_are_told(tmp_path):
     assert "1 planned runs" in cautions[1]
 
 
+def test_failed_sessions_are_told_by_backend_and_reason(tmp_path):
+    given = {"settings": {"max_failed": 1.0}, "failed": ("a",)}
+    some = [write_run(tmp_path / f"mars{n}", "mars", seed=n, **given) for n in (1, 2)]
+    found = compare([*some, write_run(tmp_path / "fcfs", "fcfs", settings={"max_failed": 1.0})])
+    assert found.cautions[0] == (
+        "2 sessions of mars failed, in 2 runs: 2 times the tool broke (as a)."
+    )
+    assert [source.failures[0]["sessions"] for source in found.sources[:2]] == [1, 1]
+
+
+def test_a_run_of_which_half_failed_is_not_valid_and_says_why(tmp_path):
+    run = write_run(tmp_path / "run", failed=("a",))
+    (reason,) = compare([run]).sources[0].reasons
+    assert reason == (
+        "1 of 2 sessions failed, more than 1 % (--max-failed): 1 time the tool broke (as a)"
+    )
+
+
 def test_an_unfinished_session_is_never_good(tmp_path):
     run = write_run(tmp_path / "run", latencies=FAST, unfinished=("b",))
     found = compare([run])

@@ -159,12 +159,26 @@ def test_the_worst_verdict_is_that_of_all():
         worst([])
 
 
+def test_sessions_that_failed_are_a_caution_of_the_verdict(tmp_path):
+    given = {"settings": {"max_failed": 1.0}}
+    a = write_run(tmp_path / "a", "mars", BASE[0], **given)
+    b = write_run(tmp_path / "b", "mars", BASE[0], failed=("b",), **given)
+    assert gate(a, b, LATENCY).cautions == (
+        "1 session of mars failed, in 1 run: 1 time the tool broke (as b).",
+    )
+
+
+def failing(tmp_path):
+    return write_run(tmp_path / "bad", "mars", BASE[0], failed=("b",))
+
+
 def invalid(tmp_path):
     return write_run(tmp_path / "bad", "mars", BASE[0], unfinished=("b",))
 
 
 ERRORS = {
     "a run that is not valid": (invalid, "not valid"),
+    "a run in which sessions failed": (failing, "1 of 2 sessions failed, more than 1 %"),
     "a folder of nothing": (lambda tmp_path: tmp_path, "not a run folder"),
     "other sessions": (
         lambda tmp_path: write_run(tmp_path / "x", "mars", BASE[0], workload_hash="07fe"),

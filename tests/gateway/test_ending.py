@@ -69,6 +69,16 @@ def test_a_final_answer_of_a_model_with_tools_ends_its_session(
     play(story())
 
 
+def test_a_final_answer_is_read_however_the_path_is_written() -> None:
+    async def story() -> None:
+        async with world(Model([DONE]), *CAP) as w:
+            sent = {"session_id": "a", "messages": [HELLO], "tools": TOOLS}
+            assert await status(w.client.post(f"{w.url}{CHAT}/", json=sent)) == 200
+            await w.until(0, 0, 0, 0)
+
+    play(story())
+
+
 def test_a_final_answer_is_read_off_a_stream() -> None:
     async def script(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

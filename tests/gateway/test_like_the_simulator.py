@@ -107,6 +107,9 @@ class ForSimulator:
     def kv_blocks(self) -> tuple[int, int, int]:
         return BLOCKS, self.engine.free, 16
 
+    def prefix_tokens(self) -> tuple[int, int]:
+        return 0, 0
+
 
 @dataclass
 class Virtual:

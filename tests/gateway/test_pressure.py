@@ -9,6 +9,10 @@ from metrics_pages import NO_PAGE, TWO_ENGINES
 
 CONFIG = 'vllm:cache_config_info{block_size="32",engine="0",num_gpu_blocks="1001"} 1.0\n'
 USAGE = 'vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25\n'
+HITS = (
+    'vllm:prefix_cache_queries_total{engine="0"} 80.0\n'
+    'vllm:prefix_cache_hits_total{engine="0"} 60.0\n'
+)
 NOISE = "# HELP x y\nother_total 3.0\nvllm:num_preemptions_total{} 1.0\n"
 
 
@@ -21,6 +25,7 @@ NOISE = "# HELP x y\nother_total 3.0\nvllm:num_preemptions_total{} 1.0\n"
         (CONFIG + USAGE, 400, Pressure(400, 300, 32)),
         (USAGE, None, Pressure(None, None)),
         (USAGE, 400, Pressure(400, 300)),
+        (HITS, 400, Pressure(400, None, 16, 80, 60)),
         (CONFIG, None, Pressure(1000, None, 32)),
         ('vllm:cache_config_info{num_gpu_blocks="None"} 1.0\n', None, Pressure(None, None)),
         (NOISE, None, Pressure(None, None)),

@@ -43,6 +43,7 @@ CORE_KNOWS = (
     "marsbench.offload",
     "marsbench.shortcuts",
     "marsbench.text",
+    "marsbench.trees",
 )
 REPLICAS = "marsbench.replicas"
 ADAPTER = ("marsbench_backends.scheduler", "marsbench_backends.vllm")
@@ -80,9 +81,16 @@ RULES: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {
         lambda name: is_in(name, *GROUND),
         lambda target: is_in(target, *OURS) and not is_in(target, *GROUND),
     ),
-    "core imports but the ground, text, offload, shortcuts and marsbench_backends": (
+    "core imports but the ground, text, trees, offload, shortcuts and marsbench_backends": (
         lambda name: is_in(name, "marsbench.core"),
         lambda target: is_in(target, "marsbench") and not is_in(target, *CORE_KNOWS, *GROUND),
+    ),
+    "trees imports but the ground and text, and no vLLM": (
+        lambda name: is_in(name, "marsbench.trees"),
+        lambda target: (
+            is_in(target, *OURS, *VLLM)
+            and not is_in(target, "marsbench.trees", "marsbench.text", *GROUND)
+        ),
     ),
     "offload imports but the ground, shortcuts and marsbench_backends": (
         lambda name: is_in(name, "marsbench.offload"),

@@ -26,6 +26,11 @@ COMPUTES_NOTHING = {
     "marsbench.outputs",
     "marsbench.problems",
     "marsbench.text.progress",
+    "marsbench.trees",
+    *(
+        f"marsbench.trees.{name}"
+        for name in ("capabilities", "git", "imported", "place", "sources", "tree", "verdicts")
+    ),
     "marsbench.version",
 }
 

@@ -202,7 +202,7 @@ def test_a_chat_is_played_as_completions_are(tmp_path: Path) -> None:
     assert [len(call.prompt) for call in server.calls] == [32, 32 + 4 + 32]
     assert first.body["messages"][0].keys() == {"role", "content"}
     assert (first.body["min_tokens"], first.body["ignore_eos"]) == (4, True)
-    assert (first.body["session_id"], first.session) == ("s", "s")
+    assert (first.body["session_id"], first.session) == (first.name, "s")
     assert second.body["vllm_xargs"]["marsbench_reusable"] == (32 - len(TAIL)) // 16 * 16
     assert done.client["rounds_with_another_prompt_length"] == 0
     assert done.client["chat_template"] == {

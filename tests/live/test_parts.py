@@ -396,7 +396,7 @@ def test_a_run_folder_tells_the_options_and_not_where_the_server_was() -> None:
     kept = option_facts(LiveOptions(url="http://x", kv_events="tcp://y", warm_up=2.0), "url")
     assert list(kept) == [
         *("served_model", "endpoint", "prompts", "tools_as", "speed", "warm_up_s", "cool_down_s"),
-        *("timeout_s", "isolated", "kv_events", "lag_bound_s"),
+        *("timeout_s", "isolated", "kv_events", "lag_bound_s", "share", "max_failed"),
     ]
     assert (kept["warm_up_s"], kept["kv_events"]) == (2.0, True)
 

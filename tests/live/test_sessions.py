@@ -154,11 +154,12 @@ def test_vllm_is_told_whose_the_round_is_and_how_long(tmp_path: Path) -> None:
     bodies = {(c.session, c.body["vllm_xargs"]["marsbench_round"]): c.body for c in server.calls}
     first, last, child = bodies["parent", 0], bodies["parent", 1], bodies["child", 0]
     assert (first["min_tokens"], first["max_tokens"], first["ignore_eos"]) == (3, 3, True)
-    assert first["session_id"] == "parent"
+    nonce = done.client["nonce"]
+    assert {first["session_id"], first["vllm_xargs"]["session_id"]} == {f"parent#{nonce}"}
     assert first["vllm_xargs"]["marsbench_tools"] == ["shell", "agent"]
     assert first["vllm_xargs"]["marsbench_last"] == 0
     assert last["vllm_xargs"]["marsbench_last"] == 1
-    assert child["vllm_xargs"]["marsbench_parent"] == "parent"
+    assert child["vllm_xargs"]["marsbench_parent"] == f"parent#{nonce}"
     assert last["vllm_xargs"]["marsbench_reusable"] == 32
     assert last["prompt"][: 32 + 3] == [*first["prompt"], 100, 101, 102]
     assert {key for key in first["vllm_xargs"] if key != "session_id"} <= set(session_table.FACTS)

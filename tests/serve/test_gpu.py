@@ -35,7 +35,7 @@ def gpu(speed: float = 1000.0, **more: Any) -> Any:
 
 
 def new(name: str, prompt: int, computed: int = 0, **facts: Any) -> Any:
-    params = SimpleNamespace(max_tokens=50, ignore_eos=True, extra_args=facts)
+    params = SimpleNamespace(max_tokens=50, ignore_eos=True, extra_args=facts, logprobs=None)
     return SimpleNamespace(
         req_id=name,
         prompt_token_ids=[9] * prompt,
@@ -56,6 +56,7 @@ def step(tokens: dict[str, int], begin: Any = (), known: Any = (), over: Any = (
             req_ids=names, num_computed_tokens=computed, num_output_tokens=generated
         ),
         finished_req_ids=set(over),
+        kv_connector_metadata=None,
     )
 
 
@@ -128,3 +129,125 @@ def test_a_script_supplies_replies() -> None:
     found = sampled(executor, step({"a": 5, "b": 5}, [new("a", 5, say=[77]), new("b", 5)]))
     assert found["a"] == [77]
     assert found["b"] != [77]
+
+
+# --- copies to host memory and back
+
+
+BLOCK = 2**14  # tokens: a copy of one takes 31 ms, several steps
+
+
+def copying(monkeypatch: pytest.MonkeyPatch, lazy: bool, speed: float = 1.0) -> tuple[Any, Any]:
+    """Copies of jobs 1 to 3, of as many blocks as their number, and the half that knows them."""
+    from marsbench.serve import vllm_copies
+
+    jobs = {
+        number: SimpleNamespace(keys={bytes([n]) for n in range(number)}) for number in (1, 2, 3)
+    }
+    blocks = [SimpleNamespace(block_hash=bytes([n])) for n in range(8)]
+    pool, loads = SimpleNamespace(blocks=blocks), SimpleNamespace(gpu_block_ids=[0, 1])
+    half = SimpleNamespace(
+        _jobs=jobs,
+        cpu_block_pool=pool,
+        _gpu_block_pool=pool,
+        _reqs_to_load={"a": SimpleNamespace(transfer_meta=loads)},
+    )
+    connector = SimpleNamespace(**{"scheduler_manager" if lazy else "connector_scheduler": half})
+    monkeypatch.setattr(vllm_copies, "monotonic", lambda: 0.0)
+    hardware = emulated_hardware(EMULATE)
+    made = vllm_copies.HostCopies(connector, hardware, BLOCK, cost=0.0, speed=speed)
+    return made, hardware.swap_s(BLOCK) / speed
+
+
+def eager(stores: Any = (), loads: Any = (), flush: Any = None) -> Any:
+    """The eager connector's message: jobs to begin, and those to wait for."""
+    from vllm.distributed.kv_transfer.kv_connector.v1.offloading.common import (
+        OffloadingConnectorMetadata,
+        TransferJob,
+    )
+
+    made = [{n: TransferJob("a", None, None) for n in numbers} for numbers in (loads, stores)]
+    return OffloadingConnectorMetadata(*made, jobs_to_flush=flush)
+
+
+def lazy(**fields: Any) -> Any:
+    from vllm.v1.simple_kv_offload.metadata import SimpleCPUOffloadMetadata
+
+    return SimpleCPUOffloadMetadata(**fields)
+
+
+def heard(launched: Any) -> tuple[list[int], list[str]]:
+    """Copies and loads that the scheduler is told of with a step."""
+    if launched.copied is None:
+        return [], []
+    meta = launched.copied.kv_connector_worker_meta
+    numbers = getattr(meta, "completed_jobs", getattr(meta, "completed_store_events", ()))
+    return list(numbers), list(launched.copied.finished_recving)
+
+
+@pytest.mark.parametrize("speed", [1.0, 4.0])
+def test_an_eager_store_begins_with_the_next_step_and_is_heard_of_by_one_launched_after_it(
+    monkeypatch: pytest.MonkeyPatch, speed: float
+) -> None:
+    copies, copy_s = copying(monkeypatch, lazy=False, speed=speed)
+    first = copies.launch(eager(stores=[2]), now=10.0, free_at=0.0, seconds=1.0)
+    assert first == (11.0, 10.0, None)
+    copies.launch(eager(), now=10.5, free_at=11.0, seconds=0.001)  # stores wait for the GPU
+    early = copies.launch(eager(), now=11.0 + 1.9 * copy_s, free_at=11.001, seconds=0.001)
+    assert heard(early) == ([], [])
+    late = copies.launch(eager(), now=11.0 + 2.1 * copy_s, free_at=11.001, seconds=0.001)
+    assert heard(late) == ([2], [])
+    stats = late.copied.kv_connector_worker_meta.transfer_stats.store
+    assert stats.time == pytest.approx(2 * copy_s)
+    assert stats.bytes == 2 * BLOCK * emulated_hardware(EMULATE).kv_bytes_per_token
+
+
+def test_an_eager_load_follows_its_step_and_an_empty_step_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copies, copy_s = copying(monkeypatch, lazy=False)
+    copies.launch(eager(loads=[3]), now=10.0, free_at=0.0, seconds=1.0)
+    ends_at = 11.0 + 3 * copy_s
+    assert heard(copies.launch(eager(), ends_at - 1e-6, 11.0, 0.0)) == ([], [])
+    empty = copies.launch(eager(), ends_at + 1e-6, 11.0, 0.0)
+    assert heard(empty) == ([3], ["a"])
+    assert empty.launched_at == ends_at + 1e-6
+
+
+def test_a_step_waits_for_the_store_of_a_block_that_it_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copies, copy_s = copying(monkeypatch, lazy=False)
+    waited = copies.launch(eager(stores=[2], flush={2}), now=10.0, free_at=0.0, seconds=1.0)
+    assert waited.ends_at == pytest.approx(11.0 + 2 * copy_s)
+    assert heard(waited) == ([2], [])
+
+
+def test_a_lazy_load_runs_beside_its_step_and_a_lazy_store_follows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copies, copy_s = copying(monkeypatch, lazy=True)
+    both = lazy(
+        load_event=0,
+        load_cpu_blocks=[0, 1],
+        load_event_to_reqs={0: ["a"]},
+        store_event=5,
+        store_gpu_blocks=[2],
+    )
+    assert copies.launch(both, now=10.0, free_at=0.0, seconds=1.0).ends_at == 11.0
+    assert heard(copies.launch(lazy(), 10.0 + 2.1 * copy_s, 11.0, 0.0)) == ([], ["a"])
+    assert heard(copies.launch(lazy(), 11.0 + 0.9 * copy_s, 11.0, 0.0)) == ([], [])
+    assert heard(copies.launch(lazy(), 11.0 + 1.1 * copy_s, 11.0, 0.0)) == ([5], [])
+
+
+def test_an_emulated_block_takes_the_bytes_of_the_model_and_host_memory_holds_as_many() -> None:
+    executor = gpu()
+    executor.cache_config = SimpleNamespace(block_size=16)
+    executor.parallel_config = None
+    executor.model_config.get_num_kv_heads = lambda _: 1
+    executor.model_config.get_head_size = lambda: 32
+    page = 16 * emulated_hardware(EMULATE).kv_bytes_per_token
+    assert executor._kv_spec().page_size_bytes == page
+    extra = {"cpu_bytes_to_use": int(100.5 * page)}
+    executor.vllm_config.kv_transfer_config = SimpleNamespace(kv_connector_extra_config=extra)
+    assert executor.collective_rpc("get_simple_cpu_offload_num_cpu_blocks") == [100]

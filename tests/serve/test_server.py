@@ -139,6 +139,40 @@ def test_kv_events_reach_a_subscriber(client: httpx.Client, started: Started) ->
     pytest.fail("no event came")
 
 
+def test_forced_tools_and_schemas_are_answered_in_form(client: httpx.Client) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"path": {"type": "string", "minLength": 2}, "line": {"type": "integer"}},
+        "required": ["path", "line"],
+        "additionalProperties": False,
+    }
+    chat = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], "max_tokens": 300}
+    tool = {"type": "function", "function": {"name": "look", "parameters": schema}}
+    forced = client.post(
+        "/v1/chat/completions", json={**chat, "tools": [tool], "tool_choice": "required"}
+    ).json()
+    (call,) = forced["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["name"] == "look"
+    assert isinstance(json.loads(call["function"]["arguments"]), dict)
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    as_json = client.post("/v1/chat/completions", json={**chat, "response_format": form}).json()
+    said = json.loads(as_json["choices"][0]["message"]["content"])
+    assert (len(said["path"]), type(said["line"]), len(said)) == (2, int, 2)
+
+
+def test_logprobs_are_there_in_form(client: httpx.Client) -> None:
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], "max_tokens": 4}
+    answer = client.post(
+        "/v1/chat/completions", json={**asked, "logprobs": True, "top_logprobs": 3}
+    ).json()
+    said = answer["choices"][0]["logprobs"]["content"]
+    assert len(said) == 4
+    for token in said:
+        tops = [one["logprob"] for one in token["top_logprobs"]]
+        assert token["logprob"] == max(tops) < 0
+        assert len({one["token"] for one in token["top_logprobs"]}) == len(tops) == 3
+
+
 def test_control_c_ends_it_and_all_its_processes(started: Started) -> None:
     """The last of this file: the server is gone after it."""
     assert len(started.processes) >= 2  # the HTTP server and the engine

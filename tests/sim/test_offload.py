@@ -164,7 +164,7 @@ def test_copies_slow_the_steps_beside_them_by_what_they_take_of_the_bandwidth() 
     link.send(1, (b"a",), 0.0, 0.0)
     link.send(2, (b"b",), 2.5, 0.0)  # its second half falls into the next step
     link.send(3, (b"c",), 1.0, 0.0, (("r#0", 1),))
-    assert offload.end_of(0.0, 3.0) == 3.0 + 0.1 * (1.0 + 0.5 + 1.0)
+    assert offload.worker.end_of(0.0, 3.0) == 3.0 + 0.1 * (1.0 + 0.5 + 1.0)
     assert [c.what for c in link.take(2.0)] == [1, 3]
     assert link.next_end == 3.5
 

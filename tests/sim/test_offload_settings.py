@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,9 +51,36 @@ def test_a_real_server_gets_the_same_settings(tmp_path) -> None:  # type: ignore
     assert "--kv-offloading-size" not in command(plain, 8000, "some/model")
 
 
-def test_an_emulated_gpu_copies_nothing_and_says_so() -> None:
-    with pytest.raises(UsageError, match="an emulated GPU copies no blocks"):
-        replace(served("eager"), model=None, emulate="h200:qwen3-coder-30b")
+def test_an_emulated_gpu_gets_them_too_and_what_a_copy_costs() -> None:
+    request = replace(served("lazy"), model=None, emulate="h200:qwen3-coder-30b")
+    assert "--kv-offloading-size" in command(request, 8000, "folder")
+    assert request.marsbench_config()["host_kv_cost"] == 1.0
+
+
+def test_a_size_reaches_vllm_to_the_byte() -> None:
+    request = replace(served("eager"), settings=EngineSettings(host_kv=HostKv(1 / 3)))
+    words = command(request, 8000, "some/model")
+    assert float(words[words.index("--kv-offloading-size") + 1]) == 1 / 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"settings": EngineSettings(host_kv=HostKv(1.0, cost=2.0))}, "cost is for an emulated"),
+        (
+            {
+                "model": None,
+                "emulate": "h200:qwen3-coder-30b",
+                "settings": EngineSettings(host_kv=HostKv(1e-3)),
+            },
+            r"hold no KV block of 1\.57 MB",
+        ),
+        ({"model": None, "emulate": "cpu-tiny:tiny", "kernels": Path("python")}, "needs a GPU"),
+    ],
+)
+def test_what_a_server_cannot_do_is_refused(changed: dict[str, Any], why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        replace(served("eager"), **changed)
 
 
 @pytest.mark.vllm

@@ -25,9 +25,9 @@ def test_a_sparkline_has_a_character_a_value() -> None:
 
 def test_columns_are_means_of_equal_stretches() -> None:
     samples = [(0.0, 2.0), (1.0, 4.0), (9.0, 8.0), (10.0, 10.0), (11.0, 99.0)]
-    assert columns(samples, 0.0, 10.0, 2) == [3.0, 9.0]
-    assert columns(samples, 0.0, 10.0, 5) == [3.0, None, None, None, 9.0]
-    assert columns([(3.0, 1.0)], 3.0, 3.0, 2) == [1.0, None]
+    assert columns(*zip(*samples, strict=True), 0.0, 10.0, 2) == [3.0, 9.0]
+    assert columns(*zip(*samples, strict=True), 0.0, 10.0, 5) == [3.0, None, None, None, 9.0]
+    assert columns([3.0], [1.0], 3.0, 3.0, 2) == [1.0, None]
 
 
 @pytest.fixture
@@ -59,8 +59,9 @@ def test_a_run_that_is_played_has_the_charts_of_one_that_ended(
     for name in ("summary.json", "sessions.parquet", "evictions.parquet", "files.json"):
         (folder.path / name).unlink()
     reads = []
-    events = folder.events
-    monkeypatch.setattr(folder, "events", lambda *kinds: reads.append(kinds) or events(*kinds))
+    stream = folder.stream
+    monkeypatch.setattr(folder, "stream", lambda *kinds: reads.append(kinds) or stream(*kinds))
+    monkeypatch.setattr(folder, "events", None)
     found = seen_in(folder)
     assert list(charts_of(found)) == list(charts_of(run))
     assert found.summary["latency"] == run.summary["latency"]

@@ -30,7 +30,7 @@ from marsbench_backends.answers.wrong import refuse
 from marsbench_backends.cost import EngineCost, engine_cost
 from marsbench_backends.policy import Policy
 from marsbench_backends.registry import BuiltBackend
-from marsbench_backends.signals import SessionEnded, Signal
+from marsbench_backends.signals import EngineStarted, SessionEnded, Signal
 from marsbench_backends.vllm.decisions import Decisions
 from marsbench_backends.vllm.host import HostConnector
 from marsbench_backends.vllm.host_memory import HostMemory
@@ -45,6 +45,9 @@ from marsbench_backends.vllm.watch import BlockWatch
 
 if TYPE_CHECKING:
     from vllm.v1.core.sched.output import SchedulerOutput
+
+MOST_RUNNING = ("max_num_active_reqs", "max_num_running_reqs")
+"""What bounds the requests that run, since vLLM 0.32 and before."""
 
 logger = init_logger("vllm." + __name__)  # vLLM configures only its own logger tree
 
@@ -116,8 +119,9 @@ class PolicyMixin(Scheduler):
         manager.allocate_slots = self.memory.allocate
         self.policy = SchedulingPolicy.PRIORITY  # the branch in which any request can be victim
         if policy.max_running is not None:
-            limit = int(self.max_num_active_reqs)
-            self.max_num_active_reqs: int = min(limit, policy.max_running)
+            name = next(name for name in MOST_RUNNING if hasattr(self, name))
+            setattr(self, name, min(int(getattr(self, name)), policy.max_running))
+        self.tell(EngineStarted(clock(), "", self.view.num_blocks, self.block_size))
 
     def req(self, request: Request) -> VllmReq:
         """The policy's view of a vLLM request."""

@@ -6,7 +6,8 @@ The lines, by `event`; `at` is the scheduler's clock, `step` counts calls of `sc
 - `told`: a tool call that the server inferred: signal, session, name, seconds
 - `scheduled`: step; tokens of each request; started: tokens found computed, of requests that began
   or resumed; preempted; free blocks
-- `computed`: step; its tokens are known, and requests may end
+- `computed`: step; its tokens are known, and requests may end. Where KV was copied to or from host
+  memory (`--host-kv`): copies that have ended, by the connector's numbers, and loaded requests
 - `aborted`: requests, ended from outside
 - `abandoned`: session, round; taken to have ended, since nothing was heard of it
 """
@@ -60,9 +61,15 @@ class DecisionRecorder:
         self._write("scheduled", at, step=self._scheduled, tokens=tokens, **facts)
         self._scheduled += 1
 
-    def computed(self, at: float) -> None:
-        """The next step's tokens are known: vLLM takes outputs in the order of their steps."""
-        self._write("computed", at, step=self._computed)
+    def computed(self, at: float, copied: Any = None) -> None:
+        """The next step's tokens are known: vLLM takes outputs in the order of their steps.
+
+        copied: what the worker of a connector says of copies, a KVConnectorOutput.
+        """
+        if self._file is None:
+            return
+        facts = {} if copied is None else _copied(copied)
+        self._write("computed", at, step=self._computed, **facts)
         self._computed += 1
 
     def abandoned(self, at: float, info: RoundInfo) -> None:
@@ -85,3 +92,10 @@ class DecisionRecorder:
         self._lines += 1
         if self._lines % FLUSH_EVERY == 0:
             self._file.flush()
+
+
+def _copied(told: Any) -> dict[str, list[Any]]:
+    """Of either connector: the eager one counts jobs both ways, the lazy one its stores."""
+    meta = told.kv_connector_worker_meta
+    numbers = getattr(meta, "completed_jobs", getattr(meta, "completed_store_events", ()))
+    return {"copies": list(numbers), "loaded": list(told.finished_recving or ())}

@@ -88,7 +88,7 @@ class ServerMixin(PolicyMixin):
         return output
 
     def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
-        self._recorder.computed(self._standing.read())
+        self._recorder.computed(self._standing.read(), model_runner_output.kv_connector_output)
         outputs = super().update_from_output(scheduler_output, model_runner_output)
         self._tell_all(self._begun)
         return outputs

@@ -101,6 +101,11 @@ class Hardware:
         """Seconds to copy the KV of that many tokens to host memory, or back."""
         return num_tokens * self.kv_bytes_per_token / self.host_link_bytes_per_s
 
+    @property
+    def host_link_share(self) -> float:
+        """What a copy at the link's speed takes of the GPU memory's bandwidth, its bytes once."""
+        return self.host_link_bytes_per_s / self.memory_bytes_per_s
+
     def cautions_for(self, peak_tokens: int) -> tuple[str, ...]:
         """The cautions of a run whose longest context has so many tokens."""
         measured = (self.longest_prefill, self.longest_decode)

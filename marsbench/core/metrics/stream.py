@@ -61,6 +61,12 @@ class EvictedColumns:
         self.owner.append(self.owners.setdefault(owner, len(self.owners)))
         self.blocks.append(blocks)
 
+    def extend(self, rows: Sequence[_EvictedRow]) -> None:
+        places = self.owners
+        self.at.extend([row.at for row in rows])
+        self.owner.extend([places.setdefault(row.owner, len(places)) for row in rows])
+        self.blocks.extend([row.blocks for row in rows])
+
     def rows(self) -> Iterator[tuple[float, str, int]]:
         names = [*self.owners]
         return zip(self.at, (names[i] for i in self.owner), self.blocks, strict=True)
@@ -82,8 +88,13 @@ class UsageColumns:
 
     def add(self, at: float, used: float | None, held: float | None) -> None:
         self.at.append(at)
-        self.used_blocks.append(math.nan if used is None else used)
-        self.held_blocks.append(math.nan if held is None else held)
+        self.used_blocks.append(_or_nan(used))
+        self.held_blocks.append(_or_nan(held))
+
+    def extend(self, rows: Sequence[_UsageRow]) -> None:
+        self.at.extend([row.at for row in rows])
+        self.used_blocks.extend([_or_nan(row.used_blocks) for row in rows])
+        self.held_blocks.extend([_or_nan(row.held_blocks) for row in rows])
 
     def rows(self) -> Iterator[tuple[float, float, float]]:
         return zip(self.at, self.used_blocks, self.held_blocks, strict=True)
@@ -93,6 +104,10 @@ class UsageColumns:
         inside = _inside(self.at, from_s, to_s)
         own = (_those(column, inside) for column in (self.at, self.used_blocks, self.held_blocks))
         return UsageColumns(*own)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _inside(at: array[float], from_s: float, to_s: float) -> NDArray[np.bool_]:
@@ -137,17 +152,18 @@ class Stream:
             [line for line in lines if kind.kind in kinds and line.startswith(begin)]
             for kind, begin in zip(COLUMNS, _BEGINS, strict=True)
         )
+        others = [line for line in lines if not line.startswith(_BEGINS)]
         try:
             rows, samples = _evicted_rows(b"".join(evicted)), _usage_rows(b"".join(usage))
-            others = [line for line in lines if not line.startswith(_BEGINS)]
-            self._add([*read_events(others, source, kinds)])
+            found = list(read_events(others, source, kinds))
+            if any(isinstance(event, COLUMNS) for event in found):
+                raise ValueError("a column has a line of another form, and a place among others")
         except (ValueError, UsageError):
             self._add(read_events(lines, source, kinds, number))
             return
-        for row in rows:
-            self.evicted.add(row.at, row.owner, row.blocks)
-        for sample in samples:
-            self.usage.add(sample.at, sample.used_blocks, sample.held_blocks)
+        self._add(found)
+        self.evicted.extend(rows)
+        self.usage.extend(samples)
         self.end_s = max([self.end_s, *(row.at for row in rows), *(s.at for s in samples)])
 
     def _add(self, events: Iterable[Event]) -> None:

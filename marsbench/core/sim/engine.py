@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from marsbench.core.sim.vllm_core import make_request, make_scheduler
+from marsbench.core.backends import STOCK
 from marsbench.core.hardware.profile import Hardware, HardwareCost
+from marsbench.core.proven import are_proven
 from marsbench.core.session import Generate, Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.ledger import BlockLedger
-from marsbench.core.sim.merge import PolicyScheduler, StockScheduler
+from marsbench.core.sim.merge import PolicyScheduler
 from marsbench.core.sim.moves import BlockMoves
+from marsbench.core.sim.own_class import as_stock, scheduler_class
 from marsbench.core.sim.requests import Requests
 from marsbench.core.sim.sampler import KvSampler
 from marsbench.core.sim.sessions import Emit, LiveSession
 from marsbench.core.sim.steps import Counters, Steps
 from marsbench.core.sim.tools import SimTools
-from marsbench.offload.eager import EagerOffload
-from marsbench.offload.lazy import LazyOffload
 from marsbench.offload.link import Link
 from marsbench.offload.worker import Offload
 from marsbench.shortcuts.fast_pool import FastPool
+from marsbench.trees.clock import ticking
 from marsbench_backends.admission import Admission
 from marsbench_backends.answers.admission import watched
 from marsbench_backends.answers.wrong import refuse
 from marsbench_backends.registry import Backend, BuiltBackend, load
 from marsbench_backends.signals import Signal
 from marsbench_backends.vllm.rounds import RoundInfo
+
+if TYPE_CHECKING:
+    from marsbench.offload.eager import EagerOffload
+    from marsbench.offload.lazy import LazyOffload
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,10 @@ class SimConfig:
 
     backend: one, or a name that `marsbench_backends.registry` knows; None for vLLM's stock
         scheduler. Each simulation builds its policy and its controller, once.
+    scheduler: where no backend is, a user's class in the place of vLLM's own (module:Class).
     merge: take runs of equal steps as one (the events are the same).
     fast: use the faster loops of `fast_pool` and `fast_steps` (the decisions are the same).
+        Both are off, unless asked for, on a vLLM of which nobody has proven it.
     compiled: take the loops over blocks compiled, where they are built.
     check: test the invariants at every step.
     sample_s: virtual seconds between two samples of the engine's state.
@@ -49,11 +58,12 @@ class SimConfig:
     settings: EngineSettings = field(default_factory=EngineSettings)
     backend: Backend | str | None = "fcfs"
     backend_settings: Mapping[str, object] = field(default_factory=dict)
+    scheduler: str = STOCK
     tool_cores: int = 8
     tool_workers: int | None = None
     lanes: int | None = None
-    merge: bool = True
-    fast: bool = True
+    merge: bool = field(default_factory=are_proven)
+    fast: bool = field(default_factory=are_proven)
     compiled: bool = True
     check: bool = False
     sample_s: float = 1.0
@@ -92,7 +102,8 @@ class SimEngine:
         self._ledger = ledger
         self.moves = BlockMoves(clock, ledger, emit)
         self.backend = config.build_backend()
-        self.scheduler: Any = self._make_scheduler()
+        with self.ticking():
+            self.scheduler: Any = self._make_scheduler()
         self.requests = Requests(self.scheduler, clock, emit)
         self.sampler = KvSampler(self.scheduler, tools, config.num_blocks, config.sample_s, emit)
         self.offload = self.scheduler.host if self.scheduler.offloads else None
@@ -111,7 +122,8 @@ class SimEngine:
         size = config.hardware.kv_bytes_per_token
         tier = None if config.settings.host_kv is None else self._offload
         if backend is None:
-            stock: Any = make_scheduler(StockScheduler, *engine, kv_bytes_per_token=size)
+            own = as_stock(scheduler_class(config.scheduler))
+            stock: Any = make_scheduler(own, *engine, kv_bytes_per_token=size)
             stock.host = None if tier is None else tier(stock)
             return stock
         scheduler: Any = make_scheduler(
@@ -137,9 +149,10 @@ class SimEngine:
         scheduler.offloads = True
         self.moves.block_bytes = hardware.kv_bytes_per_token * settings.block_size
         link = Link(lambda blocks: hardware.swap_s(blocks * settings.block_size))
-        share = hardware.host_link_bytes_per_s / hardware.memory_bytes_per_s
-        kind = LazyOffload if host_kv.is_lazy else EagerOffload
-        return kind(scheduler, link, lambda: self.clock.now, host_kv.cost * share)
+        kind = _worker(host_kv.is_lazy)
+        return kind(
+            scheduler, link, lambda: self.clock.now, host_kv.cost * hardware.host_link_share
+        )
 
     def admission(self) -> Admission:
         """The controller, its answers looked at; everyone enters where no backend plays."""
@@ -211,6 +224,26 @@ class SimEngine:
     def kv_blocks(self) -> tuple[int, int, int]:
         return self.sampler.num_blocks, self.sampler.free_blocks, self._ledger.block_size
 
+    def prefix_tokens(self) -> tuple[int, int]:
+        return self.requests.num_queried_tokens, self.requests.num_hit_tokens
+
+    def ticking(self) -> AbstractContextManager[None]:
+        """While this lasts, what the scheduler is written in reads our clock."""
+        cls = scheduler_class(self.config.scheduler)
+        own = {owner.__module__ for owner in cls.__mro__ if owner is not object}
+        return ticking(lambda: self.clock.now, own)
+
     def _hold_changed(self, session: str, blocks: int | None, how: float | str) -> None:
         self.steps.forget_head()
         self.moves.hold_changed(session, blocks, how)
+
+
+def _worker(is_lazy: bool) -> type[LazyOffload] | type[EagerOffload]:
+    """Of vLLM's connector; imported where one is asked for, since not every vLLM has it so."""
+    if is_lazy:
+        from marsbench.offload.lazy import LazyOffload
+
+        return LazyOffload
+    from marsbench.offload.eager import EagerOffload
+
+    return EagerOffload

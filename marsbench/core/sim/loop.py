@@ -60,7 +60,7 @@ class Loop:
         step = self._steps.next()
         self._report_step(step)
         self._update(step.output)
-        if offload.is_idle:
+        if offload.worker.is_idle:
             until = min(self._clock.next_due, offload.link.next_end)
             self._pass_time(max(until, self._clock.now))
 
@@ -157,7 +157,9 @@ class Loop:
         self._look_on()
         if output.preempted_req_ids:
             return  # vLLM admits nobody in a step that preempted: the next one will try
-        if offload is not None and (not offload.is_idle or len(offload.link.under_way) < under_way):
+        if offload is not None and (
+            not offload.worker.is_idle or len(offload.link.under_way) < under_way
+        ):
             return  # a copy has begun or ended, which may change what the next one does
         limit = min(self._steps.limit(), math.inf if offload is None else offload.link.next_end)
         if not math.isfinite(limit):

@@ -12,7 +12,10 @@ from marsbench.core.sim.sessions import Emit, LiveSession
 
 
 class Requests:
-    """From submit to end: emits starts, preemptions and first tokens."""
+    """From submit to end: emits starts, preemptions and first tokens.
+
+    num_queried_tokens, num_hit_tokens: of all first starts, and what they found on the GPU.
+    """
 
     def __init__(self, scheduler: Any, clock: VirtualClock, emit: Emit) -> None:
         self._scheduler = scheduler
@@ -21,6 +24,7 @@ class Requests:
         self._rounds: dict[str, tuple[LiveSession, Prompt]] = {}
         self._no_token_yet: dict[str, int] = {}  # a request's number, in order of submission
         self._num_added = 0
+        self.num_queried_tokens = self.num_hit_tokens = 0
 
     def add(self, request_id: str, live: LiveSession, prompt: Prompt) -> None:
         """A round was handed to the scheduler as this request."""
@@ -54,6 +58,9 @@ class Requests:
         loaded = self._loaded(request_id, found)
         reusable = live.computed.reusable(request.num_tokens, self._scheduler.block_size)
         resumed = request.num_preemptions > 0
+        if not resumed:
+            self.num_queried_tokens += request.num_tokens
+            self.num_hit_tokens += found - loaded
         facts = (found - loaded, reusable, resumed, loaded)
         self._emit(events.GpuStart(self._clock.now, live.session.id, prompt.round, *facts))
 

@@ -34,6 +34,10 @@ class Engine(Protocol):
         """Total and free blocks, and tokens a block."""
         ...
 
+    def prefix_tokens(self) -> tuple[int, int]:
+        """Tokens that rounds asked the prefix cache for so far, and found on the GPU."""
+        ...
+
 
 @dataclass(slots=True)
 class LiveSession:
@@ -113,6 +117,7 @@ class SimSessions:
 
     def _state(self, in_flight: Sequence[Candidate]) -> EngineState:
         total, free, block_size = self._engine.kv_blocks()
+        queried, hit = self._engine.prefix_tokens()
         return EngineState(
             now=self._clock.now,
             in_flight=in_flight,
@@ -122,6 +127,8 @@ class SimSessions:
             num_cpu_calls=self._tools.num_burning,
             tool_cores=self._tools.cores,
             arrivals_over=self._to_arrive == 0,
+            num_queried_tokens=queried,
+            num_hit_tokens=hit,
         )
 
     def _next_tick(self, tick_s: float, tick: Callable[[], None]) -> None:

@@ -69,7 +69,8 @@ class Simulation:
         """
         self.sessions.schedule(sessions, self.config.lanes)
         try:
-            self._loop.play()
+            with self.engine.ticking():
+                self._loop.play()
         except WrongAnswerError as error:
             raise RunFailedError(str(error)) from error
         if self.sessions.unfinished:

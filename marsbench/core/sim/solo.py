@@ -128,6 +128,9 @@ class Solo:
 
     # --- a step, or several alike
 
+    def prefix_tokens(self) -> tuple[int, int]:
+        return 0, 0  # everyone enters: no controller reads it
+
     def _step(self, request: _Request) -> None:
         now, tokens = self._clock.now, min(request.left, self._budget)
         ends = self._several(request, tokens) or [now + self._single(request, tokens)]

@@ -86,10 +86,10 @@ class Steps:
         now, offload, seconds = self._clock.now, self._offload, self._duration(output)
         if offload is None:
             return now + seconds
-        meta = output.kv_connector_metadata
-        begin = offload.begin(meta, now)
-        end = offload.end_of(begin, seconds) if output.total_num_scheduled_tokens else begin
-        offload.launch(meta, begin, end)
+        meta, worker = output.kv_connector_metadata, offload.worker
+        begin = worker.begin(meta, now)
+        end = worker.end_of(begin, seconds) if output.total_num_scheduled_tokens else begin
+        worker.launch(meta, begin, end)
         return end
 
     def _count(self, ends: list[float]) -> None:

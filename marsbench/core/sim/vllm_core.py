@@ -47,6 +47,7 @@ try:
     from vllm.model_executor.models.registry import ModelRegistry
     from vllm.sampling_params import SamplingParams
     from vllm.v1.core.kv_cache_utils import init_none_hash
+    from vllm.v1.core.sched.async_scheduler import AsyncScheduler
     from vllm.v1.core.sched.scheduler import Scheduler
     from vllm.v1.kv_cache_interface import (
         FullAttentionSpec,
@@ -149,6 +150,8 @@ def make_scheduler(
     )
     blocks = num_blocks + 1  # vLLM sets one aside as its null block
     config.cache_config.num_gpu_blocks = blocks
+    # vLLM turns it off on a CPU; with it, a connector's scheduler frees blocks a step later.
+    config.scheduler_config.async_scheduling = issubclass(cls, AsyncScheduler)
     init_none_hash(lambda _: b"\0" * 32)
     return cls(
         vllm_config=config,

@@ -9,7 +9,7 @@ from typing import Any
 from marsbench.errors import UsageError, unknown_name
 from marsbench.judge.compare.points import DIMENSIONS
 from marsbench.judge.compare.read import ReadRun
-from marsbench.runs.summary import CAP_SEARCH
+from marsbench.runs.summary import CAP_SEARCH, SCHEDULER_CLS
 
 BLOCKS_OF = "kv_blocks_of"
 
@@ -128,12 +128,13 @@ def _workloads(a: ReadRun, b: ReadRun) -> str:
 
 
 def _of_no_engine(*settings: Mapping[str, Any]) -> set[str]:
-    """Settings that are not the engine's: a search, and blocks that are what a GPU's memory gives.
+    """Settings that are not the engine's: a search, what stands in a backend's place, and blocks
+    that are what a GPU's memory gives.
 
     Where those differ, so do the KV tokens of the hardware.
     """
     given = any(told.get(BLOCKS_OF) == "hardware" for told in settings)
-    return {CAP_SEARCH, BLOCKS_OF, *(["kv_blocks"] if given else [])}
+    return {CAP_SEARCH, SCHEDULER_CLS, BLOCKS_OF, *(["kv_blocks"] if given else [])}
 
 
 def _first(

@@ -149,20 +149,26 @@ def _source(result: Result) -> RunSource:
         alphas=config.alphas,
         asked=config.asked,
         code=summary["code"],
+        vllm=config.code.other_vllm,
         sessions=summary["sessions"]["arrived"],
         valid=summary["valid"],
         reasons=tuple(summary["reasons"]),
         cautions=tuple(summary["cautions"]),
+        failures=tuple(summary.get("failures", ())),
     )
 
 
 def _labelled(runs: Sequence[ReadRun]) -> tuple[ReadRun, ...]:
     """The runs, those of one backend told apart by what they have different.
 
-    By parameters, where one backend comes with several; by the folder given, where one run would
-    stand twice at one place. Raises UsageError when a run was given twice.
+    By parameters, where one backend comes with several; by their vLLM, where it is not the pinned
+    one; by the folder given, where one run would stand twice at one place. Raises UsageError when
+    a run was given twice.
     """
-    found = [_named(run, label) for run, label in zip(runs, _by_params(runs), strict=True)]
+    found = [
+        _named(run, label if run.source.vllm is None else f"{label}, vLLM {run.source.vllm}")
+        for run, label in zip(runs, _by_params(runs), strict=True)
+    ]
     twice = {run.backend for run in _repeated(found)}
     found = [
         _named(run, f"{run.backend} in {run.argument.name}") if run.backend in twice else run

@@ -16,6 +16,7 @@ from marsbench.judge.compare.ranking import HeldRanking, Order
 from marsbench.judge.intervals import Interval
 from marsbench.judge.sweep.answer import Capacity
 from marsbench.runs import CautionNote
+from marsbench.runs.failures import Failure
 
 Standing = Literal["better", "worse", "unclear"]
 """Against the baseline, by `marsbench.judge.intervals.side`."""
@@ -26,6 +27,7 @@ class RunSource:
     """A run that was read: where it lies, where it stands, and what it is of.
 
     backend: the label used throughout the comparison. name, params: the backend itself.
+    vllm: the label of the one that played, where it is not the pinned one.
     asked: the options of `marsbench run` as typed, where it made the run and kept them.
     """
 
@@ -43,10 +45,12 @@ class RunSource:
     alphas: tuple[float, ...]
     asked: tuple[str, ...]
     code: str
+    vllm: str | None
     sessions: int
     valid: bool
     reasons: tuple[str, ...]
     cautions: tuple[CautionNote, ...]
+    failures: tuple[Failure, ...] = ()
 
 
 class Estimate(NamedTuple):

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -16,7 +17,7 @@ from marsbench.errors import MarsbenchError
 from marsbench.judge.gate.documents import as_json, as_junit, as_markdown, junit_of_error
 from marsbench.judge.gate.exact import gate_exact
 from marsbench.judge.gate.judge import gate
-from marsbench.judge.gate.options import GateOptions
+from marsbench.judge.gate.options import GateOptions, PlayOptions
 from marsbench.judge.gate.rules import read_rules, rule_of
 from marsbench.judge.gate.show import render
 from marsbench.judge.gate.values import GateError, GateReport, GateRules
@@ -24,15 +25,45 @@ from marsbench.outputs import save_text
 from marsbench.text.console import Uncut, console
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What is judged: two folders, or two vLLMs that are to play."""
+
+    baseline: Path | None
+    candidate: Path | None
+    played: PlayOptions
+
+    def judge(self, options: GateOptions) -> GateReport:
+        """Raises MarsbenchError."""
+        if self.played.are_given:
+            if self.baseline is not None:
+                raise GateError("Give two folders, or --vllm and --vllm-candidate, not both.")
+            return _judge_played(self.played, options)
+        if self.baseline is None or self.candidate is None:
+            raise GateError(
+                "Missing argument: give two folders, as in `marsbench gate BASELINE CANDIDATE`, "
+                "or --vllm and --vllm-candidate."
+            )
+        return judge(self.baseline, self.candidate, options)
+
+
+def _judge_played(played: PlayOptions, options: GateOptions) -> GateReport:
+    from marsbench.judge.gate.played import PlayedPair
+
+    pair = PlayedPair(played)
+    pair.play()
+    return pair.told(judge(*pair.folders, options))
+
+
 def decide(
-    baseline: Path, candidate: Path, options: GateOptions, junit: Path | None, markdown: Path | None
+    sides: Sides, options: GateOptions, junit: Path | None, markdown: Path | None
 ) -> GateReport:
     """The report, written where it is wanted; of an error too, which CI is to see as one.
 
     Raises GateError for everything that keeps it from a verdict.
     """
     try:
-        report = judge(baseline, candidate, options)
+        report = sides.judge(options)
     except MarsbenchError as error:
         _write(junit, junit_of_error(str(error)))
         raise GateError(str(error)) from error

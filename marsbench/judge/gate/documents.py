@@ -31,6 +31,7 @@ def record(report: GateReport) -> dict[str, Any]:
         "confidence": report.confidence,
         "checks": [_check(check) for check in report.checks],
         "cautions": list(report.cautions),
+        **({"first_differences": list(report.notes)} if report.notes else {}),
     }
 
 
@@ -101,6 +102,7 @@ def as_markdown(report: GateReport) -> str:
     """A summary for a pull request: the verdict, a line for every check, what to know."""
     told = [check.why for check in report.checks if check.verdict != "pass"]
     told += [f"Caution: {caution}" for caution in report.cautions]
+    told += [f"First difference: {note}" for note in report.notes]
     parts = [
         f"### marsbench gate: **{report.verdict}**",
         f"`{report.candidate}` against `{report.baseline}`{_terms(report)}.",

@@ -77,7 +77,7 @@ def gate(baseline: Path, candidate: Path, rules: GateRules) -> GateReport:
     not valid, other sessions, hardware or engine settings than the baseline's.
     """
     alphas = sorted({r.figure.alpha for r in rules.rules if r.figure.alpha is not None})
-    pairs = pairs_of(baseline, candidate, alphas)
+    pairs, cautions = pairs_of(baseline, candidate, alphas)
     asked = [(pair, rule) for pair in pairs for rule in rules.rules]
     evidence = [Evidence(rule, pair.sides(rule.figure), rules.confidence) for pair, rule in asked]
     verdicts = judged(evidence, rules.confidence)
@@ -91,7 +91,7 @@ def gate(baseline: Path, candidate: Path, rules: GateRules) -> GateReport:
         verdict=worst([check.verdict for check in checks]),
         confidence=rules.confidence,
         checks=checks,
-        cautions=(),
+        cautions=cautions,
     )
 
 

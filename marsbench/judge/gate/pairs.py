@@ -7,13 +7,16 @@ from pathlib import Path
 
 from marsbench.errors import UsageError
 from marsbench.judge.compare.alike import check_places
+from marsbench.judge.compare.cautions import failed_sessions
 from marsbench.judge.compare.points import MatrixPoint, Pair, Place, by_seed, pair_of, points_of
 from marsbench.judge.compare.read import Folders, ReadRun, read
 from marsbench.judge.gate.values import GateError
 
 
-def pairs_of(baseline: Path, candidate: Path, alphas: Sequence[float]) -> list[Pair]:
-    """Every point of the baseline beside its like.
+def pairs_of(
+    baseline: Path, candidate: Path, alphas: Sequence[float]
+) -> tuple[list[Pair], tuple[str, ...]]:
+    """Every point of the baseline beside its like; and why sessions of either side failed.
 
     Raises GateError for a run that does not count, a missing one, or sides that are not alike.
     """
@@ -25,7 +28,8 @@ def pairs_of(baseline: Path, candidate: Path, alphas: Sequence[float]) -> list[P
         pairs = list(_matched(baseline, candidate, base, other))
         for pair in pairs:
             check_places([*_runs(sides[0], pair.base), *_runs(sides[1], pair.other)])
-        return pairs
+        sources = [run.source for side in sides for run in side.runs]
+        return pairs, tuple(failed_sessions(sources))
     except UsageError as error:
         raise GateError(str(error)) from error
 

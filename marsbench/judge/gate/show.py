@@ -23,6 +23,8 @@ def render(report: GateReport, console: Console) -> None:
             console.print(f"{escape(check.where)}: {escape(check.why)}", highlight=False)
     for caution in report.cautions:
         print_caution(console, caution)
+    for note in report.notes:
+        console.print(f"first difference: {escape(note)}", highlight=False)
     passed = sum(check.verdict == "pass" for check in report.checks)
     colour = COLOURS[report.verdict]
     console.print(

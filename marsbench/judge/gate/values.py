@@ -100,7 +100,10 @@ class GateCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateReport:
-    """The verdict for all checks: the worst of theirs. cautions: one sentence each."""
+    """The verdict for all checks: the worst of theirs.
+
+    cautions: one sentence each. notes: where two vLLMs first decided otherwise.
+    """
 
     baseline: str
     candidate: str
@@ -109,6 +112,7 @@ class GateReport:
     checks: tuple[GateCheck, ...]
     cautions: tuple[str, ...]
     exact: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from marsbench.core.workload.knobs import Knobs
-from marsbench.engine_options import EngineOptions, HardwareOptions
+from marsbench.engine_options import EngineOptions, HardwareOptions, SimulationOptions
 from marsbench.option import Assignments, BackendName, Option, Output, WorkloadName, like
 
 
@@ -43,5 +43,6 @@ class CapacityOptions:
     max_seqs: Annotated[int | None, like(EngineOptions, "max_seqs")] = None
     memory_fraction: Annotated[float | None, like(EngineOptions, "memory_fraction")] = None
     tool_cores: Annotated[int, like(EngineOptions, "tool_cores")] = 8
+    vllm: Annotated[str | None, like(SimulationOptions, "vllm")] = None
     jobs: Annotated[int, Option("N", "Processes (1: this one, all seeds in turn)", least=1)] = 1
     output: Output = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-from marsbench.core.backends import Choice, choose
+from marsbench.core.backends import STOCK, Choice, choose
 from marsbench.core.code import simulation_hash
 from marsbench.core.hardware.profile import Hardware, load_hardware
 from marsbench.core.settings import EngineSettings
@@ -18,15 +20,17 @@ from marsbench.core.workload.scaling import with_tool_time
 from marsbench.engine_options import EngineOptions
 from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.judge.sweep.spec import EngineEntry, HardwareEntry, Variation
+from marsbench.judge.sweep.spec import BackendEntry, EngineEntry, HardwareEntry, Variation
 from marsbench.runs.request import RunRequest
+from marsbench.runs.scheduler import scheduler_choice
 from marsbench.runs.simulated import Job, prepare, prepare_with, run_job
 
 
 def request_of(cell: Cell) -> RunRequest:
     """What `marsbench run` would be asked for, but for the variation. Raises UsageError."""
     return RunRequest(
-        choice=_choice(cell.backend.name, tuple(cell.backend.assignments())),
+        choice=_choice(cell.backend),
+        scheduler=cell.backend.scheduler_cls,
         workload=cell.workload_path,
         knobs=cell.knobs,
         hardware=hardware_of(cell.hardware, cell.folder),
@@ -39,8 +43,14 @@ def request_of(cell: Cell) -> RunRequest:
 
 
 # A sweep asks for the same few things thousands of times.
+def _choice(entry: BackendEntry) -> Choice:
+    if entry.scheduler_cls is not None:
+        return scheduler_choice(entry.scheduler_cls)
+    return _chosen(entry.name, tuple(entry.assignments()))
+
+
 @cache
-def _choice(name: str, assignments: tuple[str, ...]) -> Choice:
+def _chosen(name: str, assignments: tuple[str, ...]) -> Choice:
     return choose(name, assignments)
 
 
@@ -89,8 +99,21 @@ def inputs_hash(cell: Cell) -> str:
     }
     if request.settings.host_kv is not None:
         facts["memory_bytes_per_s"] = request.hardware.memory_bytes_per_s  # what copies take of it
+    if request.scheduler not in (None, STOCK):
+        facts["scheduler"] = _source_of(request.scheduler)
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@cache
+def _source_of(scheduler: str) -> str:
+    """The bytes of the file that a user's class is written in, which is found, not imported."""
+    module = scheduler.partition(":")[0]
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    spec = find_spec(module)
+    file = None if spec is None or spec.origin is None else Path(spec.origin)
+    return "missing" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @cache

@@ -19,6 +19,7 @@ from marsbench.judge.sweep.options import CapacityOptions
 from marsbench.judge.sweep.spec import SweepFile
 from marsbench.option import assignments
 from marsbench.problems import first_problem
+from marsbench.trees.imported import imported
 
 
 class Probe(NamedTuple):
@@ -67,7 +68,10 @@ class Search:
     def text(self) -> str:
         """What makes two searches the same."""
         asked = {"share": self.share, "tolerance": self.tolerance}
-        more = {"sessions": self.sessions, "agents": self.agents}
+        more: dict[str, Any] = {"sessions": self.sessions, "agents": self.agents}
+        tree = imported()
+        if tree is not None and not tree.is_pinned:
+            more["vllm"] = tree.identity
         return json.dumps({**asked, **more, "sweep": self._product()}, indent=2)
 
     def _product(self) -> dict[str, Any]:

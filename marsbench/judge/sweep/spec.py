@@ -35,16 +35,26 @@ class _Table(BaseModel):
 
 
 class BackendEntry(_Table):
-    """A backend with settings; several of one backend need a label each."""
+    """A backend with settings; several of one backend need a label each.
 
-    name: str
+    scheduler_cls: in its place "vllm", for vLLM's own scheduler, or module:Class.
+    """
+
+    name: str = ""
+    scheduler_cls: str | None = None
     label: str = ""
     set: dict[str, _Setting] = {}
 
     @property
     def key(self) -> str:
         """How tables and folders name it."""
-        return self.label or self.name
+        return self.label or self.scheduler_cls or self.name
+
+    @model_validator(mode="after")
+    def _one_of_name_and_class(self) -> Self:
+        if bool(self.name) == bool(self.scheduler_cls) or (self.set and self.scheduler_cls):
+            raise ValueError("give a backend's name with what is set, or scheduler_cls alone")
+        return self
 
     def assignments(self) -> list[str]:
         """The settings as `--set` takes them."""

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from marsbench.errors import UsageError
 from marsbench.option import LIVE, Option
+from marsbench.runs.failures import MAX_FAILED
 from marsbench.runs.request import OwnOptions
 
 EXAMPLE_URL = "for example --url http://127.0.0.1:8000"
@@ -38,6 +39,7 @@ class OpenHandsOptions(OwnOptions):
     alone: a file with each task's time alone; measured first and written where it is not there.
         None: no session has an ideal time, and there is no goodput.
     kv_events: the server's ZMQ endpoint for KV events, as tcp://127.0.0.1:5557.
+    share, wait, max_failed: as of `LiveOptions`.
     keep: a folder where workspaces and OpenHands' own records stay; None throws them away.
     """
 
@@ -50,6 +52,9 @@ class OpenHandsOptions(OwnOptions):
     max_rounds: int = 100
     alone: Path | None = None
     kv_events: str | None = None
+    share: bool = False
+    wait: float = 0.0
+    max_failed: float = MAX_FAILED
     keep: Path | None = None
 
     def __post_init__(self) -> None:
@@ -62,6 +67,8 @@ class OpenHandsOptions(OwnOptions):
             ("--context-tokens", self.context_tokens, 0),
             ("--timeout", self.time_limit_s, 1),
             ("--max-rounds", self.max_rounds, 1),
+            ("--wait", self.wait, 0),
+            ("--max-failed", self.max_failed, 0),
         ):
             if not least <= number < math.inf:
                 raise UsageError(f"{option} must be {least} or more, not {number:g}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from marsbench.wall.agents.plan import AgentPlan, AgentSession
 from marsbench.wall.agents.player import AgentPlayer
 from marsbench.wall.agents.results import TaskResult
 from marsbench.wall.agents.timeline import TimeShares
+from marsbench.wall.company import Company, look_around
 from marsbench.wall.gateway import GatewayLink, NoGateway
+from marsbench.wall.nonce import WireNames, in_uuid
 from marsbench.wall.server import KEY, Server
 from marsbench.wall.stage import Stage
 
@@ -33,7 +35,10 @@ MAX_INPUT_TOKENS, MAX_OUTPUT_TOKENS = 1_000_000, 4096
 
 @dataclass(frozen=True)
 class AgentsJob:
-    """A request that can be played: what answers, the tasks, and where agents live."""
+    """A request that can be played: what answers, the tasks, and where agents live.
+
+    names: of the sessions on the wire, where each is its conversation's id.
+    """
 
     request: RunRequest
     options: OpenHandsOptions
@@ -42,6 +47,7 @@ class AgentsJob:
     plan: AgentPlan
     python: Path
     place: Path
+    names: WireNames = field(default_factory=lambda: WireNames(in_uuid))
 
 
 class AgentPlay:
@@ -55,6 +61,7 @@ class AgentPlay:
     ) -> None:
         self.plan = plan
         self.ended: dict[str, tuple[str | None, TimeShares]] = {}
+        self.company = Company(job.options.share)
         self._job = job
         self._folder = folder
         self._emit = emit
@@ -74,7 +81,7 @@ class AgentPlay:
         rng = stream(self.plan.seed, f"digest {self.plan.hash}", session.number)
         text = digest(workspace, options.context_tokens, rng)
         return {
-            "session": session.id,
+            "session": self._job.names.of(session.id),
             "task": session.task.id,
             "prompt": first_message(session.task, str(workspace), text),
             "workspace": str(workspace),
@@ -101,11 +108,10 @@ class AgentPlay:
             told(len(self.ended))
 
         with raw.open("w", encoding="utf-8", buffering=1) as file:
-            async with Stage(job.server, self._emit, patience_s=PATIENCE_S) as stage:
-                gateway = NoGateway(stage.recorder)
-                if job.server.gateway is not None:
-                    gateway = link = GatewayLink(stage.recorder, stage.wire.client, job.server.root)
-                    await stage.follow(link)
+            async with Stage(job.server, self._emit, job.names, patience_s=PATIENCE_S) as stage:
+                show = job.request.show_progress
+                await look_around(stage.wire.client, job.server, self.company, show)
+                gateway = await self._gateway(stage)
                 player = AgentPlayer(
                     self.plan, job.options, self.orders, agents, stage, gateway, file, ended
                 )
@@ -115,6 +121,13 @@ class AgentPlay:
                 await stage.listen(job.options.kv_events, owners)
                 stage.begin()
                 await player.run()
+
+    async def _gateway(self, stage: Stage) -> NoGateway:
+        if stage.server.gateway is None:
+            return NoGateway(stage.recorder)
+        link = GatewayLink(stage.recorder, stage.wire.client, stage.server.root, stage.names)
+        await stage.follow(link, self.company)
+        return link
 
     def results(self, told: Callable[[int], None]) -> Iterator[TaskResult]:
         """Checks every task, now that nobody is measured any more."""

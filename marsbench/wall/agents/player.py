@@ -13,7 +13,7 @@ from marsbench.wall.agents.options import OpenHandsOptions
 from marsbench.wall.agents.plan import AgentPlan, AgentSession
 from marsbench.wall.agents.timeline import Timeline, TimeShares
 from marsbench.wall.arrivals import play_all
-from marsbench.wall.gateway import NoGateway
+from marsbench.wall.gateway import GatewayLink, NoGateway
 from marsbench.wall.stage import Stage
 
 # An agent that is killed must have said so by then; else its process is taken for gone.
@@ -37,10 +37,12 @@ class AgentPlayer:
         self._orders = orders
         self._agents = agents
         self._clock = stage.clock
+        self._names = stage.names
         self._gateway = gateway
         self._raw = raw
         self._told = told
-        self._timeline = Timeline(gateway, stage.recorder.open_since, gateway.waits_s)
+        waits_s = gateway.waits_s if isinstance(gateway, GatewayLink) else None
+        self._timeline = Timeline(gateway, stage.recorder.open_since, waits_s)
         self._workers = asyncio.Semaphore(options.workers)
         self._gone: dict[str, asyncio.Event] = {}
 
@@ -72,12 +74,13 @@ class AgentPlayer:
     async def _kill(self, session: str, gone: asyncio.Event) -> None:
         limit = self._options.time_limit_s
         self._end(session, self._clock.now, f"killed at its time limit of {limit:g} s")
-        self._agents.kill(session)
+        self._agents.kill(self._names.of(session))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(gone.wait(), KILL_S)
 
     async def _listen(self) -> None:
         async for message in self._agents.messages():
+            message["session"] = self._names.own(message["session"])
             self._raw.write(json.dumps(message) + "\n")
             self._take(message, self._clock.of(message["at"]))
 

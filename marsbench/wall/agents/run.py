@@ -23,8 +23,9 @@ from marsbench.wall.agents.options import OpenHandsOptions
 from marsbench.wall.agents.plan import make_plan
 from marsbench.wall.agents.play import AgentPlay, AgentsJob
 from marsbench.wall.agents.results import TaskResult, write_results
+from marsbench.wall.company import Company
 from marsbench.wall.config import option_facts, server_fields
-from marsbench.wall.server import check_backend, probe
+from marsbench.wall.server import await_server, check_backend
 
 RAW, LOG = "agents.jsonl", "agents.log"
 
@@ -37,7 +38,7 @@ def run(request: RunRequest) -> tuple[Path, RunSummary]:
     options = request.own
     assert isinstance(options, OpenHandsOptions), "real agents are asked for with their options"
     python = agents_python()
-    server = probe(options.root, options.served_model)
+    server = await_server(options, request.show_progress)
     check_backend(request.choice, server, speed=1.0)
     tasks = load_tasks(options.tasks)
     plan = make_plan(tasks, options.tasks, request.knobs, options.context_tokens)
@@ -68,13 +69,16 @@ async def _run(job: AgentsJob) -> tuple[Path, RunSummary]:
                 writer.save_ideal({s.id: ideal[s.task.id] for s in job.plan.sessions
                                    if s.task.id in ideal})  # fmt: skip
             try:
-                results = await _play(job, agents, writer)
+                results, company = await _play(job, agents, writer)
             finally:
                 shutil.copy(log, writer.path / LOG)
-            return writer.path, writer.finish(cautions=_cautions(job, results))
+            cautions = [*_cautions(job, results), *company.cautions()]
+            return writer.path, writer.finish(reasons=company.reasons(), cautions=cautions)
 
 
-async def _play(job: AgentsJob, agents: Agents, writer: RunWriter) -> list[TaskResult]:
+async def _play(
+    job: AgentsJob, agents: Agents, writer: RunWriter
+) -> tuple[list[TaskResult], Company]:
     show, count = job.request.show_progress, len(job.plan.sessions)
     play = AgentPlay(job, job.plan, job.place / "workspaces", writer.emit)
     play.make_workspaces()
@@ -84,7 +88,7 @@ async def _play(job: AgentsJob, agents: Agents, writer: RunWriter) -> list[TaskR
     with progress_bar("checking what was done", count, show) as told:
         results = list(play.results(told))
     write_results(writer.path, results)
-    return results
+    return results, play.company
 
 
 async def _alone(job: AgentsJob, agents: Agents) -> dict[str, float] | None:

@@ -64,14 +64,15 @@ class Timeline:
     """Takes messages of agents, in any order between agents, and makes events of them.
 
     record: takes events in any order. open_since: as of `EventRecorder`.
-    waits_s: how long a gateway held each session's first request, as far as it has said so.
+    waits_s: how long a gateway held each session's first request, as far as it has said so; None
+        where there is no gateway, and everybody is in on arrival.
     """
 
     def __init__(
         self,
         record: Callable[[Event], None],
         open_since: MutableMapping[str, float],
-        waits_s: Mapping[str, float],
+        waits_s: Mapping[str, float] | None,
     ) -> None:
         self._record = record
         self._open_since = open_since
@@ -88,6 +89,8 @@ class Timeline:
     def arrived(self, session: str, at: float) -> None:
         """A session wants to begin; its first round is ready."""
         self._agents[session] = _Agent(session, at)
+        if self._waits_s is not None:  # when it is let in is known after its first round
+            self._open_since[session] = at
         self._record(SessionArrived(at, session))
         self._record(RoundReady(at, session, 0))
 
@@ -128,7 +131,9 @@ class Timeline:
             ready_at = at if agent.ready_at is None else agent.ready_at
             self._record(RoundReady(ready_at, agent.session, number))
         agent.num_rounds = number + 1
-        agent.llm_started_at = self._open_since[agent.session] = at
+        agent.llm_started_at = at
+        if number > 0 or self._waits_s is None:
+            self._open_since[agent.session] = at
 
     def _llm_ended(self, agent: _Agent, at: float, message: Message) -> None:
         session, started_at = agent.session, agent.llm_started_at
@@ -145,11 +150,15 @@ class Timeline:
         agent.ready_at = self._open_since[session] = at
 
     def _submitted_at(self, agent: _Agent, sent_at: float) -> float:
-        """What a gateway held back went to the engine when the session was let in."""
-        wait_s = self._waits_s.get(agent.session)
+        """What a gateway held back went to the engine when the session was let in.
+
+        The wait for admission is the gateway's, so it counts from the arrival: what its framework
+        did before it asked is no wait, with a gateway or without.
+        """
+        wait_s = None if self._waits_s is None else self._waits_s.get(agent.session)
         if agent.num_rounds > 1 or wait_s is None:
             return sent_at
-        self._record(SessionAdmitted(sent_at + wait_s, agent.session))
+        self._record(SessionAdmitted(agent.arrived_at + wait_s, agent.session))
         return sent_at + wait_s
 
     def _tool_started(self, agent: _Agent, at: float, message: Message) -> None:

@@ -19,6 +19,7 @@ from marsbench.wall.live.endpoint import Endpoint
 from marsbench.wall.live.prompts import PromptContext
 from marsbench.wall.live.stream import AnswerError, StreamedAnswer, read_answer
 from marsbench.wall.live.token_times import TokenTimes
+from marsbench.wall.nonce import WireNames
 from marsbench.wall.server import headers
 from marsbench.wall.stage import Stage
 from marsbench.wall.wire import NO_ANSWER, Exchange
@@ -87,6 +88,7 @@ class Rounds:
     ) -> None:
         self._wire = stage.wire
         self._server = stage.server
+        self._names = stage.names
         self._clock = stage.clock
         self._record = record
         self._endpoint = endpoint
@@ -128,7 +130,8 @@ class Rounds:
         return at
 
     async def _post(self, ask: Ask, content: bytes, exchange: Exchange) -> tuple[int, bytes]:
-        head = {**headers(), "Content-Type": "application/json", "X-Session-ID": ask.session}
+        name = self._names.of(ask.session)
+        head = {**headers(), "Content-Type": "application/json", "X-Session-ID": name}
         try:
             with self._watched(exchange) as silence:
                 async with silence:
@@ -166,8 +169,8 @@ class Rounds:
                 "ignore_eos": True,
                 "add_special_tokens": False,
                 "return_token_ids": True,
-                "session_id": ask.session,
-                "vllm_xargs": _xargs(ask),
+                "session_id": self._names.of(ask.session),
+                "vllm_xargs": _xargs(ask, self._names),
             }
         return fields
 
@@ -256,14 +259,14 @@ class Rounds:
         return f"HTTP {answer.status_code}" if answer.status_code >= 500 else None
 
 
-def _xargs(ask: Ask) -> dict[str, Any]:
+def _xargs(ask: Ask, names: WireNames) -> dict[str, Any]:
     """What vLLM hands to the scheduler with a request (`marsbench_backends.vllm.session_table`)."""
     facts = {
-        "session_id": ask.session,
+        "session_id": names.of(ask.session),
         "marsbench_round": ask.prompt.round,
         "marsbench_last": int(ask.step.is_last),
         "marsbench_tools": [call.name for call in ask.step.calls],
-        "marsbench_parent": ask.parent,
+        "marsbench_parent": ask.parent and names.of(ask.parent),
         "marsbench_reusable": ask.reusable_tokens,
         "marsbench_future": ask.future,
     }

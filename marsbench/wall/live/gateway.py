@@ -16,6 +16,7 @@ from marsbench.core.events import (
     SessionArrived,
 )
 from marsbench.wall.gateway import GatewayLink, Record
+from marsbench.wall.nonce import WireNames
 
 # Events are kept back for so many wall seconds, in which an admission is read off the gateway.
 PATIENCE_S = 2.0
@@ -28,8 +29,15 @@ class LiveGateway(GatewayLink):
     sessions has come.
     """
 
-    def __init__(self, record: Record, http: httpx.AsyncClient, root: str, to_arrive: int) -> None:
-        super().__init__(record, http, root)
+    def __init__(
+        self,
+        record: Record,
+        http: httpx.AsyncClient,
+        root: str,
+        names: WireNames,
+        to_arrive: int,
+    ) -> None:
+        super().__init__(record, http, root, names)
         self._to_arrive = to_arrive
         self._inside: set[str] = set()  # sub-agents, and who is known to have been let in
         self._submits: dict[str, GpuSubmit] = {}

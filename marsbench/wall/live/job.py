@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from marsbench.wall.live.text import (
     server_units,
 )
 from marsbench.wall.live.verdict import cautions
-from marsbench.wall.server import Server, check_backend, probe
+from marsbench.wall.nonce import WireNames
+from marsbench.wall.server import Server, await_server, check_backend
 from marsbench.wall.wire import Wire
 
 # A fresh context of a session, which may ask the server over the run's own connections.
@@ -43,6 +44,7 @@ class LiveJob:
 
     simulated: times alone of the simulator, where they are asked for.
     template: of the server, for a chat; None where none is played.
+    names: of its sessions on the wire.
     """
 
     request: RunRequest
@@ -52,6 +54,7 @@ class LiveJob:
     simulated: Isolated | None
     context: Contexts
     template: Template | None
+    names: WireNames = field(default_factory=WireNames)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -93,7 +96,7 @@ def prepare(request: RunRequest) -> LiveJob:
     """
     options = request.own
     assert isinstance(options, LiveOptions), "a live run is asked for with its options"
-    server = probe(options.root, options.served_model)
+    server = await_server(options, request.show_progress)
     check_backend(request.choice, server, options.speed)
     workload = resolve_workload(request)
     _check_fits(workload, server)

@@ -8,11 +8,16 @@ from typing import Annotated, Literal, get_args
 
 from marsbench.errors import UsageError
 from marsbench.option import LIVE, Option
+from marsbench.runs.failures import MAX_FAILED
 from marsbench.runs.request import OwnOptions
 
 ToolsAs = Literal["sleep", "cpu", "both"]
 EndpointName = Literal["completions", "chat"]
-LEAST = {"speed": 1e-3, "timeout": 1e-3, "warm_up": 0.0, "cool_down": 0.0, "max_send_lag": 0.0}
+LEAST = {
+    "speed": 1e-3,
+    "timeout": 1e-3,
+    **dict.fromkeys(("warm_up", "cool_down", "max_send_lag", "wait", "max_failed"), 0.0),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,9 @@ class LiveOptions(OwnOptions):
         the idle server first, "none" has none, and no slowdown.
     kv_events: the server's ZMQ endpoint for KV events, as tcp://127.0.0.1:5557.
     max_send_lag: the P99 send lag (wall seconds) above which a run is not valid.
+    share: sessions of others at the server do not make the run invalid.
+    wait: wall seconds in which a server that does not answer yet may come up.
+    max_failed: the share of failed sessions above which a run is not valid.
     """
 
     url: Annotated[str | None, Option("URL", "Of the server or gateway", LIVE)] = None
@@ -53,6 +61,9 @@ class LiveOptions(OwnOptions):
     isolated: Annotated[str, Option("HOW", "profile, measure:N, none (profile)", LIVE)] = "profile"
     kv_events: Annotated[str | None, Option("TCP", "Endpoint of vLLM's KV events", LIVE)] = None
     max_send_lag: Annotated[float, Option("S", "P99 of our own lag, at most (0.05)", LIVE)] = 0.05
+    share: Annotated[bool, Option(None, "Others may use the server too", LIVE)] = False
+    wait: Annotated[float, Option("S", "For a server to come up (0)", LIVE)] = 0.0
+    max_failed: Annotated[float, Option("X", "Failed sessions, at most (0.01)", LIVE)] = MAX_FAILED
 
     def __post_init__(self) -> None:
         if self.url is None:

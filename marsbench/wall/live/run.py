@@ -20,6 +20,7 @@ from marsbench.runs import RunSummary, RunWriter
 from marsbench.runs.job import run_folder
 from marsbench.runs.request import RunRequest
 from marsbench.text.progress import progress_bar
+from marsbench.wall.company import Company, look_around
 from marsbench.wall.gateway import NoGateway
 from marsbench.wall.live import gateway
 from marsbench.wall.live.client import ClientRecord, Rounds, ServerDiedError
@@ -51,6 +52,7 @@ class LiveRun:
         self._job = job
         self._writer = writer
         self._client = ClientRecord()
+        self._company = Company(job.options.share)
         self._how: dict[str, Any] | None = None
 
     def play(self) -> RunSummary:
@@ -66,7 +68,11 @@ class LiveRun:
             died = str(error)
         finally:
             found = self._keep()
-        return self._writer.finish(reasons=found.reasons(died), cautions=[*found.cautions()])
+        company = self._company
+        return self._writer.finish(
+            reasons=[*found.reasons(died), *company.reasons()],
+            cautions=[*found.cautions(), *company.cautions()],
+        )
 
     async def _play(self) -> None:
         job = self._job
@@ -85,7 +91,9 @@ class LiveRun:
                     left.remove(event.session)
                     done(number - len(left))
 
-            await play(job, job.workload.sessions, job.workload.lanes, emit, self._client)
+            await play(
+                job, job.workload.sessions, job.workload.lanes, emit, self._client, self._company
+            )
 
     async def _alone(self) -> Ideals:
         job = self._job
@@ -102,7 +110,8 @@ class LiveRun:
 
     def _keep(self) -> Findings:
         """What the client knows of itself, beside what happened; written however the run ended."""
-        found = Findings(self._client, self._job.options, self._how, self._job.template)
+        job = self._job
+        found = Findings(self._client, job.options, self._how, job.template, job.names.nonce)
         if self._how is not None:
             self._client.token_times.write(self._writer.path / TOKENS)
             text = json.dumps(found.record(), indent=2) + "\n"
@@ -114,7 +123,7 @@ async def seconds_alone(job: LiveJob, session: Session) -> float:
     """How long a session takes on the idle server. Raises RunFailedError when it fails there."""
     seen: list[Event] = []
     alone = apart(replace(session, arrival_s=0.0))
-    await play(job, [alone], None, seen.append, ClientRecord(), is_alone=True)
+    await play(job, [alone], None, seen.append, ClientRecord(), None)
     arrived = next(e.at for e in seen if isinstance(e, SessionArrived))
     for event in seen:
         if isinstance(event, SessionEnded) and event.session == alone.id:
@@ -130,17 +139,20 @@ async def play(
     lanes: int | None,
     emit: Callable[[Event], None],
     client: ClientRecord,
-    is_alone: bool = False,
+    company: Company | None,
 ) -> None:
     """All sessions to their ends on the server. Raises ServerDiedError.
 
-    is_alone: an idle server is measured, so nobody watches it, and tools have cores for all.
+    company: who else is there; None where an idle server is measured, so that nobody watches it,
+        and tools have cores for all.
     """
-    options, request = job.options, job.request
+    options, request, is_alone = job.options, job.request, company is None
     cores = UNCONTENDED_CORES if is_alone else request.tool_cores
     patience_s = 0.0 if job.server.gateway is None else gateway.PATIENCE_S
-    async with Stage(job.server, emit, options.speed, patience_s) as stage:
-        record = await _gateway(stage, len(sessions))
+    async with Stage(job.server, emit, job.names, options.speed, patience_s) as stage:
+        if company is not None:
+            await look_around(stage.wire.client, job.server, company, request.show_progress)
+        record = await _gateway(stage, len(sessions), company)
         rounds = Rounds(stage, record, job.endpoint, options.timeout, client)
         await stage.stack.enter_async_context(rounds)
         tools = ToolRunner(stage.clock, options.tools_as, cores, request.tool_workers)
@@ -156,11 +168,12 @@ async def play(
         await Player(job, stage, rounds, tools, record).play(sessions, lanes)
 
 
-async def _gateway(stage: Stage, to_arrive: int) -> NoGateway:
+async def _gateway(stage: Stage, to_arrive: int, company: Company | None) -> NoGateway:
     if stage.server.gateway is None:
         return NoGateway(stage.recorder)
-    link = gateway.LiveGateway(stage.recorder, stage.wire.client, stage.server.root, to_arrive)
-    await stage.follow(link)
+    client, root = stage.wire.client, stage.server.root
+    link = gateway.LiveGateway(stage.recorder, client, root, stage.names, to_arrive)
+    await stage.follow(link, company)
     return link
 
 

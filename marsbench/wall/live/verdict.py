@@ -16,12 +16,14 @@ from marsbench.wall.server import Server
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the client did. isolated: how the times alone are known. template: of chats."""
+    """What the client did. isolated: how the times alone are known. template: of chats.
+    nonce: at the end of its sessions' names at the server."""
 
     client: ClientRecord
     options: LiveOptions
     isolated: dict[str, Any] | None
     template: Template | None = None
+    nonce: str | None = None
 
     def record(self) -> dict[str, Any]:
         """For client.json."""
@@ -33,6 +35,7 @@ class Findings:
             "rounds_with_another_output_length": self.client.other_output_length,
             "chat_template": self.template and asdict(self.template),
             "isolated": self.isolated,
+            "nonce": self.nonce,
         }
 
     def reasons(self, died: str | None) -> list[str]:

@@ -1,0 +1,64 @@
+"""The causes of a slowdown, in seconds, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from math import fsum
+
+LABELS = {
+    "admission_s": "waiting for admission",
+    "queue_s": "queued in the engine",
+    "recompute_s": "recomputing what was lost",
+    "found_s": "found of others' work",
+    "contention_s": "longer steps than alone",
+    "agents_s": "sub-agents",
+    "tools_s": "tools stretched",
+    "rest_s": "not told apart",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Causes:
+    """Seconds of completion - ideal, which they add up to; None where a run cannot tell.
+
+    admission_s: from arrival to admission. queue_s: submitted, or preempted, and not running.
+    recompute_s: prefill, at the price that it has alone, of tokens that were computed before and
+        lost. found_s: the same of tokens that alone would be computed and were found, so at most 0.
+    contention_s: what steps took beyond that, since others were in them.
+    agents_s: all of these of the sub-agents that were waited for.
+    tools_s: the pauses, less agents_s, less what they take alone. That is ideal less the rounds
+        alone, so it is what is left of the whole: no event says how long a call takes alone.
+    rest_s: what is left where the step times are not modelled: rounds and pauses together.
+    """
+
+    admission_s: float | None = None
+    queue_s: float | None = None
+    recompute_s: float | None = None
+    found_s: float | None = None
+    contention_s: float | None = None
+    agents_s: float | None = None
+    tools_s: float | None = None
+    rest_s: float | None = None
+
+    @property
+    def known(self) -> dict[str, float]:
+        """Those that can be told, in order."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def total_s(self) -> float:
+        """All that can be told."""
+        return fsum(self.known.values())
+
+
+def mean(of: Sequence[Causes]) -> Causes:
+    """Of each cause, over sessions of one run; one that a session cannot tell is not told."""
+    found = {name: [getattr(one, name) for one in of] for name in LABELS}
+    return Causes(
+        **{
+            name: fsum(values) / len(of) if of and None not in values else None
+            for name, values in found.items()
+        }
+    )

@@ -1,0 +1,66 @@
+"""What plays a run beside a backend: another vLLM, and a scheduler class of a user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from marsbench.core.backends import STOCK, Choice
+from marsbench.core.proven import verdict
+from marsbench.core.settings import EngineSettings
+from marsbench.errors import UsageError
+from marsbench.runs.cautions import Caution, CautionNote
+from marsbench.trees.capabilities import capabilities
+from marsbench.trees.imported import imported
+from marsbench.trees.tree import PINNED, Tree
+from marsbench_backends.admission import Admission
+from marsbench_backends.policies.fcfs import FCFS
+from marsbench_backends.registry import Backend
+
+
+def scheduler_choice(name: str) -> Choice:
+    """Stands where a backend does in a run's folder. Its policy is asked nothing.
+
+    Raises UsageError for what is neither "vllm" nor module:Class.
+    """
+    if name != STOCK and not all(name.partition(":")):
+        raise UsageError(
+            f"--scheduler-cls takes module:Class, or {STOCK} for its own scheduler, not '{name}'; "
+            "for example --scheduler-cls my_scheduler:MyScheduler."
+        )
+    return Choice.of(Backend(name, FCFS, Admission), {})
+
+
+def check_capable(choice: Choice, settings: EngineSettings) -> None:
+    """Raises UsageError where the imported vLLM lacks what is asked of it."""
+    tree = imported()
+    if tree is None or tree.is_pinned:
+        return
+    can = capabilities(tree)
+    swaps = choice.backend.build(choice.settings).policy.host_tokens > 0
+    if swaps and not can.swap:
+        raise _lacks(tree, f"what {choice.name} swaps KV blocks with", "another --backend")
+    if settings.host_kv is not None and not can.offloading:
+        raise _lacks(tree, "the offloading that --host-kv plays", "leave --host-kv out")
+
+
+def _lacks(tree: Tree, what: str, instead: str) -> UsageError:
+    return UsageError(
+        f"vLLM {tree.label} has not {what}; use one that has (`marsbench vllm list` says which), "
+        f"or {instead}."
+    )
+
+
+def tree_cautions() -> Iterator[CautionNote]:
+    """What to know of a run on another vLLM than the pinned one."""
+    tree = imported()
+    if tree is None or tree.is_pinned:
+        return
+    found = verdict(tree)
+    if found is None:
+        yield Caution.SHORTCUTS_OFF.note(vllm=tree.label, name=tree.name)
+    elif not found.is_equal:
+        yield Caution.SHORTCUTS_DIFFER.note(vllm=tree.label, why=found.why)
+    if tree.dirty:
+        commit = (tree.commit or "")[:7]
+        yield Caution.DIRTY_VLLM.note(commit=commit, sources=tree.sources[:16])
+    yield Caution.ALONE_PINNED.note(pinned=max(PINNED))
