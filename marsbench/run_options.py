@@ -24,6 +24,7 @@ from marsbench.option import (
     part,
 )
 from marsbench.presets import preset_named
+from marsbench.replicas.options import ReplicaOptions, divided, fleet_of
 from marsbench.runs.request import OwnOptions, RunRequest
 from marsbench.text.options import words_of
 from marsbench.wall.agents.options import (
@@ -58,7 +59,13 @@ ADDRESSES = {"url": "URL", "kv_events": "ENDPOINT"}
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(
-    Knobs, HardwareOptions, EngineOptions, SimulationOptions, LiveOptions, AgentOptions
+    Knobs,
+    HardwareOptions,
+    EngineOptions,
+    ReplicaOptions,
+    SimulationOptions,
+    LiveOptions,
+    AgentOptions,
 ):
     """All that a run can be asked for; `marsbench run --help` says what each is.
 
@@ -105,8 +112,11 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
     )
     step = _scale("step", options.step_time_scale)
     attention = _scale("attention", options.attention_time_scale)
+    of_router, of_backend = divided(assignments(options.set))
+    settings = options.settings
     return RunRequest(
-        choice=_choice(options),
+        choice=_choice(options, of_backend),
+        fleet=fleet_of(options, of_router, options.engine, settings.host_kv is not None),
         engine=options.engine,
         scheduler=options.scheduler_cls,
         vllm=options.vllm,
@@ -114,7 +124,7 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
         workload=str(options.workload),
         knobs=part(options, Knobs),
         hardware=hardware.with_scale(step=step, attention=attention),
-        settings=options.settings,
+        settings=settings,
         alphas=several(options.alpha) or (3.0,),
         tool_cores=options.tool_cores,
         tool_workers=options.tool_workers,
@@ -124,7 +134,7 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
     )
 
 
-def _choice(options: RunOptions) -> Choice:
+def _choice(options: RunOptions, of_backend: Sequence[str]) -> Choice:
     """The backend, or what stands for a scheduler class. Raises UsageError for both or neither."""
     from marsbench.core.backends import choose
     from marsbench.runs.scheduler import scheduler_choice
@@ -132,8 +142,8 @@ def _choice(options: RunOptions) -> Choice:
     if options.scheduler_cls is None:
         if options.backend is None:
             raise UsageError(MISSING_BACKEND)
-        return choose(options.backend, assignments(options.set))
-    if options.backend is not None or options.set:
+        return choose(options.backend, of_backend)
+    if options.backend is not None or of_backend:
         raise UsageError(
             f"--scheduler-cls {options.scheduler_cls} is played as it is, without a backend; "
             "leave out --backend and --set, or --scheduler-cls."

@@ -114,6 +114,11 @@ def _no_load(_: object) -> float:
 
 
 def _settings(config: RunConfig) -> EngineSettings:
+    if "replicas" in config.settings:
+        raise UsageError(
+            f"Bounds are of one engine, and this run had {config.settings['replicas']}; "
+            "give the folder of a run without --replicas."
+        )
     # A schedule copies KV at no cost here, so host memory bounds nothing.
     names = [f.name for f in fields(EngineSettings) if f.name != "host_kv"]
     return EngineSettings(**{name: config.settings[name] for name in names})

@@ -103,6 +103,18 @@ def backends(
     show_backends(name, as_json)
 
 
+@app.command()
+@verb
+def routers(
+    name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the routers of several replicas with their sources and parameters."""
+    from marsbench.show.routers import show_routers
+
+    show_routers(name, as_json)
+
+
 # In the order in which a user meets them.
 for _command in (
     advise,

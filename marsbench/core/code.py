@@ -69,7 +69,7 @@ class CodeFiles:
 
 DECIDES = CodeFiles(
     (
-        *("marsbench/core", "marsbench/offload", "marsbench/runs", "marsbench/shortcuts"),
+        *(f"marsbench/{room}" for room in ("core", "offload", "replicas", "runs", "shortcuts")),
         *("marsbench/trees/clock.py", BACKENDS),
     ),
     # A policy counts for its own runs; recipes, whose content a run counts itself.

@@ -267,6 +267,23 @@ class HostUnderWay(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Placed(RoundEvent):
+    """A router sent the round to this replica, the first being 0; only where there are several."""
+
+    kind: ClassVar[str] = "placed"
+    replica: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaBusy(Event):
+    """The run is over, and this replica's steps took so many seconds of it."""
+
+    kind: ClassVar[str] = "replica_busy"
+    replica: int
+    busy_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Held(SessionEvent):
     """A policy holds `blocks` blocks of a paused session through its tool calls."""
 
@@ -324,7 +341,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         SessionArrived, SessionAdmitted, SessionEnded, RoundReady, GpuSubmit, GpuStart,
         GpuFirstToken, GpuEnd, ToolStart, ToolEnd, Preempted, Evicted, Held, Unheld, KvUsage,
         PromptCached, PreemptionCount, Unmeasured, SwappedOut, SwappedIn, HostEvicted,
-        HostStored, HostLoaded, HostDropped, HostUnderWay,
+        HostStored, HostLoaded, HostDropped, HostUnderWay, Placed, ReplicaBusy,
     )
 }  # fmt: skip
 

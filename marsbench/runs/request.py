@@ -15,6 +15,7 @@ from marsbench.errors import UsageError
 if TYPE_CHECKING:  # a command's help knows the request, and loads nothing for it
     from marsbench.core.backends import Choice
     from marsbench.core.hardware.profile import Hardware
+    from marsbench.replicas.config import FleetConfig
 
 RESULTS = Path("results")
 
@@ -32,6 +33,7 @@ class RunRequest:
     scheduler: module:Class, or "vllm", that is played in a backend's place.
     vllm: what was imported in the installed one's place, as it was asked for.
     own: what that engine alone is told.
+    fleet: several simulated engines behind a router; None where one plays.
     asked: the options of `marsbench run` as they were typed; none where something else asked.
     """
 
@@ -50,6 +52,7 @@ class RunRequest:
     output: Path | None = None
     show_progress: bool = True
     own: OwnOptions | None = None
+    fleet: FleetConfig | None = None
     asked: tuple[str, ...] = ()
 
 

@@ -31,7 +31,8 @@ from marsbench.trees.imported import imported
 from marsbench_backends.admission import FixedCap
 
 if TYPE_CHECKING:
-    from marsbench.core.sim.simulation import SimConfig
+    from marsbench.core.sim.simulation import SimConfig, Simulation
+    from marsbench.replicas.fleet import Fleet
 
 
 PLAIN: Mapping[str, Any] = {"fast": False, "merge": False}
@@ -159,8 +160,6 @@ def _play(
     """What was decided, and the controller's modes in seconds. The engine itself,
     and its memory, is gone when the run is summarised.
     """
-    from marsbench.core.sim.simulation import Simulation
-
     own = {session.id for session in job.workload.sessions}
     label = f"{choice.name} on {job.workload.name}{trial}"
     with progress_bar(label, len(own), job.request.show_progress) as done:
@@ -173,9 +172,24 @@ def _play(
                 ended += 1
                 done(ended)
 
-        simulation = Simulation(job.sim_config(choice), watched)
+        simulation = _simulation(job, choice, watched)
         simulation.run(job.workload.sessions)
         return simulation.decisions, simulation.modes
+
+
+def _simulation(
+    job: Job, choice: Choice, emit: Callable[[events.Event], None]
+) -> Simulation | Fleet:
+    """One engine, or several behind a router."""
+    from marsbench.core.sim.simulation import Simulation
+
+    config, fleet = job.sim_config(choice), job.request.fleet
+    if fleet is None:
+        return Simulation(config, emit)
+    from marsbench.replicas.fleet import Fleet
+
+    seed = job.workload.meta.get("seed")
+    return Fleet(config, fleet, emit, seed if isinstance(seed, int) else 0)
 
 
 def _with_cap(job: Job) -> tuple[Choice, dict[str, float] | None]:
@@ -200,10 +214,11 @@ def _with_cap(job: Job) -> tuple[Choice, dict[str, float] | None]:
 def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> RunConfig:
     request, workload = job.request, job.workload
     hardware, settings = request.hardware, request.settings
-    blocks = job.sim_config(choice).num_blocks
+    each, fleet = job.sim_config(choice).num_blocks, request.fleet
+    blocks = each * (1 if fleet is None else fleet.num)
     engine: dict[str, Any] = {
         **settings.facts(),
-        "kv_blocks": blocks,
+        "kv_blocks": each,
         "kv_blocks_of": "hardware" if settings.kv_blocks is None else "option",
         "tool_cores": request.tool_cores,
         "tool_workers": request.tool_workers,
@@ -211,6 +226,8 @@ def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> R
     }
     if request.scheduler is not None:
         engine[SCHEDULER_CLS] = request.scheduler
+    if fleet is not None:
+        engine |= fleet.facts()
     if searched is not None:
         engine[CAP_SEARCH] = {"goodput_by_cap": dict(searched), "alpha": request.alphas[0]}
     peak = peak_tokens(workload)

@@ -16,6 +16,7 @@ from marsbench.core.metrics.goodput import Goodput
 from marsbench.core.metrics.host_kv import HostKvFigures
 from marsbench.core.metrics.load import Level
 from marsbench.core.metrics.percentiles import Distribution
+from marsbench.core.metrics.replicas import ReplicaFigures
 from marsbench.core.metrics.steady import Steady
 from marsbench.core.metrics.swaps import Swaps
 from marsbench.runs import RunFolder, RunSummary
@@ -150,6 +151,8 @@ def _facts(summary: RunSummary) -> Iterator[Fact]:
         yield "swapped", _swapped(summary["swaps"])
     if "host_kv" in summary:
         yield from _offloaded(summary["host_kv"])
+    if "replicas" in summary:
+        yield from _replicas(summary["replicas"])
     yield (
         "preempted",
         f"{fixed(summary['preemptions'])} times; "
@@ -194,6 +197,15 @@ def _offloaded(found: HostKvFigures) -> Iterator[Fact]:
             "… at the run's end",
             f"{fixed(found['under_way_copies'])} copies under way ({size} GB)",
         )
+
+
+def _replicas(found: ReplicaFigures) -> Iterator[Fact]:
+    """How evenly they were busy, and what it cost that sessions moved."""
+    shares, cv = found["busy_share"], found["busy_cv"]
+    busy = UNMEASURED if shares is None else ", ".join(map(_percent, shares))
+    yield "replicas busy", f"{busy}; CV {measured(cv, '.3f')}"
+    tokens = fixed(found["moved_recomputed_tokens"])
+    yield "sessions moved", f"{fixed(found['moves'])} times; {tokens} tokens recomputed after it"
 
 
 def _hits(found: HitRate) -> str:

@@ -45,6 +45,7 @@ CORE_KNOWS = (
     "marsbench.text",
     "marsbench.trees",
 )
+REPLICAS = "marsbench.replicas"
 ADAPTER = ("marsbench_backends.scheduler", "marsbench_backends.vllm")
 SIMULATOR = ("marsbench.core.sim", "marsbench.offload", "marsbench.shortcuts")
 
@@ -98,10 +99,24 @@ RULES: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {
             and not is_in(target, "marsbench.offload", "marsbench.shortcuts", *GROUND)
         ),
     ),
-    "runs imports but core and what core may": (
+    "replicas imports but core and what core may": (
+        lambda name: is_in(name, REPLICAS),
+        lambda target: (
+            is_in(target, "marsbench") and not is_in(target, REPLICAS, *CORE_KNOWS, *GROUND)
+        ),
+    ),
+    "runs imports but core, replicas and what core may": (
         lambda name: is_in(name, "marsbench.runs"),
         lambda target: (
-            is_in(target, "marsbench") and not is_in(target, "marsbench.runs", *CORE_KNOWS, *GROUND)
+            is_in(target, "marsbench")
+            and not is_in(target, "marsbench.runs", REPLICAS, *CORE_KNOWS, *GROUND)
+        ),
+    ),
+    "a router knows what it is shown, and has no clock and no dice": (
+        lambda name: is_in(name, f"{REPLICAS}.routers"),
+        lambda target: (
+            is_in(target, *OURS, "time", "datetime", "random", "secrets", "numpy")
+            and not is_in(target, f"{REPLICAS}.router", f"{REPLICAS}.routers", f"{REPLICAS}.known")
         ),
     ),
     "intervals imports no other room but errors": (

@@ -48,7 +48,8 @@ class _Session:
 
     admitted: bool = False
     ended: bool = False
-    held: bool = False
+    held: int = 0
+    replicas: set[int] = field(default_factory=set)
     rounds: dict[int, _Round] = field(default_factory=dict)
     open_calls: dict[tuple[int, int], str | None] = field(default_factory=dict)
 
@@ -67,6 +68,7 @@ _BEFORE = {
     events.PromptCached.kind: events.GpuFirstToken.kind,
     events.SwappedIn.kind: events.GpuSubmit.kind,
     events.HostLoaded.kind: events.GpuSubmit.kind,
+    events.Placed.kind: events.GpuSubmit.kind,
 }
 _BITS = {kind: 1 << place for place, kind in enumerate((events.RoundReady.kind, *_BEFORE))}
 _AFTER_FIRST = tuple(
@@ -109,6 +111,8 @@ class Checker:
             events.HostUnderWay: lambda _: None,
             events.Held: self._held,
             events.Unheld: self._unheld,
+            events.Placed: self._placed,
+            events.ReplicaBusy: lambda _: None,
             events.KvUsage: self._usage,
             events.PromptCached: self._round,
             events.PreemptionCount: lambda _: None,
@@ -192,7 +196,7 @@ class Checker:
             self._of_round(event, " has ended")
         return rnd
 
-    def _once(self, event: events.GpuSubmit | events.GpuFirstToken | events.GpuEnd) -> None:
+    def _once(self, event: events.RoundEvent) -> None:
         rnd = self._round(event)
         if rnd.has(event.kind) and event.kind != events.GpuEnd.kind:
             self._of_round(event, " had this before")
@@ -239,8 +243,12 @@ class Checker:
         self._some(event, event.blocks, "evicted" if event.kind == "evicted" else "moved")
 
     def _moved(self, event: events.SwappedOut | events.HostEvicted) -> None:
-        """What a session has in host memory goes with it, so that none moves after its end."""
-        self._session(event)
+        """What a session has in host memory goes with it, so that none moves after its end, but at
+        a replica that it has left.
+        """
+        known = self._sessions.get(event.session)
+        if known is None or len(known.replicas) < 2:
+            self._session(event)
         self._some(event, event.blocks, "moved")
 
     def _came_back(self, event: events.SwappedIn | events.HostLoaded) -> None:
@@ -249,11 +257,16 @@ class Checker:
             self._of_round(event, " is running")
         self._some(event, event.blocks, "moved")
 
+    def _placed(self, event: events.Placed) -> None:
+        self._once(event)
+        self._session(event).replicas.add(event.replica)
+
     def _held(self, event: events.Held) -> None:
+        """Once at each replica that it has been at."""
         session = self._session(event)
-        if session.held:
+        if session.held >= max(1, len(session.replicas)):
             self._of_session(event, "is held already")
-        session.held = True
+        session.held += 1
 
     def _unheld(self, event: events.Unheld) -> None:
         """A hold may end with its session, just after it."""
@@ -261,7 +274,7 @@ class Checker:
         if session is None or not session.held:
             self._of_session(event, "is not held")
         else:
-            session.held = False
+            session.held -= 1
 
     def _usage(self, event: events.KvUsage) -> None:
         parts = [event.used_blocks, event.held_blocks, event.free_blocks]

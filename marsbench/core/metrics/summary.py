@@ -11,6 +11,7 @@ from marsbench.core.metrics import cache, load
 from marsbench.core.metrics.goodput import Goodput, alpha_key, goodput
 from marsbench.core.metrics.host_kv import HostKvFigures, host_kv
 from marsbench.core.metrics.percentiles import Distribution, describe
+from marsbench.core.metrics.replicas import ReplicaFigures, replica_figures
 from marsbench.core.metrics.rounds import (
     RoundIndexTtft,
     RoundRecord,
@@ -50,7 +51,7 @@ class Summary(TypedDict):
     """The figures of one run; seconds, tokens and blocks. docs/metrics.md defines each.
 
     A figure that was not measured is None. `tenants` is empty when there is only one. `host_kv` is
-    there where vLLM's own offloading copied something.
+    there where vLLM's own offloading copied something, `replicas` where there were several.
     """
 
     sessions: SessionCounts
@@ -68,6 +69,7 @@ class Summary(TypedDict):
     evictions: cache.Evictions
     swaps: Swaps
     host_kv: NotRequired[HostKvFigures]
+    replicas: NotRequired[ReplicaFigures]
     prefix_hit_rate: cache.HitRate
     kv_usage: load.MachineUsage
     tools_in_flight: load.Level
@@ -169,6 +171,9 @@ def _figures(
     offloaded = host_kv(seen, marked)
     if offloaded is not None:
         figures["host_kv"] = offloaded
+    several = replica_figures(stream)
+    if several is not None:
+        figures["replicas"] = several
     return figures
 
 

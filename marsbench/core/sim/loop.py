@@ -11,52 +11,31 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from marsbench.core.sim.clock import VirtualClock
+from marsbench.core.sim.engine import SimEngine
 from marsbench.core.sim.evictions import by_step, by_writer, popped_by_step
 from marsbench.core.sim.invariants import check_blocks
-from marsbench.core.sim.moves import BlockMoves
-from marsbench.core.sim.requests import Requests
-from marsbench.core.sim.sampler import KvSampler
 from marsbench.core.sim.sessions import SimSessions
-from marsbench.core.sim.steps import ScheduledStep, Steps
+from marsbench.core.sim.steps import ScheduledStep
 from marsbench.core.sim.watchdog import Watchdog
 from marsbench.errors import RunFailedError
 from marsbench.offload.worker import Offload
-from marsbench.shortcuts.fast_pool import FastPool
 
 
 class Loop:
-    """Plays what was scheduled to its end.
+    """Plays what was scheduled to its end."""
 
-    backend: who is to be named when nothing goes on. checks: test the invariants at every step.
-    offload: plays vLLM's connector to host memory, where the engine has one.
-    """
-
-    def __init__(
-        self,
-        clock: VirtualClock,
-        steps: Steps,
-        requests: Requests,
-        pool: FastPool,
-        moves: BlockMoves,
-        sampler: KvSampler,
-        sessions: SimSessions,
-        scheduler: Any,
-        backend: str | None,
-        checks: bool,
-        offload: Offload | None,
-    ) -> None:
-        self._clock = clock
-        self._steps = steps
-        self._requests = requests
-        self._pool = pool
-        self._moves = moves
-        self._sampler = sampler
+    def __init__(self, engine: SimEngine, sessions: SimSessions) -> None:
+        self._clock = engine.clock
+        self._steps = engine.steps
+        self._requests = engine.requests
+        self._pool = engine.pool
+        self._moves = engine.moves
+        self._sampler = engine.sampler
         self._sessions = sessions
-        self._scheduler = scheduler
-        self._backend = backend
-        self._checks = checks
-        self._offload = offload
+        self._scheduler = engine.scheduler
+        self._backend = engine.name
+        self._checks = engine.config.check
+        self._offload = engine.offload
         self._watchdog = Watchdog()
 
     def play(self) -> None:

@@ -1,0 +1,252 @@
+"""N engines behind a router, on one virtual clock: one stream of sessions, one tool host.
+
+Every round is handed to the router, which names the replica that gets it. What is due happens in
+the order of time; at one instant first what is due on the clock, then ends of steps in the order
+of the replicas, and then those begin that were idle. Admission is one controller for all replicas,
+which sees their blocks together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from marsbench.core import events
+from marsbench.core.hardware.host import ToolHost
+from marsbench.core.session import Generate, Prompt, Session
+from marsbench.core.sim.clock import VirtualClock
+from marsbench.core.sim.engine import SimConfig
+from marsbench.core.sim.ledger import BlockLedger
+from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
+from marsbench.core.sim.tools import SimTools
+from marsbench.core.sim.watchdog import Watchdog
+from marsbench.core.workload.draws import stream
+from marsbench.errors import RunFailedError
+from marsbench.replicas.config import FleetConfig
+from marsbench.replicas.known import segments
+from marsbench.replicas.ordered import OrderedEvents
+from marsbench.replicas.replica import Replica, ReplicaLoop
+from marsbench.replicas.router import RoundToPlace
+from marsbench.replicas.view import Views
+from marsbench.shortcuts.keys import WRITER_BYTES
+from marsbench_backends.answers.wrong import WrongAnswerError
+from marsbench_backends.signals import Signal
+
+
+class Fleet:
+    """Plays sessions to their end and emits every event on the way.
+
+    seed: of the router's own draws.
+    """
+
+    def __init__(self, config: SimConfig, fleet: FleetConfig, emit: Emit, seed: int = 0) -> None:
+        self.config = config
+        self._fleet = fleet
+        self._clock = VirtualClock()
+        self._ledger = BlockLedger(config.settings.block_size)
+        self._events = OrderedEvents(emit)
+        self._tools = SimTools(self._clock, ToolHost(config.tool_cores, config.tool_workers))
+        engine = (config, self._ledger, self._tools, self._heard)
+        self.replicas = [Replica(index, *engine) for index in range(fleet.num)]
+        admission = self.replicas[0].engine.admission()
+        self.sessions = SimSessions(self._clock, self._tools, admission, self, self._heard)
+        for replica in self.replicas:
+            replica.join(self.sessions)
+        self._router = fleet.router.build()
+        self._views = Views(self.replicas, self._router.snapshot_age_s)
+        self._dice = stream(seed, "router")
+        self._at: dict[str, int] = {}  # the replica of each session's last round
+        self._watchdog = Watchdog()
+        self._next_sample = 0.0
+
+    @property
+    def decisions(self) -> dict[str, Any] | None:
+        """As a simulation's, of all replicas together; None where no policy is asked."""
+        counted = [replica.engine.decisions for replica in self.replicas]
+        total: dict[str, Counter[str]] = {}
+        for one in counted:
+            for name, times in (one or {}).items():
+                total.setdefault(name, Counter()).update(times)
+        if counted[0] is None:
+            return None
+        found: dict[str, Any] = {name: dict(times) for name, times in total.items()}
+        return {**found, "admission": self.sessions.entries.record()}
+
+    @property
+    def modes(self) -> dict[str, float]:
+        """Seconds that the controller spent in each of its modes, while sessions waited for it."""
+        return self.sessions.entries.modes.seconds
+
+    # --- what sessions ask of an engine
+
+    def submit(self, live: LiveSession, step: Generate) -> None:
+        """Ask the router, and hand the round to the replica that it names."""
+        now, prompt = self._clock.now, step.prompt
+        ask = self._ask(live.session, prompt)
+        hears = self._router.hears_kv_events
+        hashes = self._ledger.hashes(live.session, prompt)
+
+        def matched(replica: Replica) -> int:
+            return self._matched(replica, hashes, prompt.num_tokens)
+
+        views = self._views.of(ask, matched if hears else None)
+        index = self._named(self._router.route(ask, views))
+        self._router.placed(ask, index)
+        self._views.placed(ask, views[index])
+        self._at[ask.session] = index
+        self._events.add(events.Placed(now, ask.session, ask.round, index))
+        replica = self._reach(index)
+        replica.engine.submit(live, step)
+
+    def tell(self, signal: Signal) -> None:
+        """To the replica that has the session; one that it left hears no more of it."""
+        self._reach(self._at[signal.session_id]).engine.tell(signal)
+
+    def forget(self, session: Session) -> None:
+        """The session has ended."""
+        self._ledger.forget(session)
+        self._at.pop(session.id, None)
+
+    def kv_blocks(self) -> tuple[int, int, int]:
+        now, size = self._clock.now, self._ledger.block_size
+        free = sum(replica.free_blocks(now) for replica in self.replicas)
+        return self.config.num_blocks * len(self.replicas), free, size
+
+    def prefix_tokens(self) -> tuple[int, int]:
+        found = [replica.engine.prefix_tokens() for replica in self.replicas]
+        return sum(asked for asked, _ in found), sum(hit for _, hit in found)
+
+    def _ask(self, session: Session, prompt: Prompt) -> RoundToPlace:
+        size = self._ledger.block_size
+        keys = self._ledger.hashes(session, prompt).keys
+        blocks = segments(keys, prompt.num_tokens // size, WRITER_BYTES)
+        now, number = self._clock.now, prompt.round
+        return RoundToPlace(now, session.id, number, prompt.num_tokens, size, blocks, self._draw)
+
+    def _draw(self, below: int) -> int:
+        return int(self._dice.integers(below))
+
+    def _matched(self, replica: Replica, hashes: Any, prompt_tokens: int) -> int:
+        """What its cache has now: steps that have begun may have evicted some of it."""
+        found = replica.cached_tokens(hashes, prompt_tokens)
+        if found and replica.loop.planned_from is not None:
+            self._reach(replica.index)
+            found = replica.cached_tokens(hashes, prompt_tokens)
+        return found
+
+    def _named(self, index: object) -> int:
+        """Raises RunFailedError when the router named no replica."""
+        if isinstance(index, int) and 0 <= index < len(self.replicas):
+            return index
+        raise RunFailedError(
+            f"Router {self._fleet.router.name} named replica {index!r}; a router's route() returns "
+            f"a whole number from 0 to {len(self.replicas) - 1}."
+        )
+
+    def _reach(self, index: int) -> Replica:
+        replica = self.replicas[index]
+        replica.loop.reach(self._clock.now)
+        return replica
+
+    def _heard(self, event: events.Event) -> None:
+        """What an engine writes down; the router sees answers pass."""
+        if isinstance(event, events.GpuFirstToken):
+            self._views.first_token(event.key)
+        elif isinstance(event, events.GpuEnd):
+            self._views.ended(event.key)
+        self._events.add(event)
+
+    # --- the run
+
+    def run(self, sessions: Sequence[Session]) -> None:
+        """Play all sessions.
+
+        Raises RunFailedError when nothing can go on, and when an answer cannot be carried out.
+        """
+        self.sessions.schedule(sessions, self.config.lanes)
+        try:
+            self._play()
+        except WrongAnswerError as error:
+            raise RunFailedError(str(error)) from error
+        if self.sessions.unfinished:
+            raise RunFailedError("Sessions wait for admission and nothing is left to happen.")
+
+    def _play(self) -> None:
+        while math.isfinite(at := min(self._clock.next_due, self._next_wake().wake_at)):
+            self._look(at)
+            if self._clock.next_due <= at:
+                self._do(at)
+            else:
+                self._wake(at)
+            if self._clock.next_due > self._clock.now:
+                self._start_idle()
+            self._pass_on()
+        stuck = next((one for one in self.replicas if one.has_work), None)
+        if stuck is not None:
+            raise stuck.loop.stuck()
+        for replica in self.replicas:
+            busy_s = replica.engine.counters.busy_s
+            self._events.add(events.ReplicaBusy(self._clock.now, replica.index, busy_s))
+        self._events.flush(math.inf)
+
+    def _do(self, at: float) -> None:
+        """The next thing that is due."""
+        num_done = self._clock.num_done
+        action = self._clock.pop_due(at)
+        if action is not None:
+            action()
+        self._look_on(self._clock.num_done > num_done)
+
+    def _wake(self, at: float) -> None:
+        """The replica whose turn it is goes on."""
+        self._clock.now = at
+        self._look_on(self._next_wake().wake(at))
+
+    def _start_idle(self) -> None:
+        """All that is due now has happened: who was idle, or could run nothing, tries again."""
+        for replica in self.replicas:
+            if replica.loop.is_free and replica.has_work and replica.loop.wake_at > self._clock.now:
+                replica.loop.start(self._clock.now)
+
+    def _next_wake(self) -> ReplicaLoop:
+        return min((one.loop for one in self.replicas), key=lambda loop: loop.wake_at)
+
+    def _look(self, at: float) -> None:
+        """Reports to the router, and samples, up to the next instant."""
+        self._views.report(at)
+        while self._next_sample <= at:
+            if self._tools.in_flight or any(one.has_work for one in self.replicas):
+                self._events.add(self._usage(self._next_sample))
+            self._next_sample += self.config.sample_s
+
+    def _usage(self, at: float) -> events.KvUsage:
+        """Of all replicas together."""
+        free = sum(one.free_blocks(at) for one in self.replicas)
+        held = sum(one.held_blocks for one in self.replicas)
+        return events.KvUsage(
+            at,
+            used_blocks=self.config.num_blocks * len(self.replicas) - free - held,
+            held_blocks=held,
+            free_blocks=free,
+            running=sum(len(one.scheduler.running) for one in self.replicas),
+            waiting=sum(len(one.scheduler.waiting) for one in self.replicas),
+            tools_in_flight=self._tools.in_flight,
+        )
+
+    def _pass_on(self) -> None:
+        begins = (one.loop.planned_from for one in self.replicas)
+        self._events.flush(min([self._clock.now, *(at for at in begins if at is not None)]))
+
+    def _look_on(self, worked: bool) -> None:
+        """Raises RunFailedError when nothing has come of anything for too long."""
+        now = self._clock.now
+        if worked:
+            self._watchdog.worked(now)
+            return
+        num_requests = sum(len(one.scheduler.requests) for one in self.replicas)
+        busy = any(not one.loop.is_free for one in self.replicas)
+        wrong = self._watchdog.in_vain(now, num_requests, self._clock.only_ticks and not busy)
+        if wrong is not None:
+            raise RunFailedError(f"{wrong}.")

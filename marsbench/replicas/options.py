@@ -1,0 +1,66 @@
+"""The options of several engines behind a router."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from marsbench.errors import UsageError
+from marsbench.option import ENGINE, Option
+
+if TYPE_CHECKING:  # a command's help knows the options, and loads nothing for it
+    from marsbench.replicas.config import FleetConfig
+
+MOST = 1024
+DEFAULT = "round-robin"
+SET = "router."
+"""How a router's parameter begins: `--set router.NAME=VALUE`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaOptions:
+    """How many engines there are, and who says which one gets a round."""
+
+    replicas: Annotated[int, Option("N", "Engines behind a router (1)", ENGINE)] = 1
+    router: Annotated[
+        str | None, Option("NAME", "Its name, or module:Class (round-robin)", ENGINE)
+    ] = None
+
+
+def divided(assignments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What `--set` gives the router ("NAME=VALUE"), and what it gives the backend."""
+    own = [text.strip().removeprefix(SET) for text in assignments if text.strip().startswith(SET)]
+    return own, [text for text in assignments if not text.strip().startswith(SET)]
+
+
+def fleet_of(
+    options: ReplicaOptions, assignments: Sequence[str], engine: str, host_kv: bool
+) -> FleetConfig | None:
+    """None where one engine is to play. Raises UsageError for what cannot be.
+
+    assignments: of the router.
+    """
+    num = options.replicas
+    if not 1 <= num <= MOST:
+        raise UsageError(
+            f"--replicas must be from 1 to {MOST:,}, not {num}; for example --replicas 4."
+        )
+    if num == 1 and options.router is None and not assignments:
+        return None
+    from marsbench.replicas.config import FleetConfig
+    from marsbench.replicas.registry import choose_router
+
+    fleet = FleetConfig(num, choose_router(options.router or DEFAULT, assignments))
+    if num == 1:
+        return None
+    if engine != "sim":
+        raise UsageError(
+            f"--replicas {num} is for --engine sim, not --engine {engine}: only simulated engines "
+            "stand behind our routers."
+        )
+    if host_kv:
+        raise UsageError(
+            f"--replicas {num} cannot be played with --host-kv yet; leave one of them out."
+        )
+    return fleet

@@ -1,0 +1,183 @@
+"""One engine of several: its steps are planned first, and taken when they are over or cut short.
+
+Alone, an engine takes equal steps as one up to what is due next (`core/sim/merge.py`). Beside
+others that would be hardly ever more than one, for something is due in all of them at any time. So
+a run of equal steps is only planned here: until a round or a signal reaches this replica, nothing
+can change them. What does cuts the run behind the step that is under way, and so it is as if
+single steps had been taken, whatever the others do.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Any
+
+from marsbench.core.sim.clock import VirtualClock
+from marsbench.core.sim.engine import SimConfig, SimEngine
+from marsbench.core.sim.ledger import BlockLedger
+from marsbench.core.sim.loop import Loop
+from marsbench.core.sim.merge import Pattern
+from marsbench.core.sim.sessions import Emit, SimSessions
+from marsbench.core.sim.steps import ScheduledStep, Steps
+from marsbench.core.sim.tools import SimTools
+from marsbench.errors import RunFailedError
+from marsbench.offload.worker import StepCopies
+
+Plan = tuple[Pattern | None, list[float], Mapping[int, StepCopies]]
+
+
+class PlannedSteps(Steps):
+    """Steps that are planned, perhaps cut, and then taken."""
+
+    _planned: Plan = (None, [], {})
+
+    @property
+    def ends(self) -> list[float]:
+        """When each step of the planned run ends; none where a single one is to be taken."""
+        return self._planned[1]
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """What each step of the planned run gives each request."""
+        pattern = self._planned[0]
+        return {} if pattern is None else pattern.tokens
+
+    def plan(self) -> None:
+        """Look ahead from now, and schedule nothing yet."""
+        self._planned = super()._plan()
+
+    def cut(self, at: float) -> None:
+        """No step that begins after `at`."""
+        pattern, ends, copies = self._planned
+        kept = ends[: bisect_left(ends, at) + 1]
+        self._planned = (pattern, kept, copies) if len(kept) > 1 else (None, [], {})
+
+    def _plan(self) -> Plan:
+        planned, self._planned = self._planned, (None, [], {})
+        return planned
+
+
+class ReplicaLoop(Loop):
+    """An engine's own steps; when they begin and end, the fleet says.
+
+    wake_at: when there is something to do next, unless something reaches it before.
+    """
+
+    _steps: PlannedSteps
+
+    def __init__(self, engine: SimEngine, sessions: SimSessions) -> None:
+        super().__init__(engine, sessions)
+        self.wake_at = math.inf
+        self._step_taken: ScheduledStep | None = None
+
+    @property
+    def planned_from(self) -> float | None:
+        """When a run of steps began that is not yet taken; None where there is none."""
+        return self._clock.now if self._steps.ends else None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no step is under way."""
+        return self._step_taken is None and not self._steps.ends
+
+    def start(self, now: float) -> None:
+        """Begin with the next step, if there is work."""
+        self._clock.now = now
+        self.wake_at = math.inf
+        if not self._scheduler.has_unfinished_requests():
+            return
+        self._steps.plan()
+        if self._steps.ends:
+            self.wake_at = self._steps.ends[-1]
+        else:
+            self._take()
+
+    def reach(self, now: float) -> None:
+        """Something is about to reach this replica."""
+        if self._steps.ends:
+            self._steps.cut(now)
+            self._take()
+        self._clock.now = now
+
+    def wake(self, now: float) -> bool:
+        """What was to happen at `wake_at`; whether tokens were made."""
+        if self._steps.ends:
+            self._take()
+        step, self._step_taken = self._step_taken, None
+        self._clock.now = now
+        if step is not None:
+            self._finish(step.output)
+        self.start(now)
+        return step is not None
+
+    def popped(self, at: float) -> int:
+        """Blocks that the planned steps which began before `at` take from the free ones."""
+        begins = [self._clock.now, *self._steps.ends[:-1]]
+        steps = bisect_left(begins, at) if self._steps.ends else 0
+        size, requests = self._scheduler.block_size, self._scheduler.requests
+        return sum(
+            _blocks(requests[i].num_computed_tokens, steps * tokens, size)
+            for i, tokens in self._steps.tokens.items()
+        )
+
+    def stuck(self) -> RunFailedError:
+        """Nothing goes on, and requests wait here."""
+        return RunFailedError(self._stuck())
+
+    def _take(self) -> None:
+        step = self._steps.next()
+        self._report_step(step)
+        if step.output.total_num_scheduled_tokens:
+            self._step_taken, self.wake_at = step, step.ends[-1]
+            return
+        self._update(step.output)
+        self._steps.forget_head()
+        again = bool(step.output.preempted_req_ids)  # vLLM admits nobody in such a step
+        self.wake_at = self._clock.now if again else max(self._clock.now, self._steps.limit())
+
+
+def _blocks(before: int, tokens: int, size: int) -> int:
+    return -(-(before + tokens) // size) - -(-before // size)
+
+
+class Replica:
+    """An engine with its loop and the router's own books of it."""
+
+    def __init__(
+        self, index: int, config: SimConfig, ledger: BlockLedger, tools: SimTools, emit: Emit
+    ) -> None:
+        self.index = index
+        self.clock = VirtualClock()
+        self.engine = SimEngine(config, self.clock, ledger, tools, emit, PlannedSteps)
+        self.engine.sampler.next_at = math.inf  # the fleet takes one sample of all
+        self.num_blocks = config.num_blocks
+
+    def join(self, sessions: SimSessions) -> None:
+        """Play the rounds of these sessions that are sent here."""
+        self.loop = ReplicaLoop(self.engine, sessions)
+
+    @property
+    def scheduler(self) -> Any:
+        return self.engine.scheduler
+
+    @property
+    def has_work(self) -> bool:
+        """Whether rounds run or wait here."""
+        return bool(self.scheduler.has_unfinished_requests())
+
+    def free_blocks(self, at: float) -> int:
+        """KV blocks that nobody uses or holds."""
+        return self.engine.sampler.free_blocks - self.loop.popped(at)
+
+    @property
+    def held_blocks(self) -> int:
+        """KV blocks that are held for paused sessions."""
+        holds = getattr(self.scheduler, "holds", None)
+        return holds.num_blocks() if holds else 0
+
+    def cached_tokens(self, hashes: Any, prompt_tokens: int) -> int:
+        """Leading tokens of a prompt that vLLM would find; it always computes the last one."""
+        coordinator = self.scheduler.kv_cache_manager.coordinator
+        return int(coordinator.find_longest_cache_hit(hashes, prompt_tokens - 1)[1])

@@ -1,0 +1,94 @@
+"""What a router is: it sees a round and what it knows of each replica, and names one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+
+class Segment(NamedTuple):
+    """Blocks of a prompt that one writer wrote, up to block number `end`.
+
+    Two prompts that name a writer have the same tokens as far as both have its blocks, and before.
+    """
+
+    writer: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundToPlace:
+    """A round that needs a replica, now.
+
+    blocks: its prompt's full blocks, by who wrote them; no router reads text.
+    draw: a number from 0 up to, and without, the given one, from the run's own stream.
+    """
+
+    now: float
+    session: str
+    round: int
+    prompt_tokens: int
+    block_size: int
+    blocks: tuple[Segment, ...]
+    draw: Callable[[int], int]
+
+    @property
+    def num_blocks(self) -> int:
+        """Of the prompt, those that are full."""
+        return self.blocks[-1].end if self.blocks else 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaView:
+    """What a router knows of a replica.
+
+    running, waiting, free_blocks, kv_usage: as the replica reported, `snapshot_age_s` ago at most;
+        kv_usage is the share of its blocks that are not free.
+    placed_since: rounds that were sent there after that report.
+    under_way: rounds sent there and not answered; tokens: of their prompts; prefill_tokens: of
+        those without a first token. The router's own books, so they are never old.
+    matched_tokens: leading tokens of the prompt in the replica's KV cache, as its KV events tell;
+        None for a router that hears of none.
+    """
+
+    index: int
+    running: int = 0
+    waiting: int = 0
+    free_blocks: int = 0
+    kv_usage: float = 0.0
+    placed_since: int = 0
+    under_way: int = 0
+    tokens: int = 0
+    prefill_tokens: int = 0
+    matched_tokens: int | None = None
+
+
+@dataclass
+class Router:
+    """Asked once a round; answers with the index of a replica.
+
+    `route` decides and changes nothing; what a router learns, it learns from `placed`.
+    hears_kv_events: whether it is shown what is in each replica's cache.
+    snapshot_age_s: seconds between two reports of load; 0: it always sees the present.
+    """
+
+    hears_kv_events: ClassVar[bool] = False
+    snapshot_age_s: float = 0.0
+
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
+        """The index of the replica that is to get the round."""
+        raise NotImplementedError
+
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
+        """The round went there."""
+
+
+def fewest(replicas: Sequence[ReplicaView], of: Callable[[ReplicaView], float]) -> int:
+    """The index of the replica with the least; the first of equals."""
+    return min(replicas, key=lambda one: (of(one), one.index)).index
+
+
+def under_way(replica: ReplicaView) -> int:
+    """Rounds sent there and not answered."""
+    return replica.under_way

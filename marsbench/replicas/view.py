@@ -1,0 +1,116 @@
+"""What a router is shown of each replica: its own books, and reports that may be old."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from marsbench.replicas.replica import Replica
+from marsbench.replicas.router import ReplicaView, RoundToPlace
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What a replica says of itself."""
+
+    running: int
+    waiting: int
+    free_blocks: int
+
+
+@dataclass(slots=True)
+class _Round:
+    """A round that was sent to a replica and is not answered."""
+
+    replica: int
+    tokens: int
+    prefill_tokens: int
+
+
+@dataclass(slots=True)
+class _Book:
+    """What the router itself knows of a replica."""
+
+    under_way: int = 0
+    tokens: int = 0
+    prefill_tokens: int = 0
+    placed_since: int = 0
+
+
+class Views:
+    """The router's books and the replicas' reports.
+
+    age_s: seconds between two reports; 0: the present is shown.
+    next_at: when the next one is due.
+    """
+
+    def __init__(self, replicas: Sequence[Replica], age_s: float) -> None:
+        self._replicas = replicas
+        self._age_s = age_s
+        self.next_at = 0.0 if age_s else math.inf
+        self._books = [_Book() for _ in replicas]
+        self._reports: list[_Report] = []
+        self._rounds: dict[tuple[str, int], _Round] = {}
+
+    def report(self, at: float) -> None:
+        """Every replica says how it stands, at every point of the grid up to `at`."""
+        while self.next_at <= at:
+            self._reports = [_report(replica, self.next_at) for replica in self._replicas]
+            for book in self._books:
+                book.placed_since = 0
+            self.next_at += self._age_s
+
+    def of(self, ask: RoundToPlace, matched: Callable[[Replica], int] | None) -> list[ReplicaView]:
+        """Every replica as the router sees it now.
+
+        matched: tokens of the prompt in a replica's cache; None for a router that hears of none.
+        """
+        return [self._view(one, ask, matched) for one in self._replicas]
+
+    def placed(self, ask: RoundToPlace, view: ReplicaView) -> None:
+        """The round was sent there."""
+        book, computed = self._books[view.index], view.matched_tokens or 0
+        sent = _Round(view.index, ask.prompt_tokens, ask.prompt_tokens - computed)
+        self._rounds[ask.session, ask.round] = sent
+        book.under_way += 1
+        book.placed_since += 1
+        book.tokens += sent.tokens
+        book.prefill_tokens += sent.prefill_tokens
+
+    def first_token(self, key: tuple[str, int]) -> None:
+        """The round's prompt has been computed."""
+        sent = self._rounds[key]
+        self._books[sent.replica].prefill_tokens -= sent.prefill_tokens
+        sent.prefill_tokens = 0
+
+    def ended(self, key: tuple[str, int]) -> None:
+        """The round has been answered."""
+        sent = self._rounds.pop(key)
+        book = self._books[sent.replica]
+        book.under_way -= 1
+        book.tokens -= sent.tokens
+
+    def _view(
+        self, replica: Replica, ask: RoundToPlace, matched: Callable[[Replica], int] | None
+    ) -> ReplicaView:
+        book, index = self._books[replica.index], replica.index
+        seen = self._reports[index] if self._age_s else _report(replica, ask.now)
+        return ReplicaView(
+            index,
+            seen.running,
+            seen.waiting,
+            seen.free_blocks,
+            1.0 - seen.free_blocks / replica.num_blocks,
+            book.placed_since if self._age_s else 0,
+            book.under_way,
+            book.tokens,
+            book.prefill_tokens,
+            None if matched is None else matched(replica),
+        )
+
+
+def _report(replica: Replica, at: float) -> _Report:
+    scheduler = replica.scheduler
+    free = replica.free_blocks(at)
+    return _Report(len(scheduler.running), len(scheduler.waiting), free)

@@ -1,0 +1,212 @@
+"""Each router by its own formula, on views made by hand: no simulator, no vLLM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from marsbench.errors import UsageError
+from marsbench.replicas.known import KnownPrefixes, segments
+from marsbench.replicas.options import ReplicaOptions, divided, fleet_of
+from marsbench.replicas.registry import ROUTERS, choose_router
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, Segment
+
+
+def ask(writer: int = 1, blocks: int = 100, **facts: Any) -> RoundToPlace:
+    def first(below: int) -> int:
+        return 0
+
+    given: dict[str, Any] = {"now": 0.0, "session": f"s{writer}", "round": 0, "draw": first}
+    given |= {"prompt_tokens": 16 * blocks, "blocks": (Segment(writer, blocks),)}
+    return RoundToPlace(**{**given, "block_size": 16, **facts})
+
+
+def views(*loads: int, **lists: Sequence[Any]) -> list[ReplicaView]:
+    """A replica a load (rounds under way), with other facts as lists."""
+    return [
+        replace(
+            ReplicaView(i, under_way=load), **{name: values[i] for name, values in lists.items()}
+        )
+        for i, load in enumerate(loads)
+    ]
+
+
+def router(name: str, *settings: str) -> Router:
+    return choose_router(name, settings).build()
+
+
+def taught(name: str, *settings: str, sent: Sequence[tuple[int, int, int]]) -> Router:
+    """A router that has sent prompts before: (writer, blocks, replica)."""
+    found = router(name, *settings)
+    for writer, blocks, replica in sent:
+        found.placed(ask(writer, blocks), replica)
+    return found
+
+
+def test_round_robin_takes_the_next() -> None:
+    found, seen = router("round-robin"), []
+    for _ in range(5):
+        seen.append(found.route(ask(), views(9, 0, 0)))
+        found.placed(ask(), seen[-1])
+    assert seen == [0, 1, 2, 0, 1]
+
+
+def test_least_load_counts_rounds_or_tokens() -> None:
+    shown = views(2, 1, 1, tokens=[10, 30, 20])
+    assert router("least-load").route(ask(), shown) == 1
+    assert router("least-load", "by_tokens=on").route(ask(), shown) == 0
+
+
+def test_on_the_ring_sessions_stay_and_a_fourth_replica_takes_about_a_quarter() -> None:
+    found = router("session-affinity")
+    three, four = (
+        [found.route(ask(session=f"s{n}"), views(*[0] * num)) for n in range(2000)]
+        for num in (3, 4)
+    )
+    moved = [b for a, b in zip(three, four, strict=True) if a != b]
+    assert set(moved) == {3}
+    assert 400 < len(moved) < 600
+
+
+def test_prefix_aware_draws_among_the_longest() -> None:
+    found = taught("prefix-aware", sent=[(1, 50, 0), (1, 100, 1), (1, 120, 2)])
+    drawn: list[int] = []
+
+    def last(below: int) -> int:
+        drawn.append(below)
+        return below - 1
+
+    assert found.route(ask(1, 100, draw=last), views(0, 0, 0)) == 2
+    assert found.route(ask(7, 100, draw=last), views(0, 0, 0)) == 2
+    assert drawn == [2, 3]
+
+
+@pytest.mark.parametrize(("matched", "by_match"), [(8000, True), (7999, False)])
+def test_kv_aware_takes_a_match_that_leaves_2000_tokens(matched: int, by_match: bool) -> None:
+    found, given = router("kv-aware"), ask(1, 625)  # 10,000 tokens
+    home = router("session-affinity").route(given, views(0, 0))
+    other = 1 - home
+    shown = views(0, 0, matched_tokens=[matched if i == other else 0 for i in (0, 1)])
+    assert found.route(given, shown) == (other if by_match else home)
+
+
+def test_cache_aware_follows_the_match_until_load_is_uneven() -> None:
+    found = taught("cache-aware", sent=[(1, 31, 1), (2, 10, 2), (3, 90, 0)])
+    assert found.route(ask(1), views(0, 64, 5)) == 1  # 31 of 100 blocks: above 0.3
+    assert found.route(ask(1), views(0, 65, 5)) == 0  # 65 - 0 > 64 and 65 > 1.5 x 0
+    assert found.route(ask(1), views(150, 215, 200)) == 1  # 215 <= 1.5 x 150
+    short = taught("cache-aware", sent=[(1, 30, 1), (2, 10, 2), (3, 90, 0)])
+    assert short.route(ask(1), views(0, 0, 5)) == 2  # 0.3 is not above 0.3: the smallest tree
+
+
+def test_llm_d_weighs_queue_cache_and_prefix() -> None:
+    found = taught("llm-d", sent=[(1, 50, 1)])
+    # 2 x 1 + 2 x 0.5 + 0 = 3 against 2 x 0 + 2 x 0.9 + 3 x 0.5 = 3.3 and 2 x 0.5 + 2 x 1 = 3
+    shown = views(0, 0, 0, waiting=[0, 4, 2], kv_usage=[0.5, 0.1, 0.0])
+    assert found.route(ask(1), shown) == 1
+    shown = views(0, 0, 0, waiting=[0, 4, 2], kv_usage=[0.5, 0.3, 0.0])  # 3, 2.9, 3: drawn
+    assert found.route(ask(1, draw=lambda below: below - 1), shown) == 2
+
+
+def test_dynamo_adds_blocks_to_prefill_and_under_way() -> None:
+    # prompt 1,600: (0 + 1600 - 800) + (4000 + 1600) = 6400 against (400 + 1600) + (2000 + 1600)
+    shown = views(1, 1, tokens=[4000, 2000], prefill_tokens=[0, 400], matched_tokens=[800, 0])
+    assert router("dynamo").route(ask(1, 100), shown) == 1
+    assert router("dynamo", "overlap_weight=3").route(ask(1, 100), shown) == 0
+
+
+def test_smg_spills_only_from_the_overloaded() -> None:
+    found = taught("smg", sent=[(1, 31, 1), (1, 31, 2)])
+    assert found.route(ask(1), views(0, 9, 8)) == 2
+    assert found.route(ask(1), views(0, 200, 200)) == 1  # 200 = 1.5 x the mean, not above
+    alone = taught("smg", sent=[(1, 31, 1)])
+    assert alone.route(ask(1), views(10, 150, 20)) == 0  # mean 60: 150 > 90 and > 124
+    assert alone.route(ask(1), views(10, 99, 20)) == 1
+    assert alone.route(ask(9), views(3, 2, 1)) == 2
+
+
+def test_aibrix_takes_the_best_match_that_is_not_overloaded() -> None:
+    found = taught("aibrix", sent=[(1, 100, 2), (1, 40, 1)])
+    assert found.route(ask(1), views(0, 0, 0)) == 2
+    assert found.route(ask(1), views(0, 1, 8)) == 1  # 8 > mean 3 + deviation 3.56
+    assert found.route(ask(1), views(0, 1, 9)) == 0  # 9 - 0 > 8: the fewest
+    assert found.route(ask(1, now=1201.0), views(2, 1, 2)) == 1  # forgotten after 20 minutes
+
+
+def test_ray_takes_the_longest_prefix_of_a_tenth_or_the_smallest_tree() -> None:
+    found = taught("ray-prefix", sent=[(1, 10, 1), (2, 90, 0), (3, 5, 2)])
+    assert found.route(ask(1), views(0, 500, 0)) == 1
+    assert found.route(ask(3), views(0, 0, 0)) == 2  # 5 of 100: too few; and the smallest tree
+    assert found.route(ask(1, 200), views(0, 0, 0)) == 2
+    uneven = router("ray-prefix", "imbalance=10")
+    assert uneven.route(ask(1), views(30, 20, 0)) == 1  # drawn: 0 and 1
+
+
+def test_a_prefix_is_known_as_far_as_its_blocks_go_on() -> None:
+    known, given = KnownPrefixes(), ask()
+    known.learn(replace(given, blocks=(Segment(1, 6), Segment(2, 50))), 0)
+    for blocks, matched in (
+        ((Segment(1, 6), Segment(2, 40)), 40),
+        ((Segment(1, 6), Segment(3, 40)), 6),
+        ((Segment(1, 6), Segment(2, 60), Segment(4, 70)), 50),
+        ((Segment(3, 6), Segment(2, 50)), 0),
+    ):
+        assert known.matched(replace(given, blocks=blocks), 0) == matched
+    known.learn(replace(given, blocks=(Segment(1, 6), Segment(3, 10))), 0)
+    assert known.size(0) == 6 + 44 + 4
+
+
+def test_keys_are_told_apart_by_their_writers() -> None:
+    keys = [n.to_bytes(4, "big") + b"...." for n in (5, 5, 7, 7, 7, 2)]
+    assert segments(keys, 6, 4) == (Segment(5, 2), Segment(7, 5), Segment(2, 6))
+    assert segments(keys, 4, 4) == (Segment(5, 2), Segment(7, 4))
+
+
+@pytest.mark.parametrize("name", sorted(ROUTERS))
+def test_every_router_says_its_source_and_what_it_leaves_out(name: str) -> None:
+    about = choose_router(name).about
+    assert "\n\nSource: " in about
+    assert "Not modelled: " in about
+    given, found = ask(), router(name)
+    shown = views(3, 1, 2, matched_tokens=[0, 0, 0])
+    assert found.route(given, shown) in (0, 1, 2)
+
+
+def asked(num: int, name: str | None = None, *settings: str, **facts: Any) -> Callable[[], object]:
+    given = {"engine": "sim", "host_kv": False, **facts}
+    return lambda: fleet_of(ReplicaOptions(replicas=num, router=name), settings, **given)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (asked(0), "--replicas must be from 1 to 1,024, not 0; for example --replicas 4."),
+        (asked(2, "round-robbin"), "Unknown router 'round-robbin'. Did you mean 'round-robin'?"),
+        (asked(1, "nobody"), "Unknown router 'nobody'."),
+        (asked(2, None, "age=1"), "Unknown parameter of router round-robin 'age'."),
+        (asked(2, None, "snapshot_age_s"), "--set takes PARAMETER=VALUE"),
+        (asked(2, None, "snapshot_age_s=-1"), "router.snapshot_age_s must be 0 or more, not -1"),
+        (asked(2, "smg", "balance_abs=x"), "balance_abs must be of type int, not 'x'"),
+        (asked(2, "json:dumps"), "is no subclass of marsbench's Router"),
+        (asked(2, engine="live"), "--replicas 2 is for --engine sim, not --engine live"),
+        (asked(2, host_kv=True), "--replicas 2 cannot be played with --host-kv yet"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(wrong: Callable[[], object], said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        wrong()
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_one_replica_is_no_fleet() -> None:
+    assert asked(1)() is None
+    assert asked(1, "smg")() is None
+
+
+def test_parameters_of_the_router_are_told_from_the_backends() -> None:
+    given = ["router.snapshot_age_s=0", "mars.aging_s=10", "cap=2"]
+    assert divided(given) == (["snapshot_age_s=0"], ["mars.aging_s=10", "cap=2"])
