@@ -116,7 +116,7 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
     settings = options.settings
     return RunRequest(
         choice=_choice(options, of_backend),
-        fleet=fleet_of(options, of_router, options.engine, settings.host_kv is not None),
+        fleet=fleet_of(options, of_router, options.engine, _not_of_fleets(options)),
         engine=options.engine,
         scheduler=options.scheduler_cls,
         vllm=options.vllm,
@@ -132,6 +132,16 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
         output=None if options.output is None else Path(options.output),
         asked=tuple(_words(options, explicit)),
     )
+
+
+def _not_of_fleets(options: RunOptions) -> list[str]:
+    """What was given that only a single engine plays yet."""
+    given = {
+        "--host-kv": options.settings.host_kv,
+        "--scheduler-cls": options.scheduler_cls,
+        "--vllm": options.vllm,
+    }
+    return [name for name, value in given.items() if value is not None]
 
 
 def _choice(options: RunOptions, of_backend: Sequence[str]) -> Choice:

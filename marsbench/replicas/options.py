@@ -35,11 +35,11 @@ def divided(assignments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def fleet_of(
-    options: ReplicaOptions, assignments: Sequence[str], engine: str, host_kv: bool
+    options: ReplicaOptions, assignments: Sequence[str], engine: str, single: Sequence[str]
 ) -> FleetConfig | None:
     """None where one engine is to play. Raises UsageError for what cannot be.
 
-    assignments: of the router.
+    assignments: of the router. single: options that were given and that one engine alone plays.
     """
     num = options.replicas
     if not 1 <= num <= MOST:
@@ -59,8 +59,8 @@ def fleet_of(
             f"--replicas {num} is for --engine sim, not --engine {engine}: only simulated engines "
             "stand behind our routers."
         )
-    if host_kv:
+    if single:
         raise UsageError(
-            f"--replicas {num} cannot be played with --host-kv yet; leave one of them out."
+            f"--replicas {num} cannot be played with {single[0]} yet; leave one of them out."
         )
     return fleet

@@ -176,7 +176,7 @@ def test_every_router_says_its_source_and_what_it_leaves_out(name: str) -> None:
 
 
 def asked(num: int, name: str | None = None, *settings: str, **facts: Any) -> Callable[[], object]:
-    given = {"engine": "sim", "host_kv": False, **facts}
+    given = {"engine": "sim", "single": (), **facts}
     return lambda: fleet_of(ReplicaOptions(replicas=num, router=name), settings, **given)
 
 
@@ -192,7 +192,8 @@ def asked(num: int, name: str | None = None, *settings: str, **facts: Any) -> Ca
         (asked(2, "smg", "balance_abs=x"), "balance_abs must be of type int, not 'x'"),
         (asked(2, "json:dumps"), "is no subclass of marsbench's Router"),
         (asked(2, engine="live"), "--replicas 2 is for --engine sim, not --engine live"),
-        (asked(2, host_kv=True), "--replicas 2 cannot be played with --host-kv yet"),
+        (asked(2, single=["--host-kv"]), "--replicas 2 cannot be played with --host-kv yet"),
+        (asked(2, single=["--vllm"]), "--replicas 2 cannot be played with --vllm yet"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(wrong: Callable[[], object], said: str) -> None:

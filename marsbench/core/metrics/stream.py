@@ -39,21 +39,13 @@ _evicted_rows = msgspec.json.Decoder(_EvictedRow).decode_lines
 _usage_rows = msgspec.json.Decoder(_UsageRow).decode_lines
 
 
-def _floats() -> array[float]:
-    return array("d")
-
-
-def _ints() -> array[int]:
-    return array("q")
-
-
 @dataclass(frozen=True, slots=True)
 class EvictedColumns:
     """Every `Evicted`, a column a field; `owner` is a place in `owners`."""
 
-    at: array[float] = field(default_factory=_floats)
-    owner: array[int] = field(default_factory=_ints)
-    blocks: array[int] = field(default_factory=_ints)
+    at: array[float] = field(default_factory=lambda: array("d"))
+    owner: array[int] = field(default_factory=lambda: array("q"))
+    blocks: array[int] = field(default_factory=lambda: array("q"))
     owners: dict[str, int] = field(default_factory=dict)
 
     def add(self, at: float, owner: str, blocks: int) -> None:
@@ -82,9 +74,9 @@ class EvictedColumns:
 class UsageColumns:
     """What metrics read of every `KvUsage`; NaN where it was not measured."""
 
-    at: array[float] = field(default_factory=_floats)
-    used_blocks: array[float] = field(default_factory=_floats)
-    held_blocks: array[float] = field(default_factory=_floats)
+    at: array[float] = field(default_factory=lambda: array("d"))
+    used_blocks: array[float] = field(default_factory=lambda: array("d"))
+    held_blocks: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, at: float, used: float | None, held: float | None) -> None:
         self.at.append(at)
