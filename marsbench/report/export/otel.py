@@ -17,7 +17,7 @@ from typing import Any
 
 from marsbench.core.metrics.rounds import RoundRecord
 from marsbench.core.metrics.sessions import SessionRecord
-from marsbench.report.export.timeline import Call, Facts, Timeline
+from marsbench.report.export.timeline import Call, Facts, RunTimeline
 from marsbench.version import __version__
 
 INTERNAL, CLIENT = 1, 3
@@ -27,7 +27,7 @@ _CACHED = "gen_ai.usage.cache_read.input_tokens"
 
 def otel(path: Path) -> str:
     """One object with every span of the run. Raises UsageError for what is no run with events."""
-    timeline = Timeline.read(path)
+    timeline = RunTimeline.read(path)
     spans = [*_Spans(timeline, _began_ns(path)).all()]
     scope = {"name": "marsbench", "version": __version__}
     resource = {"attributes": _attributes(_about(timeline))}
@@ -44,7 +44,7 @@ def _began_ns(path: Path) -> int:
     return int(started.timestamp()) * 1_000_000_000
 
 
-def _about(timeline: Timeline) -> Facts:
+def _about(timeline: RunTimeline) -> Facts:
     config = timeline.config
     return {
         "service.name": "marsbench",
@@ -59,7 +59,7 @@ def _about(timeline: Timeline) -> Facts:
 class _Spans:
     """Ids are hashes of what a span is of, so the same run gives the same bytes."""
 
-    def __init__(self, timeline: Timeline, began_ns: int) -> None:
+    def __init__(self, timeline: RunTimeline, began_ns: int) -> None:
         self._timeline = timeline
         self._began_ns = began_ns
         self._model = timeline.config.hardware.get("model")

@@ -15,7 +15,7 @@ from typing import Any
 from marsbench.core.events import KvUsage, Preempted
 from marsbench.core.metrics.cache import eviction_series
 from marsbench.core.metrics.window import Window
-from marsbench.report.export.timeline import Phase, Timeline
+from marsbench.report.export.timeline import Phase, RunTimeline
 from marsbench.runs import RunFolder
 
 ENGINE, SESSIONS = 1, 2
@@ -30,14 +30,14 @@ _SAMPLED = {
 
 def perfetto(path: Path) -> str:
     """The whole trace, an event a line. Raises UsageError for what is no run with events."""
-    timeline = Timeline.read(path)
+    timeline = RunTimeline.read(path)
     events = [*_processes(), *_tracks(timeline), *_counters(RunFolder.open(path), timeline)]
     lines = ",\n".join(json.dumps(e, allow_nan=False, ensure_ascii=False) for e in events)
     about = json.dumps(_about(timeline), ensure_ascii=False)
     return f'{{"displayTimeUnit":"ms","otherData":{about},"traceEvents":[\n{lines}\n]}}\n'
 
 
-def _about(timeline: Timeline) -> dict[str, str]:
+def _about(timeline: RunTimeline) -> dict[str, str]:
     config = timeline.config
     named = {"run": timeline.name, "backend": config.backend, "workload": config.workload}
     return {**named, "engine": config.engine, "seed": str(config.seed)}
@@ -53,7 +53,7 @@ def _meta(what: str, pid: int, tid: int, **args: object) -> dict[str, Any]:
     return {"ph": "M", "name": what, "pid": pid, "tid": tid, "ts": 0, "args": args}
 
 
-def _tracks(timeline: Timeline) -> Iterator[dict[str, Any]]:
+def _tracks(timeline: RunTimeline) -> Iterator[dict[str, Any]]:
     numbers = count(1)
     for session in timeline.sessions:
         for lane, phases in enumerate(_lanes([*timeline.all_of(session)]) or [[]]):
@@ -101,7 +101,7 @@ def _ns(at: float) -> int:
     return round(at * 1e9)
 
 
-def _counters(run: RunFolder, timeline: Timeline) -> Iterator[dict[str, Any]]:
+def _counters(run: RunFolder, timeline: RunTimeline) -> Iterator[dict[str, Any]]:
     """Samples where they were measured, and blocks evicted in each second."""
     for event in run.events({KvUsage.kind}):
         for name, attribute in _SAMPLED.items():
@@ -111,7 +111,7 @@ def _counters(run: RunFolder, timeline: Timeline) -> Iterator[dict[str, Any]]:
     yield from _evicted(timeline)
 
 
-def _evicted(timeline: Timeline) -> Iterator[dict[str, Any]]:
+def _evicted(timeline: RunTimeline) -> Iterator[dict[str, Any]]:
     """A value where it changes, so that quiet hours cost nothing."""
     whole = Window(0.0, timeline.stream.end_s)
     last = 0

@@ -42,7 +42,7 @@ class Call:
     phase: Phase
 
 
-class Timeline:
+class RunTimeline:
     """The sessions of a run in order of arrival, sub-agents behind the one that waits for them."""
 
     def __init__(self, name: str, config: RunConfig, stream: Stream) -> None:
@@ -69,11 +69,11 @@ class Timeline:
         return self._rounds.get(session, ())
 
     @staticmethod
-    def read(path: Path) -> Timeline:
+    def read(path: Path) -> RunTimeline:
         """Of a run's folder, even one that was cut short. Raises UsageError."""
         run = RunFolder.open(path)
         kinds = frozenset(EVENT_TYPES) - {KvUsage.kind}
-        return Timeline(path.resolve().name, run.config, run.stream(kinds))
+        return RunTimeline(path.resolve().name, run.config, run.stream(kinds))
 
     def all_of(self, session: SessionRecord) -> Iterator[Phase]:
         """All that it waited for, that the engine did for it, and its tools."""
