@@ -379,14 +379,9 @@ _kind = msgspec.json.Decoder(_Kind).decode
 _DECODE: dict[str | None, Callable[[bytes], Event]] = {
     kind: msgspec.json.Decoder(cls).decode for kind, cls in EVENT_TYPES.items()
 }
-
-
-def begin_of(kind: str) -> bytes:
-    """How we begin a line of that kind."""
-    return f'{{"event":"{kind}",'.encode()
-
-
-_BEGINS = {begin_of(kind): kind for kind in EVENT_TYPES}
+BEGINS = {kind: f'{{"event":"{kind}",'.encode() for kind in EVENT_TYPES}
+"""How we begin a line of each kind."""
+_KINDS = {begin: kind for kind, begin in BEGINS.items()}
 
 
 def kind_of(line: bytes) -> str | None:
@@ -394,7 +389,7 @@ def kind_of(line: bytes) -> str | None:
 
     Raises ValueError when it is none.
     """
-    return _BEGINS.get(line[: line.find(b",") + 1]) or _kind(line).event
+    return _KINDS.get(line[: line.find(b",") + 1]) or _kind(line).event
 
 
 def from_json(line: bytes) -> Event:
@@ -435,7 +430,7 @@ def read_events(
     To leave out what is most frequent takes a fifth of the time.
     Raises UsageError naming `source` and the line when any other line is no event.
     """
-    left_out = tuple(begin for begin, kind in _BEGINS.items() if kind not in kinds)
+    left_out = tuple(begin for kind, begin in BEGINS.items() if kind not in kinds)
     for number, line in enumerate(lines, first):
         if not line.endswith(b"\n"):
             return

@@ -32,7 +32,7 @@ BLOCKS = "marsbench/shortcuts/blocks.c"
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class DoctorRow:
     """One thing that was looked for.
 
     found: what there is; None where it is missing. cure: what to type then, or what does without.
@@ -45,17 +45,17 @@ class Checked:
     needed: bool = False
 
 
-def examine() -> tuple[Checked, ...]:
+def examine() -> tuple[DoctorRow, ...]:
     """Everything, in the order in which a user needs it. Imports no vLLM and asks no network."""
     return tuple(check() for check in CHECKS)
 
 
-def is_ready(checks: Sequence[Checked]) -> bool:
+def is_ready(checks: Sequence[DoctorRow]) -> bool:
     """Whether `marsbench run` has all that it needs."""
     return all(one.found is not None for one in checks if one.needed)
 
 
-def show_checks(checks: Sequence[Checked], console: Console) -> None:
+def show_checks(checks: Sequence[DoctorRow], console: Console) -> None:
     """A row each, and what to type for what is missing."""
     console.print(drawn(Table((), [_row(one) for one in checks], "Ll")))
     ready = (
@@ -64,89 +64,91 @@ def show_checks(checks: Sequence[Checked], console: Console) -> None:
     console.print(f"{ready}.", highlight=False)
 
 
-def _row(one: Checked) -> tuple[str, Styled, str]:
+def _row(one: DoctorRow) -> tuple[str, Styled, str]:
     if one.found is not None:
         return one.what, Styled(one.found, "green"), ""
     sign = Styled("missing", "red") if one.needed else Styled("none", "yellow")
     return one.what, sign, one.cure
 
 
-def checks_json(checks: Sequence[Checked]) -> str:
+def checks_json(checks: Sequence[DoctorRow]) -> str:
     """The same for machines: one JSON object on one line."""
     record = {"ready": is_ready(checks), "checks": [asdict(one) for one in checks]}
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
-def _own() -> Checked:
+def _own() -> DoctorRow:
     code = Provenance.here()
     commit = "" if code.commit is None else f" ({code.label})"
-    return Checked("marsbench", f"{__version__}{commit}")
+    return DoctorRow("marsbench", f"{__version__}{commit}")
 
 
-def _python() -> Checked:
-    return Checked("Python", platform.python_version(), needed=True)
+def _python() -> DoctorRow:
+    return DoctorRow("Python", platform.python_version(), needed=True)
 
 
-def _base() -> Checked:
+def _base() -> DoctorRow:
     missing = sorted(missing_base_modules())
     cure = f"{', '.join(missing)}: `pip install marsbench` once more"
-    return Checked("base modules", None if missing else "all", cure, needed=True)
+    return DoctorRow("base modules", None if missing else "all", cure, needed=True)
 
 
-def _vllm() -> Checked:
+def _vllm() -> DoctorRow:
     tree = imported()
     if tree is None:
         cure = f"`pip install 'marsbench[{SIM.name}]'`{SIM.instead}"
-        return Checked("vLLM", None, cure, needed=True)
+        return DoctorRow("vLLM", None, cure, needed=True)
     other = "" if tree.is_pinned else ", not the one that marsbench is pinned to"
-    return Checked("vLLM", f"{tree.label}{other}", needed=True)
+    return DoctorRow("vLLM", f"{tree.label}{other}", needed=True)
 
 
-def _compiled() -> Checked:
+def _compiled() -> DoctorRow:
     """Whether the block loops are built from the code that lies here, as `compiled.py` asks."""
     cure = "runs are the same and slower; `make setup` in a checkout with a C compiler builds them"
     try:
         built: Any = importlib.import_module("marsbench.shortcuts._blocks")
         is_ours = hashlib.sha256((ROOT / BLOCKS).read_bytes()).hexdigest() == built.SOURCE
     except (ImportError, OSError):
-        return Checked("compiled block loops", None, cure)
-    return Checked("compiled block loops", "built" if is_ours else None, f"of another code: {cure}")
+        return DoctorRow("compiled block loops", None, cure)
+    return DoctorRow(
+        "compiled block loops", "built" if is_ours else None, f"of another code: {cure}"
+    )
 
 
-def _gpu() -> Checked:
+def _gpu() -> DoctorRow:
     """As NVIDIA's own tool says; torch would take seconds to load."""
     cure = "simulated runs need none; `marsbench serve` can emulate one"
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return Checked("GPU", None, cure)
+        return DoctorRow("GPU", None, cure)
     command = [tool, "--query-gpu=name", "--format=csv,noheader"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
-        return Checked("GPU", None, cure)
+        return DoctorRow("GPU", None, cure)
     names = said.stdout.split("\n") if said.returncode == 0 else []
-    return Checked("GPU", ", ".join(filter(None, names)) or None, cure)
+    return DoctorRow("GPU", ", ".join(filter(None, names)) or None, cure)
 
 
-def _agents() -> Checked:
+def _agents() -> DoctorRow:
     try:
-        return Checked("real agents (OpenHands)", _from_home(agents_python()))
+        return DoctorRow("real agents (OpenHands)", _from_home(agents_python()))
     except UsageError as error:
-        return Checked("real agents (OpenHands)", None, str(error))
+        return DoctorRow("real agents (OpenHands)", None, str(error))
 
 
-def _fonts() -> Checked:
+def _fonts() -> DoctorRow:
     """Reports are set with matplotlib's fonts, not the system's."""
     cure = "reports have no PDF: `pip install --force-reinstall matplotlib`"
     try:
         matplotlib = importlib.import_module("matplotlib")
     except ImportError:
-        return Checked("fonts of reports", None, cure)
+        return DoctorRow("fonts of reports", None, cure)
     font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return Checked("fonts of reports", "DejaVu, matplotlib's" if font.is_file() else None, cure)
+    return DoctorRow("fonts of reports", "DejaVu, matplotlib's" if font.is_file() else None, cure)
 
 
-def _cache() -> Checked:
+def _cache() -> DoctorRow:
     folder = cache_folder()
     cure = f"{folder} cannot be written, so times alone are computed anew; set XDG_CACHE_HOME"
     try:
@@ -154,8 +156,8 @@ def _cache() -> Checked:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError:
-        return Checked("cache of times alone", None, cure)
-    return Checked("cache of times alone", _from_home(folder))
+        return DoctorRow("cache of times alone", None, cure)
+    return DoctorRow("cache of times alone", _from_home(folder))
 
 
 def _from_home(path: Path) -> str:
@@ -164,12 +166,12 @@ def _from_home(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _workers() -> Checked:
+def _workers() -> DoctorRow:
     """What a sweep plays on."""
     own = hasattr(os, "sched_getaffinity")
-    return Checked("CPUs", str(len(os.sched_getaffinity(0)) if own else os.cpu_count()))
+    return DoctorRow("CPUs", str(len(os.sched_getaffinity(0)) if own else os.cpu_count()))
 
 
-CHECKS: Sequence[Callable[[], Checked]] = (
+CHECKS: Sequence[Callable[[], DoctorRow]] = (
     _own, _python, _base, _vllm, _compiled, _workers, _gpu, _agents, _fonts, _cache,
 )  # fmt: skip

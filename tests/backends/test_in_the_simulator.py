@@ -65,7 +65,7 @@ def test_a_controller_hears_what_the_prefix_cache_found() -> None:
     seen, simulation = run("concur")
     hits = [e.cached_tokens or 0 for e in seen if isinstance(e, GpuStart) and not e.resumed]
     asked = [e.prompt_tokens for e in seen if isinstance(e, GpuSubmit)]
-    assert simulation.prefix_tokens() == (sum(asked), sum(hits))
+    assert simulation.engine.prefix_tokens() == (sum(asked), sum(hits))
 
 
 def test_a_policy_hears_how_large_the_kv_cache_is() -> None:

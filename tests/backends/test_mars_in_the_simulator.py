@@ -110,7 +110,7 @@ WORLDS = [
     for blocks in (240, 1_000, 4_000)
 ]
 SWITCHES = {
-    entry.label: dict(entry.set) for entry in read_sweep_file(find_sweep("reproduce")).backends
+    entry.label: dict(entry.set) for entry in read_sweep_file(find_sweep("reproduce-full")).backends
 }
 WITHOUT = {part: SWITCHES[without(part)] for part in PARTS}
 """What the shipped sweep switches off without each part."""

@@ -67,6 +67,8 @@ TYPED: dict[str, tuple[str, ...]] = {
     "step_time_scale": ("--step-time-scale", "1.2"),
     "attention_time_scale": ("--attention-time-scale", "0.8"),
     "check": ("--check",),
+    "replicas": ("--replicas", "3"),
+    "router": ("--replicas", "2", "--router", "least-load"),
     "vllm": ("--vllm", "0.33.0"),
     "scheduler_cls": ("--scheduler-cls", "somebodys:Scheduler"),
     "preset": ("--preset", "steady-200"),
@@ -120,7 +122,7 @@ def resolved(request: RunRequest) -> tuple[object, ...]:
         *(choice.name, choice.params, request.engine, request.workload, request.knobs),
         *(request.scheduler, request.vllm),
         *(hardware.identity, hardware.hash, request.settings, request.alphas),
-        *(request.tool_cores, request.tool_workers, request.check),
+        *(request.tool_cores, request.tool_workers, request.check, request.fleet),
     )
 
 

@@ -48,7 +48,7 @@ ONLY_PARSED = {
     "why": "needs runs that the reader has",
     "doctor": "says what this machine has; test_doctor.py runs it",
 }
-IS_RUN = ("backends", "hardware list", "hardware show", "workload")
+IS_RUN = ("backends", "routers", "hardware list", "hardware show", "workload")
 
 
 def lines(text: str) -> Iterator[str]:

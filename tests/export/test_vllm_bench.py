@@ -88,7 +88,7 @@ def test_goodput_of_sessions_is_in_fields_of_ours(results: Results) -> None:
     found = vllm_bench(results)
     assert found["marsbench_goodput"]["3"]["good"] == 1
     assert found["marsbench_goodput"]["3"]["arrived"] == 2
-    assert found["marsbench_valid"] is True
+    assert found["marsbench_valid"] is False, "one of two sessions failed"
     assert (found["backend"], found["endpoint_type"]) == ("mars", "marsbench-sim")
 
 

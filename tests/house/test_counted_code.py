@@ -25,6 +25,8 @@ COMPUTES_NOTHING = {
     "marsbench.option",
     "marsbench.outputs",
     "marsbench.problems",
+    # vLLM asks every platform plugin that is installed; ours says no where nobody serves.
+    "marsbench.serve.plugin",
     "marsbench.text.progress",
     "marsbench.trees",
     *(

@@ -71,4 +71,4 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
 
 def test_the_sweep_is_one() -> None:
     path = find_sweep("host-kv")
-    assert len(cells_of(read_sweep_file(path), path.parent)) == 5 * 6 * 10
+    assert len(cells_of(read_sweep_file(path), path.parent)) == 6 * 6 + 5 * 5 * 6 + 2 * 3 * 4

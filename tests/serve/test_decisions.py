@@ -31,7 +31,6 @@ LATE = [
     Session("late1", (Round(6200, 8),)),
     Session("late2", (Round(2200, 8),), prefix_group="late", prefix_tokens=2000),
 ]
-PLAYED = [*WORKLOAD, *LATE]
 SETTINGS = EngineSettings(kv_blocks=400, max_num_batched_tokens=2048)
 HOST_BLOCKS = 600
 HOST_KV = HostKv((HOST_BLOCKS + 0.5) * 16 * emulated_hardware(EMULATE).kv_bytes_per_token / GIB)
@@ -52,12 +51,17 @@ class Served:
     usages: list[dict[str, Any]]
     hardware: Any
 
-    def world(self, workload: list[Session] = PLAYED) -> Any:
+    @property
+    def played(self) -> list[Session]:
+        """Late ones only where they find something in host memory."""
+        return [*WORKLOAD, *LATE] if self.settings.host_kv is not None else WORKLOAD
+
+    def world(self, workload: list[Session] | None = None) -> Any:
         from marsbench_backends.registry import load
         from studies.fidelity.replay import World
 
         facts = (load(self.backend), {}, self.settings, self.hardware, self.asynchronous)
-        return World(workload, *facts)
+        return World(self.played if workload is None else workload, *facts)
 
 
 # `mars` keeps KV in host memory as well, and the emulated GPU plays the copies.
@@ -75,7 +79,7 @@ def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
     asked = ASKED[mode](choose(backend), record)
     with serving(asked) as server:
         usages = drive(server, WORKLOAD)
-        for session in LATE:
+        for session in LATE if asked.settings.host_kv is not None else ():
             usages += drive(server, [session])
     lines = read_record(record)
     return Served(backend, mode == "async", asked.settings, lines, usages, asked.hardware)
@@ -115,7 +119,7 @@ def test_every_step_is_the_same(served: Served) -> None:
     found = replay(served.lines, served.world())
     assert found.differences == ()
     assert found.steps == sum(line["event"] == "scheduled" for line in served.lines)
-    assert found.requests == sum(len(session.rounds) for session in PLAYED)
+    assert found.requests == sum(len(session.rounds) for session in served.played)
 
 
 def test_the_workload_was_under_memory_pressure(served: Served) -> None:
@@ -134,7 +138,7 @@ def test_rounds_came_back_from_host_memory_where_there_is_some(served: Served) -
         assert not told
         return
     (late,) = (x["request"] for x in served.lines if x.get("session") == "late2")
-    assert sum(len(line["copies"]) for line in told) > len(PLAYED)
+    assert sum(len(line["copies"]) for line in told) > len(served.played)
     assert late in [name for line in told for name in line["loaded"]]
 
 

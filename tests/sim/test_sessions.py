@@ -40,6 +40,9 @@ class SteadyEngine:
     def kv_blocks(self) -> tuple[int, int, int]:
         return 100, 100, 16
 
+    def prefix_tokens(self) -> tuple[int, int]:
+        return 0, 0
+
 
 def timeline(
     workload: list[Session],

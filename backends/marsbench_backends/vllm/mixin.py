@@ -26,7 +26,7 @@ from vllm.v1.request import Request, RequestStatus
 
 from marsbench_backends import registry
 from marsbench_backends.answers.policy import Answers
-from marsbench_backends.answers.wrong import refuse
+from marsbench_backends.answers.wrong import Told, refuse
 from marsbench_backends.cost import EngineCost, engine_cost
 from marsbench_backends.policy import Policy
 from marsbench_backends.registry import BuiltBackend
@@ -108,7 +108,7 @@ class PolicyMixin(Scheduler):
         pool, sizes = manager.block_pool, (self.block_size, self.max_num_scheduled_tokens)
         self._cache = PrefixCache(manager)
         self.view = EngineView(self, pool, *sizes, reqs, clock, cost, host)
-        self.answers = answers = Answers(policy, backend.name, self.view, refuse)
+        self.answers = answers = Answers(policy, backend.name, self.view, self._told())
         self.decisions = decisions = Decisions()
         self.notices = Notices(answers, reqs)
         self.waiting = PolicyQueue(reqs, answers, decisions.looked_at)
@@ -122,6 +122,10 @@ class PolicyMixin(Scheduler):
             name = next(name for name in MOST_RUNNING if hasattr(self, name))
             setattr(self, name, min(int(getattr(self, name)), policy.max_running))
         self.tell(EngineStarted(clock(), "", self.view.num_blocks, self.block_size))
+
+    def _told(self) -> Told:
+        """Who hears of an answer that cannot be carried out."""
+        return refuse
 
     def req(self, request: Request) -> VllmReq:
         """The policy's view of a vLLM request."""

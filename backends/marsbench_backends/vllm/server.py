@@ -19,7 +19,7 @@ from typing import Any
 from vllm.logger import init_logger
 from vllm.v1.request import Request, RequestStatus
 
-from marsbench_backends.answers.wrong import WarnOnce
+from marsbench_backends.answers.wrong import Told, WarnOnce
 from marsbench_backends.signals import Signal
 from marsbench_backends.vllm.mixin import PolicyMixin, own_config
 from marsbench_backends.vllm.record import DecisionRecorder
@@ -55,11 +55,14 @@ class ServerMixin(PolicyMixin):
         config = own_config(vllm_config)
         self._standing = StandingClock(float(config.get("speed", 1.0)))
         super().__init__(vllm_config, *args, clock=self._standing, **kwargs)
-        self.answers.sayer.told = WarnOnce(logger.warning)
         self.sessions = SessionTable(float(config.get("idle_s", IDLE_S)))
         path = config.get("record")
         self._recorder = DecisionRecorder(None if path is None else Path(path))
         self._begun: list[Signal] = []  # tool calls that begin with the end of this step
+
+    def _told(self) -> Told:
+        """A server goes on, and says so once."""
+        return WarnOnce(logger.warning)
 
     def add_request(self, request: Request) -> None:
         now = self._standing.read()

@@ -14,13 +14,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from marsbench.core.events import EVENT_TYPES, Event, Evicted, KvUsage, begin_of, read_events
+from marsbench.core.events import BEGINS, EVENT_TYPES, Event, Evicted, KvUsage, read_events
 from marsbench.errors import UsageError
 
 E = TypeVar("E", bound=Event)
 COLUMNS: tuple[type[Event], ...] = (Evicted, KvUsage)
 CHUNK_LINES = 16_384
-_BEGINS = tuple(begin_of(kind.kind) for kind in COLUMNS)
+_BEGINS = tuple(BEGINS[kind.kind] for kind in COLUMNS)
 
 
 class _EvictedRow(msgspec.Struct, gc=False):
@@ -160,7 +160,6 @@ class Stream:
 
     def _add(self, events: Iterable[Event]) -> None:
         groups, evicted, usage = self._groups, self.evicted.add, self.usage.add
-        end_s = self.end_s
         for event in events:
             if isinstance(event, Evicted):
                 evicted(event.at, event.owner, event.blocks)
@@ -168,8 +167,7 @@ class Stream:
                 usage(event.at, event.used_blocks, event.held_blocks)
             else:
                 groups[type(event)].append(event)
-            end_s = max(end_s, event.at)
-        self.end_s = end_s
+            self.end_s = max(self.end_s, event.at)
 
     def between(self, from_s: float, to_s: float) -> Stream:
         """The events from one instant to another, both included."""

@@ -23,13 +23,14 @@ from marsbench.core.sim.sampler import KvSampler
 from marsbench.core.sim.sessions import Emit, LiveSession
 from marsbench.core.sim.steps import Counters, Steps
 from marsbench.core.sim.tools import SimTools
+from marsbench.errors import RunFailedError
 from marsbench.offload.link import Link
 from marsbench.offload.worker import Offload
 from marsbench.shortcuts.fast_pool import FastPool
 from marsbench.trees.clock import ticking
 from marsbench_backends.admission import Admission
 from marsbench_backends.answers.admission import watched
-from marsbench_backends.answers.wrong import refuse
+from marsbench_backends.answers.wrong import WrongAnswerError, refuse
 from marsbench_backends.registry import Backend, BuiltBackend, load
 from marsbench_backends.signals import Signal
 from marsbench_backends.vllm.rounds import RoundInfo
@@ -102,8 +103,11 @@ class SimEngine:
         self._ledger = ledger
         self.moves = BlockMoves(clock, ledger, emit)
         self.backend = config.build_backend()
-        with self.ticking():
-            self.scheduler: Any = self._make_scheduler()
+        try:  # a policy hears of its engine while that is made
+            with self.ticking():
+                self.scheduler: Any = self._make_scheduler()
+        except WrongAnswerError as error:
+            raise RunFailedError(str(error)) from error
         self.requests = Requests(self.scheduler, clock, emit)
         self.sampler = KvSampler(self.scheduler, tools, config.num_blocks, config.sample_s, emit)
         self.offload = self.scheduler.host if self.scheduler.offloads else None
