@@ -157,7 +157,7 @@ BAD = {
     Restless: r"changes_at answered [\d.]+, at [\d.]+ s; allowed is a time after now \(inf: never",
     Timeless: r"changes_at answered nan, at [\d.]+ s; allowed is a time after now",
     Owing: r"steady_tokens answered -1 for session 's\d+.* allowed is a number of tokens, 0 or",
-    Deaf: r"observe raised KeyError: 's00' \(line \d+ of bad.py\) for session 's\d+",
+    Deaf: r"observe raised KeyError: 's00' \(line \d+ of bad.py\), at [\d.]+ s\.",
     Tired: r"serve raised RuntimeError \(line \d+ of bad.py\), at [\d.]+ s\.",
 }
 

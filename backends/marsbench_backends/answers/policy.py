@@ -134,7 +134,7 @@ class Answers:
 
 def _of(about: Any) -> str:
     """Whom a decision is about, where that is one session."""
-    if about is None:
+    if about is None or not about.session_id:  # of the engine, and of no session
         return ""
     number = getattr(about, "round", None)
     return f" for session '{about.session_id}'" + ("" if number is None else f", round {number}")

@@ -22,15 +22,12 @@ from typing import Any
 from marsbench_backends.signals import Signal
 from marsbench_backends.vllm.rounds import RoundInfo
 
-FLUSH_EVERY = 64
-
 
 class DecisionRecorder:
-    """Writes to a file, or nowhere; what it has not flushed is lost with the process."""
+    """Writes to a file, or nowhere, line by line: a server that is stopped loses none."""
 
     def __init__(self, path: Path | None) -> None:
-        self._file = None if path is None else path.open("w", encoding="utf-8")
-        self._lines = 0
+        self._file = None if path is None else path.open("w", 1, encoding="utf-8")
         self._scheduled = 0
         self._computed = 0
 
@@ -89,9 +86,6 @@ class DecisionRecorder:
         if self._file is None:
             return
         self._file.write(json.dumps({"event": event, "at": at, **facts}) + "\n")
-        self._lines += 1
-        if self._lines % FLUSH_EVERY == 0:
-            self._file.flush()
 
 
 def _copied(told: Any) -> dict[str, list[Any]]:
