@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from marsbench.errors import UsageError
 from marsbench.option import ENGINE, Option
+from marsbench.replicas.router import SET
 
 if TYPE_CHECKING:  # a command's help knows the options, and loads nothing for it
     from marsbench.replicas.config import FleetConfig
 
 MOST = 1024
 DEFAULT = "round-robin"
-SET = "router."
-"""How a router's parameter begins: `--set router.NAME=VALUE`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.errors import UsageError, unknown_name
-from marsbench.replicas.options import SET
-from marsbench.replicas.router import Router
+from marsbench.replicas.router import SET, Router
 from marsbench_backends.parameters import Parameter, make, parameters_of
 
 _OURS = "marsbench.replicas.routers"

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+SET = "router."
+"""How a router's parameter begins: `--set router.NAME=VALUE`."""
+
 
 class Segment(NamedTuple):
     """Blocks of a prompt that one writer wrote, up to block number `end`.
