@@ -13,6 +13,7 @@ import tarfile
 from pathlib import Path
 
 from marsbench.errors import UsageError
+from marsbench.outputs import unpack
 from marsbench.trees import place
 from marsbench.trees.git import git
 from marsbench.trees.sources import PACKAGE, SCHEDULER, all_sources, content_hash, is_vllm
@@ -88,7 +89,7 @@ def _export(repository: Path, commit: str, into: Path) -> None:
         )
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         python = [m for m in archive if m.isfile() and m.name.endswith((".py", "py.typed"))]
-        archive.extractall(into, python, filter="data")
+        unpack(archive, into, python)
 
 
 def _finish(into: Path, name: str, commit: str | None, dirty: bool | None) -> None:

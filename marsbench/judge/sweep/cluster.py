@@ -25,6 +25,7 @@ from marsbench.errors import MarsbenchError, UsageError
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.play import Order, inputs_hash, play
 from marsbench.judge.sweep.workers import Outcome
+from marsbench.outputs import unpack
 
 LOCAL = "local"
 """The address of a cluster that is started on this machine and stopped at the end."""
@@ -106,7 +107,7 @@ def _settled(ray: Any, order: Order, reference: Any) -> Outcome[Order]:
     if returned.error is None:
         folder, name = SweepFolder(order.root), order.cell.name
         with tarfile.open(fileobj=io.BytesIO(returned.archive)) as archive:
-            archive.extractall(folder.draft(name), filter="data")
+            unpack(archive, folder.draft(name))
         folder.keep(name, order.cell.place, order.inputs)
     return Outcome(order, returned.error, returned.detail)
 
