@@ -94,11 +94,13 @@ def run_job(job: Job) -> tuple[Path, RunSummary]:
     writer = run_folder(job.request, _config(job, choice, searched))
     with writer:
         writer.save_ideal(job.alone.ideal_s)
-        seen = Fingerprint(writer.emit)
-        decisions, modes = _play(job, choice, seen)
+        # Only a class of a user's may read a clock that we do not set, and has to repeat itself.
+        seen = Fingerprint(writer.emit) if job.request.scheduler not in (None, STOCK) else None
+        decisions, modes = _play(job, choice, seen or writer.emit)
         writer.save_decisions(decisions)
         writer.save_modes(modes)
-        return writer.path, writer.finish(reasons=_unrepeated(job, choice, seen))
+        reasons = [] if seen is None else _unrepeated(job, choice, seen)
+        return writer.path, writer.finish(reasons=reasons)
 
 
 class Fingerprint:
@@ -115,9 +117,6 @@ class Fingerprint:
 
 def _unrepeated(job: Job, choice: Choice, first: Fingerprint) -> list[str]:
     """Why the run does not count: a user's class that decides otherwise when it is played again."""
-    name = job.request.scheduler
-    if name is None or name == STOCK:
-        return []
     again: list[events.Event] = []
     seen = Fingerprint(again.append)
     _play(job, choice, seen, trial=", again")
@@ -127,8 +126,8 @@ def _unrepeated(job: Job, choice: Choice, first: Fingerprint) -> list[str]:
     at = next((n for n, (a, b) in pairs if a != b), min(len(seen.lines), len(first.lines)))
     when = f"{again[at].at:.3f} s" if at < len(again) else "its end"
     return [
-        f"{name} decided otherwise when the run was played again, first at {when}: it reads a "
-        "clock or dice that a simulation cannot set"
+        f"{job.request.scheduler} decided otherwise when the run was played again, first at "
+        f"{when}: it reads a clock or dice that a simulation cannot set"
     ]
 
 
