@@ -4,15 +4,18 @@ with saying_what_is_missing():      # UsageError for a module of ours that is no
     play()
 
 require("vllm")                     # the same before work that would find out too late
+look_here_too()                     # before a user's own module is imported by its name
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 from marsbench.errors import UsageError
@@ -94,6 +97,13 @@ def _requirements() -> Sequence[str]:
         return requires("marsbench") or ()
     except PackageNotFoundError:  # run from a folder, never installed
         return ()
+
+
+def look_here_too() -> None:
+    """Modules of the current folder can be imported, after everything that is installed."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
 
 
 def _is_there(module: str) -> bool:

@@ -76,6 +76,12 @@ def _to_disk(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
+def cache_folder(name: str) -> Path:
+    """Where what costs time to have again is kept for the user; it may be deleted at any time."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "marsbench" / name
+
+
 def unpack(archive: TarFile, into: Path, members: Iterable[TarInfo] | None = None) -> None:
     """What an archive holds, in a folder; unsafe names are refused from Python 3.11.4 on."""
     safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}

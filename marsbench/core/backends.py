@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from marsbench.errors import UsageError
+from marsbench.extras import look_here_too
 from marsbench_backends import registry
 from marsbench_backends.admission import Admission
 from marsbench_backends.registry import Backend
@@ -52,9 +51,8 @@ def choose(name: str, assignments: Iterable[str] = ()) -> Choice:
     An import path is looked for in the current folder too, after everything that is installed.
     Raises UsageError for an unknown backend or parameter, or a value of the wrong type.
     """
-    here = str(Path.cwd())
-    if ":" in name and here not in sys.path:
-        sys.path.append(here)
+    if ":" in name:
+        look_here_too()
     try:
         backend = registry.load(name)
         return Choice.of(backend, dict(_assignment(name, text) for text in assignments))

@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from marsbench.trees.imported import imported
+from marsbench.trees.sources import content_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 """Of the checkout, or where the packages are installed."""
@@ -41,12 +42,7 @@ class CodeFiles:
 
     def hash_in(self, root: Path) -> str:
         """Of the files as they are below `root` now: their names, their bytes, the versions."""
-        digest = hashlib.sha256(repr(versions()).encode())
-        for file in self.files(root):
-            content = file.read_bytes()
-            digest.update(f"{file.relative_to(root).as_posix()} {len(content)}\n".encode())
-            digest.update(content)
-        return digest.hexdigest()
+        return content_hash(root, self.files(root), repr(versions()).encode())
 
     def files(self, root: Path = ROOT) -> list[Path]:
         """All that there are below `root`, in the order of their names."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from marsbench import outputs
 from marsbench.core import events
 from marsbench.core.code import simulation_hash
 from marsbench.core.hardware.profile import Hardware
@@ -61,8 +61,7 @@ def isolated(
 
 def cache_folder() -> Path:
     """Where isolated times are kept between runs; nothing else is, and it may be deleted."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "marsbench" / "isolated"
+    return outputs.cache_folder("isolated")
 
 
 def _played(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from marsbench.clock import unix
 from marsbench.errors import MarsbenchError
+from marsbench.outputs import cache_folder
 
 Make = Callable[[Path], None]
 """Fills the folder that it is given, which keeps what an earlier try left there."""
@@ -21,8 +21,7 @@ UNUSED_S = 14 * 86_400
 
 def cache() -> Path:
     """The folder, which may not be there yet."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "marsbench" / "vllm"
+    return cache_folder("vllm")
 
 
 def trees() -> Path:

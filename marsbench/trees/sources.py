@@ -40,9 +40,12 @@ def all_sources(root: Path) -> list[Path]:
     return sorted(_python(root / PACKAGE))
 
 
-def content_hash(folder: Path, files: Iterable[Path]) -> str:
-    """Of files below a folder: by name, so that the order in which they are found is none."""
-    digest = hashlib.sha256()
+def content_hash(folder: Path, files: Iterable[Path], first: bytes = b"") -> str:
+    """Of files below a folder: by name, so that the order in which they are found is none.
+
+    first: what the hash is of before them.
+    """
+    digest = hashlib.sha256(first)
     for name, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):
         content = file.read_bytes()
         digest.update(f"{name} {len(content)}\n".encode())

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
@@ -14,6 +12,7 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from marsbench.core.backends import STOCK
 from marsbench.core.sim.merge import StockScheduler
 from marsbench.errors import UsageError
+from marsbench.extras import look_here_too
 
 
 def scheduler_class(name: str) -> Any:
@@ -39,8 +38,7 @@ def scheduler_class(name: str) -> Any:
 
 def _loaded(name: str) -> object:
     module, _, attribute = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
+    look_here_too()
     try:
         return getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:

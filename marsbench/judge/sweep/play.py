@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -18,6 +17,7 @@ from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.recipe import load_recipe
 from marsbench.core.workload.scaling import with_tool_time
 from marsbench.engine_options import EngineOptions
+from marsbench.extras import look_here_too
 from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.spec import BackendEntry, EngineEntry, HardwareEntry, Variation
@@ -109,8 +109,7 @@ def inputs_hash(cell: Cell) -> str:
 def _source_of(scheduler: str) -> str:
     """The bytes of the file that a user's class is written in, which is found, not imported."""
     module = scheduler.partition(":")[0]
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
+    look_here_too()
     spec = find_spec(module)
     file = None if spec is None or spec.origin is None else Path(spec.origin)
     return "missing" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
