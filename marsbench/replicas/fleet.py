@@ -31,7 +31,6 @@ from marsbench.replicas.replica import Replica, ReplicaLoop
 from marsbench.replicas.router import RoundToPlace
 from marsbench.replicas.view import Views
 from marsbench.shortcuts.keys import WRITER_BYTES
-from marsbench_backends.answers.wrong import WrongAnswerError
 from marsbench_backends.signals import Signal
 
 
@@ -165,13 +164,7 @@ class Fleet:
 
         Raises RunFailedError when nothing can go on, and when an answer cannot be carried out.
         """
-        self.sessions.schedule(sessions, self.config.lanes)
-        try:
-            self._play()
-        except WrongAnswerError as error:
-            raise RunFailedError(str(error)) from error
-        if self.sessions.unfinished:
-            raise RunFailedError("Sessions wait for admission and nothing is left to happen.")
+        self.sessions.play(sessions, self.config.lanes, self._play)
 
     def _play(self) -> None:
         while math.isfinite(at := min(self._clock.next_due, self._next_wake().wake_at)):

@@ -5,14 +5,14 @@ an import path ("my_module:MyRouter") works without any installation.
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from pathlib import Path
+from inspect import isabstract
 from typing import Any
 
 from marsbench.errors import UsageError, unknown_name
+from marsbench.extras import look_here_too
 from marsbench.replicas.router import SET, Router
 from marsbench_backends.parameters import Parameter, make, parameters_of
 
@@ -106,9 +106,8 @@ def choose_router(name: str, assignments: Iterable[str] = ()) -> RouterChoice:
 def _import(name: str, target: str) -> type[Router]:
     """A class is looked for in the current folder too, after everything that is installed."""
     module, _, attribute = target.partition(":")
-    here = str(Path.cwd())
-    if target not in ROUTERS.values() and here not in sys.path:
-        sys.path.append(here)
+    if target not in ROUTERS.values():
+        look_here_too()
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
@@ -118,4 +117,6 @@ def _import(name: str, target: str) -> type[Router]:
         ) from error
     if not (isinstance(found, type) and issubclass(found, Router)):
         raise UsageError(f"Router '{name}': '{target}' is no subclass of marsbench's Router.")
+    if isabstract(found):
+        raise UsageError(f"Router '{name}': '{target}' has no route(), which names the replica.")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -68,7 +69,7 @@ class ReplicaView:
 
 
 @dataclass
-class Router:
+class Router(ABC):
     """Asked once a round; answers with the index of a replica.
 
     `route` decides and changes nothing; what a router learns, it learns from `placed`.
@@ -79,11 +80,11 @@ class Router:
     hears_kv_events: ClassVar[bool] = False
     snapshot_age_s: float = 0.0
 
+    @abstractmethod
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         """The index of the replica that is to get the round."""
-        raise NotImplementedError
 
-    def placed(self, ask: RoundToPlace, replica: int) -> None:
+    def placed(self, ask: RoundToPlace, replica: int) -> None:  # noqa: B027  (many learn nothing)
         """The round went there."""
 
 

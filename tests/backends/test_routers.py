@@ -190,6 +190,7 @@ def asked(num: int, name: str | None = None, *settings: str, **facts: Any) -> Ca
         (asked(2, None, "snapshot_age_s"), "--set takes PARAMETER=VALUE"),
         (asked(2, None, "snapshot_age_s=-1"), "router.snapshot_age_s must be 0 or more, not -1"),
         (asked(2, "smg", "balance_abs=x"), "balance_abs must be of type int, not 'x'"),
+        (asked(2, "marsbench.replicas.router:Router"), "has no route(), which names the replica."),
         (asked(2, "json:dumps"), "is no subclass of marsbench's Router"),
         (asked(2, engine="live"), "--replicas 2 is for --engine sim, not --engine live"),
         (asked(2, single=["--host-kv"]), "--replicas 2 cannot be played with --host-kv yet"),

@@ -17,8 +17,10 @@ from marsbench.core.rounds import ComputedTokens, Futures
 from marsbench.core.session import Generate, RunTools, Session, Step, ToolCall, play
 from marsbench.core.sim.clock import Due, VirtualClock
 from marsbench.core.sim.tools import Ended, SimTools
+from marsbench.errors import RunFailedError
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
+from marsbench_backends.answers.wrong import WrongAnswerError
 from marsbench_backends.vllm.decisions import Entries
 
 Emit = Callable[[events.Event], None]
@@ -67,6 +69,21 @@ class SimSessions:
         self._waiting: dict[str, LiveSession] = {}
         self._lane_queue: deque[Session] = deque()
         self._to_arrive = 0
+
+    def play(
+        self, sessions: Sequence[Session], lanes: int | None, engines: Callable[[], None]
+    ) -> None:
+        """All of them, while `engines` do what is due until nothing is.
+
+        Raises RunFailedError when nothing can go on, and when an answer cannot be carried out.
+        """
+        self.schedule(sessions, lanes)
+        try:
+            engines()
+        except WrongAnswerError as error:
+            raise RunFailedError(str(error)) from error
+        if self.unfinished:
+            raise RunFailedError("Sessions wait for admission and nothing is left to happen.")
 
     def schedule(self, sessions: Sequence[Session], lanes: int | None) -> None:
         """Set every arrival: at its own time, or when one of `lanes` is free."""

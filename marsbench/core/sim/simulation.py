@@ -14,8 +14,6 @@ from marsbench.core.sim.loop import Loop
 from marsbench.core.sim.sessions import Emit, SimSessions
 from marsbench.core.sim.steps import Counters
 from marsbench.core.sim.tools import SimTools
-from marsbench.errors import RunFailedError
-from marsbench_backends.answers.wrong import WrongAnswerError
 
 __all__ = ["SimConfig", "Simulation"]
 
@@ -67,11 +65,5 @@ class Simulation:
 
         Raises RunFailedError when nothing can go on, and when an answer cannot be carried out.
         """
-        self.sessions.schedule(sessions, self.config.lanes)
-        try:
-            with self.engine.ticking():
-                self._loop.play()
-        except WrongAnswerError as error:
-            raise RunFailedError(str(error)) from error
-        if self.sessions.unfinished:
-            raise RunFailedError("Sessions wait for admission and nothing is left to happen.")
+        with self.engine.ticking():
+            self.sessions.play(sessions, self.config.lanes, self._loop.play)
