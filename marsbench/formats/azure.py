@@ -11,15 +11,17 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.format import Format, Head
+from marsbench.formats.format import Format
 from marsbench.formats.reading import Contents, ReadError, SessionSource, failed
 from marsbench.formats.request_rows import (
     Request,
     Row,
     ready,
+    recognised_by,
     requests_of,
     single_round,
     tokens_in,
@@ -75,16 +77,11 @@ def _sources(path: Path, found: Iterator[Request | SessionSource]) -> Iterator[S
         yield failed(str(path), error)
 
 
-def _recognised(head: Head) -> str | None:
-    names = {name.strip() for name in head.first_line.split(",")}
-    return f"its columns are {', '.join(COLUMNS)}" if names.issuperset(COLUMNS) else None
-
-
 FORMAT = Format(
     name="azure",
     title="an Azure LLM inference trace",
     tried=("AzureLLMInferenceTrace 2023 (2023-11)", "2024, one week (2024-05)"),
-    recognise=_recognised,
+    recognise=partial(recognised_by, COLUMNS),
     read=read_single,
     has_arrivals=True,
 )

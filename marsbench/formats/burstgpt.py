@@ -14,12 +14,13 @@ from pathlib import Path
 
 from marsbench.core.workload.generate import USER
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.format import Format, Head
+from marsbench.formats.format import Format
 from marsbench.formats.reading import Contents, ReadError, Reading, SessionSource, failed
 from marsbench.formats.request_rows import (
     Request,
     Row,
     ready,
+    recognised_by,
     requests_of,
     single_round,
     tokens_in,
@@ -107,16 +108,11 @@ def _reading(name: str, requests: Sequence[Request], fallback: Fallback) -> Read
     return reading_of(Talk(name=name, calls=calls), fallback)
 
 
-def _recognised(head: Head) -> str | None:
-    names = {name.strip() for name in head.first_line.split(",")}
-    return f"its columns are {', '.join(NEEDED)}" if names.issuperset(NEEDED) else None
-
-
 FORMAT = Format(
     name="burstgpt",
     title="a trace of BurstGPT",
     tried=("1.1, without sessions (2024-06)", "2.0, with sessions (2025-08)"),
-    recognise=_recognised,
+    recognise=partial(recognised_by, NEEDED),
     read=read_burstgpt,
     has_arrivals=True,
 )

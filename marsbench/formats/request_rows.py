@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marsbench.core.session import Round, Session
+from marsbench.formats.format import Head
 from marsbench.formats.gathering import MOST_SESSIONS
 from marsbench.formats.opening import lines_of
 from marsbench.formats.reading import ReadError, Reading, SessionSource, failed
@@ -47,6 +48,12 @@ class Request:
     output: int
     session: str = ""
     took_s: float = 0.0
+
+
+def recognised_by(columns: Sequence[str], head: Head) -> str | None:
+    """Why a file is a table with these columns; None where it is none."""
+    names = {name.strip() for name in head.first_line.split(",")}
+    return f"its columns are {', '.join(columns)}" if names.issuperset(columns) else None
 
 
 ParseRow = Callable[[Sequence[str]], Row | None]

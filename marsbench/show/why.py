@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from marsbench.core.metrics import percentiles
 from marsbench.judge.why.causes import LABELS, Causes, mean
 from marsbench.judge.why.explain import Explained, ExplainedRun
 from marsbench.judge.why.story import story_of
@@ -104,8 +105,7 @@ def _whole(of: Sequence[Explained]) -> tuple[str, str]:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    return percentiles.mean([value for value in values if value is not None])
 
 
 def _sessions(of: Sequence[Explained]) -> Table:

@@ -129,9 +129,10 @@ def _observations(rows: Sequence[Row]) -> str:
 
 def _heaviest(rows: Sequence[Row]) -> list[Row]:
     """Of one workload at its heaviest load, by size."""
-    place = max((row.place for row in rows), key=lambda at: (at[1] or 0.0, at[0]), default=None)
-    recorded = [row for row in rows if row.workload == LONG and row.load == (place or ("", 0))[1]]
-    own = recorded or [row for row in rows if row.place == place]
+    if not rows:
+        return []
+    place = max((row.load or 0.0, row.workload == LONG, row.workload) for row in rows)
+    own = [row for row in rows if (row.load or 0.0, row.workload) == (place[0], place[2])]
     return sorted(own, key=lambda row: row.ratio or 0.0)
 
 
