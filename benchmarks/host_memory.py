@@ -47,9 +47,9 @@ class Played(NamedTuple):
 def prepared(load: float, sessions: int) -> Any:
     """`ilr-1` at this load, with blocks of 64."""
     from marsbench.core.backends import choose
-    from marsbench.core.hardware.profile import load_hardware
     from marsbench.core.settings import EngineSettings
     from marsbench.core.workload.knobs import Knobs
+    from marsbench.hardware.profile import load_hardware
     from marsbench.runs.request import RunRequest
     from marsbench.runs.simulated import prepare
 

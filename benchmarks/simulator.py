@@ -78,9 +78,9 @@ def measure(case: Case, sessions: list[Any]) -> dict[str, float]:
     """CPU seconds of the loop and what it did; in this process."""
     import gc
 
-    from marsbench.core.hardware.profile import load_hardware
     from marsbench.core.settings import EngineSettings
     from marsbench.core.sim.simulation import SimConfig, Simulation
+    from marsbench.hardware.profile import load_hardware
     from marsbench.offload.host_kv import HostKv
 
     host_kv = None if case.host_gib is None else HostKv(case.host_gib)

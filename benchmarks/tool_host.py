@@ -17,7 +17,7 @@ import time
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from marsbench.core.hardware.host import ToolHost
+from marsbench.hardware.host import ToolHost
 
 CONCURRENT = (1, 2, 4, 8)
 TOLERANCE = 0.15

@@ -30,7 +30,7 @@ PROFILES = {
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareOptions:
-    """What `marsbench.core.hardware.profile.load_hardware` takes.
+    """What `marsbench.hardware.profile.load_hardware` takes.
 
     hardware: the file of a profile, in place of the names.
     """

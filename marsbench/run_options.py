@@ -100,7 +100,7 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
 
     explicit: names of those that were given, as against left at their defaults.
     """
-    from marsbench.core.hardware.profile import load_hardware
+    from marsbench.hardware.profile import load_hardware
 
     options = _with_preset(options, explicit)
     hardware = load_hardware(

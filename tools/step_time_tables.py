@@ -1,4 +1,4 @@
-"""Write the step-time tables that ship in marsbench/core/hardware/data/steptime.
+"""Write the step-time tables that ship in marsbench/hardware/data/steptime.
 
     python -m venv /tmp/aic && /tmp/aic/bin/pip install aiconfigurator-core==0.12.0
     /tmp/aic/bin/python tools/step_time_tables.py

@@ -16,11 +16,11 @@ from marsbench.advise.recorded import recorded
 from marsbench.advise.traffic import Traffic, traffic_of, write_traffic
 from marsbench.advise.verdict import FCFS, Verdict, verdict_of
 from marsbench.core.backends import choose
-from marsbench.core.hardware.profile import Hardware
 from marsbench.core.metrics.goodput import check_alpha
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.files import Workload
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import Hardware
 from marsbench.judge.compare import Comparison, compare
 from marsbench.judge.sweep.play import hardware_of, settings_of
 from marsbench.judge.sweep.run import RESULTS

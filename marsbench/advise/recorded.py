@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from marsbench.core.hardware.profile import Hardware
 from marsbench.core.isolated import cache_folder, isolated, rounds_alone
 from marsbench.core.session import Session
 from marsbench.core.settings import EngineSettings
@@ -17,6 +16,7 @@ from marsbench.core.workload.resample import cold, resampled
 from marsbench.core.workload.warm import Drawn, RoundAlone, rest
 from marsbench.errors import UsageError
 from marsbench.formats.checks import gaps_s
+from marsbench.hardware.profile import Hardware
 from marsbench.text.progress import progress_bar
 
 MOST = 400

@@ -13,7 +13,6 @@ from marsbench.advise.day import Busy
 from marsbench.advise.options import AdviseOptions
 from marsbench.advise.recorded import Recorded
 from marsbench.core.code import simulation_hash
-from marsbench.core.hardware.profile import Hardware
 from marsbench.core.isolated import cache_folder, isolated, rounds_alone
 from marsbench.core.session import Session
 from marsbench.core.settings import EngineSettings
@@ -21,6 +20,7 @@ from marsbench.core.workload.draws import stream
 from marsbench.core.workload.files import Workload, write_workload
 from marsbench.core.workload.resample import resampled
 from marsbench.core.workload.warm import RoundAlone, warm_started
+from marsbench.hardware.profile import Hardware
 from marsbench.judge.sweep.bisect import rounded
 from marsbench.text.progress import progress_bar
 from marsbench_backends.admission import Admission

@@ -11,10 +11,10 @@ from marsbench.bounds.fluid import TimedDemand
 from marsbench.bounds.prices import best_prices
 from marsbench.bounds.rounds import needs, shared_groups
 from marsbench.bounds.solve import least_mean_s, most_good
-from marsbench.core.hardware.profile import Hardware
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.files import Workload
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import Hardware
 
 SLACK_S = 1e-6
 """By which a deadline is later here, so that rounding of clocks costs no session its place."""

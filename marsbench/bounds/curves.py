@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from marsbench.core.hardware.steptime import StepTime
+from marsbench.hardware.steptime import StepTime
 
 Array = NDArray[np.float64]
 

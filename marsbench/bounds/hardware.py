@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from marsbench.core.hardware.profile import Hardware, load_hardware
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.runs import RunConfig
 
 

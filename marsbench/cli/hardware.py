@@ -51,7 +51,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one: its capacity as a formula, the time of typical steps, what to be careful of."""
-    from marsbench.core.hardware.profile import load_hardware
+    from marsbench.hardware.profile import load_hardware
     from marsbench.show.hardware import hardware_json, print_hardware
     from marsbench.show.hardware_plot import plot_hardware
     from marsbench.text.console import console

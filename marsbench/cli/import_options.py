@@ -127,9 +127,9 @@ STATED = ("tokenizer", "tool_time")
 
 def mean_gpu_s(sessions: Sequence[Session]) -> float:
     """Mean seconds that these sessions keep the default engine busy, each alone on it."""
-    from marsbench.core.hardware.profile import load_hardware
     from marsbench.core.isolated import cache_folder, isolated
     from marsbench.core.settings import EngineSettings
+    from marsbench.hardware.profile import load_hardware
 
     return isolated(sessions, load_hardware(), EngineSettings(), cache=cache_folder()).mean_gpu_s
 

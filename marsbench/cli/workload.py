@@ -95,8 +95,8 @@ def make(
 
 def _warm(workload: Workload, times: float) -> Workload:
     """With sessions in flight at its start, as they would be on the default hardware."""
-    from marsbench.core.hardware.profile import load_hardware
     from marsbench.core.settings import EngineSettings
+    from marsbench.hardware.profile import load_hardware
     from marsbench.runs.job import warm_up
 
     return warm_up(workload, times, load_hardware(), EngineSettings(), show_progress=True)

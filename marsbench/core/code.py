@@ -65,7 +65,8 @@ class CodeFiles:
 
 DECIDES = CodeFiles(
     (
-        *(f"marsbench/{room}" for room in ("core", "offload", "replicas", "runs", "shortcuts")),
+        *(f"marsbench/{room}" for room in ("core", "hardware", "offload", "replicas")),
+        *(f"marsbench/{room}" for room in ("runs", "shortcuts")),
         *("marsbench/trees/clock.py", BACKENDS),
     ),
     # A policy counts for its own runs; recipes, whose content a run counts itself.

@@ -18,12 +18,12 @@ from pathlib import Path
 from marsbench import outputs
 from marsbench.core import events
 from marsbench.core.code import simulation_hash
-from marsbench.core.hardware.profile import Hardware
 from marsbench.core.session import Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.solo import Solo, fits
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.warm import RoundAlone
+from marsbench.hardware.profile import Hardware
 from marsbench.outputs import save_text
 from marsbench_backends.admission import Admission
 from marsbench_backends.policies.fcfs import FCFS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from marsbench.core.hardware.profile import Hardware
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import Hardware
 from marsbench.offload.host_kv import HostKv
 
 MOST_BLOCKS = 10_000_000  # each is an object of vLLM's in this process: 1.3 GB at this number

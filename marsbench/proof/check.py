@@ -9,7 +9,7 @@ from itertools import product, zip_longest
 from typing import Any
 
 from marsbench.core import events
-from marsbench.core.hardware.profile import load_hardware
+from marsbench.hardware.profile import load_hardware
 from marsbench.proof.worlds import TinyWorld, world
 from marsbench.trees.capabilities import capabilities
 from marsbench.trees.imported import imported

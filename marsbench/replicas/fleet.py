@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from marsbench.core import events
-from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import Generate, Prompt, Session
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.engine import SimConfig
@@ -24,6 +23,7 @@ from marsbench.core.sim.tools import SimTools
 from marsbench.core.sim.watchdog import Watchdog
 from marsbench.core.workload.draws import stream
 from marsbench.errors import RunFailedError
+from marsbench.hardware.host import ToolHost
 from marsbench.replicas.config import FleetConfig
 from marsbench.replicas.known import segments
 from marsbench.replicas.ordered import OrderedEvents

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.core.backends import Choice
-from marsbench.core.hardware.profile import Hardware, load_hardware
 from marsbench.core.isolated import Isolated, cache_folder, isolated, rounds_alone
 from marsbench.core.session import Session, is_warm
 from marsbench.core.settings import EngineSettings
@@ -17,6 +16,7 @@ from marsbench.core.workload.recipe import load_recipe, recipe_names
 from marsbench.core.workload.resample import cold, rearranged
 from marsbench.core.workload.warm import RoundAlone, warm_started
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.runs import RunConfig, RunFolder, RunWriter
 from marsbench.runs.request import RESULTS, RunRequest
 from marsbench.text.progress import progress_bar, waiting_for

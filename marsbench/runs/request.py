@@ -14,7 +14,7 @@ from marsbench.errors import UsageError
 
 if TYPE_CHECKING:  # a command's help knows the request, and loads nothing for it
     from marsbench.core.backends import Choice
-    from marsbench.core.hardware.profile import Hardware
+    from marsbench.hardware.profile import Hardware
     from marsbench.replicas.config import FleetConfig
 
 RESULTS = Path("results")

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from marsbench.core.hardware.profile import Hardware, HardwareCost, load_hardware
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import Hardware, HardwareCost, load_hardware
 
 
 def emulated_hardware(name: str) -> Hardware:

@@ -12,9 +12,9 @@ from typing import Any
 import marsbench_backends
 from marsbench.core.backends import Choice
 from marsbench.core.code import ROOT
-from marsbench.core.hardware.profile import Hardware
 from marsbench.core.settings import EngineSettings
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import Hardware
 from marsbench.offload.host_kv import EVICTIONS, HostKv, check_size
 from marsbench.serve.emulated import check_speed, emulated_hardware
 from marsbench.serve.plugin import EXECUTOR

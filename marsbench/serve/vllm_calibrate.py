@@ -47,7 +47,7 @@ class NoGpuError(Exception):
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers of marsbench/core/hardware/data/models.toml that a layer needs."""
+    """The numbers of marsbench/hardware/data/models.toml that a layer needs."""
 
     layers: int
     hidden: int

@@ -16,7 +16,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.offloading.common import (
 from vllm.v1.outputs import KVConnectorOutput
 
 from marsbench.clock import monotonic
-from marsbench.core.hardware.profile import Hardware
+from marsbench.hardware.profile import Hardware
 from marsbench.offload.link import Copy, Link
 from marsbench.offload.modelled import EagerWorker, LazyWorker
 

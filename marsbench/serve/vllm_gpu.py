@@ -20,7 +20,7 @@ from vllm.v1.outputs import KVConnectorOutput, LogprobsLists, ModelRunnerOutput
 from vllm.v1.worker.worker_base import CompilationTimes
 
 from marsbench.clock import monotonic
-from marsbench.core.hardware.steptime import Work, batch_seconds
+from marsbench.hardware.steptime import Work, batch_seconds
 from marsbench.serve.emulated import emulated_hardware
 from marsbench.serve.grammar import logprobs, plainest
 from marsbench.serve.model_folder import VOCABULARY

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.markup import escape
 
-from marsbench.core.hardware.catalog import load_gpus, load_models, load_profiles
-from marsbench.core.hardware.profile import Hardware, load_hardware
+from marsbench.hardware.catalog import load_gpus, load_models, load_profiles
+from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.text.cautions import print_caution
 from marsbench.text.console import drawn
 from marsbench.text.numbers import fixed

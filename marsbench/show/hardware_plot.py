@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marsbench.core.hardware.profile import Hardware
+from marsbench.hardware.profile import Hardware
 from marsbench.show.plots import require_plot
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marsbench.core.backends import choose
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.knobs import Knobs
 from marsbench.engines import run
 from marsbench.errors import MarsbenchError
+from marsbench.hardware.profile import load_hardware
 from marsbench.runs.folder import SUMMARY
 from marsbench.runs.request import RunRequest
 from marsbench.serve.plan import ServeRequest

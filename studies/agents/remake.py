@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 from marsbench.core.backends import choose
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.workload.knobs import Knobs
 from marsbench.engines import run
 from marsbench.errors import MarsbenchError, RunFailedError
+from marsbench.hardware.profile import load_hardware
 from marsbench.runs.request import RunRequest
 from marsbench.wall.agents.options import OpenHandsOptions
 from marsbench.wall.agents.results import read_results

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.core.backends import Choice, choose
-from marsbench.core.hardware.profile import Hardware
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.knobs import Knobs
 from marsbench.errors import RunFailedError
+from marsbench.hardware.profile import Hardware
 from marsbench.patience import await_end
 from marsbench.runs.request import RunRequest
 from marsbench.serve.emulated import emulated_hardware

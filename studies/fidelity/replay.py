@@ -24,11 +24,11 @@ from vllm.v1.request import RequestStatus
 from vllm.v1.simple_kv_offload.metadata import SimpleCPUOffloadWorkerMetadata
 
 from marsbench.core.sim.vllm_core import make_request, make_scheduler
-from marsbench.core.hardware.profile import Hardware, HardwareCost
 from marsbench.core.session import Prompt, Round, Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.merge import PolicyScheduler
+from marsbench.hardware.profile import Hardware, HardwareCost
 from marsbench.shortcuts.fast_pool import FastPool
 from marsbench.shortcuts.fast_steps import sampled
 from marsbench_backends import signals

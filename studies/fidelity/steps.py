@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from marsbench.core.hardware.steptime import batch_parts
 from marsbench.errors import RunFailedError
+from marsbench.hardware.steptime import batch_parts
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from marsbench import api
 from marsbench.core.events import Event
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.proven import are_proven, keep, verdict
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import load_hardware
 from marsbench.proof.check import BACKENDS, WORLDS, check
 from marsbench.proof.worlds import world
 from marsbench.text.progress import progress_bar

@@ -22,10 +22,10 @@ from marsbench.core.events import (
     SessionEnded,
     Unmeasured,
 )
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.metrics.check import Checker
 from marsbench.core.workload.knobs import Knobs
 from marsbench.errors import RunFailedError
+from marsbench.hardware.profile import load_hardware
 from marsbench.runs.request import RunRequest
 from marsbench.tasks.files import load_tasks
 from marsbench.wall.agents.options import OpenHandsOptions

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from marsbench.core.backends import choose
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.workload.knobs import Knobs
 from marsbench.engines import run
+from marsbench.hardware.profile import load_hardware
 from marsbench.model.chat import Answer, ChatRequest
 from marsbench.model.models import Model, Replay
 from marsbench.model.recording import Recording, load_recordings

@@ -19,13 +19,13 @@ pytest.importorskip("vllm")
 
 from marsbench.core.backends import choose
 from marsbench.core.events import Event, SessionAdmitted, SessionArrived, SessionEnded
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.session import Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.simulation import SimConfig, Simulation
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe
+from marsbench.hardware.profile import load_hardware
 from marsbench.runs.cap_search import best_cap
 from marsbench_backends.registry import BACKENDS
 

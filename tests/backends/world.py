@@ -11,10 +11,10 @@ import numpy as np
 
 from marsbench.core import events
 from marsbench.core.events import Event
-from marsbench.core.hardware.profile import Hardware, load_hardware
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.simulation import SimConfig, Simulation
+from marsbench.hardware.profile import Hardware, load_hardware
 
 SETTINGS = EngineSettings(max_num_batched_tokens=512, max_num_seqs=16, kv_blocks=240)
 """3,840 tokens of KV for contexts of up to 2,600: two or three sessions at once."""

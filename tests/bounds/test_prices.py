@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from marsbench.bounds.curves import LowestStep
 from marsbench.bounds.prices import Prices, best_prices
 from marsbench.bounds.rounds import Need
-from marsbench.core.hardware.profile import load_hardware
-from marsbench.core.hardware.tables import load_table
+from marsbench.hardware.profile import load_hardware
+from marsbench.hardware.tables import load_table
 
 BUDGET, KV, LONGEST, HELD = 2048, 200_000, 60_000, 20_000
 HARDWARE = ("h200", "h100", "h100:gpt-oss-120b", "cpu-tiny")

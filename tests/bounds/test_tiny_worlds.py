@@ -8,10 +8,10 @@ import pytest
 
 from bounds.tiny import World, ends_of_all_schedules
 from marsbench.bounds import bounds
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.files import Workload
+from marsbench.hardware.profile import load_hardware
 
 HARDWARE = load_hardware()
 ALPHAS = (1.0, 1.2, 1.5, 2.0, 3.0)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
-from marsbench.core.hardware.steptime import Prefill, StepTime
 from marsbench.core.session import Session
+from marsbench.hardware.steptime import Prefill, StepTime
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from marsbench.advise.advise import Advice, World
 from marsbench.advise.gpus import Carried
 from marsbench.advise.verdict import FCFS, Verdict, verdict_of
 from marsbench.advise.words import MAP_BORDER, summary, sureness
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.session import Round
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.files import write_workload
+from marsbench.hardware.profile import load_hardware
 from marsbench.judge.compare import Comparison, compare
 from workload.builders import session, workload
 from workload.claude_days import write_days

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from marsbench.core import isolated as room
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.isolated import Isolated, isolated
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
+from marsbench.hardware.profile import load_hardware
 
 HARDWARE = load_hardware()
 SETTINGS = EngineSettings()

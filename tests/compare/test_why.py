@@ -25,9 +25,9 @@ from marsbench.core.events import (
     ToolEnd,
     ToolStart,
 )
-from marsbench.core.hardware.steptime import StepTime
 from marsbench.core.metrics.stream import Stream
 from marsbench.errors import UsageError
+from marsbench.hardware.steptime import StepTime
 from marsbench.judge.why.alone import Alone
 from marsbench.judge.why.causes import mean
 from marsbench.judge.why.explain import Explained, ExplainedRun

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import pytest
 
 from marsbench.core.backends import choose
-from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import Generate, Round, RunTools, Session, Step, ToolCall, play
 from marsbench.core.sim.clock import Due, VirtualClock
 from marsbench.core.sim.sessions import LiveSession
@@ -24,6 +23,7 @@ from marsbench.gateway.load import LoadRules
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
 from marsbench.gateway.sessions import OpenSessions
+from marsbench.hardware.host import ToolHost
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.signals import Signal, ToolEnded, ToolStarted
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from marsbench.core.hardware.catalog import load_gpus, load_models
-from marsbench.core.hardware.curves import from_datasheet
-from marsbench.core.hardware.profile import load_hardware
-from marsbench.core.hardware.steptime import StepTime
+from marsbench.hardware.catalog import load_gpus, load_models
+from marsbench.hardware.curves import from_datasheet
+from marsbench.hardware.profile import load_hardware
+from marsbench.hardware.steptime import StepTime
 
 CHECKS = json.loads((Path(__file__).parent / "data" / "steps.json").read_text("utf-8"))
 DOC = Path(__file__).parents[2] / "docs" / "hardware.md"

@@ -7,9 +7,9 @@ import typer
 from typer.testing import CliRunner
 
 from marsbench.cli import hardware as cli
-from marsbench.core.hardware.catalog import load_models
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.errors import UsageError
+from marsbench.hardware.catalog import load_models
+from marsbench.hardware.profile import load_hardware
 from marsbench.serve.vllm_calibrate import (
     BATCHES,
     COEFFICIENTS,

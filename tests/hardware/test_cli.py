@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from marsbench.cli.hardware import app
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import load_hardware
 from marsbench.show.hardware_plot import plot_hardware
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marsbench.core.hardware.host import ToolHost
 from marsbench.errors import UsageError
+from marsbench.hardware.host import ToolHost
 
 
 def play(host, calls):

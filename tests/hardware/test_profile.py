@@ -4,10 +4,10 @@ import pickle
 
 import pytest
 
-from marsbench.core.hardware.catalog import load_models
-from marsbench.core.hardware.profile import load_hardware
-from marsbench.core.hardware.schema import ModelShape
 from marsbench.errors import UsageError
+from marsbench.hardware.catalog import load_models
+from marsbench.hardware.profile import load_hardware
+from marsbench.hardware.schema import ModelShape
 
 CAPACITY = {
     ("qwen3-coder-30b", "h100", "bf16"): 118_341,

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marsbench.core.hardware.profile import load_hardware
-from marsbench.core.hardware.roofline import RooflineDecode, RooflinePrefill, RooflineRest
-from marsbench.core.hardware.steptime import Curves, StepTime
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import load_hardware
+from marsbench.hardware.roofline import RooflineDecode, RooflinePrefill, RooflineRest
+from marsbench.hardware.steptime import Curves, StepTime
 
 
 @pytest.fixture

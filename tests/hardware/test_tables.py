@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from marsbench.core.hardware import tables
-from marsbench.core.hardware.catalog import load_gpus
-from marsbench.core.hardware.profile import load_hardware
-from marsbench.core.hardware.tables import (
+from marsbench.hardware import tables
+from marsbench.hardware.catalog import load_gpus
+from marsbench.hardware.profile import load_hardware
+from marsbench.hardware.tables import (
     DecodeTable,
     PrefillTable,
     RestTable,

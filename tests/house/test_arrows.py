@@ -19,8 +19,7 @@ GROUND = tuple(
     )
 )
 ENGINES = (
-    *(f"marsbench.core.{room}" for room in ("sim", "hardware")),
-    *("marsbench.wall", "marsbench_backends", *VLLM),
+    *("marsbench.core.sim", "marsbench.hardware", "marsbench.wall", "marsbench_backends", *VLLM),
 )
 READERS = tuple(
     f"marsbench.{room}"
@@ -40,6 +39,7 @@ READERS = tuple(
 )
 CORE_KNOWS = (
     "marsbench.core",
+    "marsbench.hardware",
     "marsbench.offload",
     "marsbench.shortcuts",
     "marsbench.text",
@@ -81,7 +81,7 @@ RULES: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {
         lambda name: is_in(name, *GROUND),
         lambda target: is_in(target, *OURS) and not is_in(target, *GROUND),
     ),
-    "core imports but the ground, text, trees, offload, shortcuts and marsbench_backends": (
+    "core imports but the ground, text, trees, hardware, offload, shortcuts and the backends": (
         lambda name: is_in(name, "marsbench.core"),
         lambda target: is_in(target, "marsbench") and not is_in(target, *CORE_KNOWS, *GROUND),
     ),
@@ -97,6 +97,12 @@ RULES: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {
         lambda target: (
             is_in(target, "marsbench")
             and not is_in(target, "marsbench.offload", "marsbench.shortcuts", *GROUND)
+        ),
+    ),
+    "hardware imports but the ground and marsbench_backends": (
+        lambda name: is_in(name, "marsbench.hardware"),
+        lambda target: (
+            is_in(target, "marsbench", *VLLM) and not is_in(target, "marsbench.hardware", *GROUND)
         ),
     ),
     "replicas imports but core and what core may": (
@@ -134,14 +140,14 @@ RULES: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {
         lambda name: is_in(name, *READERS),
         lambda target: is_in(target, *ENGINES),
     ),
-    "hardware and workload know nothing of engines": (
-        lambda name: is_in(name, "marsbench.core.hardware", "marsbench.core.workload"),
+    "workload knows nothing of engines": (
+        lambda name: is_in(name, "marsbench.core.workload"),
         lambda target: is_in(target, "marsbench.core.sim", "marsbench.runs.job"),
     ),
     "the gateway knows of an engine but the entrance that they share": (
         lambda name: is_in(name, "marsbench.gateway"),
         lambda target: is_in(
-            target, *(f"marsbench.core.{r}" for r in ("sim", "hardware", "metrics"))
+            target, "marsbench.core.sim", "marsbench.core.metrics", "marsbench.hardware"
         ),
     ),
     "a policy imports the standard library and its own package": (

@@ -40,7 +40,7 @@ PLAYED = """
 import json, sys
 from marsbench.core.isolated import isolated
 from marsbench.core.settings import EngineSettings
-from marsbench.core.hardware.profile import load_hardware
+from marsbench.hardware.profile import load_hardware
 from marsbench.core.session import Round, Session, ToolCall
 
 def ours():

@@ -15,7 +15,7 @@ import pytest
 from house.sources import is_in, our_modules
 
 ROOMS = (
-    *("marsbench_backends", "marsbench.core", "marsbench.shortcuts"),
+    *("marsbench_backends", "marsbench.core", "marsbench.hardware", "marsbench.shortcuts"),
     *("marsbench.judge.intervals", "marsbench.judge.gate"),
 )
 

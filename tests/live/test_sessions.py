@@ -44,8 +44,8 @@ def with_a_sub_agent() -> Session:
 
 @pytest.mark.vllm
 def test_a_session_leaves_the_same_steps_as_in_the_simulator(tmp_path: Path) -> None:
-    from marsbench.core.hardware.profile import load_hardware
     from marsbench.core.sim.simulation import SimConfig, Simulation
+    from marsbench.hardware.profile import load_hardware
 
     played = [with_a_sub_agent(), a_session("s", 0.01, rounds=3)]
     simulated: list[Event] = []

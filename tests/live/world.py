@@ -18,10 +18,10 @@ from aiohttp import web
 
 from marsbench.core.backends import choose
 from marsbench.core.events import Event
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.workload.files import Workload, write_workload
 from marsbench.engines import run
+from marsbench.hardware.profile import load_hardware
 from marsbench.runs import RunFolder, RunSummary
 from marsbench.runs.request import RunRequest
 from marsbench.wall.live.options import LiveOptions

@@ -15,12 +15,12 @@ from typing import Any
 from backends.world import simulate, workload
 from figures import summarise
 from marsbench.core.events import Event
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.isolated import isolated
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe
+from marsbench.hardware.profile import load_hardware
 from marsbench_backends.registry import BACKENDS
 
 OURS = ("marsbench", "marsbench_backends")

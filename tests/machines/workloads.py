@@ -10,12 +10,12 @@ import json
 import struct
 from collections.abc import Iterable, Iterator
 
-from marsbench.core.hardware.catalog import load_gpus, load_models, load_profiles
-from marsbench.core.hardware.profile import load_hardware
-from marsbench.core.hardware.steptime import StepTime
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe, recipe_names
+from marsbench.hardware.catalog import load_gpus, load_models, load_profiles
+from marsbench.hardware.profile import load_hardware
+from marsbench.hardware.steptime import StepTime
 from marsbench.show.workload_check import check
 from marsbench_backends import exact
 from marsbench_backends.parts.tooltimes import Exponential

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marsbench.core.hardware.steptime import batch_seconds
 from marsbench.errors import RunFailedError, UsageError
+from marsbench.hardware.steptime import batch_seconds
 from marsbench.serve.emulated import emulated_hardware
 from studies.fidelity.kernels import profile_toml, version
 from studies.fidelity.steps import fit, host_seconds, recorded_steps

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from marsbench.core.events import HostDropped, HostLoaded, HostStored
-from marsbench.core.hardware.steptime import batch_seconds
 from marsbench.core.session import Generate, Round, Session, ToolCall, play
 from marsbench.core.settings import EngineSettings
+from marsbench.hardware.steptime import batch_seconds
 from tests.sim.test_offload import offloading, played
 from tests.sim.worlds import HARDWARE, enough_blocks
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.session import Round, Session
 from marsbench.core.settings import EngineSettings
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import load_hardware
 from marsbench.proof import check as proof
 from marsbench.proof.worlds import world
 from marsbench.runs.event_file import events_hash

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from marsbench.core import events
-from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import Generate, Round, Session, ToolCall
 from marsbench.core.sim.clock import Due, VirtualClock
 from marsbench.core.sim.sessions import LiveSession, SimSessions
 from marsbench.core.sim.tools import SimTools
+from marsbench.hardware.host import ToolHost
 from marsbench_backends.admission import Admission, EngineState, FixedCap
 from marsbench_backends.signals import Signal, ToolEnded
 

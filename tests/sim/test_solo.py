@@ -10,12 +10,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from marsbench.core import isolated
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.solo import fits
 from marsbench.core.workload.make import Knobs, make_workload
 from marsbench.core.workload.recipe import load_recipe, recipe_names
+from marsbench.hardware.profile import load_hardware
 from sim.worlds import enough_blocks, workloads
 
 pytestmark = pytest.mark.vllm

@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.session import Cut, Round, Session, ToolCall
+from marsbench.hardware.profile import load_hardware
 from marsbench_backends.policy import Discard, Keep, Policy, Release, Retention, Swap
 
 HARDWARE = load_hardware()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from marsbench.core.hardware.profile import load_hardware
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.workload.files import Workload
 from marsbench.core.workload.scaling import with_tool_time
+from marsbench.hardware.profile import load_hardware
 from marsbench.judge.sweep.play import varied
 from marsbench.judge.sweep.spec import Variation
 

@@ -11,12 +11,12 @@ from marsbench.advise.day import DAY_S, Busy, always_at_work, busy_half
 from marsbench.advise.options import AdviseOptions
 from marsbench.advise.recorded import recorded
 from marsbench.advise.traffic import Traffic, traffic_of, write_traffic
-from marsbench.core.hardware.profile import Hardware, load_hardware
 from marsbench.core.session import Round, ToolCall, is_warm
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.draws import stream
 from marsbench.core.workload.files import Workload, read_workload
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import Hardware, load_hardware
 from workload.builders import session, workload
 
 HOUR_S = 3_600.0

@@ -95,12 +95,12 @@ def test_a_session_that_was_cut_short_ends_where_it_did(tmp_path: Path) -> None:
 @pytest.mark.vllm
 def test_a_simulated_run_gives_its_own_prompts_back(tmp_path: Path) -> None:
     from marsbench.core.backends import choose
-    from marsbench.core.hardware.profile import load_hardware
     from marsbench.core.workload.knobs import Knobs
     from marsbench.core.workload.make import make_workload
     from marsbench.core.workload.recipe import load_recipe
     from marsbench.engines import RunRequest
     from marsbench.engines import run as play
+    from marsbench.hardware.profile import load_hardware
 
     knobs = Knobs(sessions=3, rate=0.2)
     path, _ = play(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from marsbench.core.hardware.steptime import Prefill, StepTime
+from marsbench.hardware.steptime import Prefill, StepTime
 
 MOST_STEPS = 4096  # bounds the memory of one macro step's durations
 SOON = 0.9

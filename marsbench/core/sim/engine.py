@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from marsbench.core.sim.vllm_core import make_request, make_scheduler
 from marsbench.core.backends import STOCK
-from marsbench.core.hardware.profile import Hardware, HardwareCost
 from marsbench.core.proven import are_proven
 from marsbench.core.session import Generate, Session
 from marsbench.core.settings import EngineSettings
@@ -24,6 +23,7 @@ from marsbench.core.sim.sessions import Emit, LiveSession
 from marsbench.core.sim.steps import Counters, Steps
 from marsbench.core.sim.tools import SimTools
 from marsbench.errors import RunFailedError
+from marsbench.hardware.profile import Hardware, HardwareCost
 from marsbench.offload.link import Link
 from marsbench.offload.worker import Offload
 from marsbench.shortcuts.fast_pool import FastPool

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import Session
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.engine import SimConfig, SimEngine
@@ -14,6 +13,7 @@ from marsbench.core.sim.loop import Loop
 from marsbench.core.sim.sessions import Emit, SimSessions
 from marsbench.core.sim.steps import Counters
 from marsbench.core.sim.tools import SimTools
+from marsbench.hardware.host import ToolHost
 
 __all__ = ["SimConfig", "Simulation"]
 

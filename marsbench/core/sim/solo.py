@@ -12,8 +12,6 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from marsbench.core.hardware.host import ToolHost
-from marsbench.core.hardware.steptime import StepTime, batch_seconds
 from marsbench.core.session import Generate, Prompt, Session
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.clock import VirtualClock
@@ -21,6 +19,8 @@ from marsbench.core.sim.ends import MOST_STEPS, SOON, Batch, ends_of
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
 from marsbench.core.sim.tools import SimTools
+from marsbench.hardware.host import ToolHost
+from marsbench.hardware.steptime import StepTime, batch_seconds
 from marsbench_backends.admission import Admission
 from marsbench_backends.signals import Signal
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from marsbench.core.hardware.steptime import StepTime, batch_seconds
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.ends import SOON, ends_of, most_steps
 from marsbench.core.sim.merge import Merger, Pattern, PolicyScheduler
+from marsbench.hardware.steptime import StepTime, batch_seconds
 from marsbench.offload.worker import Offload, StepCopies
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import ToolCall
 from marsbench.core.sim.clock import Due, VirtualClock
+from marsbench.hardware.host import ToolHost
 
 Ended = Callable[[float | None], None]
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from marsbench.core.backends import STOCK, Choice, choose
 from marsbench.core.code import simulation_hash
-from marsbench.core.hardware.profile import Hardware, load_hardware
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.recipe import load_recipe
 from marsbench.core.workload.scaling import with_tool_time
 from marsbench.engine_options import EngineOptions
 from marsbench.extras import look_here_too
+from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.spec import BackendEntry, EngineEntry, HardwareEntry, Variation

@@ -18,10 +18,10 @@ from pydantic import (
     model_validator,
 )
 
-from marsbench.core.hardware.schema import KvDtype
 from marsbench.core.workload.knobs import LoadOn
 from marsbench.core.workload.recipe import recipe_folder
 from marsbench.errors import UsageError, unknown_name
+from marsbench.hardware.schema import KvDtype
 from marsbench.presets import preset_named
 from marsbench.problems import first_problem
 

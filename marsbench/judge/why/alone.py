@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import fsum
 
-from marsbench.core.hardware.steptime import StepTime
+from marsbench.hardware.steptime import StepTime
 
 
 @dataclass(frozen=True, slots=True)

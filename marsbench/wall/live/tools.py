@@ -8,8 +8,8 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from marsbench.clock import ROUNDING_S, WallClock
-from marsbench.core.hardware.host import ToolHost
 from marsbench.core.session import ToolCall
+from marsbench.hardware.host import ToolHost
 from marsbench.wall.live.options import ToolsAs
 
 # Burns CPU until it has had the seconds asked of it. It counts CPU time, not iterations, so that

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from marsbench.core.hardware.schema import KV_BYTES, KvDtype, ModelShape, Precision
 from marsbench.errors import UsageError, unknown_name
+from marsbench.hardware.schema import KV_BYTES, KvDtype, ModelShape, Precision
 
 KV_PREFIX = "kv-"
 DTYPES: tuple[KvDtype, ...] = get_args(KvDtype)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from marsbench.core.hardware.schema import Gpu, ModelShape, Precision
+from marsbench.hardware.schema import Gpu, ModelShape, Precision
 from marsbench_backends.exact import power
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from marsbench.core.hardware import roofline, tables
-from marsbench.core.hardware.catalog import load_gpus
-from marsbench.core.hardware.schema import Fit, Gpu, ModelShape, Precision
-from marsbench.core.hardware.steptime import Curves
+from marsbench.hardware import roofline, tables
+from marsbench.hardware.catalog import load_gpus
+from marsbench.hardware.schema import Fit, Gpu, ModelShape, Precision
+from marsbench.hardware.steptime import Curves
 
 TABLE_OVERHEAD_S = 1e-4
 """What the host adds to a step beyond the GPU's kernels, most of it hidden by async scheduling.

@@ -88,7 +88,7 @@ class StepTable(Strict):
 @cache
 def load_table(name: str) -> StepTable | None:
     """The table that ships for e.g. "h200-qwen3-coder-30b-bf16", None where there is none."""
-    folder = resources.files("marsbench.core.hardware").joinpath("data", "steptime")
+    folder = resources.files("marsbench.hardware").joinpath("data", "steptime")
     file = folder.joinpath(f"{name}.json")
     return StepTable.model_validate_json(file.read_text("utf-8")) if file.is_file() else None
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag
 
-from marsbench.core.hardware.units import Bytes, BytesPerS, FlopsPerS, Seconds, SecondsOrZero, Share
+from marsbench.hardware.units import Bytes, BytesPerS, FlopsPerS, Seconds, SecondsOrZero, Share
 from marsbench.problems import Strict
 
 Compute = Literal["bf16", "fp8"]

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from marsbench.core.hardware.schema import MODEL_TAGS, Gpu, ModelShape, ProfileFile
 from marsbench.errors import UsageError, unknown_name
+from marsbench.hardware.schema import MODEL_TAGS, Gpu, ModelShape, ProfileFile
 from marsbench.problems import first_problem
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ def read_profile(path: Path) -> ProfileFile:
 
 
 def _data() -> Traversable:
-    return resources.files("marsbench.core.hardware").joinpath("data")
+    return resources.files("marsbench.hardware").joinpath("data")
 
 
 def _packaged(name: str, schema: TypeAdapter[T]) -> T:

@@ -16,10 +16,11 @@ from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from marsbench.core.hardware import curves
-from marsbench.core.hardware.catalog import load_profiles, named_gpu, named_model, read_profile
-from marsbench.core.hardware.schema import Gpu, ModelShape, Precision, ProfileFile
-from marsbench.core.hardware.served import (
+from marsbench.errors import UsageError, unknown_name
+from marsbench.hardware import curves
+from marsbench.hardware.catalog import load_profiles, named_gpu, named_model, read_profile
+from marsbench.hardware.schema import Gpu, ModelShape, Precision, ProfileFile
+from marsbench.hardware.served import (
     Served,
     Wish,
     dtype_name,
@@ -27,8 +28,7 @@ from marsbench.core.hardware.served import (
     parse_id,
     served_model,
 )
-from marsbench.core.hardware.steptime import StepTime
-from marsbench.errors import UsageError, unknown_name
+from marsbench.hardware.steptime import StepTime
 
 DEFAULT_MODEL, DEFAULT_GPU = "qwen3-coder-30b", "h200"
 ACTIVATION_BYTES = 180_224 * 8_192
