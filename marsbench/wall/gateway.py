@@ -48,6 +48,9 @@ class NoGateway:
     def post(self, what: str, body: Mapping[str, object]) -> None:
         """Tell the gateway; there is none."""
 
+    async def learn_wait(self, session: str) -> None:
+        """Ask how long the session was held, if nothing has been heard of that; nobody holds."""
+
 
 class GatewayLink(NoGateway):
     """A gateway that admits: its admissions are read off its own event stream.
@@ -70,6 +73,7 @@ class GatewayLink(NoGateway):
         self._names = names
         self.num_others = 0
         self._next = 0
+        self._looking = asyncio.Lock()
         self._posts: set[asyncio.Task[None]] = set()
         self._arrived_at: dict[str, float] = {}  # there, on its clock
 
@@ -125,8 +129,13 @@ class GatewayLink(NoGateway):
 
     async def look(self) -> None:
         """Read what the gateway has said since the last look."""
-        while await self._look():
-            pass
+        async with self._looking:  # two at once would read the same again
+            while await self._look():
+                pass
+
+    async def learn_wait(self, session: str) -> None:
+        if session not in self.waits_s:
+            await self.look()
 
     async def _look(self) -> bool:
         """One answer, which holds a part of a long history; whether there was anything in it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from live.world import serving
 from marsbench.clock import monotonic
@@ -18,6 +19,7 @@ from marsbench.core.events import (
     GpuEnd,
     KvUsage,
     PreemptionCount,
+    SessionAdmitted,
     SessionArrived,
     SessionEnded,
     Unmeasured,
@@ -104,6 +106,50 @@ def test_every_agent_is_played_to_its_end_in_a_sound_stream(tmp_path: Path, arri
     assert sum(isinstance(e, GpuEnd) for e in seen) == len(agents.started) == 3
     assert {reason for reason, _ in play.ended.values()} == {None}
     assert len((tmp_path / "agents.jsonl").read_text().splitlines()) == 15
+
+
+class Gate:
+    """A gateway that holds every session for so long, which its agents tell it."""
+
+    held_s = 0.03
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def script(self, agents: Scripted, session: str) -> None:
+        self.lines.append(SessionArrived(5.0, session).to_json())
+        agents.say(session, "begin")
+        agents.say(session, "llm_start", round=0)
+        asyncio.get_running_loop().call_later(2 * self.held_s, self.answer, agents, session)
+
+    def answer(self, agents: Scripted, session: str) -> None:
+        self.lines.append(SessionAdmitted(5.0 + self.held_s, session).to_json())
+        tokens = {"prompt_tokens": 100, "output_tokens": 10, "cached_tokens": 64}
+        agents.say(session, "llm_end", round=0, **tokens)
+        agents.say(session, "end", reason=None)
+        agents.say(session, "exit", code=0)
+
+    async def info(self, _request: web.Request) -> web.StreamResponse:
+        return web.json_response({"backend": "fcfs", "parameters": {}, "speed": 1.0})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        text = "".join(f"{line}\n" for line in self.lines[int(request.query["since"]) :])
+        return web.Response(text=text, headers={"X-Next": str(len(self.lines))})
+
+
+def test_a_wait_at_the_gateway_is_known_however_soon_the_answer_comes(tmp_path: Path) -> None:
+    gate = Gate()
+    routes = {f"/marsbench/{name}": getattr(gate, name) for name in ("info", "events")}
+    with serving(routes=routes) as server:
+        seen, _, agents = played(tmp_path, gate.script, probe(server.url, None))
+    arrived, admitted = (
+        {e.session: e.at for e in seen if isinstance(e, kind)}
+        for kind in (SessionArrived, SessionAdmitted)
+    )
+    assert arrived.keys() == admitted.keys()
+    assert len(agents.started) == 3
+    waits = [admitted[name] - arrived[name] for name in arrived]
+    assert waits == pytest.approx([gate.held_s] * 3)
 
 
 def test_no_more_agents_are_under_way_than_there_are_workers(tmp_path: Path) -> None:

@@ -82,6 +82,9 @@ class AgentPlayer:
         async for message in self._agents.messages():
             message["session"] = self._names.own(message["session"])
             self._raw.write(json.dumps(message) + "\n")
+            if message.get("round") == 0 and message["kind"] == "llm_end":
+                # It was let in, and the gateway may be asked for the next time after this.
+                await self._gateway.learn_wait(message["session"])
             self._take(message, self._clock.of(message["at"]))
 
     def _take(self, message: dict[str, Any], at: float) -> None:
