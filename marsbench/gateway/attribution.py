@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from marsbench.gateway.chains import Chains, ChatRound
 from marsbench.gateway.reading import WhatWasSaid
 from marsbench.gateway.request import RoundRequest
+from marsbench.gateway.store import KeptChat
 
 log = logging.getLogger("marsbench.gateway")
 
@@ -24,11 +26,15 @@ ENOUGH = 20
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """The session of a round; None: nobody's, and it passes at once."""
+    """The session of a round; None: nobody's, and it passes at once.
+
+    chat: that it is known by. goes_on: it is known by the response that it goes on from.
+    """
 
     session_id: str | None
     how: How
     chat: ChatRound | None = None
+    goes_on: bool = False
 
 
 class Attribution:
@@ -52,7 +58,7 @@ class Attribution:
             return Whose(asked.session_id, "named")
         if asked.previous_response_id is not None:
             previous = asked.previous_response_id
-            return Whose(self._responses.get(previous, previous), "named")
+            return Whose(self._responses.get(previous, previous), "named", goes_on=True)
         if not asked.messages:
             return Whose(None, "passed on")
         chat = self._chains.follow(asked.seed, asked.messages)
@@ -63,10 +69,21 @@ class Attribution:
         if whose.chat is not None:
             whose.chat.said = what.said
         if what.response_id is not None and whose.session_id is not None:
-            self._responses[what.response_id] = whose.session_id
-            self._responses.move_to_end(what.response_id)
-            if len(self._responses) > KEPT_RESPONSES:
-                self._responses.popitem(last=False)
+            self._responded(what.response_id, whose.session_id)
+
+    def _responded(self, response_id: str, session_id: str) -> None:
+        self._responses[response_id] = session_id
+        self._responses.move_to_end(response_id)
+        if len(self._responses) > KEPT_RESPONSES:
+            self._responses.popitem(last=False)
+
+    def restore(self, chats: Iterable[KeptChat]) -> None:
+        """Chats that a gateway which is gone knew: their next rounds are known by them."""
+        for kept in chats:
+            if kept.key is not None:
+                self._chains.remember(ChatRound(kept.session_id, kept.key, kept.said))
+            if kept.response_id is not None:
+                self._responded(kept.response_id, kept.session_id)
 
     @property
     def passed_on_share(self) -> float | None:

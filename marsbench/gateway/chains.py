@@ -27,9 +27,13 @@ ALIKE = 256
 
 @dataclass(slots=True)
 class ChatRound:
-    """A request that was seen; `said` is filled in when its answer has come."""
+    """A request that was seen; `said` is filled in when its answer has come.
+
+    key: the hash of its messages.
+    """
 
     session_id: str
+    key: bytes
     said: Said | None = None
     is_extended: bool = False
 
@@ -71,9 +75,16 @@ class Chains:
             session_id = f"chat-{keys[-1].hex()[:8]}-{self._num_sessions}"
         else:
             session_id, before.is_extended = before.session_id, True
-        round_ = ChatRound(session_id)
-        self._keep(keys[-1], round_)
+        round_ = ChatRound(session_id, keys[-1])
+        self._keep(round_)
         return round_
+
+    def remember(self, round_: ChatRound) -> None:
+        """A round of before a restart, which its chat goes on from; its name is not given again."""
+        number = round_.session_id.rpartition("-")[2]
+        if number.isdecimal():
+            self._num_sessions = max(self._num_sessions, int(number))
+        self._keep(round_)
 
     def _before(self, keys: Sequence[bytes], messages: Sequence[Any]) -> ChatRound | None:
         """The latest known round that this one goes on from."""
@@ -87,11 +98,11 @@ class Chains:
                 return found
         return None
 
-    def _keep(self, key: bytes, round_: ChatRound) -> None:
-        rounds = self._rounds.setdefault(key, deque(maxlen=ALIKE))
+    def _keep(self, round_: ChatRound) -> None:
+        rounds = self._rounds.setdefault(round_.key, deque(maxlen=ALIKE))
         self._num_kept += len(rounds) < ALIKE
         rounds.append(round_)
-        self._rounds.move_to_end(key)
+        self._rounds.move_to_end(round_.key)
         while self._num_kept > self._kept:
             _, oldest = self._rounds.popitem(last=False)
             self._num_kept -= len(oldest)

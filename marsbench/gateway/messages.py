@@ -7,26 +7,33 @@ caching stand, and whether a text is a string or a list of one block.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 import msgspec
 
+HASH_BYTES = 16
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the model said, as far as it shows whose chat this is.
+    """What the model said, as far as it shows whose chat this is: hashes, so that it stays small.
 
     call_ids: of the tool calls that its client is to run.
     texts: of its messages, without the blanks around them.
     """
 
-    call_ids: frozenset[str] = frozenset()
-    texts: frozenset[str] = frozenset()
+    call_ids: frozenset[bytes] = frozenset()
+    texts: frozenset[bytes] = frozenset()
+
+    @classmethod
+    def of(cls, call_ids: Iterable[str] = (), texts: Iterable[str] = ()) -> Said:
+        """Of the words themselves."""
+        return cls(frozenset(map(_hashed, call_ids)), frozenset(map(_hashed, texts)))
 
     def __or__(self, other: Said) -> Said:
         return Said(self.call_ids | other.call_ids, self.texts | other.texts)
@@ -46,7 +53,11 @@ def prefix_keys(seed: Any, messages: Sequence[Any]) -> list[bytes]:
 
 
 def _chained(before: bytes, content: bytes) -> bytes:
-    return hashlib.blake2b(before + content, digest_size=16).digest()
+    return hashlib.blake2b(before + content, digest_size=HASH_BYTES).digest()
+
+
+def _hashed(text: str) -> bytes:
+    return _chained(b"", text.encode("utf-8", "surrogatepass"))
 
 
 def _plain(value: Any) -> Any:
@@ -70,8 +81,8 @@ def said_in(message: Any) -> Said:
     ids = {part.get(key) for part in parts for key in _ID_KEYS} | {
         part.get("id") for part in parts[1:]
     }
-    texts = set(_texts(message)) if message.get("role") == "assistant" else set()
-    return Said(frozenset(one for one in ids if isinstance(one, str)), frozenset(texts))
+    texts = _texts(message) if message.get("role") == "assistant" else ()
+    return Said.of((one for one in ids if isinstance(one, str)), texts)
 
 
 _ID_KEYS = ("tool_call_id", "tool_use_id", "call_id")

@@ -26,6 +26,7 @@ from marsbench.gateway.paths import PATH, TARGET, without_host
 from marsbench.gateway.reading import APIS, AnswerReader, ReadAnswer, WhatWasSaid
 from marsbench.gateway.request import RoundRequest, read
 from marsbench.gateway.sessions import OpenSessions
+from marsbench.gateway.store import KeptChat
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError, chunks, drop, end_to_end
 
@@ -67,6 +68,7 @@ class Proxy:
     most_sessions: known at once. session_header: one more that names sessions.
     hold_s: seconds after which a hold ends; None: never.
     elsewhere: answers rounds while another gateway decides; None from it: this one does.
+    keep: is told by what a session is known that names none, so that a restart knows it too.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Proxy:
         self._bodies = bodies
         self._most_sessions = most_sessions
         self.elsewhere: Elsewhere | None = None
+        self.keep: Callable[[KeptChat], None] | None = None
         self._upstream = upstream
         self._sessions = sessions
         self._telemetry = telemetry
@@ -151,6 +154,15 @@ class Proxy:
             # Reached by a cancellation too: a client that went away is no longer waited for.
             self._sessions.end(round_, outcome, _word(asked, said))
             self._telemetry.requests.labels(outcome).inc()
+            if said is not None and self.keep is not None:
+                self._keep(whose, said, self.keep)
+
+    def _keep(self, whose: Whose, said: WhatWasSaid, keep: Callable[[KeptChat], None]) -> None:
+        """After the round's end, so that nothing is written of a session that it ended."""
+        assert whose.session_id is not None
+        if whose.chat is not None or whose.goes_on:
+            key = None if whose.chat is None else whose.chat.key
+            keep(KeptChat(whose.session_id, key, said.said, said.response_id))
 
     async def close(self) -> None:
         """Drop its connections to the server."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -16,6 +17,8 @@ from marsbench.gateway.messages import Said
 
 LONGEST = 8 << 20
 """Bytes of an answer that are kept to be read, or of one event of a stream."""
+MOST_CALLS = 64
+"""Tool calls of an answer that are remembered: any one of them shows whose it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Heard:
     """What has been read of an answer so far."""
 
     response_id: str | None = None
-    call_ids: set[str] = field(default_factory=set)
+    call_ids: dict[str, None] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     calls_tools: bool = False
     is_done: bool = False
@@ -45,11 +48,11 @@ class Heard:
     def call(self, call_id: str | None) -> None:
         self.calls_tools = True
         if call_id:
-            self.call_ids.add(call_id)
+            self.call_ids[call_id] = None
 
     def result(self) -> WhatWasSaid:
         text = "".join(self.texts).strip()
-        said = Said(frozenset(self.call_ids), frozenset({text} if text else ()))
+        said = Said.of(islice(self.call_ids, MOST_CALLS), [text] if text else ())
         return WhatWasSaid(self.response_id, said, self.is_done and not self.calls_tools)
 
 

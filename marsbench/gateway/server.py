@@ -98,6 +98,7 @@ class Gateway:
         self.telemetry = Telemetry(config.limits.history)
         self.attribution = Attribution()
         self.store: Store | None = None
+        self._keeper: Keeper | None = None
         self.leads = config.state is None
         self.seeking: asyncio.Task[None] | None = None
         self.url = ""
@@ -105,8 +106,8 @@ class Gateway:
         if config.state is not None:
             self.store = Store(config.state, _decides(config))
             told = logging.getLogger("marsbench.gateway").warning
-            keeper = Keeper(self.store, lambda session: self.sessions.place(session), told)
-            emit = partial(_each, (self.telemetry, keeper))
+            self._keeper = Keeper(self.store, lambda session: self.sessions.place(session), told)
+            emit = partial(_each, (self.telemetry, self._keeper))
         self._bodies = Bodies(config.limits)
         self.sessions = OpenSessions(
             WallClock(config.speed),
@@ -164,6 +165,7 @@ class Gateway:
         if self.leads or self.store is None or not self.store.take_lead():
             return
         self.sessions.restore(self.store.places())
+        self.attribution.restore(self.store.chats())
         self.leads = True
         self.store.announce(self.url, self.control_url or self.url)
 
@@ -173,6 +175,8 @@ class Gateway:
         proxy = self._proxy(self._upstream)
         if self._follower is not None:
             proxy.elsewhere = self._follower.round
+        if self._keeper is not None:
+            proxy.keep = self._keeper.answered
         for path in ROUNDS:
             routes.add("POST", path, proxy.round)
         for path in PASSED_ON:

@@ -48,6 +48,8 @@ class RunningCall:
 class OpenSession:
     """A session that has asked for a round and has not ended.
 
+    num_prompt_tokens: of its first prompt.
+    is_named: its client says whose its rounds are; else the gateway has made its name up.
     num_calls: tool calls of the round that ended last.
     tells_tools: its client posts its tool calls, so nothing is inferred any more.
     num_answered: rounds that were answered.
@@ -60,6 +62,8 @@ class OpenSession:
 
     id: str
     parent_id: str | None
+    num_prompt_tokens: int
+    is_named: bool = True
     admitted: bool = False
     waiting: list[OpenRound] = field(default_factory=list)
     num_rounds: int = 0

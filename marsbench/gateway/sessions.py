@@ -107,7 +107,9 @@ class OpenSessions:
 
     def _arrive(self, session_id: str, request: RoundRequest, waiter: Waiter) -> OpenRound:
         now, parent_id = self._clock.now, self._parent_id(request)
-        session = self._known[session_id] = OpenSession(session_id, parent_id)
+        session = self._known[session_id] = OpenSession(
+            session_id, parent_id, request.num_prompt_tokens, request.session_id is not None
+        )
         session.came_back = session_id in self._gave_up
         round_ = OpenRound(session, request, waiter)
         session.waiting.append(round_)
@@ -180,13 +182,14 @@ class OpenSessions:
     # --- before
 
     def place(self, session_id: str) -> KeptPlace | None:
-        """Of a session that is being let in: what has to be known of it to keep its place; None
-        where its name is the gateway's own, by which nobody will ask for it afterwards."""
-        session = self._known[session_id]
-        first = session.waiting[0].request
-        if first.session_id is None:
+        """What has to be known of a session that is in to keep its place; None where nobody will
+        come back for it: it is over, or is a chat without a name that has not gone on so far."""
+        session = self._known.get(session_id)
+        if session is None:
             return None
-        return KeptPlace(session_id, session.parent_id, first.num_prompt_tokens)
+        if not session.is_named and (session.may_be_over or not session.num_answered):
+            return None
+        return KeptPlace(session_id, session.parent_id, session.num_prompt_tokens)
 
     def restore(self, places: Iterable[KeptPlace]) -> None:
         """Sessions that were let in by a gateway that is gone keep their places, as long as they
@@ -194,10 +197,10 @@ class OpenSessions:
         is taken for an agent at work, whose first silences may be long."""
         now = self._clock.now
         for place in places:
-            session = OpenSession(place.id, place.parent_id, admitted=True, num_rounds=1)
+            tokens, parent = place.num_prompt_tokens, place.parent_id
+            session = OpenSession(place.id, parent, tokens, admitted=True, num_rounds=1)
             session.num_answered, session.has_tools = 1, True
             self._known[place.id] = session
-            tokens, parent = place.num_prompt_tokens, place.parent_id
             if parent is None:
                 self._entrance.take_back(Candidate(place.id, now, tokens))
             self._admission.observe(signals.RoundSubmitted(now, place.id, 0, tokens, parent))

@@ -74,7 +74,7 @@ def test_a_chat_that_goes_on_is_its_next_round_and_a_repeated_one_is_another() -
     chains = Chains()
     first = [SYSTEM, user("hello")]
     a, b = chains.follow("m", first), chains.follow("m", first)
-    a.said, b.said = Said(texts=frozenset({"hi"})), Said(texts=frozenset({"good day"}))
+    a.said, b.said = Said.of(texts=["hi"]), Said.of(texts=["good day"])
     assert a.session_id != b.session_id
     then = [*first, model("good day"), user("more")]
     assert chains.follow("m", then).session_id == b.session_id
@@ -86,7 +86,7 @@ def test_chats_with_one_beginning_are_told_apart_by_the_ids_of_their_calls() -> 
     chains = Chains()
     first = [SYSTEM, user("fix it")]
     a, b = chains.follow("m", first), chains.follow("m", first)
-    a.said, b.said = Said(frozenset({"call-a"})), Said(frozenset({"call-b"}))
+    a.said, b.said = Said.of(["call-a"]), Said.of(["call-b"])
     assert chains.follow("m", [*first, *calls("call-b")]).session_id == b.session_id
     assert chains.follow("m", [*first, *calls("call-a")]).session_id == a.session_id
     assert chains.follow("m", [*first, *calls("call-c")]).session_id not in (
@@ -106,7 +106,7 @@ def test_answers_that_could_not_be_read_are_given_to_the_one_that_waits_longest(
 def test_a_sub_agent_shares_a_prefix_and_no_history() -> None:
     chains = Chains()
     parent = chains.follow("m", [SYSTEM, user("fix it")])
-    parent.said = Said(frozenset({"call-a"}))
+    parent.said = Said.of(["call-a"])
     child = chains.follow("m", [SYSTEM, user("look for it")])
     assert child.session_id != parent.session_id
 
@@ -115,7 +115,7 @@ def test_a_compacted_chat_begins_anew() -> None:
     chains = Chains()
     first = [SYSTEM, user("fix it")]
     chat = chains.follow("m", first)
-    chat.said = Said(frozenset({"call-a"}))
+    chat.said = Said.of(["call-a"])
     compacted = chains.follow("m", [SYSTEM, user("fix it; so far: nothing")])
     assert compacted.session_id != chat.session_id
 
@@ -124,7 +124,7 @@ def test_a_round_that_is_tried_again_stays_with_its_chat() -> None:
     chains = Chains()
     first = [SYSTEM, user("fix it")]
     chat = chains.follow("m", first)
-    chat.said = Said(frozenset({"call-a"}))
+    chat.said = Said.of(["call-a"])
     tries = [chains.follow("m", [*first, *calls("call-a")]).session_id for _ in range(3)]
     assert tries == [chat.session_id] * 3
 
@@ -149,3 +149,14 @@ def test_its_memory_is_bounded_and_the_oldest_are_forgotten() -> None:
         chains.follow("m", [SYSTEM, user("alike")])
         assert len(chains) <= 50
     assert chains.follow("m", [*first, *calls("c")]).session_id != old.session_id
+
+
+def test_after_a_restart_a_chat_goes_on_and_no_new_one_gets_its_name() -> None:
+    before, after = Chains(), Chains()
+    first = [SYSTEM, user("fix it")]
+    chat = before.follow("m", first)
+    chat.said = Said.of(["call-a"])
+    after.remember(ChatRound(chat.session_id, chat.key, chat.said))
+    again = after.follow("m", first)
+    assert again.session_id != chat.session_id
+    assert after.follow("m", [*first, *calls("call-a")]).session_id == chat.session_id

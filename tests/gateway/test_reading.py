@@ -19,8 +19,8 @@ from marsbench.gateway.reading import (
 )
 
 STREAM, JSON = "text/event-stream; charset=utf-8", "application/json"
-HI = Said(texts=frozenset({"hi there"}))
-CALL = Said(frozenset({"c1"}))
+HI = Said.of(texts=["hi there"])
+CALL = Said.of(["c1"])
 
 
 def events(*told: dict[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ import multiprocessing
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,18 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.world import CHAT, UNLIMITED, play, server, world
+from gateway.world import CHAT, UNLIMITED, World, hello, play, server, world
 from marsbench.core import events
 from marsbench.core.backends import choose
 from marsbench.errors import UsageError
 from marsbench.gateway.load import LoadRules
+from marsbench.gateway.messages import Said
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
 from marsbench.gateway.server import Config, serve
 from marsbench.gateway.session import OpenRound
 from marsbench.gateway.sessions import OpenSessions
-from marsbench.gateway.store import Keeper, KeptPlace, Store
+from marsbench.gateway.store import Keeper, KeptChat, KeptPlace, Store
 from marsbench_backends.admission import FixedCap
 
 CAP = 2
@@ -210,6 +212,113 @@ def test_a_chat_without_a_name_is_one_session_whichever_gateway_it_comes_to(tmp_
                 }  # fmt: skip
 
     play(story())
+
+
+TOOLS = [{"type": "function", "function": {"name": "ls"}}]
+
+
+class Calling:
+    """A server whose every answer calls a tool, by an id and under an id of its own."""
+
+    def __init__(self) -> None:
+        self.numbers = count()
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        number = next(self.numbers)
+        call = {"id": f"call-{number}", "type": "function", "function": {"name": "ls"}}
+        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        item = {"type": "function_call", "call_id": f"call-{number}", "name": "ls"}
+        chat = {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
+        response = {"id": f"resp-{number}", "status": "completed", "output": [item]}
+        return web.json_response(response if request.path == "/v1/responses" else chat)
+
+
+async def talk(w: World, chat: list[dict[str, Any]], **more: Any) -> None:
+    """One more round of a chat without a name, and what its client adds to it."""
+    async with w.post(None, messages=list(chat), **more) as answer:
+        message = (await answer.json())["choices"][0]["message"]
+    results = [
+        {"role": "tool", "tool_call_id": call["id"], "content": "done"}
+        for call in message.get("tool_calls", [])
+    ]
+    chat += [message, *(results or [{"role": "user", "content": "go on"}])]
+
+
+def test_a_chat_without_a_name_keeps_its_place_through_a_restart(tmp_path: Path) -> None:
+    hi = {"role": "user", "content": "hi"}
+
+    async def story() -> None:
+        async with server(Calling()) as there:
+            given: Any = {"state": tmp_path / "state", "upstream": there}
+            chat = [hi]
+            async with world(hello, "fcfs-cap", "fcfs-cap.cap=1", **given) as w:
+                await talk(w, chat, tools=TOOLS)
+            async with world(hello, "fcfs-cap", "fcfs-cap.cap=1", **given) as w:
+                (name,) = on_disk(tmp_path / "state")
+                alike = asyncio.create_task(talk(w, [hi], tools=TOOLS))
+                await w.until(1, 1, 0, 0)
+                await talk(w, chat, tools=TOOLS)
+                assert w.counts == (1, 1, 0, 1), "the other still waits"
+                assert name not in w.events("session_arrived"), "it goes on, the other is new"
+                assert await w.tell("session_end", session_id=name) == 204
+                await alike
+                assert name not in on_disk(tmp_path / "state")
+
+    play(story())
+
+
+def test_a_question_and_its_answer_take_no_place_and_a_chat_that_goes_on_does(
+    tmp_path: Path,
+) -> None:
+    async def says_hello(_request: web.BaseRequest) -> web.StreamResponse:
+        message = {"role": "assistant", "content": "hello"}
+        return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}]})
+
+    async def story() -> None:
+        async with server(says_hello) as there:
+            given: Any = {"state": tmp_path / "state", "upstream": there}
+            chat = [{"role": "user", "content": "hi"}]
+            async with world(hello, **given) as w:
+                await talk(w, chat)
+                assert on_disk(tmp_path / "state") == []
+                await talk(w, chat)
+                assert len(on_disk(tmp_path / "state")) == 1
+            async with world(hello, **given) as w:
+                await talk(w, chat)
+                assert w.events("session_arrived") == []
+
+    play(story())
+
+
+def test_a_chat_that_names_the_response_before_keeps_its_place_too(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with server(Calling()) as there:
+            given: Any = {"state": tmp_path / "state", "upstream": there}
+
+            async def ask(w: World, **body: Any) -> str:
+                sent = {"input": "hi", "tools": TOOLS, **body}
+                async with w.client.post(w.url + "/v1/responses", json=sent) as answer:
+                    return str((await answer.json())["id"])
+
+            async with world(hello, **given) as w:
+                first = await ask(w)
+                second = await ask(w, previous_response_id=first)
+            async with world(hello, **given) as w:
+                await ask(w, previous_response_id=second)
+                assert w.events("session_arrived") == []
+                assert w.counts == (0, 1, 0, 1)
+
+    play(story())
+
+
+def test_what_a_chat_is_known_by_goes_with_its_place(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s", "x")
+    said = Said.of(["call-1", "call-2"], ["so"])
+    chat = KeptChat("chat-1", b"k" * 16, said, "resp-1")
+    store.keep(KeptPlace("chat-1", None, 3), chat)
+    assert (store.places(), store.chats()) == ([KeptPlace("chat-1", None, 3)], [chat])
+    store.ended("chat-1")
+    assert (store.places(), store.chats()) == ([], [])
 
 
 # --- several processes, and kills

@@ -68,10 +68,10 @@ class Agent:
         if not self.calls_by_api:
             text = f"```bash\nls {key}\n```"
             # Clients give texts back without the blanks around them.
-            return {"role": "assistant", "content": text}, Said(texts=frozenset({text}))
+            return {"role": "assistant", "content": text}, Said.of(texts=[text])
         call = {"id": f"call-{key}", "type": "function", "function": {"name": "ls"}}
         message = {"role": "assistant", "content": None, "tool_calls": [call]}
-        return message, Said(frozenset({f"call-{key}"}))
+        return message, Said.of([f"call-{key}"])
 
     def _result(self, number: int) -> dict[str, Any]:
         if not self.calls_by_api:
