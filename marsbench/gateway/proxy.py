@@ -93,6 +93,7 @@ class Proxy:
         self._length = ModelLength(upstream)
         self._session_header = session_header
         self._hold_s = hold_s
+        self._last_failure: str | None = None
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Any request that is no round of a session."""
@@ -201,6 +202,7 @@ class Proxy:
         answer = await self._upstream.open(
             request.method, request[TARGET], request.raw_headers, content
         )
+        self._last_failure = None
         reader = _reader(read_answer, answer)
         try:
             response, outcome = await self._send(request, answer, reader)
@@ -236,7 +238,9 @@ class Proxy:
         return response, outcome
 
     def _failure(self, error: UpstreamError) -> web.Response:
-        log.warning("no answer from %s: %s", self._upstream.url, error)
+        if str(error) != self._last_failure:  # whoever waits for the server asks again and again
+            log.warning("no answer from %s: %s", self._upstream.url, error)
+        self._last_failure = str(error)
         status = 504 if error.timed_out else 502
         return refusal(status, f"The server at {self._upstream.url} gave no answer: {error}")
 

@@ -7,10 +7,12 @@ import contextlib
 import json
 import logging
 import socket
+from math import isfinite
 
 import aiohttp
 import pytest
 from aiohttp import web
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.world import CHAT, World, play, server, world
 from marsbench.gateway.limits import Limits
@@ -221,3 +223,37 @@ def test_credentials_are_never_logged(reachable: bool, caplog: pytest.LogCapture
     assert any(record.name.startswith("marsbench") for record in caplog.records)
     assert SECRET not in caplog.text
     assert SECRET not in json.dumps([str(vars(record)) for record in caplog.records])
+
+
+def test_a_server_that_is_not_there_is_said_once_and_again_when_it_is_gone_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fails = [True, True, True, False, True]
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        return await cut(request) if fails.pop(0) else web.Response(text="here")
+
+    async def story() -> None:
+        async with world(script) as w:
+            for _ in range(5):
+                async with w.client.post(f"{w.url}/v1/models"):
+                    pass
+
+    play(story())
+    assert [r.getMessage()[:9] for r in caplog.records] == ["no answer", "no answer"]
+
+
+def test_every_figure_is_a_number_where_the_server_tells_none() -> None:
+    """A scraper drops what is none (AIPerf says so), and a sum with it is none."""
+
+    async def story() -> None:
+        async with world() as w:
+            async with w.post():
+                pass
+            async with w.client.get(f"{w.url}/metrics") as answer:
+                page = await answer.text()
+            families = list(text_string_to_metric_families(page))
+            assert len(families) > 5
+            assert all(isfinite(one.value) for family in families for one in family.samples)
+
+    play(story())

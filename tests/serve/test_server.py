@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from serve.test_processes import has_ended
 from waits import output, until
@@ -119,6 +121,15 @@ def test_metrics_and_kv_events_are_on(client: httpx.Client, started: Started) ->
     assert "vllm:num_preemptions" in client.get("/metrics").text
     sources = client.get("/kv_event_sources").json()
     assert [source["endpoint"] for source in sources.values()] == [started.facts["kv_events"]]
+
+
+def test_every_sample_of_its_metrics_is_a_number(client: httpx.Client) -> None:
+    """AIPerf drops what is none, and says so."""
+    completion(client, [400] * 64, max_tokens=4)
+    families = list(text_string_to_metric_families(client.get("/metrics").text))
+    samples = [one for family in families for one in family.samples]
+    assert len(samples) > 100
+    assert [one for one in samples if not isfinite(one.value)] == []
 
 
 def test_kv_events_reach_a_subscriber(client: httpx.Client, started: Started) -> None:
