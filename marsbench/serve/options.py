@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from marsbench.engine_options import EngineOptions, SimulationOptions
@@ -37,3 +38,7 @@ class ServeOptions:
     timeout: Annotated[
         float, Option("S", "Silence of a start that is given up.", shows_default=True)
     ] = 600.0
+    plain: Annotated[
+        Path | None,
+        Option("FOLDER", "Write the emulated model there, print the `vllm serve` line, and end."),
+    ] = None

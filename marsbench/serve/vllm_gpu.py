@@ -28,7 +28,7 @@ from marsbench.serve.replies import Reply, ScriptedRequest, load_script
 from marsbench.serve.vllm_copies import Copies, HostCopies, NoCopies
 
 LAYOUT = "LBHNC"  # of KV blocks that nobody lays out
-MEMORY_BYTES = 2**50  # never asked for: the number of blocks is given
+ENOUGH_BYTES = 2**50  # where the number of blocks is given
 
 
 Share = tuple[str, int, int, int]
@@ -189,7 +189,7 @@ class Gpu(Executor):
             case "get_supported_kv_cache_layouts":
                 return [LAYOUT]
             case "determine_available_memory":
-                return MEMORY_BYTES
+                return self._memory_bytes()
             case "compile_or_warm_up_model":
                 return CompilationTimes(language_model=0.0, encoder=0.0)
             case "get_supported_tasks":
@@ -197,6 +197,17 @@ class Gpu(Executor):
             case "get_simple_cpu_offload_num_cpu_blocks":
                 return self._host_blocks()
         return None
+
+    def _memory_bytes(self) -> int:
+        """For KV: the profile's, of the share that vLLM may use, and the block that it sets aside.
+
+        A plain `vllm serve` asks for it; where the number of blocks is given, it decides nothing.
+        """
+        cache = self.cache_config
+        if cache.num_gpu_blocks_override is not None:
+            return ENOUGH_BYTES
+        blocks = self._hardware.kv_blocks(cache.block_size, cache.gpu_memory_utilization)
+        return (blocks + 1) * int(self._kv_spec().page_size_bytes)
 
     def _host_blocks(self) -> int:
         """Of the host memory that vLLM's simple connector is given."""

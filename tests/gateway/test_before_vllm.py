@@ -1,4 +1,4 @@
-"""The gateway before a real vLLM server with an emulated GPU, from first round to its death."""
+"""The gateway before a plain `vllm serve` with an emulated GPU, from first round to its death."""
 
 from __future__ import annotations
 
@@ -6,36 +6,64 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 pytest.importorskip("vllm")
 
-from gateway.world import UNLIMITED, World, play
+from gateway.real_agents import WHY_NOT, claude_code, codex
+from gateway.world import UNLIMITED, World, play, unused_port
+from house.sources import ROOT
 from marsbench.core.backends import choose
+from marsbench.core.events import RoundReady, SessionAdmitted, SessionArrived, SessionEnded
 from marsbench.core.settings import EngineSettings
 from marsbench.gateway.server import Config, Gateway, start
+from marsbench.serve.plain import plain_line
 from marsbench.serve.plan import ServeRequest
-from marsbench.serve.server import VllmServer, serving
+from marsbench.serve.server import SILENCE_S, VllmServer, await_health, end_with_parent
 from waits import turns
 
 pytestmark = [pytest.mark.live, pytest.mark.vllm]
-BLOCKS, SPEED = 2000, 10.0
+BLOCKS, SPEED = 20_000, 10.0
 COMPLETIONS = "/v1/completions"
+TESTS = ROOT / "tests"
 
 
 @pytest.fixture(scope="module")
-def vllm() -> Iterator[VllmServer]:
-    settings = EngineSettings(kv_blocks=BLOCKS)
+def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    """As docs/serving.md has it: the line that `--plain` prints, in a shell's environment."""
+    folder = tmp_path_factory.mktemp("vllm")
     request = ServeRequest(
-        choose("fcfs"), emulate="h200:qwen3-coder-30b", speed=SPEED, settings=settings
+        choose("fcfs"),
+        emulate="h200:qwen3-coder-30b",
+        speed=SPEED,
+        settings=EngineSettings(kv_blocks=BLOCKS),
+        port=unused_port(),
+        responses="gateway.recorded_agents:Answers",
     )
-    with serving(request) as server:
+    command = shlex.split(plain_line(request, folder / "model"))
+    env = {name: value for name, value in os.environ.items() if not name.startswith("VLLM_")}
+    env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "PYTHONPATH": str(TESTS)}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env=env, start_new_session=True,
+            preexec_fn=end_with_parent,
+        )  # fmt: skip
+    server = VllmServer(request, process, request.port, folder / "log")
+    try:
+        await_health(server, SILENCE_S)
         yield server
+    finally:
+        server.stop()
 
 
 @asynccontextmanager
@@ -162,6 +190,39 @@ def test_a_prompt_beyond_the_models_length_gets_its_400_at_once(vllm: VllmServer
             async with w.client.post(w.url + COMPLETIONS, json=long) as answer:
                 assert answer.status == 400, await answer.text()
             assert w.events("session_arrived") == ["a"]
+
+    play(story(), vllm.process)
+
+
+@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+def test_claude_code_and_codex_are_known_as_sessions_and_take_turns(
+    vllm: VllmServer, tmp_path: Path
+) -> None:
+    """Each with a sub-agent, which enters with its parent: one place is enough."""
+
+    async def story() -> None:
+        async with before(vllm, "fcfs-cap", "cap=1") as w:
+            model = vllm.request.served_name
+            claude, thread = await asyncio.gather(
+                claude_code(w.url, model, tmp_path / "claude"),
+                codex(w.url, model, tmp_path / "codex"),
+            )
+            told, _ = w.gateway.telemetry.since(0)
+            arrived = {e.session: e.parent for e in told if isinstance(e, SessionArrived)}
+            assert {name for name, parent in arrived.items() if parent is None} == {claude, thread}
+            children = {parent: name for name, parent in arrived.items() if parent}
+            rounds = Counter(e.session for e in told if isinstance(e, RoundReady))
+            assert rounds == {claude: 3, children[claude]: 2, thread: 4, children[thread]: 2}
+            assert children[claude].startswith(f"{claude}/")
+            assert (await w.info())["rounds"] == {"named": 11, "inferred": 0, "passed on": 0}
+            ends = [e for e in told if isinstance(e, SessionAdmitted | SessionEnded)]
+            turns = [(e.kind, e.session) for e in ends if e.session in (claude, thread)]
+            first, second = turns[0][1], turns[2][1]
+            assert turns == [
+                (kind, name)
+                for name in (first, second)
+                for kind in ("session_admitted", "session_ended")
+            ]
 
     play(story(), vllm.process)
 

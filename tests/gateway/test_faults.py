@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import socket
 from math import isfinite
 
 import aiohttp
@@ -14,17 +13,11 @@ import pytest
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.world import CHAT, World, play, server, world
+from gateway.world import CHAT, World, play, server, unused_port, world
 from marsbench.gateway.limits import Limits
 
 CAP = ("fcfs-cap", "cap=1")
 SECRET = "sk-very-secret"
-
-
-def unused_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 async def refusal(answer: aiohttp.ClientResponse) -> str:

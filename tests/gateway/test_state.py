@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.world import CHAT, UNLIMITED, World, hello, play, server, world
+from gateway.world import CHAT, UNLIMITED, World, hello, play, server, unused_port, world
 from marsbench.core import events
 from marsbench.core.backends import choose
 from marsbench.errors import UsageError
@@ -429,11 +429,3 @@ def test_gateways_share_one_admission_through_the_kill_of_each_leader(tmp_path: 
 
     with gateways(4, f"http://127.0.0.1:{port}", state) as those:
         play(story(those))
-
-
-def unused_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -115,3 +116,9 @@ def play(story: Awaitable[None], upstream: subprocess.Popen[bytes] | None = None
     """Run a test's story on the loop that the gateway runs on; it never hangs."""
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(bounded(story, upstream))
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

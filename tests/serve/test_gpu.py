@@ -251,3 +251,16 @@ def test_an_emulated_block_takes_the_bytes_of_the_model_and_host_memory_holds_as
     extra = {"cpu_bytes_to_use": int(100.5 * page)}
     executor.vllm_config.kv_transfer_config = SimpleNamespace(kv_connector_extra_config=extra)
     assert executor.collective_rpc("get_simple_cpu_offload_num_cpu_blocks") == [100]
+
+
+def test_where_no_blocks_are_given_it_has_the_memory_of_the_hardware() -> None:
+    """A plain `vllm serve` asks; 2**50 bytes of blocks would fill this machine's memory."""
+    made = gpu()
+    made.parallel_config = None
+    made.model_config = SimpleNamespace(get_num_kv_heads=lambda _: 1, get_head_size=lambda: 32)
+    made.cache_config = SimpleNamespace(
+        block_size=16, num_gpu_blocks_override=None, gpu_memory_utilization=0.8
+    )
+    (available,) = made.collective_rpc("determine_available_memory")
+    blocks = emulated_hardware(EMULATE).kv_blocks(16, 0.8)
+    assert available // made._kv_spec().page_size_bytes == blocks + 1
