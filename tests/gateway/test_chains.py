@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe
 from marsbench.gateway.chains import Chains, ChatRound
 from marsbench.gateway.messages import Said
+from marsbench.model.recording import Recording, load_recordings
 
 SYSTEM = {"role": "system", "content": "You are an agent."}
 
@@ -68,6 +71,37 @@ def test_rounds_of_recorded_shapes_are_attributed_without_ids(
     assert len(owners) > len(made)  # sub-agents, or what follows a cut
     assert sum(max(found.values()) for found in chats.values()) / rounds >= 0.99
     assert {chat for chat, number in owners.items() if number > 1} == set()
+
+
+def recorded(recording: Recording, copy: int) -> Iterator[tuple[list[dict[str, Any]], Said]]:
+    """A real agent's requests and answers; a server gives every tool call an id of its own."""
+    chat: list[dict[str, Any]] = [SYSTEM]
+    asked: list[str] = []
+    for number, round_ in enumerate(recording.rounds):
+        results = [{"role": "tool", "tool_call_id": call_id} for call_id in asked]
+        texts = "\n".join(round_.heard)
+        chat += [*results, user(texts)] if number else [user(texts)]
+        asked = [f"{recording.task}-{copy}-{number}-{n}" for n in range(len(round_.answer.calls))]
+        yield list(chat), Said.of(asked, [round_.answer.content])
+        called = [{"id": call_id} for call_id in asked]
+        chat.append({**model(round_.answer.content), "tool_calls": called})
+
+
+def test_recorded_agents_on_equal_tasks_are_attributed_without_ids() -> None:
+    """Without their folders' paths, which would tell them apart, the copies begin alike."""
+    recordings = load_recordings().values()
+    plays = {f"{one.task} {copy}": recorded(one, copy) for copy in range(3) for one in recordings}
+    chains, chats = Chains(), defaultdict[str, Counter[str]](Counter)
+    for rounds in zip_longest(*plays.values()):
+        for owner, asked in zip(plays, rounds, strict=True):
+            if asked is not None:
+                messages, said = asked
+                round_ = chains.follow("m", messages)
+                round_.said = said
+                chats[owner][round_.session_id] += 1
+    assert sum(found.total() for found in chats.values()) > 300
+    assert {len(found) for found in chats.values()} == {1}, "each is one session"
+    assert len({chat for found in chats.values() for chat in found}) == len(plays)
 
 
 def test_a_chat_that_goes_on_is_its_next_round_and_a_repeated_one_is_another() -> None:
