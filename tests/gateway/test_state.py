@@ -187,11 +187,12 @@ def test_a_gateway_that_starts_again_keeps_who_was_in(tmp_path: Path) -> None:
     play(story())
 
 
-def test_a_chat_without_a_name_is_one_session_whichever_gateway_it_comes_to(tmp_path: Path) -> None:
-    async def says_hello(_request: web.BaseRequest) -> web.StreamResponse:
-        message = {"role": "assistant", "content": "hello"}
-        return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}]})
+async def says_hello(_request: web.BaseRequest) -> web.StreamResponse:
+    message = {"role": "assistant", "content": "hello"}
+    return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}]})
 
+
+def test_a_chat_without_a_name_is_one_session_whichever_gateway_it_comes_to(tmp_path: Path) -> None:
     async def story() -> None:
         async with server(says_hello) as there:
             given: Any = {"state": tmp_path / "state", "upstream": there}
@@ -270,10 +271,6 @@ def test_a_chat_without_a_name_keeps_its_place_through_a_restart(tmp_path: Path)
 def test_a_question_and_its_answer_take_no_place_and_a_chat_that_goes_on_does(
     tmp_path: Path,
 ) -> None:
-    async def says_hello(_request: web.BaseRequest) -> web.StreamResponse:
-        message = {"role": "assistant", "content": "hello"}
-        return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}]})
-
     async def story() -> None:
         async with server(says_hello) as there:
             given: Any = {"state": tmp_path / "state", "upstream": there}
