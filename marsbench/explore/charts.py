@@ -35,29 +35,33 @@ Floats = NDArray[np.float64]
 
 
 class Axes:
-    """What all charts of a page share: the clock, the lanes, and a line at the pointer."""
+    """What all charts of a page share: the clock, the lanes, and a line at the pointer.
+
+    The charts below the lanes have a clock of their own, which follows when a movement rests: to
+    draw all of them anew in every frame would not be smooth.
+    """
 
     def __init__(self, num_lanes: int, end_s: float) -> None:
         end_s = max(end_s, 1e-3)
-        self.clock = Range1d(
-            start=0.0, end=end_s, bounds=(-0.02 * end_s, 1.02 * end_s), name="clock"
+        self.clock, self.clock_below = (
+            Range1d(start=0.0, end=end_s, bounds=(-0.02 * end_s, 1.02 * end_s), name=name)
+            for name in ("clock", "clock-below")
         )
         low = num_lanes - 0.5
-        self.lanes = Range1d(
-            start=low, end=-0.5, bounds=(-0.5, low) if num_lanes else None, name="lanes"
-        )
-        moved = CustomJS(code="window.explore && window.explore.moved()")
-        for one in (self.clock, self.lanes):
-            one.js_on_change("start", moved)
-            one.js_on_change("end", moved)
+        bounds = (-0.5, low) if num_lanes else None
+        self.lanes = Range1d(start=low, end=-0.5, bounds=bounds, name="lanes")
+        _tell((self.clock, self.lanes), "moved")
+        _tell((self.clock_below,), "movedBelow")
         self.pointer = Span(dimension="height", line_color="#666666", line_dash="dotted")
 
-    def figure(self, height: int, title: str, **options: Any) -> figure:
-        """On the common clock: the wheel zooms it, a drag moves it."""
+    def figure(
+        self, height: int, title: str, clock: Range1d | None = None, **options: Any
+    ) -> figure:
+        """The wheel zooms the clock (that below the lanes), a drag moves it."""
         chart = figure(
             height=height,
             title=title,
-            x_range=self.clock,
+            x_range=clock or self.clock_below,
             tools="pan,xwheel_zoom,box_zoom,reset",
             active_drag="pan",
             active_scroll="xwheel_zoom",
@@ -73,6 +77,13 @@ class Axes:
         return chart
 
 
+def _tell(ranges: Sequence[Range1d], what: str) -> None:
+    """Call the page's function of that name when one of these changes."""
+    for one in ranges:
+        for end in ("start", "end"):
+            one.js_on_change(end, CustomJS(code=f"window.explore && window.explore.{what}()"))
+
+
 def charts_of(run: Explored, number: int, axes: Axes) -> list[figure]:
     """From top to bottom."""
     lanes, memory = _lanes(run, number, axes), _memory(run, number, axes)
@@ -83,7 +94,7 @@ def charts_of(run: Explored, number: int, axes: Axes) -> list[figure]:
 
 def _lanes(run: Explored, number: int, axes: Axes) -> figure:
     """Empty: the page fills it with what fits on the screen (explore.js)."""
-    chart = axes.figure(LANES_HEIGHT, run.label, y_range=axes.lanes, lod_threshold=None)
+    chart = axes.figure(LANES_HEIGHT, run.label, axes.clock, y_range=axes.lanes, lod_threshold=None)
     chart.xgrid.visible = chart.ygrid.visible = False
     chosen = BoxAnnotation(fill_color="#F0E442", fill_alpha=0.35, name=f"chosen-{number}")
     chosen.visible = False
@@ -153,7 +164,9 @@ def _rounded(series: Mapping[str, Floats]) -> dict[str, NDArray[np.int32]]:
 def _tools(run: Explored, axes: Axes) -> figure:
     cores = run.timeline.config.settings.get("tool_cores")
     title = "Tool calls under way: dark those that burn CPU"
-    chart = axes.figure(SMALL_HEIGHT, f"{title}; line: {cores} cores" if cores else title)
+    chart = axes.figure(
+        SMALL_HEIGHT, f"{title}; line: {cores} cores" if cores else title, axes.clock_below
+    )
     series = calls(run.timeline.stream, run.grid)
     _stack(chart, run, series, ("#4D5359", "#C4CBD1"))
     if cores:
@@ -162,7 +175,9 @@ def _tools(run: Explored, axes: Axes) -> figure:
 
 
 def _batch(run: Explored, axes: Axes) -> figure:
-    chart = axes.figure(SMALL_HEIGHT, "Rounds in the engine: decode, prefill, waiting")
+    chart = axes.figure(
+        SMALL_HEIGHT, "Rounds in the engine: decode, prefill, waiting", axes.clock_below
+    )
     found = batch(run.timeline.rounds, run.end_s, run.grid)
     ordered = {name: found[name] for name in ("decode", "prefill", "wait")}
     _stack(chart, run, ordered, ("#56B4E9", "#0072B2", "#E69F00"))
@@ -182,7 +197,9 @@ def _stack(
 
 def _token_s(run: Explored, axes: Axes) -> figure:
     """What a decode step takes: seconds from one token to the next."""
-    chart = axes.figure(SMALL_HEIGHT, "Seconds a token while decoding (step time, waits included)")
+    chart = axes.figure(
+        SMALL_HEIGHT, "Seconds a token while decoding (step time, waits included)", axes.clock_below
+    )
     values = token_s(run.timeline.rounds, run.grid).astype(np.float32)
     chart.line(run.grid.edges[1:], values, line_color="#0072B2")
     return chart

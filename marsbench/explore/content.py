@@ -18,7 +18,7 @@ from marsbench.core.metrics.sessions import SessionRecord
 from marsbench.explore.lanes import Spans, spans_of
 from marsbench.explore.levels import levels_of
 from marsbench.explore.losses import marks_of
-from marsbench.explore.owners import Owners
+from marsbench.explore.owners import KvOwners
 from marsbench.explore.series import Grid
 from marsbench.judge.why.causes import LABELS
 from marsbench.judge.why.explain import ExplainedRun
@@ -55,14 +55,14 @@ class Explored:
         return Grid(self.end_s)
 
     @cached_property
-    def owners(self) -> Owners | None:
+    def owners(self) -> KvOwners | None:
         """None where the engine does not say how large a block is."""
         config = self.timeline.config
         size, total = config.block_size, config.total_blocks
         if size is None:
             return None
         ended = {s.session: s.ended_at for s in self.timeline.sessions if s.ended_at is not None}
-        return Owners.of(self.timeline.stream, ended, size, total, self.grid.edges[1:])
+        return KvOwners.of(self.timeline.stream, ended, size, total, self.grid.edges[1:])
 
 
 def lanes_of(runs: Sequence[Explored]) -> list[str]:

@@ -21,7 +21,7 @@ Change = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Owners:
+class KvOwners:
     """Blocks of each owner at each instant of `at`; those of `stacked` are all, the rest summed.
 
     A session's own: its context, less what its first round found of others, less its evictions
@@ -40,7 +40,7 @@ class Owners:
         block_size: int,
         total_blocks: int | None,
         at: Floats,
-    ) -> Owners:
+    ) -> KvOwners:
         """ended_at: of the sessions that are over by then; what they leave is cached still."""
         sets, losses = _sets(stream, block_size), _losses(stream)
         own = {name: _blocks(sets[name], losses.get(name, ()), at) for name in sets}
@@ -51,7 +51,7 @@ class Owners:
         over = sum((own[name] - live[name] for name in ranked), np.zeros(len(at)))
         if total_blocks is not None:
             over = np.clip(total_blocks - sum(live.values(), np.zeros(len(at))), 0.0, over)
-        return Owners({**named, OTHERS: rest, ENDED: over}, live)
+        return KvOwners({**named, OTHERS: rest, ENDED: over}, live)
 
 
 def _sets(stream: Stream, block_size: int) -> Mapping[str, list[Change]]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from marsbench.explore.content import Explored, content_of, lanes_of, packed
 from marsbench.explore.lanes import HELD, PREFILL, RECOMPUTE, STATES, TOOL, Spans, spans_of
 from marsbench.explore.levels import coarsened
-from marsbench.explore.owners import ENDED, Owners
+from marsbench.explore.owners import ENDED, KvOwners
 from marsbench.explore.series import Grid, batch, calls
 
 Runs = tuple[Path, Path]
@@ -59,7 +59,7 @@ def test_blocks_are_of_whom_events_say() -> None:
     from marsbench.core.metrics.stream import Stream
 
     at = np.array([1.0, 3.0, 5.0, 7.0, 11.0, 15.0, 19.0])
-    owners = Owners.of(Stream(first()), {"b": 12.0}, 16, 100, at)
+    owners = KvOwners.of(Stream(first()), {"b": 12.0}, 16, 100, at)
     assert owners.by_session["a"].tolist() == [0, 10, 11, 7, 6, 6, 12]
     assert owners.by_session["b"].tolist() == [0, 0, 0, 0, 20, 0, 0]
     assert owners.stacked[ENDED].tolist() == [0, 0, 0, 0, 0, 20, 20]

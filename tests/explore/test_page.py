@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from explore.chromium import Page, found, opened, until
+from chromium import Page, found, opened, until
 from marsbench.errors import UsageError
 from marsbench.explore.page import explored
 

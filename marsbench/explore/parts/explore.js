@@ -2,6 +2,7 @@
 // Fills the lanes with what fits on the screen, and tells the story of the chosen session.
 window.explore = (() => {
   const MOST_SPANS = 6000; // that are drawn at once: more would not move smoothly
+  const REST_MS = 90; // after which the charts below follow
   const MARGIN = 0.75; // of a screen that is filled to the left and to the right as well
   const STATES = 7, ADMISSION = 0, TOOL = 5, HELD = 6;
   const NAMES = [...document.querySelectorAll("label.state")].map((l) => l.textContent.trim());
@@ -10,7 +11,7 @@ window.explore = (() => {
     contention_s: "#0072B2", agents_s: "#CC79A7", tools_s: "#9AA1A8", rest_s: "#E3E6E9",
   };
   const runs = [];
-  let model, clock, lanes, whole, chosen = null, filled = null, waiting = false;
+  let model, clock, below, lanes, whole, resting = null, chosen = null, filled = null, waiting = false;
 
   const byName = (name) => model.get_model_by_name(name);
   const seconds = (s) => s == null ? "–" : s >= 1000 ? s.toFixed(0) : s.toPrecision(4);
@@ -31,7 +32,7 @@ window.explore = (() => {
     model = Bokeh.documents[0];
     for (const script of document.querySelectorAll("script.content"))
       runs.push(await unpack(script.textContent));
-    clock = byName("clock"); lanes = byName("lanes");
+    clock = byName("clock"); below = byName("clock-below"); lanes = byName("lanes");
     whole = { start: clock.start, end: clock.end, top: lanes.end, bottom: lanes.start };
     const names = document.getElementById("names");
     runs[0].lanes.forEach((name) => names.append(element("option", null, { value: name })));
@@ -44,9 +45,20 @@ window.explore = (() => {
   // --- what fits on the screen
 
   function moved() {
-    if (!clock || waiting) return;
+    if (!clock) return;
+    clearTimeout(resting);
+    resting = setTimeout(() => follow(clock, below), REST_MS);
+    if (waiting) return;
     waiting = true;
     requestAnimationFrame(() => { waiting = false; if (isStale()) fill(); });
+  }
+
+  const movedBelow = () => { if (clock && resting == null) follow(below, clock); };
+
+  function follow(one, other) {
+    resting = null;
+    if (one.start !== other.start || one.end !== other.end)
+      other.setv({ start: one.start, end: one.end });
   }
 
   function isStale() {
@@ -198,12 +210,12 @@ window.explore = (() => {
 
   function show(start, end) {
     const least = 0.05;
-    clock.start = Math.max(whole.start, start);
-    clock.end = Math.min(whole.end, Math.max(end, clock.start + least));
+    const from = Math.max(whole.start, start);
+    clock.setv({ start: from, end: Math.min(whole.end, Math.max(end, from + least)) });
   }
 
   function place(low, high) {
-    lanes.end = Math.max(whole.top, low); lanes.start = Math.min(whole.bottom, high);
+    lanes.setv({ start: Math.min(whole.bottom, high), end: Math.max(whole.top, low) });
   }
 
   function zoom(factor) {
@@ -261,5 +273,5 @@ window.explore = (() => {
       }));
   }
 
-  return { start, moved, laneName, chooseLane: (y) => choose(Math.round(y)), state: () => ({ chosen, clock: [clock.start, clock.end], lanes: [lanes.start, lanes.end] }) };
+  return { start, moved, movedBelow, laneName, chooseLane: (y) => choose(Math.round(y)), state: () => ({ chosen, clock: [clock.start, clock.end], lanes: [lanes.start, lanes.end] }) };
 })();
