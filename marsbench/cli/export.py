@@ -38,7 +38,7 @@ def export(
     if output is None:
         typer.echo(text, nl=False)
     else:
-        _save(text, output)
+        save(text, output)
         typer.echo(f"{output}: {run} as {to}")
 
 
@@ -72,7 +72,8 @@ def _text(
     return json.dumps(vllm_bench(results, detailed), allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _save(text: str, output: Path) -> None:
+def save(text: str, output: Path) -> None:
+    """Raises UsageError where nothing can be written."""
     from marsbench.errors import UsageError
     from marsbench.outputs import save_text
 

@@ -14,6 +14,7 @@ from marsbench.cli import INTERRUPTED, STOPPED
 from marsbench.cli.advise import advise
 from marsbench.cli.bounds import bounds
 from marsbench.cli.doctor import doctor
+from marsbench.cli.explore import explore
 from marsbench.cli.export import export
 from marsbench.cli.gateway import gateway
 from marsbench.cli.hardware import app as hardware_app
@@ -120,6 +121,7 @@ for _command in (
     advise,
     show,
     why,
+    explore,
     sweep,
     compare,
     bounds,

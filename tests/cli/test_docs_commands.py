@@ -46,6 +46,7 @@ ONLY_PARSED = {
     "workload import": "needs recordings that the reader has",
     "bounds": "needs runs that the reader has",
     "why": "needs runs that the reader has",
+    "explore": "needs runs that the reader has",
     "doctor": "says what this machine has; test_doctor.py runs it",
 }
 IS_RUN = ("backends", "routers", "hardware list", "hardware show", "workload")

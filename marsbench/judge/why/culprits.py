@@ -50,7 +50,7 @@ class BlockLosses:
         by: Counter[tuple[str, int]] = Counter()
         others = 0
         for at, blocks in zip(self._at[own], self._blocks[own], strict=True):
-            names = self._computing(session, at)
+            names = self.computing(session, at)
             by.update({name: int(blocks) for name in names})
             others += 0 if names else int(blocks)
         instants = self._at[own]
@@ -59,7 +59,7 @@ class BlockLosses:
         named = tuple((*name, blocks) for name, blocks in ranked)
         return Loss(int(self._blocks[own].sum()), _float(begin), _float(end), named, others)
 
-    def _computing(self, but: str, at: float) -> list[tuple[str, int]]:
+    def computing(self, but: str, at: float) -> list[tuple[str, int]]:
         """Rounds of other sessions whose prompts were being computed then."""
         inside = np.flatnonzero((self._begin <= at) & (at < self._end))
         rounds = [self._prompts[place] for place in inside]

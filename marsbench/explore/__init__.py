@@ -1,0 +1,1 @@
+"""A run as one HTML page: lanes, memory, who evicted whom, and each session's story."""
