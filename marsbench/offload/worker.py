@@ -107,8 +107,9 @@ class Offload(ABC):
         self._allocated = self.connector.update_state_after_alloc
         self.connector.update_state_after_alloc = self._watch_load
 
-    def quicken(self) -> None:  # noqa: B027  (one that has nothing to do)
-        """Take faster loops, which decide the same."""
+    @abstractmethod
+    def quicken(self, compiled: bool) -> None:
+        """Take faster loops, which decide the same; those over blocks compiled, if they are."""
 
     # --- what has come of copies
 
