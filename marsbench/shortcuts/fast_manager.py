@@ -18,6 +18,7 @@ from vllm.v1.kv_offload.cpu.policies.lru import LRUCachePolicy
 
 from marsbench.shortcuts.fast_arc import FastArc
 from marsbench.shortcuts.fast_lru import FastLru
+from marsbench.shortcuts.keys import WRITER_BYTES
 
 MOST_MOVES = 256
 """Offers after which the remembered ones are put in order, though none is forgotten."""
@@ -91,13 +92,15 @@ class FastManager(CPUOffloadingManager):
 
     _unready: blocks whose store is under way. _counts_uses: whether the policy asks what a
     request used that was there. _seldom: remembered offers below the threshold. _moved: of those
-    remembered, the ones that were offered again since they were in order.
+    remembered, the ones that were offered again since they were in order. _offers: of who wrote
+    the last block, what was offered; remembered until the first one is forgotten.
     """
 
     _policy: Any
     _unready: set[Any]
     _seldom: set[Any]
     _moved: list[list[Any]]
+    _offers: dict[bytes, list[Any]]
     _counts_uses: bool
 
     @classmethod
@@ -110,6 +113,7 @@ class FastManager(CPUOffloadingManager):
         manager._policy = kind(manager._policy.cache_capacity)
         manager._counts_uses = kind is FastArc
         manager._unready, manager._seldom, manager._moved = set(), set(), []
+        manager._offers = {}
         manager.__class__ = cls
         return True
 
@@ -225,7 +229,8 @@ class FastManager(CPUOffloadingManager):
         """An offer; a count stops at the threshold, above which nobody asks."""
         counts, least = self.counts, self.store_threshold
         assert counts is not None
-        new = [key for key in keys if key not in counts]
+        place = self._num_known(keys)
+        new = [key for key in keys[place:] if key not in counts]
         known = _without(keys, new)
         self._moved += [known, new]
         for key in self._seldom.intersection(known):
@@ -238,12 +243,26 @@ class FastManager(CPUOffloadingManager):
         num_others = len(counts) - len(known)
         for key in new:
             if len(counts) >= self.max_tracker_size:
+                self._offers.clear()
                 if num_others == 0:
                     continue
                 self._seldom.discard(counts.popitem(last=False)[0])
                 num_others -= 1
             counts[key] = 1
             self._seldom.add(key)
+
+    def _num_known(self, keys: list[Any]) -> int:
+        """So many of these, from the first on, are remembered for sure.
+
+        A context only grows: what its round offers is what the one before offered, and then more.
+        """
+        if not keys or len(self.counts or ()) >= self.max_tracker_size:
+            return 0  # some may be forgotten
+        writer = keys[-1][:WRITER_BYTES]
+        last = self._offers.get(writer, [])
+        if len(last) <= len(keys):
+            self._offers[writer] = keys
+        return len(last) if keys[: len(last)] == last else 0
 
     def _put_in_order(self) -> None:
         """The offers that are remembered, the latest last: asked only where one is forgotten."""
@@ -279,6 +298,7 @@ class FastManager(CPUOffloadingManager):
     def reset_cache(self) -> None:
         super().reset_cache()
         self._unready.clear()
+        self._offers.clear()
 
 
 def _without(keys: list[Any], some: list[Any]) -> list[Any]:
