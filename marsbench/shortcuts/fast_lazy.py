@@ -22,6 +22,7 @@ class FastLazy(SimpleCPUOffloadScheduler):
     """The scheduler half, taken over with its state. _blocks: host memory's; _loops: over them."""
 
     _blocks: FastBlocks
+    _cursor: Any
     _loops: Any
 
     @classmethod

@@ -33,8 +33,8 @@ class FastBlocks:
         self._pool = pool
         self._more_hashes = pool.cached_block_hashes_by_block
         self._free = pool.free_block_queue
-        self._slow_insert = lambda key, block, tokens: pool._insert_block_hash(
-            key, block, num_tokens=tokens
+        self._slow_insert: Callable[[bytes, Any, int], None] = lambda key, block, tokens: (
+            pool._insert_block_hash(key, block, num_tokens=tokens)
         )
         self._slow_evict = pool._maybe_evict_cached_block
         self.pops = 0

@@ -67,7 +67,8 @@ class Served:
 # `mars` and "lazy" keep KV in host memory as well, and the emulated GPU plays the copies.
 # `fcfs` on kernels: that build is vLLM 0.32, which ends a step's round of running requests where
 # one preempts itself. 0.33 goes on to the next, and only a policy that picks its victims has one.
-SERVERS = ["fcfs-sync", "mars-async", "fcfs-lazy", pytest.param("fcfs-kernels", marks=needs_kernels)]
+ON_KERNELS = pytest.param("fcfs-kernels", marks=needs_kernels)
+SERVERS = ["fcfs-sync", "mars-async", "fcfs-lazy", ON_KERNELS]
 
 
 @pytest.fixture(scope="module", params=SERVERS)
