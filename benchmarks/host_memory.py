@@ -33,7 +33,7 @@ KINDS = (
     Kind("eager, lru", {"size_gib": 44}),
     Kind("eager, arc", {"size_gib": 44, "eviction": "arc"}),
     Kind("threshold:2, lru", {"size_gib": 44, "store": "threshold:2"}),
-    Kind("lazy, 200 GiB", {"size_gib": 200, "store": "lazy"}, None),
+    Kind("lazy, 200 GiB", {"size_gib": 200, "store": "lazy"}),
 )
 
 

@@ -39,6 +39,7 @@ def command(*words: str, cache: str) -> Cost:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     environment = {**os.environ, "XDG_CACHE_HOME": cache, "MARSBENCH_PROGRESS": "off"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else each start compiles a hundred files
     subprocess.run(
         [sys.executable, "-m", "marsbench", *words],
         env=environment,

@@ -1,6 +1,6 @@
 """How long and how large a simulation is: the loop's CPU seconds, its memory, its scaling.
 
-    python -m benchmarks.simulator
+    python -m benchmarks.simulator [--replicas]
 
 Each case runs in a process of its own, so that its memory is its own. The vLLM import (8-12 s of
 CPU, 500 MB) is not part of the loop and is counted in the resident memory.
@@ -8,6 +8,7 @@ CPU, 500 MB) is not part of the loop and is counted in the resident memory.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -15,9 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
+
 ROUNDS, OUTPUT = 15, 300
+REPLICAS, REPLICAS_LIMIT = 8, 1.0
 DEFAULT_RUN = ("run", "--backend", "mars", "--alpha", "3", "--json")
 
 
@@ -42,6 +48,14 @@ OFFLOADING = tuple(
     for name, gib in (("off", None), ("100 GiB, evicting", 100.0), ("600 GiB", 600.0))
 )
 SCALING = tuple(Case(f"{n} sessions", n, 4_000_000, 64) for n in (10, 100, 1_000))
+
+
+@dataclass
+class ByNumber(Router):
+    """Session number n to replica n modulo 8, so that each has the same sessions as one alone."""
+
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
+        return int(ask.session[1:]) % len(replicas)
 
 
 def growing(case: Case) -> list[Any]:
@@ -76,22 +90,10 @@ def short(case: Case) -> list[Any]:
 
 def measure(case: Case, sessions: list[Any]) -> dict[str, float]:
     """CPU seconds of the loop and what it did; in this process."""
-    import gc
+    from marsbench.core.sim.simulation import Simulation
 
-    from marsbench.core.settings import EngineSettings
-    from marsbench.core.sim.simulation import SimConfig, Simulation
-    from marsbench.hardware.profile import load_hardware
-    from marsbench.offload.host_kv import HostKv
-
-    host_kv = None if case.host_gib is None else HostKv(case.host_gib)
-    settings = EngineSettings(kv_blocks=case.blocks, block_size=case.block_size, host_kv=host_kv)
-    events: list[Any] = []
-    simulation = Simulation(SimConfig(load_hardware(), settings), events.append)
-    gc.collect()
-    gc.freeze()
-    start = time.process_time()
-    simulation.run(sessions)
-    cpu_s = time.process_time() - start
+    simulation = Simulation(config_of(case), [].append)
+    cpu_s = loop_s(simulation, sessions)
     counters = simulation.counters
     return {
         "cpu_s": cpu_s,
@@ -99,6 +101,55 @@ def measure(case: Case, sessions: list[Any]) -> dict[str, float]:
         "steps": counters.steps,
         "calls": counters.schedule_calls,
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def config_of(case: Case) -> Any:
+    from marsbench.core.settings import EngineSettings
+    from marsbench.core.sim.simulation import SimConfig
+    from marsbench.hardware.profile import load_hardware
+    from marsbench.offload.host_kv import HostKv
+
+    host_kv = None if case.host_gib is None else HostKv(case.host_gib)
+    settings = EngineSettings(kv_blocks=case.blocks, block_size=case.block_size, host_kv=host_kv)
+    return SimConfig(load_hardware(), settings)
+
+
+def loop_s(simulation: Any, sessions: list[Any]) -> float:
+    """CPU seconds in which one engine, or several, play them."""
+    gc.collect()
+    gc.freeze()
+    start = time.process_time()
+    simulation.run(sessions)
+    return time.process_time() - start
+
+
+def in_replicas(case: Case, sessions: list[Any]) -> dict[str, float]:
+    """The case's engine eight times behind a router, an eighth of the sessions on each.
+
+    alone_cpu_s: of eight such engines one after the other, each with its share and nobody beside.
+    """
+    from marsbench.core.sim.simulation import Simulation
+    from marsbench.replicas.config import FleetConfig
+    from marsbench.replicas.fleet import Fleet
+    from marsbench.replicas.registry import RouterChoice
+
+    config, alone_cpu_s, steps, calls = config_of(case), 0.0, 0, 0
+    for share in (sessions[index::REPLICAS] for index in range(REPLICAS)):
+        one = Simulation(config, [].append)
+        alone_cpu_s += loop_s(one, share)
+        steps, calls = steps + one.counters.steps, calls + one.counters.schedule_calls
+    router = RouterChoice("by number", ByNumber, {})
+    fleet = Fleet(config, FleetConfig(REPLICAS, router), [].append)
+    cpu_s = loop_s(fleet, sessions)
+    counters = [replica.engine.counters for replica in fleet.replicas]
+    assert sum(one.steps for one in counters) == steps
+    return {
+        "cpu_s": cpu_s,
+        "alone_cpu_s": alone_cpu_s,
+        "steps": steps,
+        "alone_calls": calls,
+        "calls": sum(one.schedule_calls for one in counters),
     }
 
 
@@ -170,6 +221,7 @@ def report() -> None:
     for case in OFFLOADING:
         row = alone("growing", case)
         print(f"| {case.name} | {row['cpu_s']:.1f} | {row['calls']:,.0f} |", flush=True)
+    report_replicas()
     print("\n| scaling: three short rounds a session | µs a simulated step | µs a schedule call |")
     print("|---|--:|--:|")
     for case in SCALING:
@@ -185,11 +237,30 @@ def report() -> None:
         print(f"| {name} | {first_s:.1f} | {second_s:.1f} |", flush=True)
 
 
+def report_replicas() -> None:
+    print(
+        f"\n| {REPLICAS} replicas of 25 sessions each | CPU s, each alone | CPU s, behind a router "
+        "| ratio | limit | steps | calls alone | calls |"
+    )
+    print("|---|--:|--:|--:|--:|--:|--:|--:|")
+    for case in CASES:
+        row = alone("replicas", case)
+        print(
+            f"| {case.name} | {row['alone_cpu_s']:.1f} | {row['cpu_s']:.1f} "
+            f"| {row['cpu_s'] / row['alone_cpu_s']:.2f} | {REPLICAS_LIMIT:g} | {row['steps']:,} "
+            f"| {row['alone_calls']:,} | {row['calls']:,} |",
+            flush=True,
+        )
+
+
 def main() -> None:
     if len(sys.argv) == 3:
         case = Case(*json.loads(sys.argv[2]))
-        sessions = growing(case) if sys.argv[1] == "growing" else short(case)
-        print(json.dumps(measure(case, sessions)))
+        sessions = short(case) if sys.argv[1] == "short" else growing(case)
+        play = in_replicas if sys.argv[1] == "replicas" else measure
+        print(json.dumps(play(case, sessions)))
+    elif "--replicas" in sys.argv[1:]:
+        report_replicas()
     else:
         report()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, get_args, get_type_hints
 
@@ -76,9 +77,15 @@ def option_in(hint: object) -> Option | None:
     return next((one for one in get_args(hint) if isinstance(one, Option)), None)
 
 
+@cache  # every verb asks for those of a few dataclasses, each of many texts to be compiled
+def hints_of(kind: type) -> Mapping[str, object]:
+    """The annotations of a dataclass and its bases, evaluated, with what `Annotated` adds."""
+    return get_type_hints(kind, include_extras=True)
+
+
 def options_of(kind: type) -> dict[str, Option]:
     """By field of a dataclass: its own first, then each base's, a panel's beside each other."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = hints_of(kind)
     names = [name for owner in kind.__mro__ for name in inspect.get_annotations(owner)]
     found = {name: option for name in names if (option := option_in(hints[name]))}
     return dict(sorted(found.items(), key=lambda item: PANELS.index(item[1].panel)))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional, get_args, get_origin, get_type_hint
 
 import typer
 
-from marsbench.option import Option, option_in, options_of
+from marsbench.option import Option, hints_of, option_in, options_of
 
 NOTHING: tuple[object, ...] = (None, [])
 """What typer hands over where nothing was typed and there is no default."""
@@ -51,7 +51,7 @@ def explicit(context: typer.Context) -> frozenset[str]:
 
 
 def _parameters(kind: Any, without: Collection[str]) -> Iterator[Parameter]:
-    hints = get_type_hints(kind, include_extras=True)
+    hints = hints_of(kind)
     defaults = {field.name: field.default for field in fields(kind)}
     for name in options_of(kind):
         if name not in without:

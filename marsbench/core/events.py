@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
@@ -390,6 +391,14 @@ def kind_of(line: bytes) -> str | None:
     Raises ValueError when it is none.
     """
     return _KINDS.get(line[: line.find(b",") + 1]) or _kind(line).event
+
+
+def lines_by_kind(lines: Iterable[bytes]) -> dict[str, list[bytes]]:
+    """Lines by the kind that each begins with. Raises KeyError for one that begins otherwise."""
+    groups: defaultdict[bytes, list[bytes]] = defaultdict(list)
+    for line in lines:
+        groups[line[: line.find(b",") + 1]].append(line)
+    return {_KINDS[begin]: own for begin, own in groups.items()}
 
 
 def from_json(line: bytes) -> Event:

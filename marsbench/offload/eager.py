@@ -41,7 +41,7 @@ class EagerOffload(Offload):
         self._prepare_store = self._manager.prepare_store
         self._manager.prepare_store = self._watch_store
 
-    def quicken(self) -> None:
+    def quicken(self, compiled: bool) -> None:
         del self._manager.prepare_store
         install(self._half)
         self._watch_stores()

@@ -45,7 +45,7 @@ class HostKv:
                 f"--host-kv must be a size in GiB above 0, or off, not {self.size_gib:g}; "
                 "for example --host-kv 256."
             )
-        if self.eviction not in EVICTIONS and not _CLASS.fullmatch(self.eviction):
+        if self.evicts_by_class and not _CLASS.fullmatch(self.eviction):
             raise UsageError(
                 f"--host-kv-eviction must be {' or '.join(EVICTIONS)}, or the dotted path of a "
                 f"class, not '{self.eviction}'; for example my_module.MyCachePolicy."
@@ -70,6 +70,11 @@ class HostKv:
         return self.store == "lazy"
 
     @property
+    def evicts_by_class(self) -> bool:
+        """Whether a third party's class decides what leaves host memory."""
+        return self.eviction not in EVICTIONS
+
+    @property
     def threshold(self) -> int:
         """Offers after which a block is stored; 0 at the first, as vLLM's `store_threshold`."""
         found = _THRESHOLD.fullmatch(self.store)
@@ -86,11 +91,11 @@ class HostKv:
         config: dict[str, object] = {"cpu_bytes_to_use": int(self.size_gib * GIB)}
         if self.is_lazy:
             return {**config, "lazy_offload": True}
-        if self.eviction in EVICTIONS:
-            config["eviction_policy"] = self.eviction
-        else:
+        if self.evicts_by_class:
             module, _, name = self.eviction.rpartition(".")
             config.update(eviction_policy=name, cache_policy_module_path=module)
+        else:
+            config["eviction_policy"] = self.eviction
         if self.threshold:
             config["store_threshold"] = self.threshold
         return config

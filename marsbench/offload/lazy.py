@@ -5,18 +5,24 @@ Blocks that are copied leave the GPU's free list until the copy has ended, and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vllm.v1.simple_kv_offload.manager import TransferMeta
 
 from marsbench.offload.link import Copy, Link
 from marsbench.offload.modelled import LazyWorker
-from marsbench.offload.worker import Offload, Swapped
+from marsbench.offload.worker import Offload, StepCopies, Swapped
+from marsbench.shortcuts.compiled import loops
+from marsbench.shortcuts.fast_lazy import FastLazy
+from marsbench.shortcuts.fast_pool import FastBlocks
 
 
 class LazyOffload(Offload):
     """Plays its worker."""
+
+    worker: LazyWorker
 
     def __init__(
         self, scheduler: Any, link: Link, clock: Callable[[], float], slow_share: float
@@ -25,24 +31,43 @@ class LazyOffload(Offload):
         super().__init__(scheduler, LazyWorker(self._half, link, clock, slow_share))
         self._pool = self._half.cpu_block_pool
         self._gpu_pool = self._scheduler.kv_cache_manager.block_pool
-        self._evict = self._pool._maybe_evict_cached_block
-        self._pool._maybe_evict_cached_block = self._watch_evict
+        self._blocks = FastBlocks(self._pool)
 
-    def _watch_evict(self, block: Any) -> bool:
-        key = block.block_hash
-        evicted: bool = self._evict(block)
-        if evicted:
-            self.note_dropped([key])
-        return evicted
+    def quicken(self, compiled: bool) -> None:
+        self._blocks.loops = loops(compiled)
+        FastLazy.takes(self._half, self._blocks)
+
+    def take_dropped(self) -> Mapping[int, int]:
+        dropped = Counter[int]()
+        for _, blocks, writer in self._blocks.take_evictions():
+            dropped[writer] += blocks
+        return dropped
 
     # --- macro steps
 
     def may_merge(self) -> bool:
-        """Only where its cursor stands at the end of the GPU's free list, and finds nothing."""
-        cursor, free = self._half._cursor, self._gpu_pool.free_block_queue
+        """Only where its cursor is in the GPU's free list; vLLM's own half, at the end of it."""
+        cursor = self._half._cursor
         if cursor is None or cursor.ref_cnt > 0 or self._scheduler.finished_req_ids:
             return False
-        return cursor.next_free_block is free.fake_free_list_tail and super().may_merge()
+        is_over = cursor.next_free_block is self._gpu_pool.free_block_queue.fake_free_list_tail
+        return (is_over or isinstance(self._half, FastLazy)) and super().may_merge()
+
+    def rehearse(
+        self, pattern: Any, seconds: Sequence[float], now: float, limit: float
+    ) -> tuple[list[float], dict[int, StepCopies]]:
+        """The cursor goes on in every step; up to one in which it finds what to store."""
+        half = self._half
+        if not isinstance(half, FastLazy):
+            return super().rehearse(pattern, seconds, now, limit)
+        tokens = pattern.tokens
+        quiet = half.quiet_steps(len(seconds), sum(tokens.values()), len(tokens))
+        ends, copies = super().rehearse(pattern, seconds[:quiet], now, limit)
+        half.walk_on(len(ends))
+        return ends, copies
+
+    def scheduled(self, pattern: Any) -> None:
+        self.worker.launched_nothing()
 
     @property
     def limit(self) -> float:

@@ -158,6 +158,10 @@ class LazyWorker(ModelledWorker):
             keys = self._keys(self.half._gpu_block_pool, meta.store_gpu_blocks)
             self.link.send(meta.store_event, keys, end, self.clock())
 
+    def launched_nothing(self) -> None:
+        """A macro step begins no copy."""
+        self._launched = False
+
     def _num_loaded(self, request_id: str) -> int:
         return len(self.half._reqs_to_load[request_id].transfer_meta.gpu_block_ids)
 

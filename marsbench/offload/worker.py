@@ -21,6 +21,7 @@ from vllm.v1.kv_offload.cpu.policies.base import CachePolicy
 from vllm.v1.outputs import KVConnectorOutput
 
 from marsbench.errors import UsageError
+from marsbench.extras import look_here_too
 from marsbench.offload.host_kv import EVICTIONS, HostKv, check_size
 from marsbench.offload.link import Copy
 from marsbench.offload.modelled import ModelledWorker
@@ -40,7 +41,12 @@ def check_offload(host_kv: HostKv, block_bytes: float) -> None:
             f"This vLLM has no {host_kv.connector}, which --host-kv is; use vLLM 0.33.0, or leave "
             "--host-kv out."
         )
-    if host_kv.eviction in EVICTIONS:
+    check_eviction(host_kv)
+
+
+def check_eviction(host_kv: HostKv) -> None:
+    """Raises UsageError where a third party's class is none that vLLM could ask."""
+    if not host_kv.evicts_by_class:
         return
     found = _imported(host_kv.eviction)
     if not (isinstance(found, type) and issubclass(found, CachePolicy)) or isabstract(found):
@@ -54,6 +60,7 @@ def check_offload(host_kv: HostKv, block_bytes: float) -> None:
 def _imported(path: str) -> object:
     """What lies at a dotted path. Raises UsageError where its module cannot be imported."""
     module, _, name = path.rpartition(".")
+    look_here_too()
     try:
         return getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError:
@@ -100,8 +107,9 @@ class Offload(ABC):
         self._allocated = self.connector.update_state_after_alloc
         self.connector.update_state_after_alloc = self._watch_load
 
-    def quicken(self) -> None:  # noqa: B027  (one that has nothing to do)
-        """Take faster loops, which decide the same."""
+    @abstractmethod
+    def quicken(self, compiled: bool) -> None:
+        """Take faster loops, which decide the same; those over blocks compiled, if they are."""
 
     # --- what has come of copies
 

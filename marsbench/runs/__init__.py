@@ -8,6 +8,7 @@ modes.json        seconds that the admission controller spent in each of its mod
 rounds.parquet    one row a round        ┐
 sessions.parquet  one row a session      │ computed from the events when the run ends;
 evictions.parquet one row a second       │ the same inputs give the same bytes
+usage.parquet     one row a sample       │
 summary.json      the figures, validity  ┘
 wall.json         when, how long and on what machine it ran: differs from run to run
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -15,7 +16,7 @@ from marsbench.core.metrics.cache import EvictionCell
 from marsbench.core.metrics.check import Checker
 from marsbench.core.metrics.rounds import RoundRecord
 from marsbench.core.metrics.sessions import SessionRecord
-from marsbench.core.metrics.stream import Stream
+from marsbench.core.metrics.stream import Sample, Stream
 from marsbench.core.metrics.summary import Measured, Scale, measure
 from marsbench.errors import MarsbenchError, RunFailedError, UsageError
 from marsbench.outputs import save_text
@@ -23,7 +24,7 @@ from marsbench.runs.cautions import CautionNote
 from marsbench.runs.config import RunConfig
 from marsbench.runs.event_file import EVENTS, event_file, events_hash, open_events, pack
 from marsbench.runs.failures import failures_of
-from marsbench.runs.parquet import read_columns, read_table, write_table
+from marsbench.runs.parquet import read_arrays, read_columns, read_table, write_table
 from marsbench.runs.provenance import wall, wall_now
 from marsbench.runs.summary import FORMAT, Decisions, RunSummary, read_back, run_summary
 
@@ -39,7 +40,12 @@ CONFIG, IDEAL, DECISIONS, MODES, SUMMARY, WALL, FILES = (
     "wall.json",
     "files.json",
 )
-TABLES = {"rounds": RoundRecord, "sessions": SessionRecord, "evictions": EvictionCell}
+TABLES = {
+    "rounds": RoundRecord,
+    "sessions": SessionRecord,
+    "evictions": EvictionCell,
+    "usage": Sample,
+}
 
 
 class RunFolder:
@@ -206,7 +212,10 @@ class RunFolder:
         return (self.path / f"{name}.parquet").is_file()
 
     def table(self, name: str) -> pd.DataFrame:
-        """The rows of "rounds", "sessions" or "evictions". Raises UsageError without a table."""
+        """The rows of "rounds", "sessions", "evictions" or "usage", which earlier runs lack.
+
+        Raises UsageError without a table.
+        """
         rows = read_table(self.path / f"{name}.parquet")
         self._own(f"{name}.parquet")
         return rows
@@ -214,6 +223,10 @@ class RunFolder:
     def columns(self, name: str) -> Mapping[str, list[Any]]:
         """The same as lists, quickly. Raises UsageError without a table."""
         return read_columns(self._own(f"{name}.parquet"), TABLES[name])
+
+    def arrays(self, name: str) -> Mapping[str, array[Any]]:
+        """Of a table of numbers. Raises UsageError without a table."""
+        return read_arrays(self._own(f"{name}.parquet"), TABLES[name])
 
     def _own(self, name: str) -> Path:
         """The file, which must be the one that the run wrote. Raises UsageError for another.
@@ -324,7 +337,7 @@ class RunWriter(RunFolder):
             self._writer.__exit__()
 
     def _write_tables(self, measured: Measured) -> None:
-        rows = (measured.rounds, measured.sessions, measured.evictions)
+        rows = (measured.rounds, measured.sessions, measured.evictions, measured.usage)
         with self._writing():
             for (name, kind), records in zip(TABLES.items(), rows, strict=True):
                 write_table(self.path / f"{name}.parquet", kind, records)

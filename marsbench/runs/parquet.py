@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import typing
 from array import array
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ARROW = {str: "string", float: "float64", int: "int64"}
+_TYPECODES = {"double": "d", "int64": "q"}
 
 
-def write_table(path: Path, kind: type, records: Sequence[Any]) -> None:
+def write_table(path: Path, kind: type, records: Any) -> None:
     """Writes one row a record of the dataclass or named tuple `kind`.
 
+    records: a sequence of them, or an object that has each of its fields as an array.
     The schema comes from its annotations, never from the values: a column in which nothing was
     measured has the same type as a full one.
     """
@@ -36,7 +39,7 @@ def write_table(path: Path, kind: type, records: Sequence[Any]) -> None:
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
 
 
-def _column(records: Sequence[Any], name: str) -> Sequence[Any]:
+def _column(records: Any, name: str) -> Sequence[Any]:
     """A field of every record; where the records are kept as columns, that column."""
     column: Sequence[Any] | None = getattr(records, name, None)
     return [getattr(r, name) for r in records] if column is None else column
@@ -48,9 +51,12 @@ def _array(kind: Any, values: Sequence[Any]) -> Any:
     import pyarrow as pa
 
     if isinstance(values, array):
-        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
-    known = np.array([value is not None for value in values], dtype=bool)
+        known = ~np.isnan(np.asarray(values))
+    else:
+        known = np.array([value is not None for value in values], dtype=bool)
     valid = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+    if isinstance(values, array):
+        return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(values)])
     if pa.types.is_string(kind):
         texts = [(value or "").encode() for value in values]
         ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
@@ -84,15 +90,42 @@ def read_columns(path: Path, kind: type) -> dict[str, list[Any]]:
 
     Raises UsageError when it is not there, or not Parquet.
     """
+    table = _read(path)
+    there = {name: table.column(name).to_pylist() for name in table.column_names}
+    return {name: there.get(name, [None] * table.num_rows) for name in columns(kind)}
+
+
+def read_arrays(path: Path, kind: type) -> dict[str, array[Any]]:
+    """The same of a table of numbers alone: an array a column, NaN where nothing was measured.
+
+    Raises UsageError when it is not there, not Parquet, or lacks a column.
+    """
+    table = _read(path)
+    try:
+        return {name: _numbers(table.column(name)) for name in columns(kind)}
+    except KeyError as error:
+        raise _no_table(path, error) from error
+
+
+def _numbers(column: Any) -> array[Any]:
+    """Of its buffer: `to_numpy` would import pandas."""
+    chunk = column.combine_chunks()
+    if chunk.null_count:
+        chunk = chunk.fill_null(math.nan)
+    found = array(_TYPECODES[str(chunk.type)])
+    begin = chunk.offset * found.itemsize
+    found.frombytes(memoryview(chunk.buffers()[1])[begin : begin + len(chunk) * found.itemsize])
+    return found
+
+
+def _read(path: Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path).read()  # read_table imports pandas
+        return pq.ParquetFile(path).read(use_threads=False)  # read_table imports pandas
     except (OSError, pa.ArrowInvalid) as error:
         raise _no_table(path, error) from error
-    there = {name: table.column(name).to_pylist() for name in table.column_names}
-    return {name: there.get(name, [None] * table.num_rows) for name in columns(kind)}
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from marsbench.core.code import ROOT
 from marsbench.core.settings import EngineSettings
 from marsbench.errors import UsageError
 from marsbench.hardware.profile import Hardware
-from marsbench.offload.host_kv import EVICTIONS, HostKv, check_size
+from marsbench.offload.host_kv import HostKv, check_size
 from marsbench.serve.emulated import check_speed, emulated_hardware
 from marsbench.serve.plugin import EXECUTOR
 
@@ -207,7 +207,8 @@ def environment(request: ServeRequest, plugin: Path) -> Mapping[str, str]:
     env.pop("VLLM_LOGGING_LEVEL", None)  # the simulator silences it; here the log is what explains
     path = [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
     host_kv = request.settings.host_kv
-    if ":" in request.choice.name or ":" in (request.responses or "") or _has_class(host_kv):
+    has_class = host_kv is not None and host_kv.evicts_by_class
+    if ":" in request.choice.name or ":" in (request.responses or "") or has_class:
         path.append(str(Path.cwd()))
     if request.emulate is not None:
         env.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
@@ -221,11 +222,6 @@ def environment(request: ServeRequest, plugin: Path) -> Mapping[str, str]:
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; else vLLM asks for nearly all there is
     env["PYTHONPATH"] = os.pathsep.join(path)
     return env
-
-
-def _has_class(host_kv: HostKv | None) -> bool:
-    """Whether a third party's class decides what leaves host memory."""
-    return host_kv is not None and host_kv.eviction not in EVICTIONS
 
 
 def _packages() -> list[str]:

@@ -102,11 +102,13 @@ def serving(
     """A server that is healthy, until the block ends; then none of its processes is left.
 
     silence_s: how long its start may be without a line in its log and without work.
-    Raises UsageError where vLLM is not installed or the port is taken, RunFailedError when the
-    server does not come up or dies. Its log is kept then, and only then.
+    Raises UsageError where vLLM is not installed, a class for host memory is none or the port is
+    taken, RunFailedError when the server does not come up or dies. Its log is kept then, and only
+    then.
     """
     if request.kernels is None:
         require("vllm")
+    _check_eviction(request)
     folder = Path(tempfile.mkdtemp(prefix="marsbench-serve-"))
     failed = False
     server = _start(request, folder)
@@ -121,6 +123,15 @@ def serving(
         server.stop()
         if not failed:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_eviction(request: ServeRequest) -> None:
+    """Here, in a second: the server would say it at the end of a minute's log."""
+    host_kv = request.settings.host_kv
+    if host_kv is not None and host_kv.evicts_by_class:
+        from marsbench.offload.worker import check_eviction
+
+        check_eviction(host_kv)
 
 
 def _start(request: ServeRequest, folder: Path) -> VllmServer:

@@ -145,6 +145,31 @@ def _link_between(left: Any, blocks: Sequence[Any], right: Any) -> None:
     right.prev_free_block = left
 
 
+def scan(block: Any, tail: Any, count: int, most: int, host: Cache) -> tuple[Any, int, list[Any]]:
+    """Behind a block of the free list, those with contents that host memory has not.
+
+    Goes through `count` of them, or until it has found `most`. Returns the last one (`block` where
+    there is none), how many, and the found.
+    """
+    visited, found = 0, list[Any]()
+    while visited < count and len(found) < most and block.next_free_block is not tail:
+        block = block.next_free_block
+        visited += 1
+        key = block._block_hash
+        if key is not None and key not in host:
+            found.append(block)
+    return block, visited, found
+
+
+def before(block: Any, head: Any, most: int) -> int:
+    """How many blocks of the free list come before one of them; at most so many are counted."""
+    count = 0
+    while count < most and block.prev_free_block is not head:
+        block = block.prev_free_block
+        count += 1
+    return count
+
+
 def count_unused(blocks: Sequence[Any]) -> int:
     """How many blocks nobody uses."""
     return [block.ref_cnt for block in blocks].count(0)

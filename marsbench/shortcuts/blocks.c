@@ -391,6 +391,56 @@ static PyObject *give_back(PyObject *self, PyObject *args)
     return joined;
 }
 
+PyDoc_STRVAR(scan_doc, "scan(block, tail, count, most, host) -> last, visited, found");
+
+/* 1 where a block has contents that host memory has not, 0 where not, -1 with an error. */
+static int is_wanted(PyObject *block, PyObject *host)
+{
+    if (!has_hash(block))
+        return 0;
+    int there = PyDict_Contains(host, *slot(block, block_hash));
+    return there < 0 ? -1 : !there;
+}
+
+static PyObject *scan(PyObject *self, PyObject *args)
+{
+    PyObject *block, *tail, *host;
+    Py_ssize_t count, most, visited = 0;
+    if (!PyArg_ParseTuple(args, "OOnnO!", &block, &tail, &count, &most, &PyDict_Type, &host) ||
+        !is_block(block) || !is_block(tail))
+        return NULL;
+    PyObject *found = PyList_New(0);
+    while (found != NULL && visited < count && PyList_GET_SIZE(found) < most) {
+        PyObject *next = neighbour(block, after);
+        if (next == tail)
+            break;
+        int wanted = next == NULL ? -1 : is_wanted(next, host);
+        if (wanted < 0 || (wanted && PyList_Append(found, next) < 0))
+            Py_CLEAR(found);
+        block = next;
+        visited++;
+    }
+    return found == NULL ? NULL : Py_BuildValue("OnN", block, visited, found);
+}
+
+PyDoc_STRVAR(before_doc, "before(block, head, most) -> how many blocks come before it");
+
+static PyObject *before_block(PyObject *self, PyObject *args)
+{
+    PyObject *block, *head;
+    Py_ssize_t most, count = 0;
+    if (!PyArg_ParseTuple(args, "OOn", &block, &head, &most) || !is_block(block))
+        return NULL;
+    for (; count < most; count++) {
+        block = neighbour(block, before);
+        if (block == NULL)
+            return NULL;
+        if (block == head)
+            break;
+    }
+    return PyLong_FromSsize_t(count);
+}
+
 PyDoc_STRVAR(count_unused_doc, "count_unused(blocks) -> how many of them nobody uses");
 
 static PyObject *count_unused(PyObject *self, PyObject *sequence)
@@ -455,6 +505,8 @@ static PyMethodDef methods[] = {
     {"lookup", lookup, METH_VARARGS, lookup_doc},
     {"touch", touch, METH_O, touch_doc},
     {"give_back", give_back, METH_VARARGS, give_back_doc},
+    {"scan", scan, METH_VARARGS, scan_doc},
+    {"before", before_block, METH_VARARGS, before_doc},
     {"count_unused", count_unused, METH_O, count_unused_doc},
     {NULL, NULL, 0, NULL},
 };

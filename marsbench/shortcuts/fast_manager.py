@@ -18,6 +18,7 @@ from vllm.v1.kv_offload.cpu.policies.lru import LRUCachePolicy
 
 from marsbench.shortcuts.fast_arc import FastArc
 from marsbench.shortcuts.fast_lru import FastLru
+from marsbench.shortcuts.keys import WRITER_BYTES
 
 MOST_MOVES = 256
 """Offers after which the remembered ones are put in order, though none is forgotten."""
@@ -86,18 +87,40 @@ class Access:
         return sorted(self.keys, key=context.get_offload_key_position)
 
 
+class Offer:
+    """Blocks of one context that were offered, head to tail.
+
+    num_known: so many of the first ones are remembered. num_often: that often enough.
+    """
+
+    __slots__ = ("keys", "num_known", "num_often")
+
+    def __init__(self, keys: list[Any]) -> None:
+        self.keys = keys
+        self.num_known = self.num_often = 0
+
+    def see(self, seldom: set[Any]) -> None:
+        """Now that they have been counted."""
+        place, keys = self.num_often, self.keys
+        while place < len(keys) and keys[place] not in seldom:
+            place += 1
+        self.num_often = place
+
+
 class FastManager(CPUOffloadingManager):
     """With FastLru or FastArc; every key has its position, and offers go from head to tail.
 
     _unready: blocks whose store is under way. _counts_uses: whether the policy asks what a
     request used that was there. _seldom: remembered offers below the threshold. _moved: of those
-    remembered, the ones that were offered again since they were in order.
+    remembered, the ones that were offered again since they were in order. _offers: of who wrote
+    the last block, the longest; until the first block is forgotten.
     """
 
     _policy: Any
     _unready: set[Any]
     _seldom: set[Any]
     _moved: list[list[Any]]
+    _offers: dict[bytes, Offer]
     _counts_uses: bool
 
     @classmethod
@@ -110,6 +133,7 @@ class FastManager(CPUOffloadingManager):
         manager._policy = kind(manager._policy.cache_capacity)
         manager._counts_uses = kind is FastArc
         manager._unready, manager._seldom, manager._moved = set(), set(), []
+        manager._offers = {}
         manager.__class__ = cls
         return True
 
@@ -225,10 +249,11 @@ class FastManager(CPUOffloadingManager):
         """An offer; a count stops at the threshold, above which nobody asks."""
         counts, least = self.counts, self.store_threshold
         assert counts is not None
-        new = [key for key in keys if key not in counts]
+        offer = self._offer(keys)
+        new = [key for key in keys[offer.num_known :] if key not in counts]
         known = _without(keys, new)
         self._moved += [known, new]
-        for key in self._seldom.intersection(known):
+        for key in self._seldom.intersection(known[offer.num_often :]):
             counts[key] += 1
             if counts[key] >= least:
                 self._seldom.remove(key)
@@ -238,12 +263,30 @@ class FastManager(CPUOffloadingManager):
         num_others = len(counts) - len(known)
         for key in new:
             if len(counts) >= self.max_tracker_size:
+                self._offers.clear()
                 if num_others == 0:
                     continue
                 self._seldom.discard(counts.popitem(last=False)[0])
                 num_others -= 1
             counts[key] = 1
             self._seldom.add(key)
+        offer.see(self._seldom)
+
+    def _offer(self, keys: list[Any]) -> Offer:
+        """What is known of these beforehand: what the round before offered is where they begin.
+
+        Nothing as soon as the memory of offers is full: some may be forgotten then.
+        """
+        counts = self.counts or {}
+        if not keys or len(counts) >= self.max_tracker_size:
+            return Offer(keys)
+        writer = keys[-1][:WRITER_BYTES]
+        last, found = self._offers.get(writer), Offer(keys)
+        if last is not None and keys[: len(last.keys)] == last.keys:
+            found.num_known, found.num_often = len(last.keys), last.num_often
+        if last is None or len(last.keys) <= len(keys):
+            self._offers[writer] = found
+        return found
 
     def _put_in_order(self) -> None:
         """The offers that are remembered, the latest last: asked only where one is forgotten."""
@@ -279,6 +322,7 @@ class FastManager(CPUOffloadingManager):
     def reset_cache(self) -> None:
         super().reset_cache()
         self._unready.clear()
+        self._offers.clear()
 
 
 def _without(keys: list[Any], some: list[Any]) -> list[Any]:

@@ -21,47 +21,36 @@ from marsbench.shortcuts.keys import BlockHashes
 RUNNING = {"num_lookahead_tokens": 0}  # how `schedule()` asks for a running request
 
 
-class FastPool:
-    """Replaces the loops of one block pool, and keeps its evictions as runs.
+class FastBlocks:
+    """The loops of one block pool, of the GPU or of host memory; keeps its evictions as runs.
 
     Those are of blocks that are popped for reuse; what a policy discards or swaps is no pop.
     """
 
-    def __init__(self, manager: Any, compiled: bool = True) -> None:
-        self._loops = loops(compiled)
-        pool = manager.block_pool
+    def __init__(self, pool: Any, compiled: bool = True) -> None:
+        self.loops = loops(compiled)
+        self.cache = pool.cached_block_hash_to_block._cache
         self._pool = pool
-        self._cache = pool.cached_block_hash_to_block._cache
         self._more_hashes = pool.cached_block_hashes_by_block
         self._free = pool.free_block_queue
-        self._block_size = manager.coordinator.block_size
-        self._single = manager.coordinator.single_type_managers[0]
-        self._max_model_len = manager.max_model_len
-        self._wrap = manager.create_kv_cache_blocks
-        self._nothing = manager.empty_kv_cache_blocks
-        self._slow_allocate: Callable[..., Any] = manager.allocate_slots
-        self._slow_insert = lambda key, block, tokens: pool._insert_block_hash(
-            key, block, num_tokens=tokens
+        self._slow_insert: Callable[[bytes, Any, int], None] = lambda key, block, tokens: (
+            pool._insert_block_hash(key, block, num_tokens=tokens)
         )
         self._slow_evict = pool._maybe_evict_cached_block
         self.pops = 0
         self.evictions: list[Run] = []
         pool._maybe_evict_cached_block = self._evict
 
-    def install(self, scheduler: Any) -> None:
-        """Put the fast loops in place of vLLM's, beneath what the adapter wraps around them."""
-        pool, manager = self._pool, scheduler.kv_cache_manager
+    def replace(self) -> None:
+        """Put them in place of vLLM's."""
+        pool = self._pool
         pool.get_new_blocks = self.get_new_blocks
-        pool.cache_full_blocks = self.cache_full_blocks
         pool.touch = self.touch
         pool.free_blocks = self.free_blocks
-        manager.coordinator.find_longest_cache_hit = self.find_longest_cache_hit
-        if hasattr(scheduler, "memory"):
-            self._slow_allocate = scheduler.memory.vllm_allocate
-            scheduler.memory.vllm_allocate = self.allocate_slots
-        else:
-            manager.allocate_slots = self.allocate_slots
-        self._single._get_num_evictable_blocks = self._loops.count_unused
+
+    @property
+    def num_free(self) -> int:
+        return int(self._free.num_free_blocks)
 
     def take_evictions(self) -> list[Run]:
         """The runs of evictions since the last take; a place is one among the pops since then."""
@@ -84,10 +73,10 @@ class FastPool:
             raise ValueError(f"Cannot get {num_blocks} free blocks from the pool")
         if num_blocks == 0:
             return []
-        blocks: list[Any] = self._loops.pop(
+        blocks: list[Any] = self.loops.pop(
             free.fake_free_list_head,
             num_blocks,
-            self._cache,
+            self.cache,
             not self._more_hashes,
             self.pops,
             self._slow_evict,
@@ -96,6 +85,50 @@ class FastPool:
         free.num_free_blocks -= num_blocks
         self.pops += num_blocks
         return blocks
+
+    def enter(self, key: bytes, block: Any, tokens: int) -> None:
+        """A block that holds nothing has this key's contents now."""
+        if self.cache.setdefault(key, block) is block:
+            block._block_hash, block._block_hash_num_tokens = key, tokens
+        else:  # another block has this hash already: vLLM keeps both
+            self._slow_insert(key, block, tokens)
+
+    def touch(self, blocks: Sequence[Any]) -> None:
+        """Take a reference on each block; unused ones leave the free list."""
+        self._free.num_free_blocks -= self.loops.touch(blocks)
+
+    def free_blocks(self, ordered_blocks: Iterable[Any]) -> None:
+        """Give a reference back on each block; those without a user join the free list."""
+        free = self._free
+        free.num_free_blocks += self.loops.give_back(
+            ordered_blocks, free.fake_free_list_head, free.fake_free_list_tail
+        )
+
+
+class FastPool(FastBlocks):
+    """Those of the GPU's pool, with what its manager does around them."""
+
+    def __init__(self, manager: Any, compiled: bool = True) -> None:
+        super().__init__(manager.block_pool, compiled)
+        self._block_size = manager.coordinator.block_size
+        self._single = manager.coordinator.single_type_managers[0]
+        self._max_model_len = manager.max_model_len
+        self._wrap = manager.create_kv_cache_blocks
+        self._nothing = manager.empty_kv_cache_blocks
+        self._slow_allocate: Callable[..., Any] = manager.allocate_slots
+
+    def install(self, scheduler: Any) -> None:
+        """Put the fast loops in place of vLLM's, beneath what the adapter wraps around them."""
+        self.replace()
+        manager = scheduler.kv_cache_manager
+        self._pool.cache_full_blocks = self.cache_full_blocks
+        manager.coordinator.find_longest_cache_hit = self.find_longest_cache_hit
+        if hasattr(scheduler, "memory"):
+            self._slow_allocate = scheduler.memory.vllm_allocate
+            scheduler.memory.vllm_allocate = self.allocate_slots
+        else:
+            manager.allocate_slots = self.allocate_slots
+        self._single._get_num_evictable_blocks = self.loops.count_unused
 
     def cache_full_blocks(
         self,
@@ -108,8 +141,8 @@ class FastPool:
         block_mask: Any = None,
     ) -> None:
         """Enter full blocks into the prefix cache under their hashes."""
-        self._loops.insert(
-            self._cache,
+        self.loops.insert(
+            self.cache,
             blocks,
             request.block_hashes.keys,
             num_cached_blocks,
@@ -145,16 +178,5 @@ class FastPool:
     ) -> tuple[tuple[list[Any]], int, int]:
         """The cached blocks of the longest cached prefix, and its length in tokens."""
         limit = min(len(block_hashes), max_cache_hit_length // self._block_size)
-        blocks = self._loops.lookup(self._cache, block_hashes.keys, limit)
+        blocks = self.loops.lookup(self.cache, block_hashes.keys, limit)
         return (blocks,), len(blocks) * self._block_size, 0
-
-    def touch(self, blocks: Sequence[Any]) -> None:
-        """Take a reference on each block; unused ones leave the free list."""
-        self._free.num_free_blocks -= self._loops.touch(blocks)
-
-    def free_blocks(self, ordered_blocks: Iterable[Any]) -> None:
-        """Give a reference back on each block; those without a user join the free list."""
-        free = self._free
-        free.num_free_blocks += self._loops.give_back(
-            ordered_blocks, free.fake_free_list_head, free.fake_free_list_tail
-        )

@@ -1,12 +1,12 @@
 """What is shown of a run: its figures, and what its charts are drawn of, read once.
 
-Of a run that went to its end the figures lie in its files, and only samples are looked for among
-its events; of one that is played, or was cut short, everything is computed in one pass over them.
+Of a run that went to its end all of it lies in its files; an earlier marsbench wrote no table of
+samples, and for them the events are read. Of a run that is played, or was cut short, everything is
+computed in one pass over those.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,8 +32,7 @@ def seen_in(run: RunFolder) -> SeenRun:
     """Raises UsageError for files that are not what they should be."""
     total = run.config.total_blocks
     if run.complete and run.has_table("sessions") and run.has_table("evictions"):
-        usage = run.stream({KvUsage.kind}).usage
-        return SeenRun(run.summary(), total, roots(_sessions(run)), _evictions(run), usage)
+        return SeenRun(run.summary(), total, roots(_sessions(run)), _evictions(run), _usage(run))
     measured = run.measure()
     summary = run.summary() if run.complete else run.summary_until_now(measured)
     usage = measured.usage
@@ -47,6 +46,12 @@ def _sessions(run: RunFolder) -> list[SessionRecord]:
 
 
 def _evictions(run: RunFolder) -> EvictionSeries:
-    columns = run.columns("evictions")
-    blocks, live = (array("q", columns[name]) for name in ("blocks", "live_blocks"))
-    return EvictionSeries(next(iter(columns["at_s"]), 0.0), blocks, live)
+    columns = run.arrays("evictions")
+    begin = next(iter(columns["at_s"]), 0.0)
+    return EvictionSeries(begin, columns["blocks"], columns["live_blocks"])
+
+
+def _usage(run: RunFolder) -> UsageColumns:
+    if run.has_table("usage"):
+        return UsageColumns(**run.arrays("usage"))
+    return run.stream({KvUsage.kind}).usage

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.vllm
 
 FILES = {
     "run.json", "events.jsonl.zst", "ideal.json", "rounds.parquet", "sessions.parquet",
-    "evictions.parquet", "decisions.json", "summary.json", "files.json", "wall.json",
+    "evictions.parquet", "usage.parquet", "decisions.json", "summary.json", "files.json",
+    "wall.json",
 }  # fmt: skip
 DISTRIBUTION = {"n", "mean", "p50", "p90", "p95", "p99", "max"}
 

@@ -27,6 +27,7 @@ STABLE = {
     "rounds.parquet",
     "sessions.parquet",
     "evictions.parquet",
+    "usage.parquet",
     "summary.json",
     "files.json",
 }

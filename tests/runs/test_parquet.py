@@ -6,22 +6,27 @@ import os
 import subprocess
 import sys
 from array import array
+from dataclasses import fields
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from marsbench.core.metrics.cache import EvictionCell, EvictionSeries
-from marsbench.runs.parquet import write_table
+from marsbench.core.metrics.stream import Sample, UsageColumns
+from marsbench.runs.parquet import read_arrays, read_columns, write_table
 
 FRESH = """
 import sys
 from array import array
 from pathlib import Path
 from marsbench.core.metrics.cache import EvictionCell, EvictionSeries
-from marsbench.runs.parquet import write_table
+from marsbench.runs.parquet import read_arrays, write_table
 
 assert "pyarrow" not in sys.modules
 series = EvictionSeries(0.0, array("q", range(10_000)), array("q", range(10_000)))
 write_table(Path(sys.argv[1]), EvictionCell, series)
+assert read_arrays(Path(sys.argv[1]), EvictionCell)["blocks"] == series.blocks
+assert "pandas" not in sys.modules
 import pyarrow as pa
 for name in pa.supported_memory_backends():
     if name != "system":
@@ -48,3 +53,29 @@ def test_columns_and_rows_are_the_same_table(tmp_path):
         "blocks": [3, 0, 4],
         "live_blocks": [1, 0, 2],
     }
+
+
+def test_a_table_of_numbers_comes_back_as_arrays(tmp_path: Path) -> None:
+    none = float("nan")
+    columns = ([1.0, 2.5], [3.0, none], [none, none])
+    usage = UsageColumns(*(array("d", column) for column in columns))
+    write_table(tmp_path / "usage.parquet", Sample, usage)
+    assert read_columns(tmp_path / "usage.parquet", Sample) == {
+        "at": [1.0, 2.5],
+        "used_blocks": [3.0, None],
+        "held_blocks": [None, None],
+    }
+    found = read_arrays(tmp_path / "usage.parquet", Sample)
+    assert {name: repr(column) for name, column in found.items()} == {
+        f.name: repr(getattr(usage, f.name)) for f in fields(UsageColumns)
+    }
+    blocks = array("q", [5, 0, 2**40])
+    write_table(tmp_path / "cells.parquet", EvictionCell, EvictionSeries(7.0, blocks, blocks))
+    cells = read_arrays(tmp_path / "cells.parquet", EvictionCell)
+    assert cells == {"at_s": array("d", [7.0, 8.0, 9.0]), "blocks": blocks, "live_blocks": blocks}
+    assert read_arrays(_empty(tmp_path), Sample)["at"] == array("d")
+
+
+def _empty(folder: Path) -> Path:
+    write_table(folder / "empty.parquet", Sample, UsageColumns())
+    return folder / "empty.parquet"

@@ -64,10 +64,11 @@ class Served:
         return World(self.played if workload is None else workload, *facts)
 
 
-# `mars` keeps KV in host memory as well, and the emulated GPU plays the copies.
+# `mars` and "lazy" keep KV in host memory as well, and the emulated GPU plays the copies.
 # `fcfs` on kernels: that build is vLLM 0.32, which ends a step's round of running requests where
 # one preempts itself. 0.33 goes on to the next, and only a policy that picks its victims has one.
-SERVERS = ["fcfs-sync", "mars-async", pytest.param("fcfs-kernels", marks=needs_kernels)]
+ON_KERNELS = pytest.param("fcfs-kernels", marks=needs_kernels)
+SERVERS = ["fcfs-sync", "mars-async", "fcfs-lazy", ON_KERNELS]
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -82,7 +83,7 @@ def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
         for session in LATE if asked.settings.host_kv is not None else ():
             usages += drive(server, [session])
     lines = read_record(record)
-    return Served(backend, mode == "async", asked.settings, lines, usages, asked.hardware)
+    return Served(backend, mode in ("async", "lazy"), asked.settings, lines, usages, asked.hardware)
 
 
 def emulated(
@@ -109,6 +110,7 @@ def on_kernels(choice: Choice, record: Path) -> ServeRequest:
 ASKED = {
     "sync": partial(emulated, flags=("--no-async-scheduling",)),
     "async": partial(emulated, host_kv=HOST_KV),
+    "lazy": partial(emulated, host_kv=replace(HOST_KV, store="lazy")),
     "kernels": on_kernels,
 }
 

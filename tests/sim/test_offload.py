@@ -99,7 +99,7 @@ def test_the_same_where_sessions_come_back_from_host_memory(blocks: int, store: 
     assert lines(quick) == lines(plain)
     assert simulation.counters.schedule_calls < simulation.counters.steps
     assert type(simulation.scheduler.host._half).__name__ == (
-        "SimpleCPUOffloadScheduler" if store == "lazy" else "FastHalf"
+        "FastLazy" if store == "lazy" else "FastHalf"
     )
     if blocks == 300:
         assert blocks_of(quick, HostLoaded) > 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from marsbench.core.settings import EngineSettings
 from marsbench.errors import UsageError
 from marsbench.offload.host_kv import HostKv, host_kv
 from marsbench.serve.plan import ServeRequest, command, environment
+from marsbench.serve.server import serving
 
 
 def test_off_is_the_default_and_can_be_said() -> None:
@@ -116,6 +118,31 @@ def test_what_is_no_eviction_is_refused_in_a_sentence(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(UsageError, match=why):
         check_offload(HostKv(1.0, eviction), 2**20)
+
+
+@pytest.mark.vllm
+def test_a_class_of_the_current_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the command's own folder is the first that Python looks in."""
+    from marsbench.offload.worker import check_offload
+
+    text = "from vllm.v1.kv_offload.cpu.policies.lru import LRUCachePolicy as Mine\n"
+    (tmp_path / "eviction_of_mine.py").write_text(text)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    check_offload(HostKv(1.0, "eviction_of_mine.Mine"), 2**20)
+
+
+@pytest.mark.vllm
+def test_a_server_is_not_started_with_a_class_that_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("subprocess.Popen", None)
+    settings = EngineSettings(host_kv=HostKv(64.0, "collections.Counter"))
+    request = replace(served("eager"), settings=settings)
+    with pytest.raises(UsageError, match="is no class of vLLM's CachePolicy"), serving(request):
+        pass
 
 
 @pytest.mark.vllm

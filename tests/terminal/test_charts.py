@@ -69,14 +69,22 @@ def test_a_run_that_is_played_has_the_charts_of_one_that_ended(
     assert len(reads) == 1
 
 
-def test_of_a_run_that_ended_only_samples_are_read_again(
+def test_of_a_run_that_ended_no_event_is_read_again(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder, "measure", None)
+    monkeypatch.setattr(folder, "stream", None)
     found = seen_in(folder)
     assert len(found.usage.at) == 2
     assert [s.session for s in found.sessions] == ["a", "b"]
     assert sum(found.evictions.blocks) == 7
+
+
+def test_a_run_of_before_samples_were_a_table_has_the_same_charts(
+    folder: RunFolder, run: SeenRun
+) -> None:
+    (folder.path / "usage.parquet").unlink()
+    assert list(charts_of(seen_in(folder))) == list(charts_of(run))
 
 
 def test_what_was_not_measured_has_no_chart(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ class EvictionSeries(Sequence[EvictionCell]):
     @property
     def at_s(self) -> array[float]:
         """When each second begins."""
-        return array("d", (self.from_s + i * SERIES_STEP_S for i in range(len(self))))
+        return array("d", (self.from_s + np.arange(len(self)) * SERIES_STEP_S).tobytes())
 
 
 def eviction_series(

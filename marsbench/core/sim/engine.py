@@ -118,7 +118,7 @@ class SimEngine:
             self.pool.install(self.scheduler)
             self.scheduler.fast_steps = True
             if self.offload is not None:
-                self.offload.quicken()
+                self.offload.quicken(config.compiled)
 
     def _make_scheduler(self) -> Any:
         config, backend = self.config, self.backend

@@ -113,7 +113,8 @@ class Steps:
         if offload is not None:
             most = most_steps(self._step_time, batch, pattern.steps, now, limit)
             seconds = self._step_time.run_seconds(*batch, most)
-            return pattern, *offload.rehearse(pattern, seconds, now, limit)
+            ends, copies = offload.rehearse(pattern, seconds, now, limit)
+            return (pattern, ends, copies) if ends else nothing
         ends = ends_of(self._step_time, batch, pattern.steps, now, limit)
         return (pattern, ends, {}) if len(ends) > 1 else nothing
 
