@@ -10,6 +10,7 @@ import msgspec
 from pydantic import AliasChoices, Field
 
 from marsbench.formats.blocks import NONE, Blocks, Packer
+from marsbench.formats.gathering import MOST_SESSIONS
 from marsbench.formats.history import Lengths
 from marsbench.formats.opening import lines_of
 from marsbench.formats.reading import (
@@ -27,6 +28,9 @@ BLOCK = 512
 
 EXTRA = "marsbench"
 """The key of a row under which our own exports keep what the format cannot hold."""
+
+MOST_PLAIN = 2 * MOST_SESSIONS
+"""Rows that are sessions of one round, to draw a sample from: with hashes half a gigabyte."""
 
 Milliseconds = Annotated[float, Field(ge=0, le=1e20, allow_inf_nan=False)]
 
@@ -122,11 +126,12 @@ class MooncakeFile(msgspec.Struct):
 def read_rows(path: Path, most: int | None = None) -> MooncakeFile:
     """The rows of a file. most: of plain rows, each of which is a session, so many are enough.
 
-    Raises ReadError where the file is damaged: half of a trace is another trace.
+    Raises ReadError where the file is damaged, for half of a trace is another trace, and for one
+    of more plain rows than are kept.
     """
     found = MooncakeFile(path)
     packer = Packer()
-    are_plain = most is not None
+    are_plain = True
     for place, line in lines_of(path):
         row = _read_row(place, line, packer, found)
         if row is None:
@@ -135,6 +140,8 @@ def read_rows(path: Path, most: int | None = None) -> MooncakeFile:
         are_plain = are_plain and _is_plain(row)
         if are_plain and len(found.rows) == most:
             break
+        if are_plain and len(found.rows) > MOST_PLAIN:
+            raise ReadError(f"has more than {MOST_PLAIN:,} requests of no session; give --limit N")
     return found
 
 

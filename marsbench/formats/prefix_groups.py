@@ -88,7 +88,7 @@ def _follow(
             node.children, key=lambda branch: (branch.begin - branch.end, branch.first)
         )
         pending += [(branch, node.depth) for branch in branches[1:]]
-        onward = [branch for branch in branches[:1] if branch.end - branch.begin > 1]
+        onward = branches[:1]
         begin, end = (onward[0].begin, onward[0].end) if onward else (node.end, node.end)
         for member in (*order[node.begin : begin], *order[end : node.end]):
             found[member] = SharedPrefix(group, node.depth)
@@ -124,5 +124,6 @@ def _close(branch: list[_Node], depth: int, end: int) -> None:
         node.end = end
         if branch[-1].depth < depth:
             branch.append(_Node(depth, node.begin, node.first))
-        branch[-1].children.append(node)
+        if node.end - node.begin > 1:  # of one prompt alone there is no group
+            branch[-1].children.append(node)
         branch[-1].first = min(branch[-1].first, node.first)

@@ -33,10 +33,12 @@ from workload.logs import (
     CODEX,
     DYNAMO,
     GEMINI,
+    INPUTS,
     LANGFUSE,
     NEBIUS,
     OTEL,
     R2E,
+    RUNNER,
     SHAREGPT,
     TAUBENCH,
     TRACELAB,
@@ -88,6 +90,7 @@ BASES: dict[str, Any] = {
     "tau-bench": TAUBENCH,
     "langfuse": LANGFUSE,
     "aiperf": AIPERF,
+    "aiperf inputs": INPUTS,
     "tracelab": TRACELAB,
     "hf": {"messages": RECORDED, "traj_id": "t"},
     "hf nebius": NEBIUS,
@@ -114,6 +117,7 @@ TIMED = (
     "tau-bench",
     "dynamo-trace",
     "aiperf",
+    "aiperf inputs",
     "tracelab",
     "hf nebius",
     "hf r2e",
@@ -226,7 +230,9 @@ def test_nothing_that_is_wrong_in_a_recording_is_a_traceback(tmp_path: Path, kin
     reads_back(sessions, tmp_path / "w.jsonl")
 
 
-@pytest.mark.parametrize(("kind", "base"), [("azure", AZURE), ("burstgpt", BURSTGPT)])
+@pytest.mark.parametrize(
+    ("kind", "base"), [("azure", AZURE), ("burstgpt", BURSTGPT), ("tracelab", RUNNER)]
+)
 def test_nothing_that_is_wrong_in_a_table_of_requests_is_a_traceback(
     tmp_path: Path, kind: str, base: str
 ) -> None:

@@ -18,6 +18,7 @@ from marsbench.formats.opening import records_of
 from marsbench.formats.reading import Contents, ReadError, Reading, Repair, SessionSource, Stated
 from marsbench.formats.table import FORMATS, files_of, recognised
 from workload.builders import request, session, subagent, trace, write_trace
+from workload.secrets import SHAPES, recording
 from workload.test_cli import run
 from workload.test_import_cli import AZURE
 from workload.test_messages import HISTORY, RECORDED, mini
@@ -231,11 +232,13 @@ def test_a_damaged_file_keeps_what_came_before_the_damage() -> None:
 SECRETS = ("Zorro", "zorro", "/data", "Ünïque")
 
 
-@pytest.mark.parametrize("kind", [one.name for one in FORMATS])
-def test_what_is_written_of_any_format_names_nothing(tmp_path: Path, kind: str) -> None:
-    from workload.secrets import recording
+KINDS = [*(one.name for one in FORMATS), *SHAPES]
 
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_of_any_format_names_nothing(tmp_path: Path, kind: str) -> None:
     path, options = recording(kind, tmp_path / "zorro")
+    kind = kind.split()[0]
     result = run("import", kind, path, *options, "-o", tmp_path / "w.jsonl")
     assert result.exit_code == 0, result.stderr
     text = (tmp_path / "w.jsonl").read_text()
@@ -250,11 +253,10 @@ def test_what_is_written_of_any_format_names_nothing(tmp_path: Path, kind: str) 
     ]
 
 
-@pytest.mark.parametrize("kind", [one.name for one in FORMATS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_format_takes_another_s_recording(tmp_path: Path, kind: str) -> None:
-    from workload.secrets import recording
-
     path, _ = recording(kind, tmp_path / "zorro")
+    kind = kind.split()[0]
     assert recognised(path).format is not None
     assert recognised(path).format.name == kind
     # In whatever order they are asked; a table of trajectories takes what has messages, and last.
