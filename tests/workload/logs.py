@@ -322,7 +322,8 @@ def inputs(*sessions: tuple[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 INPUTS = inputs(
     ("i1", [payload("system be good", "user fix it", max_tokens=64),
-            payload("system be good", "user fix it", "assistant I look", "user go on", max_tokens=64)]),
+            payload("system be good", "user fix it", "assistant I look", "user go on",
+                    max_tokens=64)]),
     ("i2", [payload("user hi there", max_completion_tokens=9, min_tokens=9),
             payload("user and now", max_completion_tokens=9, min_tokens=9)]),
     ("i3", [{"input": "who are you", "instructions": "be good", "max_output_tokens": 8}]),

@@ -23,7 +23,7 @@ from marsbench.formats.gathering import gather
 from marsbench.formats.hf import row_sources
 from marsbench.formats.privacy import masked
 from marsbench.formats.reading import Contents
-from marsbench.formats.table import format_named, recognised
+from marsbench.formats.table import FORMATS, format_named, recognised
 from marsbench.runs.event_file import open_events
 from workload.builders import request, subagent, trace
 from workload.logs import (
@@ -230,9 +230,15 @@ def test_nothing_that_is_wrong_in_a_recording_is_a_traceback(tmp_path: Path, kin
     reads_back(sessions, tmp_path / "w.jsonl")
 
 
-@pytest.mark.parametrize(
-    ("kind", "base"), [("azure", AZURE), ("burstgpt", BURSTGPT), ("tracelab", RUNNER)]
-)
+TABLES = {"azure": AZURE, "burstgpt": BURSTGPT, "tracelab": RUNNER}
+
+
+def test_every_format_is_among_them() -> None:
+    read = {kind.split()[0] for kind in (*BASES, *TABLES)}
+    assert read | {"run"} == {one.name for one in FORMATS}  # a run's events are shuffled below
+
+
+@pytest.mark.parametrize(("kind", "base"), TABLES.items())
 def test_nothing_that_is_wrong_in_a_table_of_requests_is_a_traceback(
     tmp_path: Path, kind: str, base: str
 ) -> None:

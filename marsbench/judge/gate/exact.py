@@ -185,9 +185,8 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise GateError(
-            f"{path} cannot be read: {error.strerror or error}; run it again."
-        ) from error
+        why = (error.strerror or str(error)).lower()
+        raise GateError(f"{path} cannot be read ({why}); run it again.") from error
     except ValueError as error:
         raise GateError(f"{path} {json_problem(error)}; run it again.") from error
     if not isinstance(record, dict):
