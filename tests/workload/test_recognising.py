@@ -12,10 +12,19 @@ import pytest
 
 from marsbench.core.workload.files import read_workload
 from marsbench.errors import UsageError
+from marsbench.formats import gathering
 from marsbench.formats.format import head_of
 from marsbench.formats.gathering import Wanted, gather
 from marsbench.formats.opening import records_of
-from marsbench.formats.reading import Contents, ReadError, Reading, Repair, SessionSource, Stated
+from marsbench.formats.reading import (
+    Contents,
+    ReadError,
+    Reading,
+    Repair,
+    SessionSource,
+    Stated,
+    failed,
+)
 from marsbench.formats.table import FORMATS, files_of, recognised
 from workload.builders import request, session, subagent, trace, write_trace
 from workload.secrets import SHAPES, recording
@@ -170,6 +179,30 @@ def test_a_sample_is_drawn_by_its_seed_and_keeps_the_order() -> None:
     taken = [name for seed in range(60) for name in drawn(seed)]
     # Each is as likely as any other: 6 of 60 draws, the last as the first.
     assert 4 < sum(name < "n100" for name in taken) / 100 < 8
+
+
+def test_a_sample_of_more_than_is_kept_remembers_its_own_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gathering, "MOST_SESSIONS", 30)
+    gathered = gathering._Gathered(Wanted(sample=20))
+    runs = [(f"n{number % 400}", number // 400) for number in range(1_200)]
+    for source in numbered(*runs).sources:
+        gathered.take(source)
+    found = gathered.result([])
+    names = [one.id for one in found.sessions]
+    assert len(set(names)) == len(names) == 20
+    assert any("@" in name for name in names)
+    assert len(gathered.contents) < 150
+
+
+def test_more_than_are_kept_that_cannot_be_read_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gathering, "MOST_SESSIONS", 3)
+    bad = [failed(f"f:{line}", ReadError("is no request")) for line in range(9)]
+    with pytest.raises(UsageError, match=r"More than 3 sessions cannot be read, .*: f:0: is no"):
+        gather([Contents(bad)])
 
 
 def test_runs_of_one_task_are_several_sessions_and_a_copy_is_none() -> None:
