@@ -270,6 +270,35 @@ def test_nothing_that_is_wrong_in_a_conversation_s_files_is_a_traceback(tmp_path
     reads_back(sessions, tmp_path / "w.jsonl")
 
 
+def grown(record: Any) -> Any:
+    """With its longest list so long that keys behind it are not in a file's head."""
+    record = deepcopy(record)
+    lists = [at(record, path) for path in places(record)]
+    longest = max((one for one in lists if isinstance(one, list)), key=lambda one: len(str(one)))
+    longest *= 2**19 // len(json.dumps(longest)) + 1
+    return record
+
+
+DOCUMENTS = {
+    **{kind: base for kind, base in BASES.items() if kind.split()[0] not in (*LINES, "hf")},
+    "aiperf inputs": INPUTS,
+    "langfuse page": {"data": LANGFUSE, "meta": {"page": 1}},
+    "langfuse trace": {"id": "t1", "name": "run", "observations": LANGFUSE},
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_a_long_document_is_told_by_what_its_head_holds(
+    tmp_path: Path, kind: str, indent: int | None
+) -> None:
+    path = tmp_path / ("x.traj.json" if kind == "miniswe" else "x.json")
+    path.write_text(json.dumps(grown(DOCUMENTS[kind]), indent=indent))
+    found = recognised(path).format
+    assert found is not None
+    assert found.name == kind.split()[0]
+
+
 def test_nothing_that_is_wrong_in_a_file_keeps_it_from_being_told(tmp_path: Path) -> None:
     rng = random.Random("mutations of what is recognised")
     path = tmp_path / "x.json"
