@@ -245,6 +245,7 @@ FORMAT = Format(
         "mini-swe-agent 1.0 (2025-07)",
         "1.17 (2025-11)",
         "2.2.8 (2026-04), of the Responses API too",
+        "2.4.6 (2026-11-26)",
     ),
     recognise=_recognised,
     read=read_miniswe,
