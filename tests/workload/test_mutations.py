@@ -211,6 +211,24 @@ def reads_back(sessions: list[Session], path: Path) -> None:
     assert read_workload(path) == own
 
 
+CLOCKLESS = {
+    "sweagent", "sweagent 0", "mooncake", "sharegpt", "tau-bench", "aiperf", "aiperf inputs", "hf",
+    "hf nebius", "azure", "tracelab runner",
+}  # fmt: skip
+"""Of whose small recordings none has a clock to hold gaps against."""
+COUNTLESS = {"sweagent 0", "mooncake", "azure"}
+"""That count no calls: their rows are what there is."""
+
+
+@pytest.mark.parametrize("kind", [*BASES, "azure", "burstgpt", "tracelab runner"])
+def test_gaps_are_held_against_a_clock_and_rounds_against_calls(tmp_path: Path, kind: str) -> None:
+    base = TABLES[kind.split()[0]] if kind not in BASES else BASES[kind]
+    data = base.encode() if isinstance(base, str) else dumped(kind, base)
+    accounts = gather([contents(kind, data, base, tmp_path / "x.json")]).accounts
+    assert any(one.stated.span_s is not None for one in accounts) == (kind not in CLOCKLESS)
+    assert any(one.stated.num_calls is not None for one in accounts) == (kind not in COUNTLESS)
+
+
 @pytest.mark.parametrize("kind", BASES)
 def test_nothing_that_is_wrong_in_a_recording_is_a_traceback(tmp_path: Path, kind: str) -> None:
     rng = random.Random(f"mutations of {kind}")
