@@ -88,10 +88,12 @@ _DECODER = msgspec.json.Decoder(_Plain)
 class MooncakeRow(msgspec.Struct, gc=False):
     """One request. A row waits for `wait_for`, then `delay` and `tool_wait_ms`.
 
-    place: FILE:LINE. blocks: its hashes. timestamp, delay, tool_wait_ms: milliseconds.
+    file, line: where it stands, told by `place`. blocks: its hashes. timestamp, delay,
+    tool_wait_ms: milliseconds.
     """
 
-    place: str
+    file: str
+    line: int
     prompt: int
     recorded_output: int
     blocks: Blocks = NONE
@@ -109,15 +111,21 @@ class MooncakeRow(msgspec.Struct, gc=False):
     marsbench: dict[str, Any] | None = None
 
     @property
+    def place(self) -> str:
+        """FILE:LINE."""
+        return f"{self.file}:{self.line}"
+
+    @property
     def lengths(self) -> Lengths:
         """An output is at least 1: a round generates something."""
         return Lengths(self.prompt, max(1, self.recorded_output))
 
 
 class MooncakeFile(msgspec.Struct):
-    """The rows of a file, sources that fail for lines that are none, and what a header says."""
+    """The rows of a file of that name, sources that fail for lines that are none, and what a header
+    says."""
 
-    path: Path
+    name: str
     rows: list[MooncakeRow] = []
     problems: list[SessionSource] = []
     block_size: int | None = None
@@ -129,7 +137,7 @@ def read_rows(path: Path, most: int | None = None) -> MooncakeFile:
     Raises ReadError where the file is damaged, for half of a trace is another trace, and for one
     of more plain rows than are kept.
     """
-    found = MooncakeFile(path)
+    found = MooncakeFile(str(path))
     packer = Packer()
     are_plain = True
     for place, line in lines_of(path):
@@ -157,8 +165,13 @@ def _read_row(place: str, line: bytes, packer: Packer, found: MooncakeFile) -> M
         return _checked_row(place, line, packer, found)
     blocks = packer.packed(row.hash_ids)
     return MooncakeRow(
-        place, row.input_length, row.output_length, blocks, row.timestamp, row.session_id
-    )
+        found.name, _line(place), row.input_length, row.output_length, blocks, row.timestamp,
+        row.session_id,
+    )  # fmt: skip
+
+
+def _line(place: str) -> int:
+    return int(place.rpartition(":")[2])
 
 
 def _checked_row(
@@ -175,7 +188,8 @@ def _checked_row(
         return None
     found.block_size = row.block_size or found.block_size
     return MooncakeRow(
-        place,
+        found.name,
+        _line(place),
         row.prompt,
         row.output,
         packer.packed(row.hash_ids or ()),
@@ -223,7 +237,7 @@ def by_session(rows: Sequence[MooncakeRow], stem: str) -> dict[str, list[Mooncak
             name = chats.session(row)
         if name is None:
             waits = [owner[r] for r in row.wait_for if r in owner]
-            name = waits[0] if waits else f"{stem}-{row.place.rpartition(':')[2]}"
+            name = waits[0] if waits else f"{stem}-{row.line}"
         sessions.setdefault(name, []).append(row)
         if row.request_id is not None:
             owner[row.request_id] = name

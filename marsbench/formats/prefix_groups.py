@@ -39,7 +39,7 @@ class _Node:
 
 def share(prompts: Sequence[Blocks]) -> list[SharedPrefix]:
     """A group for every prompt that begins like another."""
-    order = list(_sorted(prompts, range(len(prompts)), 0, 12))
+    order = list(_sorted(prompts, range(len(prompts)), 0, 3))  # most part at their first run
     found = [SharedPrefix(None, 0)] * len(prompts)
     groups = 0
     # A branch, and how many blocks its sessions have of a path that they leave there.
