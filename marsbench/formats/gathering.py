@@ -88,7 +88,10 @@ class ImportResult:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """One session that is kept, its place among all that could be, and what is said of it."""
+    """One session that is kept, its place among all that could be, and what is said of it.
+
+    where: how it is named in what is said; empty where that is nothing.
+    """
 
     number: int
     where: str
@@ -155,7 +158,9 @@ class _Gathered:
         except RecursionError:
             self._leave_out(f"{source.where}: is nested too deeply")
         else:
-            self._keep(_Kept(self.num_good, source.where, reading, account))
+            is_told = reading.notes or reading.repairs or account.differences
+            # Of hundreds of thousands nothing is said, but their places would be kept.
+            self._keep(_Kept(self.num_good, source.where if is_told else "", reading, account))
             self.num_good += 1
 
     def _leave_out(self, problem: str) -> None:

@@ -91,10 +91,10 @@ class _File:
     fallback: Fallback
     dialect: Dialect
     mended: dict[str, list[Repair]]
-    shared: Mapping[str, SharedPrefix] = field(init=False)
+    shared: dict[str, SharedPrefix] = field(init=False)
     parents: Mapping[str, tuple[str, int]] = field(init=False)
     children: Mapping[tuple[str, int], list[str]] = field(init=False)
-    arrivals: Mapping[str, float] = field(init=False)
+    arrivals: dict[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
         firsts = [rows[0].blocks for rows in self.rows.values()]
@@ -128,7 +128,7 @@ class _File:
         for name in sorted(names, key=lambda name: self.arrivals[name]):
             yield SessionSource(self.rows[name][0].place, partial(self._read, name))
             if not self.children:
-                del self.rows[name]  # of a large file the rows are most of the memory
+                del self.rows[name], self.arrivals[name], self.shared[name]  # most of the memory
 
     def _read(self, name: str) -> Reading:
         session = self._session(name, self.arrivals[name])
