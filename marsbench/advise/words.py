@@ -29,10 +29,9 @@ def plan(traffic: Traffic, backends: Sequence[str], seeds: int) -> str:
     where = "1 GPU" if traffic.gpus == 1 else f"each of {traffic.gpus} GPUs"
     each = f"{count(seeds, 'seed')} of {count(traffic.sessions, 'session')}"
     return (
-        f"{count(today.users, 'user')} like the recorded ones begin {today.rate:.3g} sessions a "
-        f"second on {where}. {listed([FCFS, *backends])} meet them at that "
-        f"rate and at twice that, {each} each, a cell a run; then a search finds what one GPU "
-        "carries."
+        f"With {count(today.users, 'user')} like the recorded ones {today.rate:.3g} sessions a "
+        f"second begin on {where}. {listed([FCFS, *backends])} meet them at that rate and at twice "
+        f"that, {each} each, a cell a run; then a search finds what one GPU carries."
     )
 
 

@@ -108,7 +108,7 @@ def places_of(first: bytes, columns: Sequence[str]) -> list[int]:
 
 def cells_of(line: bytes, places: Sequence[int]) -> list[str]:
     """What stands in these places. Raises ValueError, or the parser's error, for too few."""
-    cells = next(csv.reader([line.decode()]), [])
+    cells = next(csv.reader([line.decode("utf-8", "replace")]), [])
     if len(cells) <= max(places):
         raise ValueError(f"it has {len(cells)} columns")
     return [cells[place].strip() if place >= 0 else "" for place in places]
@@ -153,7 +153,10 @@ def tokens_in(cell: str) -> int:
 
 def seconds_in(cell: str) -> float:
     """A time, of whatever unit. Raises ValueError."""
-    value = float(cell) if len(cell) < 40 else math.nan
+    try:
+        value = float(cell) if len(cell) < 40 else math.nan
+    except ValueError:
+        value = math.nan
     if not 0 <= value <= 1e12:
         raise ValueError(f"{cell[:20]!r} is no time")
     return value

@@ -89,6 +89,7 @@ a,50,9,0.000000,2,0.000000,700
         ("l1,0,3,1,1", "it has 5 columns"),
         ("l1,0,3,1,-1,9,0", "'-1' is no count of tokens"),
         ("l1,0,3,1,1,9,nan", "'nan' is no time"),
+        ("l1,0,3,1,1,9,soon", "'soon' is no time"),
         (",0,3,1,1,9,0", "it names no session"),
     ],
 )
