@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -48,6 +49,26 @@ def field_path(parts: Collection[str | int]) -> str:
     for part in parts:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
     return path.removeprefix(".")
+
+
+def json_problem(error: ValueError | RecursionError) -> str:
+    """What is wrong with a text that is no JSON, as `is ...`: in a user's words, not a parser's."""
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "is not text but binary"
+    if not isinstance(error, json.JSONDecodeError):  # an integer of thousands of digits
+        return f"holds a number that is none ({str(error).partition(':')[0]})"
+    rest, is_line = error.doc[error.pos :].strip(), "\n" not in error.doc.strip()
+    place = f"column {error.colno}" if is_line else f"line {error.lineno}, column {error.colno}"
+    if not error.doc.strip():
+        return "is empty"
+    if not rest or error.msg.startswith("Unterminated string"):
+        return f"is cut short: what begins before {place} has no end"
+    shown = f"{rest[:20]}…" if len(rest) > 20 else rest
+    if error.msg == "Extra data":
+        return f"goes on behind its end ({shown!r} at {place})"
+    return f"is no JSON ({shown!r} at {place})"
 
 
 def _complaint(problem: ErrorDetails) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,9 +66,15 @@ def world_asked(options: AdviseOptions) -> World:
     return World(hardware_of(hardware, world.folder), settings_of(engine), own)
 
 
-def advised(workload: Workload, world: World, options: AdviseOptions) -> Advice:
+def advised(
+    workload: Workload,
+    world: World,
+    options: AdviseOptions,
+    planned: Callable[[Traffic], None],
+) -> Advice:
     """Play what has to be played, and say what follows; taken up where it stopped.
 
+    planned: is told what is going to be played, before the minutes that it takes.
     Raises UsageError for sessions that fit no memory, or a folder of something else;
     RunFailedError where a run cannot be played.
     """
@@ -81,6 +87,7 @@ def advised(workload: Workload, world: World, options: AdviseOptions) -> Advice:
         else always_at_work(found.mean_alone_s)
     )
     traffic = traffic_of(found, busy, options, world.hardware, world.settings)
+    planned(traffic)
     seeds = list(range(1, options.seeds + 1))
     written = write_traffic(traffic, root / "traffic", seeds)
     fcfs = BackendEntry(name=FCFS)

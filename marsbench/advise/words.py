@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from marsbench.advise.advise import Advice
 from marsbench.advise.gpus import SHARE, TOLERANCE, Carried
-from marsbench.advise.traffic import TODAY, TWICE, UserLoad
+from marsbench.advise.traffic import TODAY, TWICE, Traffic, UserLoad
 from marsbench.advise.verdict import FCFS, TTFT, AtLoad
 from marsbench.judge.compare import Difference, Figure
 from marsbench.judge.compare.figures import LATENCY
@@ -21,6 +21,18 @@ FEWEST_SESSIONS = 30
 MAP_BORDER = 0.81
 """CPU seconds that tools ask for a second, per core: the one border of reports/map.md's shortest
 rule. Below it InferCept is best or level in most of those worlds, above it MARS."""
+
+
+def plan(traffic: Traffic, backends: Sequence[str], seeds: int) -> str:
+    """What is going to be played, for whoever waits."""
+    today = traffic.loads[0]
+    where = "1 GPU" if traffic.gpus == 1 else f"each of {traffic.gpus} GPUs"
+    each = f"{count(seeds, 'seed')} of {count(traffic.sessions, 'session')}"
+    return (
+        f"With {count(today.users, 'user')} like the recorded ones {today.rate:.3g} sessions a "
+        f"second begin on {where}. {listed([FCFS, *backends])} meet them at that rate and at twice "
+        f"that, {each} each, a cell a run; then a search finds what one GPU carries."
+    )
 
 
 def summary(advice: Advice) -> str:

@@ -14,6 +14,7 @@ from marsbench.cli.options import verb
 from marsbench.option import AsJson
 
 if TYPE_CHECKING:
+    from marsbench.advise.traffic import Traffic
     from marsbench.core.workload.files import Workload
 
 OURS = b'{"marsbench_workload"'
@@ -37,10 +38,15 @@ def advise(
     from marsbench.advise.advise import advised, world_asked
     from marsbench.advise.documents import as_json as one_line
     from marsbench.advise.show import render
+    from marsbench.advise.words import plan
     from marsbench.text.console import console
 
     world = world_asked(options)
-    advice = advised(_recording(paths, options), world, options)
+
+    def planned(traffic: Traffic) -> None:
+        typer.echo(plan(traffic, world.backends, options.seeds), err=True)
+
+    advice = advised(_recording(paths, options), world, options, planned)
     if as_json:
         typer.echo(one_line(advice), nl=False)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -12,11 +11,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.messages import Message, messages_of, text_of_message
+from marsbench.formats.messages import Message, text_of_message
+from marsbench.formats.payloads import (
+    TOOLS,
+    Payload,
+    are_turns,
+    exact_output,
+    most_output,
+    payload_messages,
+    without_front,
+)
 from marsbench.formats.reading import ReadError, Record, Tokens
-
-TOOLS = "tools"
-"""Whose the definitions of tools are, which a request has beside its messages."""
 
 _Millis = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 
@@ -43,6 +48,12 @@ class Row(_Timed):
     payload: dict[str, Any] | None = None
     tools: Any = None
     turns: list[_Turn] | None = None
+    payloads: list[dict[str, Any]] | None = None
+
+    @property
+    def is_session(self) -> bool:
+        """Whether it is a whole one, and no request of one."""
+        return self.turns is not None or self.payloads is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class Request:
     prompt: tokens sent. kept: those of the leading messages that both have; None where the prompt
     goes on from the one before. reply: tokens of the answer to that, where this prompt repeats it.
     by_user: whether its last message is a user's. deltas: it holds what is new alone.
-    at_ms, delay_ms, output: as stated.
+    at_ms, delay_ms, output: as stated. most: the tokens that the answer might have at most.
     """
 
     prompt: int
@@ -72,6 +83,7 @@ class Request:
     at_ms: float | None
     delay_ms: float | None
     output: int | None
+    most: int | None
 
 
 @dataclass(slots=True)
@@ -90,21 +102,37 @@ class RequestsOfSession:
     first: tuple[Answered, ...] = ()
     last: tuple[Answered, ...] = ()
     wrong: tuple[str, ReadError] | None = None
+    notes: list[str] = field(default_factory=list)
 
     def take(self, row: Row, place: str) -> None:
         """A session of which one line cannot be read is left out: its history has a hole."""
         if self.wrong is not None:
             return
         try:
-            if row.turns is None:
-                self._add(_messages(row), row, deltas=row.message_mode == "delta")
+            if not row.is_session:
+                self._add(_messages(row), row, row.message_mode == "delta", row.payload)
             for turn in row.turns or ():
                 self._add(_turn_messages(turn), turn, deltas=True)
+            self._take_payloads(row.payloads or ())
         except ReadError as error:
             self.wrong = place, error
 
-    def _add(self, messages: Sequence[Message], timed: _Timed, *, deltas: bool) -> None:
-        of = f"call {len(self.requests)}"
+    def _take_payloads(self, payloads: Sequence[Payload]) -> None:
+        sent = [payload_messages(one) for one in payloads]
+        if deltas := are_turns(sent):
+            sent = [*sent[:1], *map(without_front, sent[1:])]
+            self.notes.append("each of its payloads holds what is new, without the turns before")
+        for messages, payload in zip(sent, payloads, strict=True):
+            self._add(messages, _Timed(), deltas, payload)
+
+    def _add(
+        self,
+        messages: Sequence[Message],
+        timed: _Timed,
+        deltas: bool,
+        payload: Payload | None = None,
+    ) -> None:
+        of, body = f"call {len(self.requests)}", payload or {}
         said = tuple(self._said(message, of) for message in messages)
         if deltas and self.requests:  # definitions of tools are stated again, not sent twice
             said = tuple(one for one in said if one.role != TOOLS)
@@ -121,7 +149,8 @@ class RequestsOfSession:
             deltas=deltas,
             at_ms=timed.timestamp,
             delay_ms=timed.delay,
-            output=timed.output_length,
+            output=exact_output(body) if timed.output_length is None else timed.output_length,
+            most=most_output(body),
         ))  # fmt: skip
         self.first, self.last = self.first or said, said
 
@@ -136,17 +165,15 @@ class RequestsOfSession:
 
 
 def _messages(row: Row) -> list[Message]:
-    """All that a line sends; definitions of tools come first, as in a chat template."""
+    """All that a line sends."""
     payload = row.payload or {}
-    found = row.messages if row.messages is not None else payload.get("messages")
-    text = row.text_input if row.text_input is not None else payload.get("prompt")
-    if found is None and isinstance(text, str):
-        found = [{"role": "user", "content": text}]
-    messages = messages_of(found)
-    if not messages:
-        raise ReadError("messages: there are none")
-    tools = row.tools if row.tools is not None else payload.get("tools")
-    return [{"role": TOOLS, "content": json.dumps(tools)}, *messages] if tools else messages
+    text = payload.get("prompt") if row.text_input is None else row.text_input
+    return payload_messages({
+        **payload,
+        "messages": payload.get("messages") if row.messages is None else row.messages,
+        "prompt": text,
+        "tools": payload.get("tools") if row.tools is None else row.tools,
+    })  # fmt: skip
 
 
 def _turn_messages(turn: _Turn) -> list[Message]:

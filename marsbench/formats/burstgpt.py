@@ -22,6 +22,7 @@ from marsbench.formats.request_rows import (
     ready,
     recognised_by,
     requests_of,
+    seconds_in,
     single_round,
     tokens_in,
 )
@@ -39,23 +40,16 @@ class _Rows:
 
     def row(self, cells: Sequence[str]) -> Row | None:
         time, prompt, output, session, elapsed = cells
-        at_s = _seconds(time)
+        at_s = seconds_in(time)
         lengths = _tokens(prompt), _tokens(output)
         if lengths[0] < 1:
             raise ValueError(f"{prompt} request tokens")
         if not lengths[1]:
             self.num_failed += 1
             return None
-        took_s = _seconds(elapsed) if session else 0.0
+        took_s = seconds_in(elapsed) if session else 0.0
         whole = math.floor(at_s)
         return Row(whole, at_s - whole, *lengths, session, took_s)
-
-
-def _seconds(cell: str) -> float:
-    value = float(cell) if len(cell) < 40 else math.nan
-    if not 0 <= value <= 1e12:
-        raise ValueError(f"{cell[:20]!r} is no time")
-    return value
 
 
 def _tokens(cell: str) -> int:

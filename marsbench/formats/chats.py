@@ -102,10 +102,8 @@ def _pause(turn: Turn, number: int, fallback: Fallback) -> tuple[ToolCall, ...]:
 
 
 def _is_sharegpt(head: Head) -> str | None:
-    for one in head.objects:
-        said = objects_of(one.get("conversations"))
-        if said and "from" in said[0] and "value" in said[0]:
-            return "its conversations are of from and value"
+    if head.has_under("conversations", "from", "value"):
+        return "its conversations are of from and value"
     return None
 
 

@@ -162,7 +162,7 @@ def _recognised(head: Head) -> str | None:
 FORMAT = Format(
     name=NAME,
     title="a session log of Claude Code",
-    tried=("2.0 and 2.1 (2026-01)",),
+    tried=("2.0 and 2.1 (2026-01)", "2.1.197 (2026-11-26)"),
     recognise=_recognised,
     read=read_claude,
     has_arrivals=True,

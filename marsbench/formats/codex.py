@@ -247,7 +247,7 @@ def _recognised(head: Head) -> str | None:
 FORMAT = Format(
     name="codex",
     title="a rollout of Codex",
-    tried=("0.60 (2025-11)", "forks of 0.145 (2026-07)"),
+    tried=("0.60 (2025-11)", "forks of 0.145 (2026-07)", "0.171.0 (2026-11-26)"),
     recognise=_recognised,
     read=read_codex,
     has_arrivals=True,

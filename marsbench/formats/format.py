@@ -67,6 +67,17 @@ class Head:
         """Whether the first object has these keys."""
         return self.keys.issuperset(keys)
 
+    def has_under(self, key: str, *keys: str) -> bool:
+        """Whether the first object has this key, and the first one in its value has these."""
+        if not self.has(key):
+            return False
+        value = self.objects[0][key]
+        if value is None:  # not in the head, or not all of it
+            at = self.data.find(f'"{key}"'.encode()) + len(key) + 2
+            return set(keys) <= set(_first_keys(self.data[at:]))
+        first = next(iter(value), None) if isinstance(value, list) else value
+        return isinstance(first, Mapping) and set(keys) <= first.keys()
+
     @property
     def first_line(self) -> str:
         """Without its end."""

@@ -88,7 +88,10 @@ class ImportResult:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """One session that is kept, its place among all that could be, and what is said of it."""
+    """One session that is kept, its place among all that could be, and what is said of it.
+
+    where: how it is named in what is said; empty where that is nothing.
+    """
 
     number: int
     where: str
@@ -122,8 +125,9 @@ def gather(
 class _Gathered:
     """The sessions so far.
 
-    contents: by name of what was read, the hash of the session that has it. turns: of a name that
-    several had, the next run's number. copies: hashes of those runs.
+    contents: by name of what was read, the hash of the session that has it; of the first so many
+    and of what was kept. turns: of a name that several had, the next run's number. copies: hashes
+    of those runs.
     """
 
     wanted: Wanted
@@ -150,12 +154,22 @@ class _Gathered:
             require_readable(reading.session)
             account = _account(reading)
         except (ReadError, ValueError) as error:  # a ValueError is a session that cannot be
-            self.problems.append(f"{source.where}: {error}")
+            self._leave_out(f"{source.where}: {error}")
         except RecursionError:
-            self.problems.append(f"{source.where}: is nested too deeply")
+            self._leave_out(f"{source.where}: is nested too deeply")
         else:
-            self._keep(_Kept(self.num_good, source.where, reading, account))
+            is_told = reading.notes or reading.repairs or account.differences
+            # Of hundreds of thousands nothing is said, but their places would be kept.
+            self._keep(_Kept(self.num_good, source.where if is_told else "", reading, account))
             self.num_good += 1
+
+    def _leave_out(self, problem: str) -> None:
+        self.problems.append(problem)
+        if len(self.problems) > MOST_SESSIONS:
+            raise UsageError(
+                f"More than {MOST_SESSIONS:,} sessions cannot be read, the first for this: "
+                f"{self.problems[0]}; give files of that format, or name one that fits."
+            )
 
     def _named(self, reading: Reading) -> Reading:
         """Under a name of its own: several runs of one task have one name in many recordings.
@@ -167,12 +181,13 @@ class _Gathered:
         if len(set(names)) < len(names):
             raise ReadError(f"id: {session.id!r} names a session and a sub-agent of it")
         if self.contents.keys().isdisjoint(names):
-            self.contents.update(dict.fromkeys(names, content))
+            self._remember(names, content)
             return reading
         if content in (self.contents.get(session.id), *(self.copies & {content})):
             raise ReadError(f"id: {session.id!r} was already imported")
-        self.copies.add(content)
         renamed = self._next_run(session)
+        if len(self.copies) < MOST_SESSIONS:
+            self.copies.add(content)
         note = f"is another run of {session.id!r}, and named {renamed.id!r}"
         return replace(reading, session=renamed, notes=(*reading.notes, note))
 
@@ -182,8 +197,13 @@ class _Gathered:
         while not self.contents.keys().isdisjoint(_ids(renamed := _run_of(session, turn))):
             turn += 1
         self.turns[session.id] = turn + 1
-        self.contents.update(dict.fromkeys(_ids(renamed), 0))
+        self._remember(_ids(renamed), 0)
         return renamed
+
+    def _remember(self, names: Iterable[str], content: int) -> None:
+        """Of the first so many: a week of requests has 44 million."""
+        if len(self.contents) < MOST_SESSIONS:
+            self.contents.update(dict.fromkeys(names, content))
 
     def _keep(self, kept: _Kept) -> None:
         """All, or each as likely as any other (Vitter 1985, DOI 10.1145/3147.3165, algorithm R)."""
@@ -192,6 +212,10 @@ class _Gathered:
             self.kept.append(kept)
         elif (place := int(self.draws.integers(kept.number + 1))) < sample:
             self.kept[place] = kept
+        else:
+            return
+        for name in _ids(kept.reading.session):
+            self.contents.setdefault(name, hash(kept.reading.session))
         if len(self.kept) > MOST_SESSIONS:
             raise UsageError(
                 f"There are more than {MOST_SESSIONS:,} sessions; give --limit N for the first, "

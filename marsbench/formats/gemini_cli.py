@@ -1,7 +1,9 @@
 """Reads the chats of Gemini CLI (~/.gemini/tmp/*/chats), one session a file.
 
 A message of the model is one reply, stamped when it had ended; its tool calls are stamped when
-they had. Late versions write a line a message, and a message again when it has changed.
+they had. Late versions write a line a message, a message again when it has changed, the whole
+history where it was condensed (`$set`), and the answers of tools as messages of the user's. A
+message that was taken back (`$rewindTo`) or condensed is still a call that was made.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from marsbench.core.workload.generate import USER
 from marsbench.formats.clock import seconds_of
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head
-from marsbench.formats.messages import text_of_message
+from marsbench.formats.messages import objects_of, text_of_message
 from marsbench.formats.opening import records_of
 from marsbench.formats.reading import (
     Contents,
@@ -68,6 +70,12 @@ class _Message(_Stamped):
     tool_calls: list[_ToolCall] | None = Field(None, validation_alias="toolCalls")
     tokens: _Counts | None = None
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is what tools answered, under whatever name."""
+        parts = objects_of(self.content)
+        return bool(parts) and all("functionResponse" in part for part in parts)
+
 
 class _Chat(Record):
     session: str | None = Field(None, validation_alias="sessionId")
@@ -100,9 +108,10 @@ def _messages(path: Path, repairs: list[Repair]) -> tuple[str | None, list[_Mess
         record = json_of(text)
         if not isinstance(record, Mapping):
             raise ReadError("expected an object")
-        chat = record_of(_Chat, record)
+        changed = record.get("$set")
+        chat = record_of(_Chat, changed if isinstance(changed, Mapping) else record)
         name = name or chat.session
-        own = chat.messages if "messages" in record else [record] if "type" in record else []
+        own = [record] if "type" in record else chat.messages
         for one in own:
             try:
                 message = record_of(_Message, one)
@@ -118,7 +127,9 @@ def _calls(messages: Sequence[_Message], keeps_text: bool) -> list[TimedCall]:
     last_at, set_off_by, said = None, CLIENT_GAP, list[str]()
     for one in messages:
         if one.type != "gemini":
-            if one.type == "user":
+            if one.is_answer:
+                last_at = one.at if last_at is None else max(last_at, one.at or last_at)
+            elif one.type == "user":
                 last_at, set_off_by = one.at, USER
                 said += [_text(one)] if keeps_text else []
             continue
@@ -144,7 +155,7 @@ def _recognised(head: Head) -> str | None:
 FORMAT = Format(
     name="gemini-cli",
     title="a chat of Gemini CLI",
-    tried=("0.20 (2025-12)",),
+    tried=("0.20 (2025-12)", "0.61.0 (2026-11-26)"),
     recognise=_recognised,
     read=read_gemini,
     has_arrivals=True,

@@ -133,8 +133,15 @@ def _recognised(head: Head) -> str | None:
     for one in _written(head):
         keys = one.keys()
         if "type" in keys and keys & {"traceId", "trace_id"} and keys & {"startTime", "start_time"}:
-            return "its observations have a type, a trace and a start"
-    return None
+            return _WHY
+    # Of a long page or trace the values are not in the head.
+    inside = (head.has_under(key, "type", *names) for key in _PAGES for names in _TRACED)
+    return _WHY if any(inside) else None
+
+
+_WHY = "its observations have a type, a trace and a start"
+_PAGES = ("data", "observations")
+_TRACED = (("traceId", "startTime"), ("trace_id", "start_time"))
 
 
 def _written(head: Head) -> Iterator[Mapping[str, Any]]:

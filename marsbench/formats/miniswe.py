@@ -111,8 +111,12 @@ def read_miniswe(path: Path, fallback: Fallback) -> Contents:
 def _recognised(head: Head) -> str | None:
     if head.has("messages", "info") or head.has("messages", "trajectory_format"):
         return "it has messages and what mini-swe-agent says of itself"
-    if head.path.name.removesuffix(".gz").endswith(SUFFIX) and head.has("role", "content"):
+    if not head.path.name.removesuffix(".gz").endswith(SUFFIX):
+        return None
+    if head.has("role", "content"):
         return f"it is a list of messages and named {SUFFIX}"
+    if head.has("messages"):
+        return f"it has messages and is named {SUFFIX}"
     return None
 
 
@@ -241,6 +245,7 @@ FORMAT = Format(
         "mini-swe-agent 1.0 (2025-07)",
         "1.17 (2025-11)",
         "2.2.8 (2026-04), of the Responses API too",
+        "2.4.6 (2026-11-26)",
     ),
     recognise=_recognised,
     read=read_miniswe,

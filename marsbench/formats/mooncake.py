@@ -16,7 +16,7 @@ from pathlib import Path
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.core.workload.generate import USER
 from marsbench.core.workload.recipe import SUBAGENT
-from marsbench.formats.blocks import num_shared
+from marsbench.formats.blocks import NONE, num_shared
 from marsbench.formats.clock import MISSING, span_of
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format, Head
@@ -59,10 +59,10 @@ def read_mooncake(path: Path, fallback: Fallback) -> Contents:
     rows = [in_milliseconds(row, dialect.unit_s) for row in found.rows if row.place not in wrong]
     sessions = by_session(rows, stem)
     mended = {name: [_OUT_OF_ORDER] for name in in_order(sessions)}
-    file = _File(sessions, fallback, dialect, mended)
     bad = [failed(place, ReadError(why)) for place, why in wrong.items()]
     has_arrivals = any(row.timestamp is not None for row in rows)
     notes = [f"{path}: {dialect.said(rows)}"] if dialect.is_told(rows) else []
+    file = _File(sessions, fallback, dialect, mended)
     read = chain(found.problems, bad, file.sources())
     return Contents(read, tuple(notes), None, has_arrivals)
 
@@ -91,14 +91,17 @@ class _File:
     fallback: Fallback
     dialect: Dialect
     mended: dict[str, list[Repair]]
-    shared: Mapping[str, SharedPrefix] = field(init=False)
+    shared: dict[str, SharedPrefix] = field(init=False)
     parents: Mapping[str, tuple[str, int]] = field(init=False)
     children: Mapping[tuple[str, int], list[str]] = field(init=False)
-    arrivals: Mapping[str, float] = field(init=False)
+    arrivals: dict[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
         firsts = [rows[0].blocks for rows in self.rows.values()]
         self.shared = dict(zip(self.rows, share(firsts), strict=True))
+        for rows in self.rows.values():
+            if len(rows) == 1:
+                rows[0].blocks = NONE  # no later row is held against them, and most rows are such
         self.parents = _parents(self.rows)
         children: dict[tuple[str, int], list[str]] = {}
         for child, place in self.parents.items():
@@ -125,7 +128,7 @@ class _File:
         for name in sorted(names, key=lambda name: self.arrivals[name]):
             yield SessionSource(self.rows[name][0].place, partial(self._read, name))
             if not self.children:
-                del self.rows[name]  # of a large file the rows are most of the memory
+                del self.rows[name], self.arrivals[name], self.shared[name]  # most of the memory
 
     def _read(self, name: str) -> Reading:
         session = self._session(name, self.arrivals[name])

@@ -10,6 +10,7 @@ import msgspec
 from pydantic import AliasChoices, Field
 
 from marsbench.formats.blocks import NONE, Blocks, Packer
+from marsbench.formats.gathering import MOST_SESSIONS
 from marsbench.formats.history import Lengths
 from marsbench.formats.opening import lines_of
 from marsbench.formats.reading import (
@@ -27,6 +28,9 @@ BLOCK = 512
 
 EXTRA = "marsbench"
 """The key of a row under which our own exports keep what the format cannot hold."""
+
+MOST_PLAIN = 2 * MOST_SESSIONS
+"""Rows that are sessions of one round, to draw a sample from: with hashes half a gigabyte."""
 
 Milliseconds = Annotated[float, Field(ge=0, le=1e20, allow_inf_nan=False)]
 
@@ -84,10 +88,12 @@ _DECODER = msgspec.json.Decoder(_Plain)
 class MooncakeRow(msgspec.Struct, gc=False):
     """One request. A row waits for `wait_for`, then `delay` and `tool_wait_ms`.
 
-    place: FILE:LINE. blocks: its hashes. timestamp, delay, tool_wait_ms: milliseconds.
+    file, line: where it stands, told by `place`. blocks: its hashes. timestamp, delay,
+    tool_wait_ms: milliseconds.
     """
 
-    place: str
+    file: str
+    line: int
     prompt: int
     recorded_output: int
     blocks: Blocks = NONE
@@ -105,15 +111,21 @@ class MooncakeRow(msgspec.Struct, gc=False):
     marsbench: dict[str, Any] | None = None
 
     @property
+    def place(self) -> str:
+        """FILE:LINE."""
+        return f"{self.file}:{self.line}"
+
+    @property
     def lengths(self) -> Lengths:
         """An output is at least 1: a round generates something."""
         return Lengths(self.prompt, max(1, self.recorded_output))
 
 
 class MooncakeFile(msgspec.Struct):
-    """The rows of a file, sources that fail for lines that are none, and what a header says."""
+    """The rows of a file of that name, sources that fail for lines that are none, and what a header
+    says."""
 
-    path: Path
+    name: str
     rows: list[MooncakeRow] = []
     problems: list[SessionSource] = []
     block_size: int | None = None
@@ -122,11 +134,12 @@ class MooncakeFile(msgspec.Struct):
 def read_rows(path: Path, most: int | None = None) -> MooncakeFile:
     """The rows of a file. most: of plain rows, each of which is a session, so many are enough.
 
-    Raises ReadError where the file is damaged: half of a trace is another trace.
+    Raises ReadError where the file is damaged, for half of a trace is another trace, and for one
+    of more plain rows than are kept.
     """
-    found = MooncakeFile(path)
+    found = MooncakeFile(str(path))
     packer = Packer()
-    are_plain = most is not None
+    are_plain = True
     for place, line in lines_of(path):
         row = _read_row(place, line, packer, found)
         if row is None:
@@ -135,6 +148,8 @@ def read_rows(path: Path, most: int | None = None) -> MooncakeFile:
         are_plain = are_plain and _is_plain(row)
         if are_plain and len(found.rows) == most:
             break
+        if are_plain and len(found.rows) > MOST_PLAIN:
+            raise ReadError(f"has more than {MOST_PLAIN:,} requests of no session; give --limit N")
     return found
 
 
@@ -150,8 +165,13 @@ def _read_row(place: str, line: bytes, packer: Packer, found: MooncakeFile) -> M
         return _checked_row(place, line, packer, found)
     blocks = packer.packed(row.hash_ids)
     return MooncakeRow(
-        place, row.input_length, row.output_length, blocks, row.timestamp, row.session_id
-    )
+        found.name, _line(place), row.input_length, row.output_length, blocks, row.timestamp,
+        row.session_id,
+    )  # fmt: skip
+
+
+def _line(place: str) -> int:
+    return int(place.rpartition(":")[2])
 
 
 def _checked_row(
@@ -168,7 +188,8 @@ def _checked_row(
         return None
     found.block_size = row.block_size or found.block_size
     return MooncakeRow(
-        place,
+        found.name,
+        _line(place),
         row.prompt,
         row.output,
         packer.packed(row.hash_ids or ()),
@@ -216,7 +237,7 @@ def by_session(rows: Sequence[MooncakeRow], stem: str) -> dict[str, list[Mooncak
             name = chats.session(row)
         if name is None:
             waits = [owner[r] for r in row.wait_for if r in owner]
-            name = waits[0] if waits else f"{stem}-{row.place.rpartition(':')[2]}"
+            name = waits[0] if waits else f"{stem}-{row.line}"
         sessions.setdefault(name, []).append(row)
         if row.request_id is not None:
             owner[row.request_id] = name

@@ -64,6 +64,7 @@ FORMAT = Format(
     tried=(
         "V0 0.30, its evaluation's rows (2025-05)",
         "V1 SDK 1.58.0 (2026-10), its evaluation's rows too",
+        "SDK 1.58.2, conversations (2026-11-26)",
     ),
     recognise=_recognised,
     read=read_openhands,

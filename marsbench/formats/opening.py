@@ -172,6 +172,22 @@ def records_of(path: Path) -> Iterator[tuple[str, bytes]]:
         yield from records_in(file, str(path))
 
 
+def elements_under(key: str, path: Path) -> Iterator[tuple[str, bytes]]:
+    """The elements of the array under a key, one at a time, of a file that is one object.
+
+    The key is the first whose value is an array. Raises ReadError when the file cannot be read.
+    """
+    with opened(path) as file:
+        begin = b""
+        while not begin.endswith(b"[") and len(begin) < _PEEKED:
+            begin += file.read(1)
+        if f'"{key}"'.encode() not in begin:
+            raise ReadError(f"{key}: it is no array")
+        for place, text in _elements(str(path), file, b"["):
+            if not text.lstrip(b"[ \r\n\t").startswith(b"]"):  # what is behind the array's end
+                yield place, text
+
+
 def records_in(file: BinaryIO, where: str) -> Iterator[tuple[str, bytes]]:
     """The JSON records: of one object, an array, or JSON lines, each with its place.
 

@@ -39,7 +39,7 @@ class _Node:
 
 def share(prompts: Sequence[Blocks]) -> list[SharedPrefix]:
     """A group for every prompt that begins like another."""
-    order = list(_sorted(prompts, range(len(prompts)), 0, 12))
+    order = list(_sorted(prompts, range(len(prompts)), 0, 3))  # most part at their first run
     found = [SharedPrefix(None, 0)] * len(prompts)
     groups = 0
     # A branch, and how many blocks its sessions have of a path that they leave there.
@@ -88,7 +88,7 @@ def _follow(
             node.children, key=lambda branch: (branch.begin - branch.end, branch.first)
         )
         pending += [(branch, node.depth) for branch in branches[1:]]
-        onward = [branch for branch in branches[:1] if branch.end - branch.begin > 1]
+        onward = branches[:1]
         begin, end = (onward[0].begin, onward[0].end) if onward else (node.end, node.end)
         for member in (*order[node.begin : begin], *order[end : node.end]):
             found[member] = SharedPrefix(group, node.depth)
@@ -124,5 +124,6 @@ def _close(branch: list[_Node], depth: int, end: int) -> None:
         node.end = end
         if branch[-1].depth < depth:
             branch.append(_Node(depth, node.begin, node.first))
-        branch[-1].children.append(node)
+        if node.end - node.begin > 1:  # of one prompt alone there is no group
+            branch[-1].children.append(node)
         branch[-1].first = min(branch[-1].first, node.first)

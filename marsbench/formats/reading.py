@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marsbench.core.session import Session
 from marsbench.core.workload.files import Header
-from marsbench.problems import first_problem
+from marsbench.problems import first_problem, json_problem
 
 Tokens = Annotated[int, Field(ge=0, le=10**9)]
 """A recorded count of tokens, of no model's context and of no typing error's."""
@@ -119,29 +119,23 @@ def json_of(text: str | bytes) -> Any:
         # Not json.loads(bytes), which takes what is not UTF-8 for UTF-16.
         whole = text.decode("utf-8", "surrogatepass") if isinstance(text, bytes) else text
         value = json.loads(whole)
-    except json.JSONDecodeError as error:
-        raise ReadError(_no_json(error)) from error
-    except UnicodeDecodeError as error:
-        raise ReadError("is not text but binary") from error
-    except RecursionError as error:
-        raise ReadError("is nested too deeply") from error
-    except ValueError as error:  # an integer of thousands of digits
-        raise ReadError(f"holds a number that is none ({str(error).partition(':')[0]})") from error
+    except (ValueError, RecursionError) as error:
+        said = json_problem(error)
+        raise ReadError(said + _cure(said)) from error
     return _mended(value) if _escapes_surrogates(text) else value
 
 
-def _no_json(error: json.JSONDecodeError) -> str:
-    """What is wrong with a text, in a user's words and not in a parser's."""
-    rest, is_line = error.doc[error.pos :].strip(), "\n" not in error.doc.strip()
-    place = f"column {error.colno}" if is_line else f"line {error.lineno}, column {error.colno}"
-    if not error.doc.strip():
-        return "is empty; give the file as its tool wrote it"
-    if not rest or error.msg.startswith("Unterminated string"):
-        return f"is cut short: what begins before {place} has no end; copy or export it again"
-    shown = f"{rest[:20]}…" if len(rest) > 20 else rest
-    if error.msg == "Extra data":
-        return f"goes on behind its end ({shown!r} at {place}); give each record a line"
-    return f"is no JSON ({shown!r} at {place}); give the file as its tool wrote it"
+_CURES = {
+    "is empty": "give the file as its tool wrote it",
+    "is no JSON": "give the file as its tool wrote it",
+    "is cut short": "copy or export it again",
+    "goes on": "give each record a line",
+}
+
+
+def _cure(said: str) -> str:
+    """What to do about what is wrong with a text."""
+    return next((f"; {cure}" for begin, cure in _CURES.items() if said.startswith(begin)), "")
 
 
 def _escapes_surrogates(text: str | bytes) -> bool:

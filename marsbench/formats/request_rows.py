@@ -7,6 +7,7 @@ times, so that only as many rows are held as there can be sessions.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -70,7 +71,7 @@ def requests_of(
     Raises ReadError when the file is no such table, on the way where it is damaged.
     """
     lines = lines_of(path)
-    places = _places(next(lines, ("", b""))[1], columns)
+    places = places_of(next(lines, ("", b""))[1], columns)
     return _in_order(_rows(lines, places, row_of, most))
 
 
@@ -81,7 +82,7 @@ def _rows(
     good = 0
     for place, line in lines:
         try:
-            row = row_of(_cells(line, places))
+            row = row_of(cells_of(line, places))
         except (csv.Error, ValueError) as error:
             yield place, ReadError(f"is no request ({error})")
             continue
@@ -92,8 +93,11 @@ def _rows(
             return
 
 
-def _places(first: bytes, columns: Sequence[str]) -> list[int]:
-    """Where the columns are; -1 of one that may be missing and is."""
+def places_of(first: bytes, columns: Sequence[str]) -> list[int]:
+    """Where the columns are; -1 of one that ends in "?", may be missing, and is.
+
+    Raises ReadError for a line without the others.
+    """
     header = [name.strip() for name in first.decode("utf-8", "replace").split(",")]
     needed = [name for name in columns if not name.endswith("?")]
     if not set(needed) <= set(header):
@@ -102,8 +106,9 @@ def _places(first: bytes, columns: Sequence[str]) -> list[int]:
     return [header.index(name) if name in header else -1 for name in names]
 
 
-def _cells(line: bytes, places: Sequence[int]) -> list[str]:
-    cells = next(csv.reader([line.decode()]), [])
+def cells_of(line: bytes, places: Sequence[int]) -> list[str]:
+    """What stands in these places. Raises ValueError, or the parser's error, for too few."""
+    cells = next(csv.reader([line.decode("utf-8", "replace")]), [])
     if len(cells) <= max(places):
         raise ValueError(f"it has {len(cells)} columns")
     return [cells[place].strip() if place >= 0 else "" for place in places]
@@ -144,6 +149,17 @@ def tokens_in(cell: str) -> int:
     if not cell.isascii() or not cell.isdigit() or int(cell[:12]) > MOST_TOKENS:
         raise ValueError(f"{cell[:20]!r} is no count of tokens")
     return int(cell)
+
+
+def seconds_in(cell: str) -> float:
+    """A time, of whatever unit. Raises ValueError."""
+    try:
+        value = float(cell) if len(cell) < 40 else math.nan
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1e12:
+        raise ValueError(f"{cell[:20]!r} is no time")
+    return value
 
 
 def single_round(request: Request, name: str) -> Session:

@@ -80,13 +80,17 @@ def read_sweagent(path: Path, fallback: Fallback) -> Contents:
 
 
 def _recognised(head: Head) -> str | None:
-    return "it has a trajectory and its history" if head.has("trajectory", "history") else None
+    if head.has("trajectory", "history"):
+        return "it has a trajectory and its history"
+    if head.has_under("trajectory", "action", "observation"):  # the history is behind it
+        return "it has a trajectory of actions and observations"
+    return None
 
 
 FORMAT = Format(
     name="sweagent",
     title="a trajectory of SWE-agent",
-    tried=("SWE-agent 0.7 (2024-09)", "1.0.1 (2025-02)", "1.1.0 (2025-05)"),
+    tried=("SWE-agent 0.7 (2024-09)", "1.0.1 (2025-05, read 2026-11-26)", "1.1.0 (2025-05)"),
     recognise=_recognised,
     read=read_sweagent,
 )

@@ -1,5 +1,7 @@
 """Reads TraceLab's traces of coding agents: a line a call of a model, with the tools behind it.
 
+The tables that it makes of them for its runner are in `tracelab_runner.py`.
+
 A session is one of Claude Code or Codex. Lines have no text: lengths are the recorded usage, and
 times those of the events in a call. Only what is needed of a line is kept, packed, for a session's
 lines may stand anywhere.
@@ -19,7 +21,7 @@ from pydantic import Field
 from marsbench.core.workload.generate import USER
 from marsbench.formats.clock import seconds_of
 from marsbench.formats.fallback import Fallback
-from marsbench.formats.format import Format, Head
+from marsbench.formats.format import Format, Head, head_of
 from marsbench.formats.opening import records_of
 from marsbench.formats.reading import (
     Contents,
@@ -35,6 +37,7 @@ from marsbench.formats.reading import (
     record_of,
 )
 from marsbench.formats.timed import Talk, TimedCall, Usage, Use, reading_of
+from marsbench.formats.tracelab_runner import is_runners, read_runners
 from marsbench.formats.weka import CLIENT_GAP
 
 _SENT = frozenset({"user_message", "tool_result"})
@@ -84,7 +87,9 @@ _UNPACK = msgspec.msgpack.Decoder(_Kept)
 
 
 def read_tracelab(path: Path, fallback: Fallback) -> Contents:
-    """The sessions of a trace."""
+    """The sessions of a trace, or of a table of its runner's."""
+    if is_runners(head_of(path)):
+        return read_runners(path, fallback)
     return Contents(_sources(path, fallback))
 
 
@@ -174,13 +179,15 @@ def _call(one: _Kept, number: int) -> TimedCall:
 def _recognised(head: Head) -> str | None:
     if head.has("session_id", "input_tokens_total", "prefix_tokens", "output_tokens"):
         return "its lines have input_tokens_total and prefix_tokens"
+    if is_runners(head):
+        return "its columns are those of TraceLab's runner"
     return None
 
 
 FORMAT = Format(
     name="tracelab",
     title="a trace of TraceLab",
-    tried=("0.0.2 (2026-06)",),
+    tried=("0.0.2 (2026-06)", "its runner's tables of 2026-06"),
     recognise=_recognised,
     read=read_tracelab,
     has_arrivals=True,

@@ -12,6 +12,7 @@ from typing import Any
 
 from marsbench.core.metrics.summary import DEFAULT_ALPHAS
 from marsbench.errors import UsageError
+from marsbench.problems import json_problem
 from marsbench.runs.cautions import Caution, CautionNote
 from marsbench.runs.provenance import Provenance
 
@@ -75,6 +76,9 @@ class RunConfig:
             code = Provenance(**record.pop("code"))
             lists = ("alphas", "asked", "unmeasured", "cautions")
             return cls(**{**record, **{name: tuple(record[name]) for name in lists}, "code": code})
+        except (json.JSONDecodeError, RecursionError) as error:
+            said = f"{source} is not a run's configuration: it {json_problem(error)}"
+            raise UsageError(f"{said}; the run folder was changed by hand.") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UsageError(f"{source} is not a run's configuration: {error}") from error
 

@@ -20,6 +20,7 @@ from marsbench.core.metrics.stream import Sample, Stream
 from marsbench.core.metrics.summary import Measured, Scale, measure
 from marsbench.errors import MarsbenchError, RunFailedError, UsageError
 from marsbench.outputs import save_text
+from marsbench.problems import json_problem
 from marsbench.runs.cautions import CautionNote
 from marsbench.runs.config import RunConfig
 from marsbench.runs.event_file import EVENTS, event_file, events_hash, open_events, pack
@@ -390,7 +391,9 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
+        raise UsageError(
+            f"{path} {json_problem(error)}; the run folder was changed by hand."
+        ) from error
     if not isinstance(record, dict):
         raise UsageError(f"{path} holds no JSON object; the run folder was changed by hand.")
     return record

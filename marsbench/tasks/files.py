@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from marsbench.errors import UsageError
+from marsbench.problems import json_problem
 from marsbench.tasks.task import EXAMPLE, Task
 
 SHIPPED = "shipped"
@@ -84,7 +85,7 @@ def _from_json(text: str, source: str) -> Task:
     try:
         return _task(json.loads(text), source)
     except json.JSONDecodeError as error:
-        raise UsageError(f"{source} is not JSON: {error}.") from error
+        raise UsageError(f"{source} {json_problem(error)}.") from error
 
 
 def _task(record: Mapping[str, Any], source: str) -> Task:

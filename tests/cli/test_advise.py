@@ -146,6 +146,7 @@ def test_three_sessions_are_too_few_and_answered_and_a_second_call_plays_nothing
     done = marsbench("advise", "logs", *SMALL, "--users", "2")
     assert done.code == 0, done.err
     assert "read as claude-code" in done.err
+    assert "fcfs, fcfs-cap and mars meet them at that rate and at twice that, 1 seed" in done.err
     said = " ".join(done.out.split())
     assert said.startswith("Stay with fcfs, vLLM's own: with 2 users and with 4 users it is best")
     assert "3 recorded sessions are too few to stand for anybody's traffic" in said

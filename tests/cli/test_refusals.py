@@ -76,7 +76,7 @@ REFUSED = {
     "a missing recipe": ((*FCFS, "--workload", "no.toml"), "no such file"),
     "an empty file": ((*FCFS, "--workload", "empty.jsonl"), "empty.jsonl is empty"),
     "a folder for a workload": ((*FCFS, "--workload", "folder"), "is a directory"),
-    "a file that is no workload": ((*FCFS, "--workload", "mine.py"), "mine.py:1 is not JSON"),
+    "a file that is no workload": ((*FCFS, "--workload", "mine.py"), "mine.py:1 is no JSON ("),
     "no KV blocks": ((*FCFS, "--kv-blocks", "0"), "--kv-blocks must be at least 1, not 0"),
     "more KV blocks than there can be": (
         (*FCFS, "--kv-blocks", "999999999999"),

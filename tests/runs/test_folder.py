@@ -278,7 +278,7 @@ def test_a_folder_of_another_format_is_not_guessed_at(finished):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("{", "is not JSON"), ("[]", "no JSON object"), ("{}", "another format")]
+    ("text", "said"), [("{", "is cut short"), ("[]", "no JSON object"), ("{}", "another format")]
 )
 def test_a_summary_that_is_none_is_named(finished, text, said):
     (finished.path / "summary.json").write_text(text)

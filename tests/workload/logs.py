@@ -308,6 +308,27 @@ AIPERF = [
     {"text_input": "who are you", "output_length": 7, "timestamp": 4_000},
 ]  # fmt: skip
 
+# AIPerf's inputs.json: the requests of its sessions, as they were sent.
+
+
+def payload(*messages: str, **more: Any) -> dict[str, Any]:
+    """messages: "role text" each."""
+    return {"messages": aiperf(messages, None)["messages"], "model": "m", **more}
+
+
+def inputs(*sessions: tuple[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    return {"data": [{"session_id": name, "payloads": sent} for name, sent in sessions]}
+
+
+INPUTS = inputs(
+    ("i1", [payload("system be good", "user fix it", max_tokens=64),
+            payload("system be good", "user fix it", "assistant I look", "user go on",
+                    max_tokens=64)]),
+    ("i2", [payload("user hi there", max_completion_tokens=9, min_tokens=9),
+            payload("user and now", max_completion_tokens=9, min_tokens=9)]),
+    ("i3", [{"input": "who are you", "instructions": "be good", "max_output_tokens": 8}]),
+)  # fmt: skip
+
 # TraceLab: a line a call, with the events in it and the tools behind it.
 
 
@@ -339,6 +360,15 @@ TRACELAB = [
     tracelab(1, (9_300, 9_000, 40), [("tool_result", 7), ("tool_result", 12), ("text", 15)]),
     tracelab(2, (9_400, 9_300, 9), [("user_message", 75), ("text", 80)]),
 ]  # fmt: skip
+
+# What TraceLab's runner replays: a row a round.
+
+RUNNER = """session_id,arrival_time,round_idx,prefix_len,input_len,output_len,tool_wait_after_ms
+l1,0,0,0,512,64,100
+l1,0,1,576,128,50,80.5
+l2,200,0,0,400,48,0
+l1,0,2,754,40,9,0
+"""
 
 # R2E-Gym: a step a call, and one tool.
 

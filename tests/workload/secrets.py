@@ -12,6 +12,7 @@ from workload.builders import request, subagent, trace, write_trace
 from workload.logs import (
     ATIF,
     GEMINI,
+    RUNNER,
     TRACELAB,
     aiperf,
     claude_reply,
@@ -25,10 +26,12 @@ from workload.logs import (
     dynamo,
     dynamo_request,
     gemini,
+    inputs,
     observed,
     otel_call,
     otel_tool,
     otlp,
+    payload,
 )
 from workload.test_import_cli import AZURE
 from workload.test_request_tables import BURSTGPT
@@ -68,6 +71,10 @@ _OF_TEXTS = (
 )
 
 
+SHAPES = ("aiperf inputs", "tracelab runner")
+"""Others of a format, beside that which its own name stands for."""
+
+
 def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
     """A file or folder of this kind, and the options that it needs."""
     folder.mkdir()
@@ -77,10 +84,11 @@ def recording(kind: str, folder: Path) -> tuple[Path, list[object]]:
         "claude-code": _claude_code, "codex": _codex, "gemini-cli": _gemini,
         "otel": _otel, "langfuse": _langfuse,
         "aiperf": _aiperf, "burstgpt": _burstgpt, "tracelab": _tracelab,
+        "aiperf inputs": _inputs, "tracelab runner": _runner,
         "atif": _atif, "dynamo-trace": _dynamo, "sharegpt": _sharegpt, "tau-bench": _taubench,
     }  # fmt: skip
     options: list[object] = []
-    if kind in _OF_TEXTS:
+    if kind.split()[0] in _OF_TEXTS:
         options = ["--tokenizer", tokenizer(folder), "--tool-time", 2]
     return made[kind](folder), options
 
@@ -222,6 +230,17 @@ def _dynamo(folder: Path) -> Path:
 def _aiperf(folder: Path) -> Path:
     rows = [aiperf(["user I am Zorro"], 5), aiperf(["user I am Zorro", "tool Ünïque"], 5, delay=9)]
     return jsonl(folder / "z.jsonl", *({**row, "session_id": "zorro"} for row in rows))
+
+
+def _inputs(folder: Path) -> Path:
+    sent = [payload("user I am Zorro", user="zorro", max_tokens=9), payload("user Ünïque")]
+    return save(folder / "z.json", inputs(("zorro", [sent[0], {**sent[1], "max_tokens": 9}])))
+
+
+def _runner(folder: Path) -> Path:
+    path = folder / "zorro.csv"
+    path.write_text(RUNNER.replace("l1", "zorro"))
+    return path
 
 
 def _burstgpt(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 from marsbench.errors import UsageError
 from marsbench.formats.gathering import ImportResult
 from marsbench.formats.hf import row_sources
-from workload.logs import AIPERF, aiperf
+from workload.logs import AIPERF, INPUTS, aiperf, inputs, payload
 from workload.test_claude_code import lengths, tools
 from workload.test_codex_gemini import found
-from workload.trajectories import BY_WORDS, jsonl
+from workload.trajectories import BY_WORDS, jsonl, save
 
 
 def read(folder: Path, *rows: Any) -> ImportResult:
@@ -90,3 +91,51 @@ def test_a_session_with_a_hole_in_it_is_left_out_and_others_are_not(
     result = read(tmp_path, AIPERF[0], bad, AIPERF[3])
     assert "aiperf-00002" in {one.id for one in result.sessions}
     assert ":2: " in result.problems[0]
+
+
+def test_the_inputs_of_a_run_are_its_sessions(tmp_path: Path) -> None:
+    path = save(tmp_path / "inputs.json", INPUTS)
+    result = found(path, BY_WORDS)
+    assert (result.problems, result.has_arrivals) == ((), False)
+    by_name = {one.id: one for one in result.sessions}
+    # The answer that the next prompt repeats, and else the most that was allowed, which is said.
+    assert lengths(by_name["i1"]) == [(4, 2), (8, 64)]
+    assert result.notes[0].endswith("1 of 2 outputs are taken as long as their request allowed")
+    assert by_name["i1"].prefix_tokens == 2
+    assert tools(by_name["i1"]) == [[("user", 2.0)], []]
+    assert lengths(by_name["i3"]) == [(5, 8)]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_session_of_which_each_turn_stands_alone_is_read_as_it_was_held(
+    tmp_path: Path, indent: int | None
+) -> None:
+    """AIPerf writes down each turn by itself, and sent it behind those before."""
+    path = tmp_path / "inputs.json"
+    alone = [payload(f"system be {mood}", f"user {said}", max_tokens=5, ignore_eos=True)
+             for mood, said in (("good", "a"), ("good", "b c"), ("good", "d"))]  # fmt: skip
+    path.write_text(json.dumps(inputs(("p", alone)), indent=indent))
+    result = found(path, BY_WORDS)
+    assert lengths(result.sessions[0]) == [(3, 5), (10, 5), (16, 5)]
+    assert result.notes == (
+        f"{path}[0]: each of its payloads holds what is new, without the turns before",
+    )
+
+
+def test_inputs_that_are_cut_short_keep_what_came_before(tmp_path: Path) -> None:
+    path = tmp_path / "inputs.json"
+    path.write_text(json.dumps(INPUTS, indent=2)[:-250])
+    result = found(path, BY_WORDS)
+    assert [one.id for one in result.sessions] == ["i1"]
+    assert "cut short" in result.problems[0]
+
+
+def test_a_response_s_items_are_messages(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": [{"type": "input_text", "text": "fix it"}]}]
+    call = {"type": "function_call", "name": "ls", "arguments": "-l", "call_id": "1"}
+    answer = {"type": "function_call_output", "call_id": "1", "output": "a b c"}
+    sent = [{"input": said, "max_output_tokens": 9},
+            {"input": [*said, call, answer], "max_output_tokens": 9}]  # fmt: skip
+    (one,) = found(save(tmp_path / "i.json", inputs(("r", sent))), BY_WORDS).sessions
+    assert lengths(one) == [(2, 2), (7, 9)]
+    assert tools(one) == [[("wait", 2.0)], []]

@@ -1,16 +1,28 @@
-"""What is no JSON is told in a user's words, whatever reads it: what it is, where, what to do."""
+"""What is no JSON is told in a user's words, whatever reads it: what it is, where, what to do.
+
+The files that others wrote, and our own where somebody changed them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from marsbench.core.workload.files import read_workload
+from marsbench.errors import UsageError
 from marsbench.formats.fallback import Fallback
 from marsbench.formats.format import Format
 from marsbench.formats.gathering import gather
 from marsbench.formats.reading import ReadError, json_of
 from marsbench.formats.table import FORMATS, contents_of, files_of
+from marsbench.judge.gate.exact import _json
+from marsbench.judge.gate.values import GateError
+from marsbench.judge.sweep.folder import _read
+from marsbench.runs.config import RunConfig
+from marsbench.runs.folder import _load
+from marsbench.tasks.files import load_tasks
 
 PYTHONS = ("Expecting", "delimiter", "Unterminated", "Extra data", "Invalid", "char ")
 OF_FILES = [one for one in FORMATS if one.name != "run"]
@@ -51,3 +63,27 @@ def test_no_importer_repeats_what_a_parser_said(kind: Format, text: str, tmp_pat
     told = (*found.problems, *found.repairs)
     assert not found.sessions
     assert not [one for one in told if any(word in one for word in PYTHONS)]
+
+
+OWN: dict[str, Callable[[Path], object]] = {
+    "a workload": read_workload,
+    "a run's configuration": lambda path: RunConfig.from_json(path.read_text(), str(path)),
+    "a run's summary": _load,
+    "a sweep's plan": _read,
+    "a run that is compared": _json,
+    "a task": lambda path: load_tasks(str(path)),
+}
+
+
+@pytest.mark.parametrize("of", OWN)
+@pytest.mark.parametrize("text", ['{"a": 1', "{'a': 1}\n", "[1 2]", '{"a": "b'])
+def test_nothing_of_ours_that_was_changed_is_told_in_a_parser_s_words(
+    of: str, text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "ours.json"
+    path.write_text(text)
+    with pytest.raises((UsageError, GateError)) as error:
+        OWN[of](path)
+    told = str(error.value)
+    assert "ours.json" in told
+    assert not any(word in told for word in PYTHONS)

@@ -21,6 +21,7 @@ from workload.logs import (
     codex_said,
     gemini,
     gemini_user,
+    iso,
 )
 from workload.test_claude_code import lengths, tools
 from workload.test_cli import run
@@ -120,6 +121,29 @@ def test_a_chat_in_lines_takes_a_message_as_it_was_last(tmp_path: Path) -> None:
     )  # fmt: skip
     (session,) = found(path).sessions
     assert tools(session) == [[("glob", 4.0), ("user", pytest.approx(64.0))], []]
+
+
+def test_what_late_versions_write_as_the_user_s_is_told_apart(tmp_path: Path) -> None:
+    """As 0.61 writes them: a history that is set anew, and answers of tools."""
+    usage = {"input": 129, "output": 30, "cached": 64, "thoughts": 5, "tool": 0}
+    answer = [{"functionResponse": {"id": "x", "name": "ls", "response": {"output": "a"}}}]
+    lines = [
+        {"sessionId": "g", "projectHash": "x", "kind": "main"},
+        {"$set": {"messages": [gemini_user("0", 0)], "lastUpdated": iso(0)}},
+        gemini_user("1", 1),
+        gemini("2", 4, usage),
+        {"$set": {"lastUpdated": iso(4)}},
+        gemini("2", 4, usage, [("ls", 6)]),
+        {**gemini_user("3", 6.5), "content": answer},
+        gemini("4", 9, {**usage, "input": 244}),
+        {"$set": {"messages": [gemini_user("0", 0), gemini_user("5", 9)]}},
+        {"$rewindTo": "4"},
+        gemini_user("6", 20),
+        gemini("7", 24, {**usage, "input": 90}),
+    ]
+    (one,) = found(jsonl(tmp_path / "session-1.jsonl", *lines)).sessions
+    assert lengths(one) == [(129, 35), (244, 35), (90, 35)]
+    assert tools(one) == [[("ls", 2.0), ("client_gap", 2.5)], [("user", 11.0)], []]
 
 
 def test_a_message_that_is_none_costs_that_message(tmp_path: Path) -> None:

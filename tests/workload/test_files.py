@@ -122,7 +122,8 @@ def test_an_id_is_used_once_children_included(child: str) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("{", ":2 is not JSON"),
+        ("{", ":2 is cut short: what begins before column 2 has no end; give"),
+        ("{'a': 1}", r":2 is no JSON \(.*at column 2\); give a file made by"),
         ("[]", ":2 is not a JSON object"),
         (changed(id=7), ":2: id: expected string, got 7"),
         (changed(rounds=[]), ":2: session 'a' has no rounds"),

@@ -417,3 +417,14 @@ def test_a_row_says_what_it_waits_for(tmp_path: Path) -> None:
     assert second["tool_events"][0] | {"tool_call_id": ""} == {
         "tool_call_id": "", "tool_class": "x", "status": "succeeded", "duration_ms": 2000.0,
     }  # fmt: skip
+
+
+def test_more_plain_rows_than_a_sample_is_drawn_from_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marsbench.formats.mooncake_rows.MOST_PLAIN", 3)
+    rows = [{"timestamp": n, "input_length": 9, "output_length": 1} for n in range(5)]
+    path = jsonl(tmp_path / "m.jsonl", *rows)
+    (problem,) = import_mooncake([path], Fallback()).problems
+    assert problem == f"{path}: has more than 3 requests of no session; give --limit N"
+    assert len(import_mooncake([path], Fallback(most=2)).sessions) == 2

@@ -23,7 +23,7 @@ from marsbench.formats.gathering import gather
 from marsbench.formats.hf import row_sources
 from marsbench.formats.privacy import masked
 from marsbench.formats.reading import Contents
-from marsbench.formats.table import format_named, recognised
+from marsbench.formats.table import FORMATS, format_named, recognised
 from marsbench.runs.event_file import open_events
 from workload.builders import request, subagent, trace
 from workload.logs import (
@@ -33,10 +33,12 @@ from workload.logs import (
     CODEX,
     DYNAMO,
     GEMINI,
+    INPUTS,
     LANGFUSE,
     NEBIUS,
     OTEL,
     R2E,
+    RUNNER,
     SHAREGPT,
     TAUBENCH,
     TRACELAB,
@@ -88,6 +90,7 @@ BASES: dict[str, Any] = {
     "tau-bench": TAUBENCH,
     "langfuse": LANGFUSE,
     "aiperf": AIPERF,
+    "aiperf inputs": INPUTS,
     "tracelab": TRACELAB,
     "hf": {"messages": RECORDED, "traj_id": "t"},
     "hf nebius": NEBIUS,
@@ -114,6 +117,7 @@ TIMED = (
     "tau-bench",
     "dynamo-trace",
     "aiperf",
+    "aiperf inputs",
     "tracelab",
     "hf nebius",
     "hf r2e",
@@ -207,6 +211,24 @@ def reads_back(sessions: list[Session], path: Path) -> None:
     assert read_workload(path) == own
 
 
+CLOCKLESS = {
+    "sweagent", "sweagent 0", "mooncake", "sharegpt", "tau-bench", "aiperf", "aiperf inputs", "hf",
+    "hf nebius", "azure", "tracelab runner",
+}  # fmt: skip
+"""Of whose small recordings none has a clock to hold gaps against."""
+COUNTLESS = {"sweagent 0", "mooncake", "azure"}
+"""That count no calls: their rows are what there is."""
+
+
+@pytest.mark.parametrize("kind", [*BASES, "azure", "burstgpt", "tracelab runner"])
+def test_gaps_are_held_against_a_clock_and_rounds_against_calls(tmp_path: Path, kind: str) -> None:
+    base = TABLES[kind.split()[0]] if kind not in BASES else BASES[kind]
+    data = base.encode() if isinstance(base, str) else dumped(kind, base)
+    accounts = gather([contents(kind, data, base, tmp_path / "x.json")]).accounts
+    assert any(one.stated.span_s is not None for one in accounts) == (kind not in CLOCKLESS)
+    assert any(one.stated.num_calls is not None for one in accounts) == (kind not in COUNTLESS)
+
+
 @pytest.mark.parametrize("kind", BASES)
 def test_nothing_that_is_wrong_in_a_recording_is_a_traceback(tmp_path: Path, kind: str) -> None:
     rng = random.Random(f"mutations of {kind}")
@@ -226,7 +248,15 @@ def test_nothing_that_is_wrong_in_a_recording_is_a_traceback(tmp_path: Path, kin
     reads_back(sessions, tmp_path / "w.jsonl")
 
 
-@pytest.mark.parametrize(("kind", "base"), [("azure", AZURE), ("burstgpt", BURSTGPT)])
+TABLES = {"azure": AZURE, "burstgpt": BURSTGPT, "tracelab": RUNNER}
+
+
+def test_every_format_is_among_them() -> None:
+    read = {kind.split()[0] for kind in (*BASES, *TABLES)}
+    assert read | {"run"} == {one.name for one in FORMATS}  # a run's events are shuffled below
+
+
+@pytest.mark.parametrize(("kind", "base"), TABLES.items())
 def test_nothing_that_is_wrong_in_a_table_of_requests_is_a_traceback(
     tmp_path: Path, kind: str, base: str
 ) -> None:
@@ -256,6 +286,35 @@ def test_nothing_that_is_wrong_in_a_conversation_s_files_is_a_traceback(tmp_path
         sessions += read(lambda: kind.contents(folder, BY_WORDS))
         save(path, whole[path])
     reads_back(sessions, tmp_path / "w.jsonl")
+
+
+def grown(record: Any) -> Any:
+    """With its longest list so long that keys behind it are not in a file's head."""
+    record = deepcopy(record)
+    lists = [at(record, path) for path in places(record)]
+    longest = max((one for one in lists if isinstance(one, list)), key=lambda one: len(str(one)))
+    longest *= 2**19 // len(json.dumps(longest)) + 1
+    return record
+
+
+DOCUMENTS = {
+    **{kind: base for kind, base in BASES.items() if kind.split()[0] not in (*LINES, "hf")},
+    "aiperf inputs": INPUTS,
+    "langfuse page": {"data": LANGFUSE, "meta": {"page": 1}},
+    "langfuse trace": {"id": "t1", "name": "run", "observations": LANGFUSE},
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_a_long_document_is_told_by_what_its_head_holds(
+    tmp_path: Path, kind: str, indent: int | None
+) -> None:
+    path = tmp_path / ("x.traj.json" if kind == "miniswe" else "x.json")
+    path.write_text(json.dumps(grown(DOCUMENTS[kind]), indent=indent))
+    found = recognised(path).format
+    assert found is not None
+    assert found.name == kind.split()[0]
 
 
 def test_nothing_that_is_wrong_in_a_file_keeps_it_from_being_told(tmp_path: Path) -> None:

@@ -12,12 +12,22 @@ import pytest
 
 from marsbench.core.workload.files import read_workload
 from marsbench.errors import UsageError
+from marsbench.formats import gathering
 from marsbench.formats.format import head_of
 from marsbench.formats.gathering import Wanted, gather
 from marsbench.formats.opening import records_of
-from marsbench.formats.reading import Contents, ReadError, Reading, Repair, SessionSource, Stated
+from marsbench.formats.reading import (
+    Contents,
+    ReadError,
+    Reading,
+    Repair,
+    SessionSource,
+    Stated,
+    failed,
+)
 from marsbench.formats.table import FORMATS, files_of, recognised
 from workload.builders import request, session, subagent, trace, write_trace
+from workload.secrets import SHAPES, recording
 from workload.test_cli import run
 from workload.test_import_cli import AZURE
 from workload.test_messages import HISTORY, RECORDED, mini
@@ -171,6 +181,30 @@ def test_a_sample_is_drawn_by_its_seed_and_keeps_the_order() -> None:
     assert 4 < sum(name < "n100" for name in taken) / 100 < 8
 
 
+def test_a_sample_of_more_than_is_kept_remembers_its_own_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gathering, "MOST_SESSIONS", 30)
+    gathered = gathering._Gathered(Wanted(sample=20))
+    runs = [(f"n{number % 400}", number // 400) for number in range(1_200)]
+    for source in numbered(*runs).sources:
+        gathered.take(source)
+    found = gathered.result([])
+    names = [one.id for one in found.sessions]
+    assert len(set(names)) == len(names) == 20
+    assert any("@" in name for name in names)
+    assert len(gathered.contents) < 150
+
+
+def test_more_than_are_kept_that_cannot_be_read_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gathering, "MOST_SESSIONS", 3)
+    bad = [failed(f"f:{line}", ReadError("is no request")) for line in range(9)]
+    with pytest.raises(UsageError, match=r"More than 3 sessions cannot be read, .*: f:0: is no"):
+        gather([Contents(bad)])
+
+
 def test_runs_of_one_task_are_several_sessions_and_a_copy_is_none() -> None:
     result = gather([numbered(("a", 0), ("a", 1), ("a", 0), ("a", 2))])
     assert [one.id for one in result.sessions] == ["a", "a@2", "a@3"]
@@ -231,11 +265,13 @@ def test_a_damaged_file_keeps_what_came_before_the_damage() -> None:
 SECRETS = ("Zorro", "zorro", "/data", "Ünïque")
 
 
-@pytest.mark.parametrize("kind", [one.name for one in FORMATS])
-def test_what_is_written_of_any_format_names_nothing(tmp_path: Path, kind: str) -> None:
-    from workload.secrets import recording
+KINDS = [*(one.name for one in FORMATS), *SHAPES]
 
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_of_any_format_names_nothing(tmp_path: Path, kind: str) -> None:
     path, options = recording(kind, tmp_path / "zorro")
+    kind = kind.split()[0]
     result = run("import", kind, path, *options, "-o", tmp_path / "w.jsonl")
     assert result.exit_code == 0, result.stderr
     text = (tmp_path / "w.jsonl").read_text()
@@ -250,11 +286,10 @@ def test_what_is_written_of_any_format_names_nothing(tmp_path: Path, kind: str) 
     ]
 
 
-@pytest.mark.parametrize("kind", [one.name for one in FORMATS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_format_takes_another_s_recording(tmp_path: Path, kind: str) -> None:
-    from workload.secrets import recording
-
     path, _ = recording(kind, tmp_path / "zorro")
+    kind = kind.split()[0]
     assert recognised(path).format is not None
     assert recognised(path).format.name == kind
     # In whatever order they are asked; a table of trajectories takes what has messages, and last.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workload.logs import TRACELAB, iso, tracelab
+import pytest
+
+from marsbench.formats.gathering import ImportResult
+from workload.logs import RUNNER, TRACELAB, iso, tracelab
 from workload.test_claude_code import lengths, tools
 from workload.test_codex_gemini import found
 from workload.trajectories import jsonl
@@ -47,3 +50,56 @@ def test_times_may_be_missing_or_seconds(tmp_path: Path) -> None:
     (one,) = found(jsonl(tmp_path / "t.jsonl", bare, second)).sessions
     assert tools(one)[0] == [("Bash", 3.0)]
     assert iso(0)  # the others' clock
+
+
+def runner(folder: Path, text: str) -> ImportResult:
+    path = folder / "r.csv"
+    path.write_text(text)
+    return found(path)
+
+
+def test_a_row_of_the_runner_s_is_a_round_and_a_wait_is_behind_it(tmp_path: Path) -> None:
+    result = runner(tmp_path, RUNNER)
+    assert (result.problems, result.has_arrivals) == ((), True)
+    one, other = result.sessions
+    assert lengths(one) == [(512, 64), (704, 50), (794, 9)]
+    assert tools(one) == [[("wait", 0.1)], [("wait", 0.0805)], []]
+    assert all(prompt.cut is None for prompt in one.rounds)
+    assert (lengths(other), other.arrival_s) == ([(400, 48)], 0.2)
+    assert result.accounts[0].stated.num_calls == 3
+
+
+def test_as_tracelab_exports_it_the_runner_s_table_has_other_columns(tmp_path: Path) -> None:
+    # A prompt that is shorter keeps what the cache still had; one that is not goes on.
+    text = """id,input_len,output_len,arrival_time,round_idx,tool_wait_after_ms,prefix_len
+a,900,100,0.000000,0,0.000000,0
+a,1100,9,0.000000,1,0.000000,0
+a,50,9,0.000000,2,0.000000,700
+"""
+    (one,) = runner(tmp_path, text).sessions
+    assert lengths(one) == [(900, 100), (1_100, 9), (750, 9)]
+    assert [prompt.cut is None for prompt in one.rounds] == [True, True, False]
+    assert one.rounds[2].cut is not None
+    assert one.rounds[2].cut.kept_tokens == 700
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("l1,0,3,1,1", "it has 5 columns"),
+        ("l1,0,3,1,-1,9,0", "'-1' is no count of tokens"),
+        ("l1,0,3,1,1,9,nan", "'nan' is no time"),
+        ("l1,0,3,1,1,9,soon", "'soon' is no time"),
+        (",0,3,1,1,9,0", "it names no session"),
+    ],
+)
+def test_a_row_that_is_none_costs_itself_alone(tmp_path: Path, row: str, said: str) -> None:
+    result = runner(tmp_path, f"{RUNNER}{row}\n")
+    assert len(result.sessions) == 2
+    assert result.problems[0].endswith(f"r.csv:6: is no round ({said})")
+
+
+def test_two_rounds_of_one_number_are_two_sessions_in_one(tmp_path: Path) -> None:
+    result = runner(tmp_path, RUNNER + RUNNER.partition("\n")[2])
+    assert not result.sessions
+    assert "round_idx: 0 is there twice" in result.problems[0]

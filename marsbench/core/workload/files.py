@@ -22,7 +22,7 @@ from marsbench.core.session import Session
 from marsbench.core.workload.records import NestedJson, nested_json
 from marsbench.errors import UsageError
 from marsbench.outputs import check_writable, save
-from marsbench.problems import first_problem
+from marsbench.problems import first_problem, json_problem
 
 VERSION = 1
 
@@ -187,7 +187,7 @@ def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}:{number} is not JSON ({error}); {_CURE}") from error
+        raise UsageError(f"{path}:{number} {json_problem(error)}; {_CURE}") from error
     if not isinstance(record, dict):
         raise UsageError(f"{path}:{number} is not a JSON object; {_CURE}")
     return record

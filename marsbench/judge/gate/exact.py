@@ -18,6 +18,7 @@ from marsbench.judge.gate.judge import worst
 from marsbench.judge.gate.values import EXACTLY, GateCheck, GateError, GateReport
 from marsbench.judge.intervals import UNKNOWN
 from marsbench.judge.sweep.folder import PLAN
+from marsbench.problems import json_problem
 from marsbench.runs.event_file import EVENTS, event_file, open_events
 from marsbench.runs.folder import IDEAL, SUMMARY, TABLES
 from marsbench.runs.parquet import read_table
@@ -183,8 +184,11 @@ def _leaves(a: Any, b: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise GateError(f"{path} cannot be read as JSON: {error}") from error
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise GateError(f"{path} cannot be read ({why}); run it again.") from error
+    except ValueError as error:
+        raise GateError(f"{path} {json_problem(error)}; run it again.") from error
     if not isinstance(record, dict):
         raise GateError(f"{path} holds no JSON object; run it again.")
     return record

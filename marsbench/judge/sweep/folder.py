@@ -24,6 +24,7 @@ from typing import Any
 from marsbench.core.metrics.sessions import SessionRecord, roots
 from marsbench.errors import UsageError
 from marsbench.outputs import save_text
+from marsbench.problems import json_problem
 from marsbench.runs import RunFolder, RunSummary
 
 PLAN, CELL, DRAFTS, FAILED = "sweep.json", "cell.json", ".drafts", "failed"
@@ -181,7 +182,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}; remove its folder.") from error
+        raise UsageError(f"{path} {json_problem(error)}; remove its folder.") from error
     if not isinstance(record, dict):
         raise UsageError(f"{path} holds no JSON object; remove its folder.")
     return record
