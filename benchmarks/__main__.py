@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import (
+    explore,
     formats,
     gateway,
     host_memory,
@@ -32,6 +33,8 @@ def main() -> None:
     live_client.report()
     print("\n## Workloads as others' files\n")
     formats.report()
+    print("\n## The page of a run\n")
+    explore.report()
     print("\n## The tool host's model beside real processes\n")
     tool_host.main([])
 

@@ -273,5 +273,5 @@ window.explore = (() => {
       }));
   }
 
-  return { start, moved, movedBelow, laneName, chooseLane: (y) => choose(Math.round(y)), state: () => ({ chosen, clock: [clock.start, clock.end], lanes: [lanes.start, lanes.end] }) };
+  return { start, moved, movedBelow, laneName, chooseLane: (y) => choose(Math.round(y)), whole: () => ({ start: whole.start, end: whole.end }), state: () => ({ chosen, clock: [clock.start, clock.end], lanes: [lanes.start, lanes.end] }) };
 })();
