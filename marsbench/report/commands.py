@@ -89,10 +89,10 @@ def _settings(source: RunSource) -> Mapping[str, Any]:
 
 
 def _vllm(label: str | None) -> str | None:
-    """A release by its name; a commit of a checkout that lies wherever its reader has it."""
-    if label is None or (label[:1].isdigit() and "." in label):
+    """A release by its name; a checkout, or a commit of one, wherever its reader has it."""
+    if label is None or (label[:1].isdigit() and "." in label and "," not in label):
         return label
-    return f"PATH@{label.partition('-')[0]}"
+    return "PATH" if "sources" in label else f"PATH@{label}"
 
 
 def _folded(line: str, parts: Sequence[str]) -> Iterator[str]:

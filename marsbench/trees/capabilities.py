@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from marsbench.trees.sources import PACKAGE
@@ -15,6 +16,12 @@ OFFLOADING = {
     "v1/simple_kv_offload/metadata.py": "SimpleCPUOffloadWorkerMetadata",
 }
 """What `--host-kv` plays, by file. It was written for these names of 0.33.0 alone."""
+
+PLUGINS = {
+    "v1/core/sched/plugins/__init__.py": "PreemptionPlugin",
+    "config/scheduler.py": "scheduler_plugin_profile",
+}
+"""RFC 51608's, as vLLM's pull request 51601 has them."""
 
 _GOES_ON = re.compile(r"status == RequestStatus\.PREEMPTED\s*\)?:(\s*#[^\n]*)*\s*continue")
 
@@ -42,13 +49,13 @@ def capabilities(tree: Tree) -> Capabilities:
     has_queue = "kv_holding_waiting" in text
     return Capabilities(
         swap=has_queue,
-        offloading=has_queue and _has_offloading(tree),
-        plugins="PreemptionPlugin" in text,
+        offloading=has_queue and _has(tree, OFFLOADING),
+        plugins=_has(tree, PLUGINS),
         preemption="goes on with the next" if _GOES_ON.search(text) else "ends the step",
     )
 
 
-def _has_offloading(tree: Tree) -> bool:
+def _has(tree: Tree, words: Mapping[str, str]) -> bool:
     package = tree.root / PACKAGE
-    files = ((package / name, word) for name, word in OFFLOADING.items())
+    files = ((package / name, word) for name, word in words.items())
     return all(file.is_file() and word in file.read_text("utf-8") for file, word in files)

@@ -115,12 +115,14 @@ def make_scheduler(
     max_model_len: int,
     additional_config: Mapping[str, object] | None = None,
     kv_bytes_per_token: float = 128.0,
+    plugins: Mapping[str, Any] | None = None,
     **own: Any,
 ) -> Scheduler:
     """A scheduler of vLLM (or a subclass) over `num_blocks` usable KV blocks.
 
     kv_bytes_per_token: by which vLLM's connector counts the blocks that host memory holds; nothing
         else reads the size of a block.
+    plugins: what vLLM's SchedulerConfig is given for its plugins, where it has any.
     own: what the subclass is given beside vLLM's configuration, which is hashed and written out
         as text and so holds no objects of ours.
     """
@@ -143,6 +145,7 @@ def make_scheduler(
             policy="fcfs",
             async_scheduling=False,
             scheduler_reserve_full_isl=settings.reserve_full_prompt,
+            **(plugins or {}),
         ),
         device_config=DeviceConfig(device="cpu"),
         kv_transfer_config=_transfer_config(settings.host_kv),
