@@ -135,13 +135,13 @@ def _unrepeated(job: Job, choice: Choice, first: Fingerprint) -> list[str]:
 
 def prepare(request: RunRequest) -> Job:
     """The workload of the request, checked against the hardware, and its times alone."""
+    check_capable(request)  # from its sources, before that vLLM is imported
     return prepare_with(request, resolve_workload(request))
 
 
 def prepare_with(request: RunRequest, workload: Workload) -> Job:
     """The same of a workload that is there already, whatever the request's own is."""
     check_fits(workload, request.hardware, request.settings)
-    check_capable(request)
     if request.scheduler is not None:
         from marsbench.core.sim.own_class import scheduler_class
         from marsbench.core.sim.plugins import plugin_config

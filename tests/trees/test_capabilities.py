@@ -77,7 +77,7 @@ def test_plugins_are_asked_of_a_vllm_that_has_them(
     tree = tree_with(tmp_path, "class Scheduler: ...")
     monkeypatch.setattr(scheduler, "imported", lambda: tree)
     plugins = asked(scheduler_choice("vllm", ["preemption=mine:Mine"]), scheduler="vllm")
-    with pytest.raises(UsageError, match="vLLM 0.30.0 has not the scheduler plugins"):
+    with pytest.raises(UsageError, match=r"vLLM 0\.30\.0 has not the scheduler plugins"):
         check_capable(plugins)
     for name, text in PLUGINS.items():
         (tmp_path / "vllm" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,8 @@ from tests.trees.changed import changed
 
 pytestmark = [pytest.mark.vllm, pytest.mark.processes]
 
-TYPED = "run --scheduler-cls vllm --workload chat --sessions 8 --rate 20 --kv-blocks 340"
-AT_ONCE = 4
+TYPED = "run --scheduler-cls vllm --workload chat --sessions 16 --rate 50 --kv-blocks 400"
+AT_ONCE = 6
 RUNS = {
     "plain": [],
     "plugins": ["--set", "queue_sort=mine:Longest", "--set", "preemption=mine:Oldest"],
@@ -136,6 +136,11 @@ def test_its_folder_says_what_was_imported_and_names_no_place(place: Path, tree:
     assert (told["commit"], told["dirty"], told["is_pinned"]) == (tree.commit, True, False)
     assert tree.label in (place / "printed").read_text()
     assert config["backend"] == "vllm"
+
+
+def test_vllm_itself_says_nothing(place: Path) -> None:
+    words = {line.split(" ", 1)[0] for line in (place / "printed").read_text().splitlines()}
+    assert not words & {"INFO", "WARNING", "ERROR"}
 
 
 def test_shortcuts_are_off_and_it_says_what_to_type(place: Path) -> None:

@@ -6,6 +6,9 @@ import importlib
 from functools import cache
 from typing import Any
 
+import marsbench.core.sim.vllm_core  # noqa: F401  (it quietens vLLM, which is imported next)
+
+# isort: split
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 

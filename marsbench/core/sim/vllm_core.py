@@ -22,12 +22,12 @@ QUIET = {
     "TRANSFORMERS_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
-    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_LEVEL": "CRITICAL",
 }
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
-# On import both complain of what a machine without a GPU lacks: kernels, a CUDA runtime.
-for _name in ("vllm", "torch.utils.cpp_extension"):
+# On import they complain of what a machine without a GPU lacks: kernels, Triton, a CUDA runtime.
+for _name in ("vllm", "torch.utils.cpp_extension", "torch._library.triton"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
 # transformers and vLLM take SciPy along where it is (losses, sound) and do without where it is not;
