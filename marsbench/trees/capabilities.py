@@ -30,7 +30,7 @@ _GOES_ON = re.compile(r"status == RequestStatus\.PREEMPTED\s*\)?:(\s*#[^\n]*)*\s
 class Capabilities:
     """What this vLLM has of what we ask of one.
 
-    swap: requests that wait with blocks of their own have a queue, and are served first (0.32).
+    swap: requests that wait with blocks of their own have a queue, and are served first (0.31).
         Before, a swapped session can hold the last blocks and wait behind one that needs them.
     offloading: `--host-kv`.
     plugins: the queue-sort and preemption plugins of its RFC 51608. preemption: what happens when
