@@ -145,7 +145,10 @@ def _not_of_fleets(options: RunOptions) -> list[str]:
 
 
 def _choice(options: RunOptions, of_backend: Sequence[str]) -> Choice:
-    """The backend, or what stands for a scheduler class. Raises UsageError for both or neither."""
+    """The backend, or what stands for vLLM's own scheduler or a class in its place.
+
+    Raises UsageError for both or neither.
+    """
     from marsbench.core.backends import choose
     from marsbench.runs.scheduler import scheduler_choice
 
@@ -153,12 +156,12 @@ def _choice(options: RunOptions, of_backend: Sequence[str]) -> Choice:
         if options.backend is None:
             raise UsageError(MISSING_BACKEND)
         return choose(options.backend, of_backend)
-    if options.backend is not None or of_backend:
+    if options.backend is not None:
         raise UsageError(
             f"--scheduler-cls {options.scheduler_cls} is played as it is, without a backend; "
-            "leave out --backend and --set, or --scheduler-cls."
+            "leave out --backend, or --scheduler-cls."
         )
-    return scheduler_choice(options.scheduler_cls)
+    return scheduler_choice(options.scheduler_cls, of_backend)
 
 
 def _with_preset(options: RunOptions, explicit: Collection[str]) -> RunOptions:

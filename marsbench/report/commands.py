@@ -74,7 +74,7 @@ def _settings(source: RunSource) -> Mapping[str, Any]:
     own_blocks = settings.get("kv_blocks_of") == "option"
     own_class = settings.get(SCHEDULER_CLS)
     return {
-        "--vllm": _vllm(source.vllm),
+        "--vllm": vllm_typed(source.vllm),
         "--backend": source.name if own_class is None else None,
         "--scheduler-cls": own_class,
         "--workload": source.place.workload,
@@ -88,11 +88,11 @@ def _settings(source: RunSource) -> Mapping[str, Any]:
     }
 
 
-def _vllm(label: str | None) -> str | None:
-    """A release by its name; a commit of a checkout that lies wherever its reader has it."""
-    if label is None or (label[:1].isdigit() and "." in label):
+def vllm_typed(label: str | None) -> str | None:
+    """For --vllm: a release by name; a checkout, or a commit of one, wherever its reader has it."""
+    if label is None or (label[:1].isdigit() and "." in label and "," not in label):
         return label
-    return f"PATH@{label.partition('-')[0]}"
+    return "PATH" if "sources" in label else f"PATH@{label}"
 
 
 def _folded(line: str, parts: Sequence[str]) -> Iterator[str]:

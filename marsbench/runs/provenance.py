@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.util import find_spec
@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 from marsbench.core.code import RUN, installed
 from marsbench.trees.git import git
 from marsbench.trees.imported import imported
+from marsbench.trees.tree import PINNED
 
 
 def _package() -> Path:
@@ -36,7 +37,8 @@ class Provenance:
     commit and dirty are None where marsbench runs from no checkout of its own.
     vllm: the one that was imported: version, commit and dirty of a checkout, the hash of its
         scheduler's sources, a label for people, and whether it is the one that marsbench is
-        pinned to. None where there is none, and in folders of a marsbench that did not say.
+        pinned to. None where there is none, and in folders of a marsbench that did not say. Of a
+        server it is what that tells: its version, by which it is held for the pinned one.
     """
 
     versions: dict[str, str | None] = field(default_factory=dict)
@@ -56,6 +58,14 @@ class Provenance:
         vllm = {**tree.facts, "label": tree.label, "is_pinned": tree.is_pinned}
         return cls(versions=versions, commit=commit, dirty=dirty, vllm=vllm)
 
+    def before(self, version: str | None) -> Provenance:
+        """The same code before a server: the vLLM that decides is that one's.
+
+        version: what it tells, which is all that it does; None where it is no vLLM or does not say.
+        """
+        vllm = None if version is None else _told(version)
+        return replace(self, versions={**self.versions, "vllm": version}, vllm=vllm)
+
     @property
     def other_vllm(self) -> str | None:
         """The label of a vLLM that is not the pinned one: what a run is told apart by."""
@@ -73,6 +83,11 @@ class Provenance:
         if self.commit is None:
             return f"v{self.versions.get('marsbench') or 'unknown'}{other}"
         return self.commit[:7] + ("-dirty" if self.dirty else "") + other
+
+
+def _told(version: str) -> Mapping[str, Any]:
+    unknown = dict.fromkeys(("commit", "dirty", "sources"))
+    return {"version": version, **unknown, "label": version, "is_pinned": version in PINNED}
 
 
 @cache  # the code of a process is the one that it began with, however many runs it makes

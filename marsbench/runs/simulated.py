@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marsbench.core import events
-from marsbench.core.backends import STOCK, Choice
+from marsbench.core.backends import Choice
 from marsbench.core.isolated import Isolated
 from marsbench.core.metrics.summary import Scale, measure
 from marsbench.core.workload.files import Workload
@@ -24,7 +24,7 @@ from marsbench.runs.job import (
     times_alone,
 )
 from marsbench.runs.request import RunRequest
-from marsbench.runs.scheduler import check_capable, tree_cautions
+from marsbench.runs.scheduler import check_capable, is_unproven, tree_cautions
 from marsbench.runs.summary import CAP_SEARCH, SCHEDULER_CLS, Decisions
 from marsbench.text.progress import progress_bar
 from marsbench.trees.imported import imported
@@ -52,7 +52,7 @@ class Job:
         from marsbench.core.sim.simulation import SimConfig
 
         request = self.request
-        own = {} if request.scheduler is None else _own_scheduler(request.scheduler)
+        own = {} if request.scheduler is None else _own_scheduler(request)
         config = SimConfig(
             request.hardware,
             request.settings,
@@ -68,10 +68,11 @@ class Job:
         return replace(config, **own) if own else config
 
 
-def _own_scheduler(name: str) -> dict[str, Any]:
-    """A class of a user's is played plainly: nobody has proven anything of it."""
-    plain = {} if name == STOCK else PLAIN
-    return {"backend": None, "scheduler": name, **plain}
+def _own_scheduler(request: RunRequest) -> dict[str, Any]:
+    """What nobody has proven anything of is played plainly."""
+    plain = PLAIN if is_unproven(request) else {}
+    own = {"scheduler": request.scheduler, "backend_settings": request.choice.params}
+    return {"backend": None, **own, **plain}
 
 
 def _is_pinned() -> bool:
@@ -94,8 +95,8 @@ def run_job(job: Job) -> tuple[Path, RunSummary]:
     writer = run_folder(job.request, _config(job, choice, searched))
     with writer:
         writer.save_ideal(job.alone.ideal_s)
-        # Only a class of a user's may read a clock that we do not set, and has to repeat itself.
-        seen = Fingerprint(writer.emit) if job.request.scheduler not in (None, STOCK) else None
+        # Only a user's own code may read a clock that we do not set, and has to repeat itself.
+        seen = Fingerprint(writer.emit) if is_unproven(job.request) else None
         decisions, modes = _play(job, choice, seen or writer.emit)
         writer.save_decisions(decisions)
         writer.save_modes(modes)
@@ -116,7 +117,7 @@ class Fingerprint:
 
 
 def _unrepeated(job: Job, choice: Choice, first: Fingerprint) -> list[str]:
-    """Why the run does not count: a user's class that decides otherwise when it is played again."""
+    """Why the run does not count: a user's own code decides otherwise when it is played again."""
     again: list[events.Event] = []
     seen = Fingerprint(again.append)
     _play(job, choice, seen, trial=", again")
@@ -125,25 +126,28 @@ def _unrepeated(job: Job, choice: Choice, first: Fingerprint) -> list[str]:
     pairs = enumerate(zip(first.lines, seen.lines, strict=False))
     at = next((n for n, (a, b) in pairs if a != b), min(len(seen.lines), len(first.lines)))
     when = f"{again[at].at:.3f} s" if at < len(again) else "its end"
+    own = " with ".join([str(job.request.scheduler), *map(str, choice.params.values())])
     return [
-        f"{job.request.scheduler} decided otherwise when the run was played again, first at "
+        f"{own} decided otherwise when the run was played again, first at "
         f"{when}: it reads a clock or dice that a simulation cannot set"
     ]
 
 
 def prepare(request: RunRequest) -> Job:
     """The workload of the request, checked against the hardware, and its times alone."""
+    check_capable(request)  # from its sources, before that vLLM is imported
     return prepare_with(request, resolve_workload(request))
 
 
 def prepare_with(request: RunRequest, workload: Workload) -> Job:
     """The same of a workload that is there already, whatever the request's own is."""
     check_fits(workload, request.hardware, request.settings)
-    check_capable(request.choice, request.settings)
     if request.scheduler is not None:
         from marsbench.core.sim.own_class import scheduler_class
+        from marsbench.core.sim.plugins import plugin_config
 
         scheduler_class(request.scheduler)  # says what is wrong with it before anything is played
+        plugin_config(request.choice.params)
     alone = times_alone(workload, request.hardware, request.settings, request.show_progress)
     if request.settings.host_kv is not None:
         from marsbench.offload.worker import check_offload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from marsbench.trees.sources import PACKAGE
@@ -16,6 +17,12 @@ OFFLOADING = {
 }
 """What `--host-kv` plays, by file. It was written for these names of 0.33.0 alone."""
 
+PLUGINS = {
+    "v1/core/sched/plugins/__init__.py": "PreemptionPlugin",
+    "config/scheduler.py": "scheduler_plugin_profile",
+}
+"""RFC 51608's, as vLLM's pull request 51601 has them."""
+
 _GOES_ON = re.compile(r"status == RequestStatus\.PREEMPTED\s*\)?:(\s*#[^\n]*)*\s*continue")
 
 
@@ -23,7 +30,7 @@ _GOES_ON = re.compile(r"status == RequestStatus\.PREEMPTED\s*\)?:(\s*#[^\n]*)*\s
 class Capabilities:
     """What this vLLM has of what we ask of one.
 
-    swap: requests that wait with blocks of their own have a queue, and are served first (0.32).
+    swap: requests that wait with blocks of their own have a queue, and are served first (0.31).
         Before, a swapped session can hold the last blocks and wait behind one that needs them.
     offloading: `--host-kv`.
     plugins: the queue-sort and preemption plugins of its RFC 51608. preemption: what happens when
@@ -42,13 +49,13 @@ def capabilities(tree: Tree) -> Capabilities:
     has_queue = "kv_holding_waiting" in text
     return Capabilities(
         swap=has_queue,
-        offloading=has_queue and _has_offloading(tree),
-        plugins="PreemptionPlugin" in text,
+        offloading=has_queue and _has(tree, OFFLOADING),
+        plugins=_has(tree, PLUGINS),
         preemption="goes on with the next" if _GOES_ON.search(text) else "ends the step",
     )
 
 
-def _has_offloading(tree: Tree) -> bool:
+def _has(tree: Tree, words: Mapping[str, str]) -> bool:
     package = tree.root / PACKAGE
-    files = ((package / name, word) for name, word in OFFLOADING.items())
+    files = ((package / name, word) for name, word in words.items())
     return all(file.is_file() and word in file.read_text("utf-8") for file, word in files)

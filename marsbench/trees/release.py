@@ -7,6 +7,7 @@ import re
 import ssl
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -93,6 +94,8 @@ def from_wheel(path: Path) -> Tree:
             f"{path} is not named as a wheel of vLLM is (vllm-0.32.0-….whl); give one as it was "
             "downloaded."
         )
+    if not zipfile.is_zipfile(path):
+        raise UsageError(f"{path} is no wheel, which is a ZIP file; give one as it was downloaded.")
 
     def take(into: Path) -> None:
         with path.open("rb") as file:

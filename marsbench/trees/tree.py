@@ -46,8 +46,15 @@ class Tree:
         """ "0.32.0", "1a2b3c4", "1a2b3c4-dirty, sources 5d6e7f8"."""
         short = f"sources {self.sources[:SHOWN]}"
         if self.commit is None:
-            return self.version if self.version != "dev" else short
+            version = "" if self.version == "dev" else f"{self.version}, "
+            return self.version if self._is_as_published else f"{version}{short}"
         return f"{self.commit[:SHOWN]}-dirty, {short}" if self.dirty else self.commit[:SHOWN]
+
+    @property
+    def _is_as_published(self) -> bool:
+        """A folder outside of git may be any edit of the version that it tells."""
+        is_release = self.name == self.version != "dev"
+        return is_release and PINNED.get(self.version, self.sources) == self.sources
 
     @property
     def is_pinned(self) -> bool:

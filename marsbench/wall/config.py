@@ -15,6 +15,7 @@ from marsbench.core.events import (
     SwappedOut,
     Unheld,
 )
+from marsbench.runs.provenance import Provenance
 from marsbench.runs.request import OwnOptions
 from marsbench.wall.server import Server
 
@@ -43,12 +44,13 @@ def option_facts(options: OwnOptions, *places: str) -> dict[str, Any]:
 
 
 def server_fields(server: Server, kv_events: str | None, *unseen: type[Event]) -> dict[str, Any]:
-    """Fields of `RunConfig`: the server's blocks, and what is not measured.
+    """Fields of `RunConfig`: what decides, the server's blocks, and what is not measured.
 
     unseen: kinds of events that are hidden from this engine beside what is inside every server.
     """
     hidden = (*unseen, *INSIDE, *(() if kv_events else (Evicted,)))
     return {
+        "code": Provenance.here().before(server.version if server.is_vllm else None),
         "block_size": server.block_size,
         "total_blocks": server.num_blocks,
         "unmeasured": tuple(kind.kind for kind in hidden),

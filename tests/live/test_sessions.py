@@ -16,6 +16,7 @@ from live.world import TOKENIZES, Call, a_session, play, serving, sessions
 from marsbench.clock import monotonic
 from marsbench.core.events import Event, PromptCached
 from marsbench.core.session import Round, Session, ToolCall
+from marsbench.runs import RunFolder
 from marsbench_backends.vllm import session_table
 from waits import turns
 
@@ -178,6 +179,22 @@ def test_another_server_is_asked_for_nothing_it_may_not_know(tmp_path: Path) -> 
     assert done.summary["preemptions"] is None
     assert done.summary["kv_usage"]["samples"] == 0
     assert any(note["code"] == "NOT_VLLM" for note in done.summary["cautions"])
+
+
+async def older(_request: web.Request) -> web.Response:
+    return web.json_response({"version": "0.32.0"})
+
+
+@pytest.mark.parametrize(("owner", "label"), [("vllm", "0.32.0"), ("somebody", None)])
+def test_what_decided_is_the_servers_vllm_and_not_ours(
+    owner: str, label: str | None, tmp_path: Path
+) -> None:
+    with serving(owned_by=owner, routes={"/version": older}) as server:
+        done = play(tmp_path, server.url, sessions(1))
+    code = json.loads((done.path / "run.json").read_text())["code"]
+    assert RunFolder.open(done.path).config.code.other_vllm == label
+    assert code["versions"]["vllm"] == label
+    assert (code["vllm"] or {}).get("sources") is None
 
 
 def test_an_answer_of_another_length_is_a_caution(tmp_path: Path) -> None:

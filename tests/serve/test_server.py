@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -17,7 +18,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from marsbench.clock import monotonic
 from serve.test_processes import has_ended
+from tests.trees.changed import changed
 from waits import output, until
 
 psutil = pytest.importorskip("psutil")
@@ -25,6 +28,7 @@ pytestmark = [pytest.mark.live, pytest.mark.vllm]
 
 SERVE = [sys.executable, "-m", "marsbench", "serve", "--backend", "mars", "--port", "0"]
 MODEL = "qwen3-coder-30b"
+VERSION = "0.33.1.dev1"
 
 
 @dataclass
@@ -37,10 +41,15 @@ class Started:
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[Started]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """Somebody's vLLM, which runs one request at a time."""
+    tree = changed(tmp_path_factory.mktemp("changed"), at_once=1, version=VERSION)
     emulate = ["--emulate", f"h200:{MODEL}", "--speed", "20", "--kv-blocks", "4000", "--json"]
     command = subprocess.Popen(
-        [*SERVE, *emulate], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*SERVE, *emulate, "--vllm", str(tree.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert command.stdout is not None
@@ -74,6 +83,22 @@ def test_it_says_where_it_is(started: Started) -> None:
     assert facts["kv_events"].startswith("tcp://127.0.0.1:")
     assert (facts["model"], facts["backend"], facts["speed"]) == (MODEL, "mars", 20.0)
     assert psutil.pid_exists(facts["pid"])
+
+
+def test_it_is_the_vllm_that_was_asked_for(client: httpx.Client) -> None:
+    assert client.get("/version").json() == {"version": VERSION}
+    with ThreadPoolExecutor(2) as pool:
+        ends = sorted(pool.map(lambda n: streamed(client, n), range(2)))
+    (_, first_end), (second_begin, _) = ends
+    assert first_end < second_begin
+
+
+def streamed(client: httpx.Client, number: int) -> tuple[float, float]:
+    """When its first and its last token came."""
+    body = {"model": MODEL, "prompt": [number + 9] * 50, "max_tokens": 200, "ignore_eos": True}
+    with client.stream("POST", "/v1/completions", json={**body, "stream": True}) as reply:
+        times = [monotonic() for line in reply.iter_lines() if '"text"' in line]
+    return times[0], times[-1]
 
 
 def test_it_listens_on_loopback_alone(started: Started) -> None:

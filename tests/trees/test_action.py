@@ -1,17 +1,22 @@
-"""What the GitHub Action runs, with a gate that ends as it is told."""
+"""What the GitHub Action runs: with a gate that ends as it is told, and with the real one."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from house.sources import ROOT
 from marsbench.cli.main import command
+from marsbench.core.proven import keep
+from marsbench.trees.verdicts import Proven
+from tests.trees.changed import changed
 
 SCRIPT = ROOT / "action" / "gate.sh"
 GATE = """#!/usr/bin/env bash
@@ -66,3 +71,72 @@ def test_every_input_reaches_the_script() -> None:
     assert {name.upper() for name in action["inputs"]} <= env.keys()
     text = SCRIPT.read_text()
     assert all(name in text for name in env)
+
+
+SWEEP = """
+seeds = [1, 2, 3, 4, 5, 6]
+backends = [{ scheduler_cls = "vllm" }]
+workloads = [{ name = "chat", rates = [20.0], sessions = 4 }]
+engines = [{ label = "small-kv", kv_blocks = 2000 }]
+"""
+LATENCY = {"metrics": "latency", "margin": "0.1%"}
+IN_BRACES = re.compile(r"\$\{\{\s*([\w.-]+)\s*\}\}")
+
+
+def on_one_core() -> None:
+    """A sweep then starts one process, which imports vLLM once."""
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+
+
+class Job:
+    """A composite action's own steps, run as GitHub does: actions that it uses are left out."""
+
+    def __init__(self, workspace: Path, **given: str) -> None:
+        self.action = yaml.safe_load((SCRIPT.parent / "action.yml").read_text())
+        defaults = {name: one.get("default", "") for name, one in self.action["inputs"].items()}
+        self.known = {f"inputs.{name}": text for name, text in {**defaults, **given}.items()}
+        self.known["github.action_path"] = str(SCRIPT.parent)
+        self.workspace = workspace
+        self.env = {**os.environ, "GITHUB_ACTION_PATH": str(SCRIPT.parent)}
+        self.env["GITHUB_STEP_SUMMARY"] = str(workspace / "summary.md")
+
+    def filled(self, text: str) -> str:
+        return IN_BRACES.sub(lambda found: self.known[found[1]], text)
+
+    def run(self, step: dict[str, Any]) -> int:
+        out, script = self.workspace / "output", self.workspace / "step.sh"
+        out.write_text("")
+        script.write_text(self.filled(step["run"]))
+        own = {name: self.filled(text) for name, text in step.get("env", {}).items()}
+        env = {**self.env, **own, "GITHUB_OUTPUT": str(out)}
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)]
+        done = subprocess.run(
+            command, cwd=self.workspace, env=env, check=False, preexec_fn=on_one_core
+        )
+        for line in out.read_text().splitlines():
+            name, _, text = line.partition("=")
+            self.known[f"steps.{step['id']}.outputs.{name}"] = text
+        return done.returncode
+
+    def output(self, name: str) -> str:
+        return self.filled(self.action["outputs"][name]["value"])
+
+
+@pytest.mark.vllm
+@pytest.mark.processes
+def test_a_change_that_makes_chats_wait_fails_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (ROOT / ".venv" / "bin" / "marsbench").is_file():
+        pytest.skip("the action's marsbench lies in .venv")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tree = changed(tmp_path / "vllm", at_once=1)
+    keep(Proven(is_equal=True, worlds=0), tree)  # to find it out would take a minute
+    (tmp_path / "chats.toml").write_text(SWEEP)
+    job = Job(tmp_path, candidate="vllm", baseline="0.33.0", preset="chats.toml", **LATENCY)
+    assert job.run(job.action["runs"]["steps"][-1]) == 1
+    assert job.output("verdict") == "fail"
+    told = (tmp_path / "summary.md").read_text()
+    assert told == (tmp_path / job.output("summary")).read_text()
+    assert "vLLM c0ffee0-dirty" in told
+    assert "First difference: chat_rate20" in told

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from marsbench.core.backends import choose
+from marsbench.core.backends import Choice, choose
 from marsbench.core.settings import EngineSettings
 from marsbench.errors import UsageError
+from marsbench.hardware.profile import load_hardware
 from marsbench.offload.host_kv import host_kv
 from marsbench.runs import scheduler
-from marsbench.runs.scheduler import check_capable
-from marsbench.trees.capabilities import capabilities
+from marsbench.runs.request import RunRequest
+from marsbench.runs.scheduler import check_capable, scheduler_choice
+from marsbench.trees.capabilities import PLUGINS, capabilities
 from marsbench.trees.imported import imported
 from marsbench.trees.tree import Tree
 from tests.trees.tiny import SCHEDULER, written
@@ -28,6 +31,10 @@ def tree_with(root: Path, text: str) -> Tree:
     written(root)
     (root / SCHEDULER).write_text(text)
     return Tree(root=root, name="0.30.0", version="0.30.0", sources="3" * 64)
+
+
+def asked(choice: Choice, **more: Any) -> RunRequest:
+    return RunRequest(choice=choice, hardware=load_hardware(), **more)
 
 
 def test_the_queue_of_those_that_hold_blocks_is_what_swapping_needs(tmp_path: Path) -> None:
@@ -60,5 +67,26 @@ def test_what_it_lacks_is_told_where_it_is_asked_for(
     monkeypatch.setattr(scheduler, "imported", lambda: tree)
     settings = EngineSettings(host_kv=host_kv(gib, None, None, None))
     with pytest.raises(UsageError, match=f"vLLM 0.30.0 has not .*{told}"):
-        check_capable(choose(backend), settings)
-    check_capable(choose("fcfs"), EngineSettings())
+        check_capable(asked(choose(backend), settings=settings))
+    check_capable(asked(choose("fcfs")))
+
+
+def test_plugins_are_asked_of_a_vllm_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tree_with(tmp_path, "class Scheduler: ...")
+    monkeypatch.setattr(scheduler, "imported", lambda: tree)
+    plugins = asked(scheduler_choice("vllm", ["preemption=mine:Mine"]), scheduler="vllm")
+    with pytest.raises(UsageError, match=r"vLLM 0\.30\.0 has not the scheduler plugins"):
+        check_capable(plugins)
+    for name, text in PLUGINS.items():
+        (tmp_path / "vllm" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "vllm" / name).write_text(text)
+    check_capable(plugins)
+    check_capable(asked(scheduler_choice("vllm"), scheduler="vllm"))
+
+
+@pytest.mark.parametrize("text", ["victim=mine:Mine", "preemption=", "aging_s=3", "queue_sort"])
+def test_what_is_no_plugin_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=f"--set {text} is no plugin"):
+        scheduler_choice("vllm", [text])

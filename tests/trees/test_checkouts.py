@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from marsbench.errors import UsageError
+from marsbench.report.commands import vllm_typed
 from marsbench.trees.asked import pair_of, tree_of, typed
 from marsbench.trees.imported import imported
+from marsbench.trees.tree import PINNED, Tree
 from tests.trees.tiny import SCHEDULER, committed, git, written
 
 
@@ -119,3 +122,22 @@ def test_the_installed_vllm_is_the_pinned_one() -> None:
         pytest.skip("vLLM is not installed")
     assert tree.is_installed
     assert tree.is_pinned
+
+
+def test_a_folder_outside_of_git_is_told_apart_from_the_release_of_its_version(
+    tmp_path: Path,
+) -> None:
+    release = Tree(root=tmp_path, name="0.32.0", version="0.32.0", sources="5" * 64)
+    edited = replace(release, name="vllm-copy")
+    installed = replace(release, name="0.33.0", version="0.33.0")
+    labels = [tree.label for tree in (release, edited, installed)]
+    assert labels == ["0.32.0", "0.32.0, sources 5555555", "0.33.0, sources 5555555"]
+    assert replace(installed, sources=PINNED["0.33.0"]).label == "0.33.0"
+    assert [vllm_typed(label) for label in labels] == ["0.32.0", "PATH", "PATH"]
+
+
+def test_a_report_has_typed_what_imports_the_same_again() -> None:
+    assert vllm_typed("1a2b3c4") == "PATH@1a2b3c4"
+    assert vllm_typed("1a2b3c4-dirty, sources 5d6e7f8") == "PATH"
+    assert vllm_typed("sources 5d6e7f8") == "PATH"
+    assert vllm_typed(None) is None

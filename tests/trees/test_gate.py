@@ -27,6 +27,10 @@ from tests.trees.tiny import committed
         ("base", "Missing argument"),
         ("--vllm {mine} --vllm-candidate {mine}", "the same vLLM"),
         ("--vllm nothing --vllm-candidate {mine}", "neither a release"),
+        ("--vllm 0.33.0 --vllm-candidate {mine} --margin lots", "margin"),
+        ("--vllm 0.33.0 --vllm-candidate {mine} --metric nothing", "nothing"),
+        ("--vllm 0.33.0 --vllm-candidate {mine} --exact --metric goodput", "--exact"),
+        ("--vllm 0.33.0 --vllm-candidate {mine} --rules none.toml", "none.toml"),
     ],
 )
 def test_what_cannot_be_judged_is_an_error_and_no_verdict(

@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from marsbench.errors import MarsbenchError
+from marsbench.errors import MarsbenchError, UsageError
 from marsbench.trees.asked import tree_of
+from marsbench.trees.release import from_wheel
 from marsbench.trees.wheel import BLOCK, RemoteFile, unpack
 from tests.trees.tiny import FILES, SCHEDULER, wheel
 
@@ -98,3 +99,10 @@ def test_reads_across_blocks_are_those_of_the_file() -> None:
     file.seek(-3, io.SEEK_END)
     assert file.read() == b"end"
     assert file.read() == b""
+
+
+@pytest.mark.parametrize("name", ["other.whl", "vllm-0.40.0-py3-none-any.whl"])
+def test_what_is_no_wheel_of_vllm_is_bad_input(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("no ZIP file")
+    with pytest.raises(UsageError, match="as it was downloaded"):
+        from_wheel(tmp_path / name)

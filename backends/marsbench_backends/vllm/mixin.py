@@ -39,6 +39,7 @@ from marsbench_backends.vllm.notices import Notices
 from marsbench_backends.vllm.pauses import Pauses
 from marsbench_backends.vllm.queue import PolicyQueue
 from marsbench_backends.vllm.rounds import RoundInfo
+from marsbench_backends.vllm.starts import started
 from marsbench_backends.vllm.tier import HostTier
 from marsbench_backends.vllm.views import EngineView, PrefixCache, VllmReq
 from marsbench_backends.vllm.watch import BlockWatch
@@ -214,10 +215,9 @@ class PolicyMixin(Scheduler):
 
     def _tell_of_starts(self, output: SchedulerOutput, now: float) -> None:
         reqs, notices = self.reqs, self.notices
-        for request_id in output.preempted_req_ids or ():
+        for request_id in sorted(output.preempted_req_ids or ()):  # vLLM has them as a set
             notices.preempted(reqs[request_id], now)
-        begun = [data.req_id for data in output.scheduled_new_reqs]
-        for request_id in (*begun, *output.scheduled_cached_reqs.resumed_req_ids):
+        for request_id in started(output):
             req = reqs[request_id]
             self.pauses.resumed(req.session_id)
             scheduled = output.num_scheduled_tokens[request_id]

@@ -17,6 +17,7 @@ from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.merge import PolicyScheduler
 from marsbench.core.sim.moves import BlockMoves
 from marsbench.core.sim.own_class import as_stock, scheduler_class
+from marsbench.core.sim.plugins import plugin_classes, plugin_config
 from marsbench.core.sim.requests import Requests
 from marsbench.core.sim.sampler import KvSampler
 from marsbench.core.sim.sessions import Emit, LiveSession
@@ -47,6 +48,7 @@ class SimConfig:
     backend: one, or a name that `marsbench_backends.registry` knows; None for vLLM's stock
         scheduler. Each simulation builds its policy and its controller, once.
     scheduler: where no backend is, a user's class in the place of vLLM's own (module:Class).
+    backend_settings: of the backend; where none is, vLLM's own plugins by extension point.
     merge: take runs of equal steps as one (the events are the same).
     fast: use the faster loops of `fast_pool` and `fast_steps` (the decisions are the same).
         Both are off, unless asked for, on a vLLM of which nobody has proven it.
@@ -73,6 +75,11 @@ class SimConfig:
     def num_blocks(self) -> int:
         """KV blocks: as set, or as many as the hardware's memory holds."""
         return self.settings.num_blocks(self.hardware)
+
+    @property
+    def plugins(self) -> Mapping[str, object]:
+        """Of vLLM's own scheduler, by extension point."""
+        return self.backend_settings if self.backend is None else {}
 
     def build_backend(self) -> BuiltBackend | None:
         """A policy and a controller for one run; None where vLLM's stock scheduler plays."""
@@ -127,7 +134,8 @@ class SimEngine:
         tier = None if config.settings.host_kv is None else self._offload
         if backend is None:
             own = as_stock(scheduler_class(config.scheduler))
-            stock: Any = make_scheduler(own, *engine, kv_bytes_per_token=size)
+            plugins = plugin_config(config.plugins)
+            stock: Any = make_scheduler(own, *engine, kv_bytes_per_token=size, plugins=plugins)
             stock.host = None if tier is None else tier(stock)
             return stock
         scheduler: Any = make_scheduler(
@@ -233,8 +241,8 @@ class SimEngine:
 
     def ticking(self) -> AbstractContextManager[None]:
         """While this lasts, what the scheduler is written in reads our clock."""
-        cls = scheduler_class(self.config.scheduler)
-        own = {owner.__module__ for owner in cls.__mro__ if owner is not object}
+        classes = [scheduler_class(self.config.scheduler), *plugin_classes(self.config.plugins)]
+        own = {owner.__module__ for cls in classes for owner in cls.__mro__ if owner is not object}
         return ticking(lambda: self.clock.now, own)
 
     def _hold_changed(self, session: str, blocks: int | None, how: float | str) -> None:

@@ -6,6 +6,9 @@ import importlib
 from functools import cache
 from typing import Any
 
+import marsbench.core.sim.vllm_core  # noqa: F401  (it quietens vLLM, which is imported next)
+
+# isort: split
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 
@@ -22,7 +25,7 @@ def scheduler_class(name: str) -> Any:
     """
     if name == STOCK:
         return Scheduler
-    found = _loaded(name)
+    found = loaded("--scheduler-cls", name)
     if not (isinstance(found, type) and issubclass(found, Scheduler)):
         raise UsageError(
             f"--scheduler-cls {name} is no subclass of vLLM's Scheduler "
@@ -36,14 +39,18 @@ def scheduler_class(name: str) -> Any:
     return found
 
 
-def _loaded(name: str) -> object:
+def loaded(option: str, name: str) -> Any:
+    """What module:Class names; None where the module has no such name.
+
+    Raises UsageError where there is no module.
+    """
     module, _, attribute = name.partition(":")
     look_here_too()
     try:
         return getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         raise UsageError(
-            f"--scheduler-cls {name}: the module cannot be imported ({error}); type the command "
+            f"{option} {name}: the module cannot be imported ({error}); type the command "
             "in its folder, or put that on PYTHONPATH."
         ) from error
 

@@ -9,6 +9,7 @@ from marsbench.core import events
 from marsbench.core.session import Prompt
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.sessions import Emit, LiveSession
+from marsbench_backends.vllm.starts import started
 
 
 class Requests:
@@ -46,9 +47,7 @@ class Requests:
             lost = self._scheduler.lost_tokens.pop(request_id)
             live.computed.preempted(lost)
             self._emit(events.Preempted(now, live.session.id, prompt.round, lost))
-        for data in output.scheduled_new_reqs:
-            self._report_start(data.req_id, output)
-        for request_id in sorted(output.scheduled_cached_reqs.resumed_req_ids):
+        for request_id in started(output):
             self._report_start(request_id, output)
 
     def _report_start(self, request_id: str, output: Any) -> None:

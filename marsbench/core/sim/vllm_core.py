@@ -22,12 +22,12 @@ QUIET = {
     "TRANSFORMERS_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
-    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_LEVEL": "CRITICAL",
 }
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
-# On import both complain of what a machine without a GPU lacks: kernels, a CUDA runtime.
-for _name in ("vllm", "torch.utils.cpp_extension"):
+# On import they complain of what a machine without a GPU lacks: kernels, Triton, a CUDA runtime.
+for _name in ("vllm", "torch.utils.cpp_extension", "torch._library.triton"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
 # transformers and vLLM take SciPy along where it is (losses, sound) and do without where it is not;
@@ -115,12 +115,14 @@ def make_scheduler(
     max_model_len: int,
     additional_config: Mapping[str, object] | None = None,
     kv_bytes_per_token: float = 128.0,
+    plugins: Mapping[str, Any] | None = None,
     **own: Any,
 ) -> Scheduler:
     """A scheduler of vLLM (or a subclass) over `num_blocks` usable KV blocks.
 
     kv_bytes_per_token: by which vLLM's connector counts the blocks that host memory holds; nothing
         else reads the size of a block.
+    plugins: what vLLM's SchedulerConfig is given for its plugins, where it has any.
     own: what the subclass is given beside vLLM's configuration, which is hashed and written out
         as text and so holds no objects of ours.
     """
@@ -143,6 +145,7 @@ def make_scheduler(
             policy="fcfs",
             async_scheduling=False,
             scheduler_reserve_full_isl=settings.reserve_full_prompt,
+            **(plugins or {}),
         ),
         device_config=DeviceConfig(device="cpu"),
         kv_transfer_config=_transfer_config(settings.host_kv),

@@ -50,6 +50,7 @@ class Sides:
 def _judge_played(played: PlayOptions, options: GateOptions) -> GateReport:
     from marsbench.judge.gate.played import PlayedPair
 
+    _rules(options)  # what is wrong with them is said before minutes are played
     pair = PlayedPair(played)
     pair.play()
     return pair.told(judge(*pair.folders, options))
@@ -74,14 +75,16 @@ def decide(
 
 def judge(baseline: Path, candidate: Path, options: GateOptions) -> GateReport:
     """The verdict that was asked for. Raises MarsbenchError."""
-    if not options.exact:
-        return gate(baseline, candidate, _rules(options))
-    if options.metric or options.rules:
-        raise GateError("--exact compares everything; leave out --metric and --rules.")
-    return gate_exact(baseline, candidate)
+    rules = _rules(options)
+    return gate_exact(baseline, candidate) if rules is None else gate(baseline, candidate, rules)
 
 
-def _rules(options: GateOptions) -> GateRules:
+def _rules(options: GateOptions) -> GateRules | None:
+    """What is judged; None where nothing at all may differ. Raises GateError."""
+    if options.exact:
+        if options.metric or options.rules:
+            raise GateError("--exact compares everything; leave out --metric and --rules.")
+        return None
     if options.rules is not None:
         if options.metric:
             raise GateError("Give --metric or --rules, not both: a rules file names its metrics.")

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from marsbench.core.backends import STOCK, Choice, choose
+from marsbench.core.backends import Choice, choose
 from marsbench.core.code import simulation_hash
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.recipe import load_recipe
@@ -22,7 +22,7 @@ from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.spec import BackendEntry, EngineEntry, HardwareEntry, Variation
 from marsbench.runs.request import RunRequest
-from marsbench.runs.scheduler import scheduler_choice
+from marsbench.runs.scheduler import is_unproven, scheduler_choice
 from marsbench.runs.simulated import Job, prepare, prepare_with, run_job
 
 
@@ -45,7 +45,7 @@ def request_of(cell: Cell) -> RunRequest:
 # A sweep asks for the same few things thousands of times.
 def _choice(entry: BackendEntry) -> Choice:
     if entry.scheduler_cls is not None:
-        return scheduler_choice(entry.scheduler_cls)
+        return scheduler_choice(entry.scheduler_cls, entry.assignments())
     return _chosen(entry.name, tuple(entry.assignments()))
 
 
@@ -99,16 +99,18 @@ def inputs_hash(cell: Cell) -> str:
     }
     if request.settings.host_kv is not None:
         facts["memory_bytes_per_s"] = request.hardware.memory_bytes_per_s  # what copies take of it
-    if request.scheduler not in (None, STOCK):
-        facts["scheduler"] = _source_of(request.scheduler)
+    if is_unproven(request):
+        plugins = map(str, request.choice.params.values())
+        own = [name for name in (str(request.scheduler), *plugins) if ":" in name]
+        facts["scheduler"] = [_source_of(name) for name in own]
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @cache
-def _source_of(scheduler: str) -> str:
+def _source_of(name: str) -> str:
     """The bytes of the file that a user's class is written in, which is found, not imported."""
-    module = scheduler.partition(":")[0]
+    module = name.partition(":")[0]
     look_here_too()
     spec = find_spec(module)
     file = None if spec is None or spec.origin is None else Path(spec.origin)

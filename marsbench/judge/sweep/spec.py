@@ -37,7 +37,8 @@ class _Table(BaseModel):
 class BackendEntry(_Table):
     """A backend with settings; several of one backend need a label each.
 
-    scheduler_cls: in its place "vllm", for vLLM's own scheduler, or module:Class.
+    scheduler_cls: in its place "vllm", for vLLM's own scheduler, or module:Class; its settings
+        are plugins of it.
     """
 
     name: str = ""
@@ -52,8 +53,8 @@ class BackendEntry(_Table):
 
     @model_validator(mode="after")
     def _one_of_name_and_class(self) -> Self:
-        if bool(self.name) == bool(self.scheduler_cls) or (self.set and self.scheduler_cls):
-            raise ValueError("give a backend's name with what is set, or scheduler_cls alone")
+        if bool(self.name) == bool(self.scheduler_cls):
+            raise ValueError("give a backend's name, or scheduler_cls, each with what is set")
         return self
 
     def assignments(self) -> list[str]:
