@@ -139,7 +139,8 @@ gate-calibration: setup ## how often the gate is wrong, into reports/gate-calibr
 
 host-kv: setup ## vLLM's own KV offloading beside each scheduler, into reports/host-kv.md: hours
 	$(SWEEP) host-kv $(ARGS)
-	$(BIN)/python -m studies.host_kv results/host-kv -o reports/host-kv.md
+	$(SWEEP) host-kv-lazy $(ARGS)
+	$(BIN)/python -m studies.host_kv results/host-kv results/host-kv-lazy -o reports/host-kv.md
 
 vllm-matrix: setup ## one saturated workload on vLLM 0.28 to 0.33, into reports/vllm-matrix.md
 	$(BIN)/python -m studies.vllm_matrix -o reports/vllm-matrix.md $(ARGS)

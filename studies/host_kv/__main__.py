@@ -1,4 +1,4 @@
-"""`python -m studies.host_kv`: reports/host-kv.md of the runs of a sweep."""
+"""`python -m studies.host_kv`: reports/host-kv.md of the runs of one sweep or several."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from studies.pages import written
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, its rows as CSV and its figure."""
     parser = argparse.ArgumentParser(prog="python -m studies.host_kv", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the sweep's folder")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="of sweeps")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
     given = parser.parse_args(arguments)
     figure = given.output.with_suffix(".svg")
 
     def page() -> tuple[str, str]:
-        rows, text, table = document(given.folder, figure.name)
+        rows, text, table = document(given.folders, figure.name)
         figure.parent.mkdir(parents=True, exist_ok=True)
         draw(rows, figure)
         return text, table

@@ -29,12 +29,13 @@ LEVEL = (
 )
 
 
-def document(folder: Path, figure: str) -> tuple[list[Row], str, str]:
+def document(folders: Sequence[Path], figure: str) -> tuple[list[Row], str, str]:
     """The rows, the page and the rows as CSV. Raises UsageError for a folder without runs."""
-    rows = read(folder)
+    rows = [row for folder in folders for row in read(folder)]
+    names = " and ".join(f"`{folder.name}`" for folder in folders)
     parts = [
         "# KV in host memory beside each scheduler\n",
-        f"{len(rows)} simulated runs of `{folder.name}`; engine: host memory / working set, eager "
+        f"{len(rows)} simulated runs of {names}; engine: host memory / working set, eager "
         "LRU unless it says otherwise. Every figure is of one traffic a place.\n",
         f"![goodput over host memory]({figure})\n",
         _moot(rows),

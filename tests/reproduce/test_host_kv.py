@@ -66,7 +66,7 @@ def test_the_page_says_what_came_from_where(tmp_path: Path, monkeypatch) -> None
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no complete run"):
-        document(tmp_path, "x.svg")
+        document([tmp_path], "x.svg")
 
 
 def test_the_sweep_is_one() -> None:
