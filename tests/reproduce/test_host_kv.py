@@ -50,7 +50,7 @@ def test_the_page_says_what_came_from_where(tmp_path: Path, monkeypatch) -> None
     folder = SweepFolder.create(tmp_path / "small", "small", SMALL, names)
     for cell in cells:
         play(Order(folder.path, cell, inputs_hash(cell)))
-    rows, text, table = document(folder.path, "host-kv.svg")
+    rows, text, table = document([folder.path], "host-kv.svg")
     off, eager, lazy = rows
     assert off.from_host == 0.0
     assert off.load_wait_s is None
