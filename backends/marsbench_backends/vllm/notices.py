@@ -46,7 +46,14 @@ class Notices:
     def submitted(self, req: VllmReq) -> None:
         info = req.info
         future = info.future if self._answers.policy.clairvoyant else None
-        facts = (info.session_id, info.round, req.num_prompt_tokens, info.parent, future)
+        facts = (
+            info.session_id,
+            info.round,
+            req.num_prompt_tokens,
+            info.parent,
+            future,
+            info.tenant,
+        )
         self.tell(RoundSubmitted(req.submitted_at, *facts))
 
     def preempts(self, request: Request) -> None:
