@@ -31,12 +31,14 @@ BACKENDS = {
     "fcfs-cap": "marsbench_backends.policies.fcfs:FCFS+marsbench_backends.admission:FixedCap",
     "infercept": "marsbench_backends.policies.infercept:InferCept",
     "infercept-static": "marsbench_backends.policies.infercept_static:InferCeptStatic",
+    "las": "marsbench_backends.policies.las:Las",
     "mars": "marsbench_backends.policies.mars:Mars",
     "mars-published": "marsbench_backends.policies.mars:Mars"
     "+marsbench_backends.policies.mars_admission:MarsPublishedAdmission",
     "mars-released": "marsbench_backends.policies.mars_released:MarsReleased",
     "oracle": "marsbench_backends.policies.oracle:Oracle",
     "thunderagent": "marsbench_backends.policies.thunderagent:ThunderAgent",
+    "vtc": "marsbench_backends.policies.vtc:Vtc",
 }
 ENTRY_POINTS = "marsbench.backends"
 
