@@ -208,6 +208,14 @@ class Policy:
         """Who is preempted when a running request cannot get a block."""
         return running[-1]
 
+    def yields(self, running: Sequence[Req], view: View) -> Sequence[Req]:
+        """Who of the running waits again from this step on, however much memory there is.
+
+        Asked before every step. Their blocks are left to the prefix cache; they have no place of
+        their own among the waiting but the one that `waiting_key` gives.
+        """
+        return ()
+
     def chunk(self, req: Req, num_tokens: int, view: View) -> int:
         """Tokens that `req` gets in this step, at most `num_tokens`; 0 passes it over."""
         return num_tokens

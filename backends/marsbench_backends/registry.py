@@ -20,6 +20,8 @@ from marsbench_backends.policy import Policy
 
 BACKENDS = {
     "affinity": "marsbench_backends.policies.affinity:Affinity",
+    "aios-fifo": "marsbench_backends.policies.aios_fifo:AiosFifo",
+    "aios-rr": "marsbench_backends.policies.aios_rr:AiosRr",
     "autellix": "marsbench_backends.policies.autellix:Autellix",
     "autellix-atlas": "marsbench_backends.policies.autellix:AutellixAtlas",
     "clairvoyant": "marsbench_backends.policies.infercept:InferCept"

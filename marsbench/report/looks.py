@@ -43,6 +43,8 @@ LOOKS = {
     "concur": Look("#4477AA", (3, 0, 180), LONG),
     "affinity": Look("#BB5566", (3, 0, 270), DOTTED),
     "thunderagent": Look("#882E72", (4, 1, 0), SOLID),
+    "aios-fifo": Look("#A05195", (5, 0, 0), DASHDOT, hollow=True),
+    "aios-rr": Look("#7A4A2B", (3, 1, 90), DASHED),
     "vtc": Look("#4B7A2B", (4, 0, 45), DASHDOT),
     "las": Look("#7A86C8", (9, 1, 0), DASHDOT, hollow=True),
     "fcfs-cap": Look("#7F7F7F", "s", DASHED),

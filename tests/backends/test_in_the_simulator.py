@@ -37,6 +37,8 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "infercept, no host memory": ("infercept", {"host_tokens": 0, "review_s": 0.5}),
     "las, sessions": ("las", {"by": "session", "half_life_s": 5.0}),
     "vtc, what is computed": ("vtc", {"count_cached": False}),
+    "aios-fifo, not blocking": ("aios-fifo", {"blocking": False, "width": 3, "sleep_s": 0.3}),
+    "aios-rr, two at once": ("aios-rr", {"width": 2, "slice_s": 2.0}),
     "infercept-static, profiled": ("infercept-static", {"reload_token_s": None}),
 }
 CASES = {**{name: (name, {}) for name in BACKENDS}, **VARIANTS}

@@ -63,8 +63,10 @@ class Notices:
             self._reqs[request.request_id].num_found_tokens = None
 
     def preempted(self, req: VllmReq, now: float) -> None:
-        computed = self._preempted_tokens.pop(req.request_id, 0)
-        self.tell(RoundPreempted(now, req.session_id, req.round, computed))
+        """Told once: those who yield are told of before the step, and are in its output as well."""
+        computed = self._preempted_tokens.pop(req.request_id, None)
+        if computed is not None:
+            self.tell(RoundPreempted(now, req.session_id, req.round, computed))
 
     def started(self, req: VllmReq, num_found_tokens: int, now: float) -> None:
         req.num_found_tokens = num_found_tokens
