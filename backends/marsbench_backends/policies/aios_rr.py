@@ -33,7 +33,7 @@ from marsbench_backends.signals import (
 
 
 @dataclass(slots=True)
-class Call:
+class SlicedCall:
     """turn: its place in the queue. since: when its slice began; None while it waits.
 
     has_token: whether the slice has brought one.
@@ -54,7 +54,7 @@ class AiosRr(Policy):
     slice_s: float = varied(1.0, 0.05, 10.0, why="its code; its docstring says 50 ms")
     sliced: bool = varied(True, False, why="calls that carry tools are never stopped in its code")
     width: int = varied(1, 8, 64, why="its code answers one call at a time; a server takes many")
-    _calls: dict[str, Call] = field(default_factory=dict, init=False, repr=False)
+    _calls: dict[str, SlicedCall] = field(default_factory=dict, init=False, repr=False)
     _turns: int = field(default=0, init=False, repr=False)
     _meter: OutputMeter = field(default_factory=OutputMeter, init=False, repr=False)
 
@@ -88,7 +88,7 @@ class AiosRr(Policy):
         call = self._calls.get(signal.session_id)
         match signal:
             case RoundSubmitted():
-                self._calls[signal.session_id] = Call(self._next_turn())
+                self._calls[signal.session_id] = SlicedCall(self._next_turn())
             case RoundStarted() if call is not None:
                 call.since, call.has_token = signal.at, False
             case RoundPreempted() if call is not None:
