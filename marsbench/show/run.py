@@ -162,7 +162,7 @@ def _facts(summary: RunSummary) -> Iterator[Fact]:
         f"{fixed(lost['preempt_recomputed_tokens'])} tokens recomputed after it",
     )
     if "fairness" in summary:
-        yield "fairness", _fairness(summary["fairness"])
+        yield from _fairness(summary["fairness"])
     yield "prefix hit rate", _hits(summary["prefix_hit_rate"])
     yield "KV cache in use", _kv(summary)
     yield "tools in flight", _calls(summary["tools_in_flight"])
@@ -196,14 +196,14 @@ def _tenants(summary: RunSummary) -> Table:
     return Table(head, rows, "lR")
 
 
-def _fairness(found: FairnessFigures) -> str:
-    """ "Jain's index of tenants' slowdown 0.913; worst tenant: goodput(3) 12.5 % (greedy)"."""
+def _fairness(found: FairnessFigures) -> Iterator[Fact]:
+    """How even slowdown is, and whose goodput is the lowest."""
+    yield "fairness", f"Jain's index of tenants' slowdown {measured(found['jain_slowdown'], '.3f')}"
     worst = (
         f"goodput({alpha}) {_percent(one['share'])} ({one['tenant'] or UNMEASURED})"
         for alpha, one in found["worst_goodput"].items()
     )
-    index = measured(found["jain_slowdown"], ".3f")
-    return f"Jain's index of tenants' slowdown {index}; worst tenant: {', '.join(worst)}"
+    yield "… worst tenant", ", ".join(worst)
 
 
 def _calls(level: Level) -> str:
