@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from marsbench_backends.parameters import ours
-from marsbench_backends.signals import Future, Signal
+from marsbench_backends.signals import DEFAULT_TENANT, Future, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Candidate:
     arrived_at: float
     num_prompt_tokens: int
     future: Future | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True, slots=True)

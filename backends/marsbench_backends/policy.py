@@ -25,6 +25,11 @@ class Req(Protocol):
     @property
     def session_id(self) -> str: ...
     @property
+    def tenant(self) -> str:
+        """On whose account its session runs; "default" where nobody said."""
+        ...
+
+    @property
     def round(self) -> int: ...
     @property
     def submitted_at(self) -> float: ...
@@ -202,6 +207,14 @@ class Policy:
     def victim(self, running: Sequence[Req], view: View) -> Req:
         """Who is preempted when a running request cannot get a block."""
         return running[-1]
+
+    def yields(self, running: Sequence[Req], view: View) -> Sequence[Req]:
+        """Who of the running waits again from this step on, however much memory there is.
+
+        Asked before every step. Their blocks are left to the prefix cache; they have no place of
+        their own among the waiting but the one that `waiting_key` gives.
+        """
+        return ()
 
     def chunk(self, req: Req, num_tokens: int, view: View) -> int:
         """Tokens that `req` gets in this step, at most `num_tokens`; 0 passes it over."""

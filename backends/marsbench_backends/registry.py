@@ -20,6 +20,8 @@ from marsbench_backends.policy import Policy
 
 BACKENDS = {
     "affinity": "marsbench_backends.policies.affinity:Affinity",
+    "aios-fifo": "marsbench_backends.policies.aios_fifo:AiosFifo",
+    "aios-rr": "marsbench_backends.policies.aios_rr:AiosRr",
     "autellix": "marsbench_backends.policies.autellix:Autellix",
     "autellix-atlas": "marsbench_backends.policies.autellix:AutellixAtlas",
     "clairvoyant": "marsbench_backends.policies.infercept:InferCept"
@@ -31,12 +33,14 @@ BACKENDS = {
     "fcfs-cap": "marsbench_backends.policies.fcfs:FCFS+marsbench_backends.admission:FixedCap",
     "infercept": "marsbench_backends.policies.infercept:InferCept",
     "infercept-static": "marsbench_backends.policies.infercept_static:InferCeptStatic",
+    "las": "marsbench_backends.policies.las:Las",
     "mars": "marsbench_backends.policies.mars:Mars",
     "mars-published": "marsbench_backends.policies.mars:Mars"
     "+marsbench_backends.policies.mars_admission:MarsPublishedAdmission",
     "mars-released": "marsbench_backends.policies.mars_released:MarsReleased",
     "oracle": "marsbench_backends.policies.oracle:Oracle",
     "thunderagent": "marsbench_backends.policies.thunderagent:ThunderAgent",
+    "vtc": "marsbench_backends.policies.vtc:Vtc",
 }
 ENTRY_POINTS = "marsbench.backends"
 

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+DEFAULT_TENANT = "default"
+"""Whose a session is that names no tenant."""
+
 
 @dataclass(frozen=True, slots=True)
 class Future:
@@ -43,12 +46,16 @@ class EngineStarted(Signal):
 
 @dataclass(frozen=True, slots=True)
 class RoundSubmitted(Signal):
-    """A round joined the waiting queue. `parent_id` is set for a sub-agent's session."""
+    """A round joined the waiting queue. `parent_id` is set for a sub-agent's session.
+
+    tenant: on whose account its session runs.
+    """
 
     round: int
     num_prompt_tokens: int
     parent_id: str | None = None
     future: Future | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from marsbench_backends.policy import Key, Paused, Policy, Req, Whereabouts
 from marsbench_backends.signals import (
+    DEFAULT_TENANT,
     EngineStarted,
     RoundEnded,
     RoundPreempted,
@@ -45,6 +46,7 @@ class FakeReq:
     num_preemptions: int = 0
     decoding: bool = False
     cached_tokens: int = 0
+    tenant: str = DEFAULT_TENANT
 
     @property
     def request_id(self) -> str:

@@ -106,6 +106,7 @@ def _knobs(config: RunConfig) -> Knobs:
         seed=config.seed,
         tools=meta.get("tools"),
         prefixes=meta.get("prefixes"),
+        tenants=meta.get("tenants"),
     )
 
 

@@ -65,6 +65,9 @@ def make(
     warm_start: Annotated[
         float | None, Option(None, "In flight at the start: times rate x mean seconds alone.")
     ] = None,
+    tenants: Annotated[
+        str | None, Option(None, "Whose: even:N, greedy:N, long:N, shares:5,3,2.")
+    ] = None,
 ) -> None:
     """Make sessions from a recipe; options not given are the recipe's own."""
     from marsbench.core.workload.files import require_writable, write_workload
@@ -83,6 +86,7 @@ def make(
         tools=tools,
         prefixes=prefixes,
         warm_start=warm_start,
+        tenants=tenants,
     )
     found = load_recipe(recipe)
     require_writable(output)

@@ -110,6 +110,7 @@ class Session:
     """One agent task, from its first prompt to the end of its last round.
 
     arrival_s: seconds after the workload's start; for a child, after its tool call's start.
+    tenant: on whose account it runs; a sub-agent has its own field.
     prefix_group, prefix_tokens: the leading tokens of the first prompt that are the same in every
         session of the group (system prompt and tool definitions).
     """

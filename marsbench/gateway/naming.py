@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from marsbench_backends.signals import DEFAULT_TENANT
+
 
 @dataclass(frozen=True, slots=True)
 class SessionHeader:
@@ -57,6 +59,13 @@ HEADERS = (
     SessionHeader("X-Correlation-ID"),
 )
 
+TENANT_HEADERS = (
+    "X-Tenant-ID",
+    "x-llm-d-inference-fairness-id",
+    "x-gateway-inference-fairness-id",
+)
+"""Headers that name on whose account a session runs: ours, and those of llm-d's fairness."""
+
 _IN_USER_ID = re.compile(r"_session_([0-9A-Za-z-]+)$")
 
 
@@ -97,6 +106,12 @@ def _found(
         others.append(body.prompt_cache_key)
     others += [xargs.get("session_id"), xargs.get("marsbench_session")]
     yield from ((str(name), None) for name in others if name)
+
+
+def tenant_of(headers: Mapping[str, str], body: Names) -> str:
+    """On whose account the session runs, as the request says."""
+    told = next(filter(None, (headers.get(name) for name in TENANT_HEADERS)), None)
+    return str(told or (body.vllm_xargs or {}).get("marsbench_tenant") or DEFAULT_TENANT)
 
 
 def of_user_id(metadata: Any) -> str | None:

@@ -111,6 +111,7 @@ class Proxy:
             check_names(
                 session=asked.session_id,
                 parent=asked.parent_id,
+                tenant=asked.tenant,
                 previous_response_id=asked.previous_response_id,
             )
         except (msgspec.DecodeError, UnicodeDecodeError, TooLongError) as error:

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from marsbench.gateway.messages import listed
-from marsbench.gateway.naming import Names, named
+from marsbench.gateway.naming import Names, named, tenant_of
+from marsbench_backends.signals import DEFAULT_TENANT
 from marsbench_backends.vllm.session_table import names_of
 
 BYTES_PER_TOKEN = 4
@@ -33,6 +34,7 @@ class RoundRequest:
     offers_tools: the model may call tools, so an answer without a call is its last word.
     previous_response_id: the response that it goes on from, which has a session.
     messages: of a chat that names no session otherwise. seed: what else tells such chats apart.
+    tenant: on whose account its session runs.
     """
 
     session_id: str | None
@@ -46,6 +48,7 @@ class RoundRequest:
     previous_response_id: str | None = None
     messages: Sequence[Any] = ()
     seed: Sequence[Any] = ()
+    tenant: str = DEFAULT_TENANT
 
 
 class Body(Names):
@@ -86,11 +89,12 @@ def read(
         parent_id,
         names_of(xargs.get("marsbench_tools")),
         _is_ids(bytes(body.prompt)),
-        any(name.startswith("marsbench_") for name in xargs),
+        any(name.startswith("marsbench_") and name != "marsbench_tenant" for name in xargs),
         bytes(body.tools) not in _EMPTY,
         None if previous is None else str(previous),
         messages,
         (body.model, body.system, body.instructions) if messages else (),
+        tenant_of(headers, body),
     )
 
 

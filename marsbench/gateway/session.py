@@ -8,6 +8,7 @@ from typing import Protocol
 
 from marsbench.gateway.ending import Rhythm
 from marsbench.gateway.request import RoundRequest
+from marsbench_backends.signals import DEFAULT_TENANT
 
 
 class Clock(Protocol):
@@ -64,6 +65,7 @@ class OpenSession:
     parent_id: str | None
     num_prompt_tokens: int
     is_named: bool = True
+    tenant: str = DEFAULT_TENANT
     admitted: bool = False
     waiting: list[OpenRound] = field(default_factory=list)
     num_rounds: int = 0

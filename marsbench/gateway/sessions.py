@@ -107,15 +107,16 @@ class OpenSessions:
 
     def _arrive(self, session_id: str, request: RoundRequest, waiter: Waiter) -> OpenRound:
         now, parent_id = self._clock.now, self._parent_id(request)
+        named = request.session_id is not None
         session = self._known[session_id] = OpenSession(
-            session_id, parent_id, request.num_prompt_tokens, request.session_id is not None
+            session_id, parent_id, request.num_prompt_tokens, named, request.tenant
         )
         session.came_back = session_id in self._gave_up
         round_ = OpenRound(session, request, waiter)
         session.waiting.append(round_)
-        self._emit(events.SessionArrived(now, session_id, parent=parent_id))
+        self._emit(events.SessionArrived(now, session_id, request.tenant, parent_id))
         self._emit(events.RoundReady(now, session_id, 0))
-        candidate = Candidate(session_id, now, request.num_prompt_tokens)
+        candidate = Candidate(session_id, now, request.num_prompt_tokens, tenant=request.tenant)
         self._entrance.arrive(candidate, parent_id)
         self._make_room()
         return round_
@@ -151,7 +152,9 @@ class OpenSessions:
         session.num_calls = 0
         tokens = round_.request.num_prompt_tokens
         self._admission.observe(
-            signals.RoundSubmitted(now, session.id, number, tokens, session.parent_id)
+            signals.RoundSubmitted(
+                now, session.id, number, tokens, session.parent_id, tenant=session.tenant
+            )
         )
         round_.waiter.go()
 

@@ -24,7 +24,7 @@ SETTINGS = {
     "tool_workers": "--tool-workers",
 }
 HARDWARE = ("gpu", "model", "precision", "kv_dtype")
-WORKLOAD = ("arrivals", "tools", "prefixes")
+WORKLOAD = ("arrivals", "tools", "prefixes", "tenants")
 
 
 def run_commands(material: Material) -> tuple[str, ...]:

@@ -110,6 +110,7 @@ def _beside(material: Material, section: str) -> Iterator[Block]:
         yield tables.winners(material, choices(material))
     if section == "fairness":
         yield from tables.fairness(material)
+        yield from tables.tenants(material)
 
 
 def _others(material: Material) -> Iterator[Section]:

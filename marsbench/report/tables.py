@@ -10,6 +10,7 @@ from marsbench.judge.compare.caps import by_backend, in_words
 from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.ranking import LEVEL_GOODPUT, LEVEL_LATENCY
+from marsbench.judge.compare.show import tenants as of_tenants
 from marsbench.judge.compare.tally import Carrier, tally
 from marsbench.judge.compare.values import Fairness, RunSource
 from marsbench.judge.compare.winners import WORST, turning_places, winners_table
@@ -147,6 +148,19 @@ def fairness(material: Material) -> Iterator[Table]:
         )
         titles = (material.matrix.title(regime.heaviest) for regime in regimes)
         yield Table(("backend", *titles), rows, caption=caption)
+
+
+def tenants(material: Material) -> Iterator[Table]:
+    """Each tenant at each regime's highest load, where its workload has several."""
+    for regime in material.regimes:
+        place = regime.heaviest
+        if any(row.place == place for row in material.comparison.tenants):
+            caption = (
+                f"Tenants, {material.matrix.title(place)}, seeds pooled. Service: share of all "
+                "prompt tokens and twice the output tokens, in brackets the tenths of the run in "
+                "which it is lowest and highest."
+            )
+            yield of_tenants(material.comparison, place, caption)
 
 
 def _fair(row: Fairness | None) -> str:

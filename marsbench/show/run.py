@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from marsbench.core.metrics.backlog import Backlog
 from marsbench.core.metrics.cache import HitRate
+from marsbench.core.metrics.fairness import FairnessFigures
 from marsbench.core.metrics.goodput import Goodput
 from marsbench.core.metrics.host_kv import HostKvFigures
 from marsbench.core.metrics.load import Level
@@ -25,8 +26,9 @@ from marsbench.text.console import console as stdout_console
 from marsbench.text.console import drawn
 from marsbench.text.decisions import told
 from marsbench.text.numbers import UNMEASURED, fixed, measured, percent, seconds
+from marsbench.text.sparklines import sparkline
 from marsbench.text.tables import Table
-from marsbench.text.words import with_tools
+from marsbench.text.words import mix_in, with_tools
 
 FEW_PARAMS = 4  # more than these do not help on one screen; run.json has all
 
@@ -52,8 +54,7 @@ def show_run(path: Path, as_json: bool = False, console: Console | None = None) 
     if as_json:
         sys.stdout.write(summary_json(summary))
     else:
-        tools = run.config.workload_meta.get("tools")
-        render_summary(summary, console or stdout_console(), tools)
+        render_summary(summary, console or stdout_console(), mix_in(run.config.workload_meta))
 
 
 def summary_json(summary: RunSummary) -> str:
@@ -71,6 +72,8 @@ def render_summary(summary: RunSummary, console: Console, tools: object = None) 
     head = ("seconds", "n", "mean", "P50", "P90", "P95", "P99", "max")
     rows = [(name, *_cells(numbers)) for name, numbers in _distributions(summary)]
     console.print(drawn(Table(head, rows, "lR")))
+    if summary["tenants"]:
+        console.print(drawn(_tenants(summary)))
     console.print(drawn(Table((), list(_facts(summary)), "l")))
     console.print()
     _verdict(summary, console)
@@ -158,12 +161,49 @@ def _facts(summary: RunSummary) -> Iterator[Fact]:
         f"{fixed(summary['preemptions'])} times; "
         f"{fixed(lost['preempt_recomputed_tokens'])} tokens recomputed after it",
     )
+    if "fairness" in summary:
+        yield from _fairness(summary["fairness"])
     yield "prefix hit rate", _hits(summary["prefix_hit_rate"])
     yield "KV cache in use", _kv(summary)
     yield "tools in flight", _calls(summary["tools_in_flight"])
     yield "… that burn CPU", _calls(summary["cpu_calls"])
     if summary["decisions"] is not None:
         yield "unlike vLLM", "; ".join(told(summary["decisions"])) or "nothing was asked"
+
+
+def _tenants(summary: RunSummary) -> Table:
+    """Each tenant: how its sessions fared, and its share of service, over the run's tenths."""
+    alphas = list(summary["goodput"])
+    head = ("tenant", "n", *(f"goodput({a})" for a in alphas), "slowdown", "max", "service", "")
+    served = summary["fairness"]["service"] if "fairness" in summary else {}
+    totals = [sum(tenth) for tenth in zip(*served.values(), strict=True)]
+    rows = []
+    for name, own in summary["tenants"].items():
+        shares = [
+            part / total if total else None
+            for part, total in zip(served.get(name, ()), totals, strict=False)
+        ]
+        whole = sum(served[name]) / sum(totals) if any(totals) else None
+        rows.append((
+            name,
+            str(own["sessions"]["arrived"]),
+            *(_percent(own["goodput"][alpha]["share"]) for alpha in alphas),
+            seconds(own["slowdown"]["mean"]),
+            seconds(own["slowdown"]["max"]),
+            _percent(whole),
+            sparkline(shares, 1.0),
+        ))  # fmt: skip
+    return Table(head, rows, "lR")
+
+
+def _fairness(found: FairnessFigures) -> Iterator[Fact]:
+    """How even slowdown is, and whose goodput is the lowest."""
+    yield "fairness", f"Jain's index of tenants' slowdown {measured(found['jain_slowdown'], '.3f')}"
+    worst = (
+        f"goodput({alpha}) {_percent(one['share'])} ({one['tenant'] or UNMEASURED})"
+        for alpha, one in found["worst_goodput"].items()
+    )
+    yield "… worst tenant", ", ".join(worst)
 
 
 def _calls(level: Level) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def listed(items: Sequence[str], most: int | None = None) -> str:
@@ -32,6 +32,14 @@ def bulleted(items: Iterable[str]) -> str:
 def capital(text: str) -> str:
     """With a capital at its beginning."""
     return text[:1].upper() + text[1:]
+
+
+def mix_in(meta: Mapping[str, object]) -> str | None:
+    """ "autonomous", or "autonomous, tenants greedy:4": a workload's mix of tools, and of tenants
+    where it has several, as its `meta` says; None where it says neither."""
+    named = [meta.get("tools"), meta.get("tenants")]
+    tools, tenants = (name if isinstance(name, str) else None for name in named)
+    return tools if tenants is None else f"{tools or 'of the file'}, tenants {tenants}"
 
 
 def with_tools(workload: str, tools: object) -> str:

@@ -115,8 +115,26 @@ def test_every_default_is_an_answer_that_can_be_carried_out() -> None:
     assert answers.retain(held[0]) == Release()
     assert answers.reclaim(held, req()) == "b"
     assert answers.victim([first, second]) is second
+    assert answers.yields([first, second]) == ()
     assert answers.chunk(req(), 64) == answers.shrink(req(), 64, 16) == 64
     assert answers.steady_tokens(first) == answers.changes_at() == float("inf")
+
+
+class Yielding(Policy):
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def yields(self, running: Any, view: View) -> Any:
+        return self._answer
+
+
+def test_who_yields_runs_and_is_named_once() -> None:
+    first, second = running("a"), running("b")
+    assert asked(Yielding([second])).yields([first, second]) == [second]
+    for wrong in (None, "a", [running("a")], [first, first], first):
+        heard: list[Any] = []
+        assert asked(Yielding(wrong), heard.append).yields([first, second]) == ()
+        assert "some of the requests in `running`, each once" in heard[0].sentence
 
 
 class Half(Policy):

@@ -50,7 +50,7 @@ def limits() -> dict[str, Limit]:
     """The table of the documentation."""
     rows = ROW.finditer(LIMITS.read_text())
     return {
-        r["name"]: Limit(float(r["most"]), tuple(re.findall(r"[\w.]+=\w+", r["lift"])))
+        r["name"]: Limit(float(r["most"]), tuple(re.findall(r"[\w.]+=[\w.]+", r["lift"])))
         for r in rows
     }
 

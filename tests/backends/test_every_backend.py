@@ -46,6 +46,10 @@ class Life:
     at: float = 0.0
     preemptions: int = 0
 
+    @property
+    def tenant(self) -> str:
+        return "red" if self.name.endswith(("0", "3")) else "blue"
+
     def step(self, choice: int, now: float) -> Iterator[Signal | StepEnded]:
         """The next thing that happens to it; `choice` decides where there are several."""
         since, self.at = self.at, now
@@ -71,7 +75,8 @@ class Life:
             yield ToolEnded(now, self.name, TOOLS[choice % 3], now - since)
         self.round, self.state, self.preemptions = self.round + 1, "waiting", 0
         future = Future(3, self.tokens, 30, 5.0, float(choice), self.tokens + 30)
-        yield RoundSubmitted(now, self.name, self.round, self.tokens, self.parent, future)
+        facts = (self.round, self.tokens, self.parent, future, self.tenant)
+        yield RoundSubmitted(now, self.name, *facts)
 
     def _pause(self, choice: int, now: float) -> Iterator[Signal]:
         self.state, tool = "paused", TOOLS[choice % 3]
@@ -81,6 +86,7 @@ class Life:
     def req(self) -> FakeReq:
         blocks = self.tokens // BLOCK if self.state == "running" else 0
         facts: dict[str, Any] = {"num_blocks": blocks, "num_preemptions": self.preemptions}
+        facts["tenant"] = self.tenant
         tokens = {"num_tokens": self.tokens, "num_computed_tokens": blocks * BLOCK}
         return FakeReq(self.name, self.round, self.at, **tokens, **facts)
 

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("vllm")
 
-from backends.world import SETTINGS, simulate, summary, workload
+from backends.world import OF_TENANTS, SETTINGS, simulate, summary, workload, world_of
 from marsbench.core.events import Event, GpuEnd, GpuStart, GpuSubmit, Held, SessionEnded, Unheld
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
@@ -35,6 +35,10 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "continuum, warm": ("continuum", {"cold_samples": 5}),
     "infercept, little host memory": ("infercept", {"host_tokens": 3_000}),
     "infercept, no host memory": ("infercept", {"host_tokens": 0, "review_s": 0.5}),
+    "las, sessions": ("las", {"by": "session", "half_life_s": 5.0}),
+    "vtc, what is computed": ("vtc", {"count_cached": False}),
+    "aios-fifo, not blocking": ("aios-fifo", {"blocking": False, "width": 3, "sleep_s": 0.3}),
+    "aios-rr, two at once": ("aios-rr", {"width": 2, "slice_s": 2.0}),
     "infercept-static, profiled": ("infercept-static", {"reload_token_s": None}),
 }
 CASES = {**{name: (name, {}) for name in BACKENDS}, **VARIANTS}
@@ -43,7 +47,7 @@ CASES = {**{name: (name, {}) for name in BACKENDS}, **VARIANTS}
 @cache
 def run(case: str, merge: bool = True) -> tuple[list[Event], Simulation]:
     backend, parameters = CASES[case]
-    return simulate(backend, workload(), merge=merge, **parameters)
+    return simulate(backend, world_of(backend), merge=merge, **parameters)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -72,6 +76,11 @@ def test_a_policy_hears_how_large_the_kv_cache_is() -> None:
     """Else nobody would ever be paused."""
     policy = run("thunderagent")[1].scheduler.marsbench_policy
     assert policy._capacity == SETTINGS.kv_blocks * SETTINGS.block_size
+
+
+@pytest.mark.parametrize("backend", OF_TENANTS)
+def test_one_tenant_alone_is_served_as_vllm_serves(backend: str) -> None:
+    assert simulate(backend, workload())[0] == run("fcfs")[0] != run(backend)[0]
 
 
 def test_every_decision_differs_from_vllms_somewhere() -> None:

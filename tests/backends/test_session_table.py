@@ -33,11 +33,18 @@ def test_what_a_client_says_is_taken() -> None:
         marsbench_last=1,
         marsbench_tools=["grep", "test"],
         marsbench_parent="p",
+        marsbench_tenant="blue",
         marsbench_reusable=64,
         marsbench_future=future,
     )
     known = Future(3, 100, 20, 5.5, 1.5, 400)
-    assert info == RoundInfo("a", 4, ("grep", "test"), True, "p", 64, known)
+    assert info == RoundInfo("a", 4, ("grep", "test"), True, "p", 64, known, "blue")
+
+
+def test_a_tenant_travels_with_the_request_where_there_is_one() -> None:
+    for info in (RoundInfo("a", tenant="blue"), RoundInfo("a")):
+        assert RoundInfo.of_facts(info.to_extra_args()["marsbench"]) == info
+    assert "tenant" not in RoundInfo("a").to_extra_args()["marsbench"]
 
 
 def test_tools_may_come_as_text() -> None:
@@ -51,6 +58,7 @@ def test_what_is_malformed_counts_as_not_sent() -> None:
         marsbench_last=[],
         marsbench_tools={"grep": 1},
         marsbench_parent=7,
+        marsbench_tenant=["blue"],
         marsbench_reusable=float("nan"),
         marsbench_future=[1, 2],
     )

@@ -18,6 +18,8 @@ from marsbench.hardware.profile import Hardware, load_hardware
 
 SETTINGS = EngineSettings(max_num_batched_tokens=512, max_num_seqs=16, kv_blocks=240)
 """3,840 tokens of KV for contexts of up to 2,600: two or three sessions at once."""
+OF_TENANTS = ("las", "vtc")
+"""With one tenant alone they are fcfs."""
 
 
 @cache
@@ -35,6 +37,20 @@ def workload(num_sessions: int = 14, seed: int = 7) -> tuple[Session, ...]:
     calls = tuple(ToolCall("agent", "agent", child=helper) for helper in helpers)
     rounds = (replace(first.rounds[0], tools=calls), *first.rounds[1:])
     return (replace(first, rounds=rounds), *sessions[1:])
+
+
+def world_of(backend: str) -> tuple[Session, ...]:
+    """The workload, in which those who tell tenants apart find two: two of three are red's."""
+    if backend not in OF_TENANTS:
+        return workload()
+    return tuple(
+        _owned(session, "blue" if number % 3 == 2 else "red")
+        for number, session in enumerate(workload())
+    )
+
+
+def _owned(session: Session, tenant: str) -> Session:
+    return replace(session.with_children(lambda child: _owned(child, tenant)), tenant=tenant)
 
 
 def _session(name: str, rng: np.random.Generator, arrival_s: float) -> Session:

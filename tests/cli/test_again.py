@@ -50,6 +50,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "seed": ("--seed", "9"),
     "tools": ("--tools", "cpu-heavy"),
     "prefixes": ("--prefixes", "3"),
+    "tenants": ("--tenants", "greedy:2"),
     "gpu": ("--gpu", "h100"),
     "model": ("--gpu", "h100", "--model", "gpt-oss-120b"),
     "precision": ("--precision", "fp8"),

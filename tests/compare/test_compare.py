@@ -103,6 +103,31 @@ def test_equal_backends_are_level_and_share_a_rank(tmp_path):
     assert record(found)["rankings"][0]["told"] == "fcfs = mars > slow"
 
 
+def test_tenants_have_a_table_and_figures_where_there_are_several(tmp_path):
+    shared = {"workload_meta": {"load": 0.9, "tools": "recorded", "tenants": "even:2"}}
+    run = write_run(tmp_path / "run", tenants={"a": "red", "b": "blue"}, **shared)
+    found = compare([run], alphas=[2.0])
+    assert row(found.estimates, "fcfs", "worst_tenant_goodput_2").mean == 0.0
+    assert row(found.estimates, "fcfs", "tenant_jain").mean == 16 / 20  # slowdowns of 1 and 3
+    assert [(one.tenant, one.good, one.service) for one in found.tenants] == [
+        ("blue", 0.0, 0.5),
+        ("red", 1.0, 0.5),
+    ]
+    console = Console(width=80, file=io.StringIO())
+    render(found, [], console)
+    assert "ilr-1 at load 0.9, tools recorded, tenants even:2" in console.file.getvalue()
+    cells = [line.split() for line in console.file.getvalue().splitlines()]
+    assert ["fcfs", "red", "1", "100.0%", "1.00", "1.00", "50%", "(0–100)"] in cells
+
+
+def test_one_tenant_has_no_table_and_no_such_figure(tmp_path):
+    found = compare([write_run(tmp_path / "run")])
+    assert found.tenants == ()
+    assert {"tenant_jain", "worst_tenant_goodput"}.isdisjoint(
+        e.figure.kind for e in found.estimates
+    )
+
+
 def test_what_is_found_names_the_tool_mix_it_holds_for(tmp_path):
     both = [write_sweep(tmp_path / mix, TWO, tools=mix) for mix in ("autonomous", "recorded")]
     found = compare(both)

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compare.builders import PLACE
+from marsbench.core.metrics.fairness import jain
 from marsbench.core.metrics.goodput import goodput
 from marsbench.core.metrics.sessions import SessionRecord
-from marsbench.judge.compare.fairness import OVER, fairness, jain, size_rows, tenant_rows
+from marsbench.judge.compare.fairness import OVER, fairness, size_rows, tenant_rows
 from marsbench.judge.compare.kinds import KINDS
 from marsbench.judge.compare.points import Place
 from marsbench.judge.sweep.folder import Result
@@ -86,11 +87,23 @@ def test_jain_over_sizes_is_of_their_means():
 
 def test_tenants_are_told_apart_when_there_are_several():
     one = sessions([1.0, 2.0, 6.0], tenants=["a", "a", "b"])
-    a, b = tenant_rows(HERE, one, 3.0)
+    a, b = tenant_rows(HERE, one, 3.0, [])
     assert (a.tenant, a.sessions, a.slowdown_mean, a.good) == ("a", 2, 1.5, 1.0)
     assert (b.slowdown_max, b.good) == (6.0, 0.0)
     assert fairness(HERE, one).jain_tenants == pytest.approx(7.5**2 / (2 * (1.5**2 + 36)))
     assert fairness(HERE, sessions([1.0, 2.0])).jain_tenants is None
+
+
+def test_service_of_tenants_is_pooled_tenth_by_tenth():
+    one = sessions([1.0, 2.0], tenants=["a", "b"])
+    first = {"a": [10, 30, *[0] * 8], "b": [30, 10, *[0] * 8]}
+    second = {"a": [0, 90, *[0] * 8], "b": [0, 10, *[0] * 8]}
+    served = [{"fairness": {"service": own}} for own in (first, second)]
+    a, b = tenant_rows(HERE, one, 3.0, served)
+    # Of 180: 10 + 30 + 90. Of the first tenth 10 of 40, of the second 120 of 140.
+    assert (a.service, a.service_low, a.service_high) == (130 / 180, 10 / 40, 120 / 140)
+    assert b.service == 50 / 180
+    assert tenant_rows(HERE, one, 3.0, [{}]).__next__().service is None
 
 
 def test_the_area_under_goodput_by_hand():

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
+from marsbench.gateway.naming import TENANT_HEADERS
 from marsbench.gateway.request import RoundRequest, read
 
 
@@ -52,7 +54,18 @@ def test_tokens_of_a_prompt(body: dict[str, Any], tokens: int) -> None:
             {"session_id": "s", "vllm_xargs": {"marsbench_parent": "p"}},
             RoundRequest("s", 0, False, "p", tells=True),
         ),
+        (
+            {"session_id": "s", "vllm_xargs": {"marsbench_tenant": "blue"}},
+            RoundRequest("s", 0, tenant="blue"),
+        ),
     ],
 )
 def test_facts(body: dict[str, Any], asked: RoundRequest) -> None:
     assert read({}, json.dumps(body).encode()) == asked
+
+
+@pytest.mark.parametrize("name", TENANT_HEADERS)
+def test_a_header_names_the_tenant_before_the_body(name: str) -> None:
+    body = {"session_id": "s", "vllm_xargs": {"marsbench_tenant": "blue"}}
+    asked = read(CIMultiDict({name.lower(): "red"}), json.dumps(body).encode())
+    assert asked == RoundRequest("s", 0, tenant="red")

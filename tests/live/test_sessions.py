@@ -160,6 +160,8 @@ def test_vllm_is_told_whose_the_round_is_and_how_long(tmp_path: Path) -> None:
     assert first["vllm_xargs"]["marsbench_tools"] == ["shell", "agent"]
     assert first["vllm_xargs"]["marsbench_last"] == 0
     assert last["vllm_xargs"]["marsbench_last"] == 1
+    assert first["vllm_xargs"]["marsbench_tenant"] == "blue"
+    assert "marsbench_tenant" not in child["vllm_xargs"]
     assert child["vllm_xargs"]["marsbench_parent"] == f"parent#{nonce}"
     assert last["vllm_xargs"]["marsbench_reusable"] == 32
     assert last["prompt"][: 32 + 3] == [*first["prompt"], 100, 101, 102]

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from backends.world import simulate, workload
+from backends.world import simulate, world_of
 from figures import summarise
 from marsbench.core.events import Event
 from marsbench.core.isolated import isolated
@@ -44,7 +44,7 @@ def hashes() -> dict[str, str]:
     alone = isolated(sessions, load_hardware(), settings)
     found = {"alone": _digest(repr(alone))}
     for backend in BACKENDS:
-        found[backend] = _digest(_lines(simulate(backend, workload())[0]))
+        found[backend] = _digest(_lines(simulate(backend, world_of(backend))[0]))
     for backend in ("continuum", "mars"):
         events, _ = simulate(backend, sessions, settings=settings)
         figures = summarise(events, ideal_s=alone.ideal_s, alphas=(3.0,))

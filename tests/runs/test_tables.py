@@ -65,6 +65,21 @@ def test_the_screen_fits_eighty_columns_and_forty_lines(summary):
     assert len(rows) <= 40
 
 
+def test_tenants_are_on_the_screen_where_there_are_several(config, summary):
+    assert "tenant" not in printed(render_summary, summary)
+    story = [
+        *a_session("a", 0.0, 10.0, tenant="red", rounds=a_round("a", first=4.0, end=10.0)),
+        *a_session("b", 0.0, 20.0, tenant="blue", rounds=a_round("b", first=15.0, end=20.0)),
+    ]
+    found = summarise(told(story), ideal_s={"a": 10.0, "b": 5.0}, alphas=(2,))
+    text = printed(render_summary, run_summary(config, found))
+    # 160 + 2 x 11 tokens each, in the third and sixth tenth and in the eighth and last.
+    assert line(text, "red") == "red 1 100.0 % 1.00 1.00 50.0 % █ █ ▁ ▁"
+    assert line(text, "fairness") == "fairness Jain's index of tenants' slowdown 0.735"
+    assert line(text, "… worst") == "… worst tenant goodput(2) 0.0 % (blue)"
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_swaps_are_on_the_screen_where_there_are_any(config, summary):
     assert "swapped" not in printed(render_summary, summary)
     assert "host memory" not in printed(render_summary, summary)

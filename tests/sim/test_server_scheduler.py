@@ -16,7 +16,11 @@ from marsbench.core.settings import EngineSettings
 from marsbench_backends import registry
 
 pytestmark = pytest.mark.vllm
-IMPATIENT: dict[str, dict[str, object]] = {"thunderagent": {"interval_s": 0.001}}
+IMPATIENT: dict[str, dict[str, object]] = {
+    "aios-fifo": {"sleep_s": 0.001},
+    "aios-rr": {"slice_s": 0.000_001, "width": 2},
+    "thunderagent": {"interval_s": 0.001},
+}
 """Settings of those who would look again only after seconds of the real clock."""
 
 
@@ -68,3 +72,21 @@ def test_every_request_gets_its_tokens_under_memory_pressure(backend: str) -> No
 def test_parameters_reach_the_policy_and_a_wrong_one_is_refused() -> None:
     with pytest.raises(registry.BackendError, match="Unknown parameter of mars 'aging'"):
         served("mars", {"aging": 1}, blocks=40)
+
+
+def test_who_yields_while_steps_are_under_way_loses_no_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from marsbench_backends.vllm.mixin import PolicyMixin
+
+    taken: list[str] = []
+
+    def noted(self: Any, request: Any, *args: Any, **kwargs: Any) -> None:
+        taken.append(request.request_id)
+        preempt(self, request, *args, **kwargs)
+
+    preempt = PolicyMixin._preempt_request
+    monkeypatch.setattr(PolicyMixin, "_preempt_request", noted)
+    found = served("aios-rr", IMPATIENT["aios-rr"], blocks=400)
+    assert found == {f"s{i}": 40 for i in range(6)}
+    assert len(taken) > 20, "with memory for all, each of them yielded"

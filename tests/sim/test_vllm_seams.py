@@ -50,6 +50,13 @@ def test_the_methods_that_are_overridden_take_what_they_took(scheduler: Any) -> 
     ]  # fmt: skip
 
 
+def test_whom_a_policy_lets_yield_is_told_of_with_the_step(scheduler: Any) -> None:
+    owner = type(scheduler)
+    assert "self.reset_preempted_req_ids.add(request.request_id)" in source(owner._preempt_request)
+    assert "preempted_req_ids=self.reset_preempted_req_ids" in source(owner.schedule)
+    assert "self._preempt_request(" in source(owner.reset_prefix_cache), "vLLM's own way too"
+
+
 def test_the_chunk_hook_is_called_before_every_allocation(scheduler: Any) -> None:
     text = source(type(scheduler).schedule)
     assert text.count("self._reserve_prefill_lookahead(") == 2

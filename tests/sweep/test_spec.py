@@ -118,3 +118,10 @@ def test_workloads_begin_warm_and_are_as_long_as_their_preset_says(tmp_path):
 def test_an_unknown_preset_is_told_with_the_known_ones(tmp_path):
     with pytest.raises(UsageError, match=r"workloads.*steady-20.*steady-200"):
         cells(tmp_path, LONG.replace("steady-200", "steady-20"))
+
+
+def test_workloads_may_have_tenants(tmp_path):
+    text = LONG.replace("loads = [1.2]", 'loads = [1.2], tenants = "greedy:4"')
+    assert [c.knobs.tenants for c in cells(tmp_path, text)] == ["greedy:4", None, None, None]
+    with pytest.raises(UsageError, match=r"workloads.*even, greedy, long, shares"):
+        cells(tmp_path, text.replace("greedy:4", "gready:4"))

@@ -46,6 +46,13 @@ def _is_among(answer: object, _now: float, running: Sequence[Req]) -> bool:
     return any(req is answer for req in running)
 
 
+def _are_among(answer: object, _now: float, running: Sequence[Req]) -> bool:
+    if not isinstance(answer, Sequence) or isinstance(answer, str):
+        return False
+    ids = [id(req) for req in answer]
+    return len(set(ids)) == len(ids) and set(ids) <= {id(req) for req in running}
+
+
 def _is_part(answer: object, _now: float, _req: Req, num_tokens: int, *_: int) -> bool:
     return is_whole(answer) and 0 <= answer <= num_tokens
 
@@ -81,6 +88,7 @@ RULES: dict[str, Rule] = {
     "waiting_key": _KEY,
     "running_key": _KEY,
     "victim": (_is_among, _words("one of the requests in `running`")),
+    "yields": (_are_among, _words("some of the requests in `running`, each once")),
     "chunk": (_is_part, _part),
     "shrink": (_is_part, _part),
     "retain": (

@@ -52,6 +52,9 @@ class Answers:
     def victim(self, running: Sequence[Req]) -> Req:
         return self._ask(Policy.victim, None, running)
 
+    def yields(self, running: Sequence[Req]) -> Sequence[Req]:
+        return self._ask(Policy.yields, None, running)
+
     def chunk(self, req: Req, num_tokens: int) -> int:
         return self._ask(Policy.chunk, req, req, num_tokens)
 

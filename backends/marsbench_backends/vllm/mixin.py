@@ -7,6 +7,7 @@ and tests/sim/test_vllm_seams.py names each. What a policy answers is carried ou
 - order of running: `self.running` is sorted before each step, if the policy asks for it;
 - victim: vLLM's PRIORITY branch preempts the largest `(priority, arrival_time)`, read at that
   moment, so the policy's victim gets priority 1 just before (memory.py);
+- yields: `_preempt_request` before a step, as `reset_prefix_cache` does it; vLLM tells the worker;
 - chunk and shrink: `_reserve_prefill_lookahead` is called just before every allocation (memory.py);
 - retain: `_free_blocks` takes references to a paused session's full blocks, a hold (pauses.py);
 - reclaim: when `allocate_slots` returns None, holds are given up and it is tried again (memory.py).
@@ -112,6 +113,7 @@ class PolicyMixin(Scheduler):
         self.answers = answers = Answers(policy, backend.name, self.view, self._told())
         self.decisions = decisions = Decisions()
         self.notices = Notices(answers, reqs)
+        self._asks_yields, self._num_yielded = answers.overrides("yields"), 0
         self.waiting = PolicyQueue(reqs, answers, decisions.looked_at)
         paused = (self.view.paused, answers, decisions, self.waiting)
         self.pauses = Pauses(*paused, pool, host, self.watch)
@@ -173,6 +175,7 @@ class PolicyMixin(Scheduler):
         self.notices.step_began(now)
         self._finish_loads(now)
         self.pauses.review(now)
+        self._take_off()
         self.waiting.renew(now)
         self.sort_running()
         self.decisions.step_began(self.view.free_blocks)
@@ -184,6 +187,21 @@ class PolicyMixin(Scheduler):
         if self.notices.tracks:
             self._tell_of_starts(output, now)
         return output
+
+    def _take_off(self) -> None:
+        """Those who yield wait again."""
+        self._num_yielded = 0
+        if not (self._asks_yields and self.running):
+            return
+        now = self.view.now
+        for req in self.answers.yields(self.view.running):
+            request = self.requests[req.request_id]
+            self.running.remove(request)
+            self._preempt_request(request, now)
+            self.notices.preempted(self.req(request), now)  # at once, since keys are asked now
+            self.decisions.victim.add(True)
+            self.waiting.stale = True
+            self._num_yielded += 1
 
     def sort_running(self) -> None:
         """Put the running requests in the policy's order, as the next step will serve them."""
@@ -206,7 +224,7 @@ class PolicyMixin(Scheduler):
         begun = len(output.scheduled_new_reqs) + len(output.scheduled_cached_reqs.resumed_req_ids)
         kept = len(self.running) - begun  # vLLM appends whom it starts
         started = [reqs[request.request_id] for request in self.running[kept:]]
-        short = bool(output.preempted_req_ids)
+        short = len(output.preempted_req_ids or ()) > self._num_yielded
         self.decisions.step_ended(tokens, started, short, self.view.free_blocks)
         if self.marsbench_policy.sorts_running and kept > 1:
             left = output.total_num_scheduled_tokens - sum(tokens[r.request_id] for r in started)

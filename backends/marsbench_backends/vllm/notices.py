@@ -46,7 +46,14 @@ class Notices:
     def submitted(self, req: VllmReq) -> None:
         info = req.info
         future = info.future if self._answers.policy.clairvoyant else None
-        facts = (info.session_id, info.round, req.num_prompt_tokens, info.parent, future)
+        facts = (
+            info.session_id,
+            info.round,
+            req.num_prompt_tokens,
+            info.parent,
+            future,
+            info.tenant,
+        )
         self.tell(RoundSubmitted(req.submitted_at, *facts))
 
     def preempts(self, request: Request) -> None:
@@ -56,8 +63,10 @@ class Notices:
             self._reqs[request.request_id].num_found_tokens = None
 
     def preempted(self, req: VllmReq, now: float) -> None:
-        computed = self._preempted_tokens.pop(req.request_id, 0)
-        self.tell(RoundPreempted(now, req.session_id, req.round, computed))
+        """Told once: those who yield are told of before the step, and are in its output as well."""
+        computed = self._preempted_tokens.pop(req.request_id, None)
+        if computed is not None:
+            self.tell(RoundPreempted(now, req.session_id, req.round, computed))
 
     def started(self, req: VllmReq, num_found_tokens: int, now: float) -> None:
         req.num_found_tokens = num_found_tokens

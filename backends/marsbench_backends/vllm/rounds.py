@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from marsbench_backends.signals import Future
+from marsbench_backends.signals import DEFAULT_TENANT, Future
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class RoundInfo:
     parent: str | None = None
     reusable_tokens: int = 0
     future: Future | None = None
+    tenant: str = DEFAULT_TENANT
 
     @classmethod
     def of(cls, request: Any) -> RoundInfo:
@@ -46,10 +47,12 @@ class RoundInfo:
             sent.get("parent"),
             int(sent.get("reusable", 0)),
             Future(*future) if future is not None else None,
+            sent.get("tenant", DEFAULT_TENANT),
         )
 
     def to_extra_args(self) -> dict[str, Any]:
         """What a client sends so that `of` reads the same facts back."""
+        named = {} if self.tenant == DEFAULT_TENANT else {"tenant": self.tenant}
         return {
             "marsbench": {
                 "session": self.session_id,
@@ -59,5 +62,6 @@ class RoundInfo:
                 "parent": self.parent,
                 "reusable": self.reusable_tokens,
                 "future": None if self.future is None else list(astuple(self.future)),
+                **named,
             }
         }

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from marsbench_backends.signals import Future, Signal, ToolEnded, ToolStarted
+from marsbench_backends.signals import DEFAULT_TENANT, Future, Signal, ToolEnded, ToolStarted
 from marsbench_backends.vllm.rounds import RoundInfo
 
 IDLE_S = 1800.0
@@ -24,6 +24,7 @@ FACTS = {
     "marsbench_last": "1: no round follows",
     "marsbench_tools": "names of the tools that run after this round: a list, or a,b",
     "marsbench_parent": "id of the session that waits for this one (a sub-agent's)",
+    "marsbench_tenant": "on whose account the session runs",
     "marsbench_reusable": "prompt tokens that the session had computed before and still has",
     "marsbench_future": "for oracle: the six numbers of signals.Future, in its order",
 }
@@ -83,6 +84,7 @@ class SessionTable:
             parent=_text(sent.get("marsbench_parent")),
             reusable_tokens=had if reusable is None else int(reusable),
             future=_future(sent.get("marsbench_future")),
+            tenant=_text(sent.get("marsbench_tenant")) or DEFAULT_TENANT,
         )
         return info, ended
 

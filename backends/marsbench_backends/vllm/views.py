@@ -77,6 +77,7 @@ class VllmReq:
 
     request_id = property(attrgetter("request.request_id"))
     round = property(attrgetter("info.round"))
+    tenant = property(attrgetter("info.tenant"))
     num_prompt_tokens = property(attrgetter("request.num_prompt_tokens"))
     num_tokens = property(attrgetter("request.num_tokens"))
     num_computed_tokens = property(attrgetter("request.num_computed_tokens"))

@@ -8,6 +8,7 @@ from typing import NotRequired, TypedDict
 
 from marsbench.core.events import Event, Preempted, PreemptionCount, Unmeasured
 from marsbench.core.metrics import cache, load
+from marsbench.core.metrics.fairness import SLICES, FairnessFigures, jain, service, worst
 from marsbench.core.metrics.goodput import Goodput, alpha_key, goodput
 from marsbench.core.metrics.host_kv import HostKvFigures, host_kv
 from marsbench.core.metrics.percentiles import Distribution, describe
@@ -51,7 +52,8 @@ class Summary(TypedDict):
     """The figures of one run; seconds, tokens and blocks. docs/metrics.md defines each.
 
     A figure that was not measured is None. `tenants` is empty when there is only one. `host_kv` is
-    there where vLLM's own offloading copied something, `replicas` where there were several.
+    there where vLLM's own offloading copied something, `replicas` and `fairness` where there were
+    several replicas, or tenants.
     """
 
     sessions: SessionCounts
@@ -76,6 +78,7 @@ class Summary(TypedDict):
     cpu_calls: load.Level
     waiting: load.Waiting
     tenants: dict[str, TenantFigures]
+    fairness: NotRequired[FairnessFigures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,8 @@ def _figures(
         "waiting": load.waiting(rounds, marked, window or arrivals(sessions)),
         "tenants": _tenants(kept, marked, scale.alphas),
     }
+    if figures["tenants"]:
+        figures["fairness"] = _fairness(figures["tenants"], rounds, sessions, run)
     offloaded = host_kv(seen, marked)
     if offloaded is not None:
         figures["host_kv"] = offloaded
@@ -205,3 +210,22 @@ def _tenants(
     if len(names) < 2:
         return {}
     return {name: _fates([s for s in sessions if s.tenant == name], run, alphas) for name in names}
+
+
+def _fairness(
+    tenants: Mapping[str, TenantFigures],
+    rounds: Sequence[RoundRecord],
+    sessions: Sequence[SessionRecord],
+    run: Window | None,
+) -> FairnessFigures:
+    means = (own["slowdown"]["mean"] for own in tenants.values())
+    alphas = next(iter(tenants.values()))["goodput"]
+    return {
+        "jain_slowdown": jain([mean for mean in means if mean is not None]),
+        "worst_goodput": {
+            alpha: worst({name: own["goodput"][alpha] for name, own in tenants.items()})
+            for alpha in alphas
+        },
+        "slice_s": run.length_s / SLICES if run else None,
+        "service": service(rounds, sessions, run),
+    }

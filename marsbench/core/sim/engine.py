@@ -214,10 +214,9 @@ class SimEngine:
         clairvoyant = self._clairvoyant
         future = live.futures.of(prompt.round) if clairvoyant else None
         reusable = live.computed.reusable(prompt.num_tokens, self._ledger.block_size)
-        session_id = live.session.id
-        return RoundInfo(
-            session_id, prompt.round, tools, step.is_last, live.parent, reusable, future
-        )
+        session = live.session
+        facts = (tools, step.is_last, live.parent, reusable, future, session.tenant)
+        return RoundInfo(session.id, prompt.round, *facts)
 
     @property
     def _clairvoyant(self) -> bool:

@@ -125,7 +125,9 @@ class SimSessions:
         self._emit(events.SessionArrived(now, session.id, session.tenant, parent))
         self._emit(events.RoundReady(now, session.id, 0))
         future = futures.of(0) if self._admission.clairvoyant else None
-        candidate = Candidate(session.id, now, session.rounds[0].append_tokens, future)
+        candidate = Candidate(
+            session.id, now, session.rounds[0].append_tokens, future, session.tenant
+        )
         self._entrance.arrive(candidate, parent)
 
     def _let_in(self, session_id: str) -> None:
@@ -177,7 +179,12 @@ class SimSessions:
         )
         self._admission.observe(
             signals.RoundSubmitted(
-                now, live.session.id, prompt.round, prompt.num_tokens, live.parent
+                now,
+                live.session.id,
+                prompt.round,
+                prompt.num_tokens,
+                live.parent,
+                tenant=live.session.tenant,
             )
         )
         self._engine.submit(live, step)

@@ -21,7 +21,7 @@ class Knobs:
     ("this"): load_on. prefixes: how many variants
     of the shared prefix there are (1 is the best case for a cache, 0 shares nothing).
     warm_start: how many times rate x mean time alone are in flight at the start (`warm.py`); None
-    starts empty.
+    starts empty. tenants: whose sessions they are (`tenants.py`).
     """
 
     sessions: Annotated[int | None, Option("N", "How many sessions", WORKLOAD)] = None
@@ -44,6 +44,9 @@ class Knobs:
         float | None, Option("X", "In flight at first: X x rate x mean s alone", WORKLOAD)
     ] = None
     prefixes: Annotated[int | None, Option("K", "Variants of the shared prefix", WORKLOAD)] = None
+    tenants: Annotated[
+        str | None, Option("KIND", "even:N, greedy:N, long:N, shares:5,3,2", WORKLOAD)
+    ] = None
 
     def __post_init__(self) -> None:
         if self.load_on is not None and self.load_on not in get_args(LoadOn):

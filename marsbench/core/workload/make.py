@@ -12,6 +12,7 @@ from marsbench.core.workload.files import Workload
 from marsbench.core.workload.generate import Generator
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.recipe import Defaults, Recipe
+from marsbench.core.workload.tenants import with_tenants
 from marsbench.errors import UsageError
 
 GpuSeconds = Callable[[Sequence[Session]], float]
@@ -86,7 +87,8 @@ def make_workload(
     numbers = range(defaults.sessions if knobs.sessions is None else knobs.sessions)
     bodies = [generator.body(i) for i in (track(numbers) if track else numbers)]
     meta = {"recipe": recipe.name, "source": recipe.source, "tools": tools, "prefixes": prefixes}
-    return arrange(recipe.name, bodies, schedule, gpu_s, meta)
+    workload = arrange(recipe.name, bodies, schedule, gpu_s, meta)
+    return with_tenants(workload, knobs.tenants)
 
 
 def arrange(

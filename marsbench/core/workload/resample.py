@@ -11,6 +11,7 @@ from marsbench.core.workload.files import Workload
 from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import GpuSeconds, Schedule, arrange
 from marsbench.core.workload.recipe import Defaults
+from marsbench.core.workload.tenants import with_tenants
 from marsbench.errors import UsageError
 
 RECIPE_ONLY = ("tools", "prefixes")
@@ -25,7 +26,12 @@ def rearranged(workload: Workload, knobs: Knobs, gpu_s: GpuSeconds) -> Workload:
     as often as they did in the file.
     Raises UsageError for a knob that a file cannot take, and where nothing says how often.
     """
-    turned = asdict(replace(knobs, warm_start=None))  # `warm.py` adds those, however others come
+    return with_tenants(_arriving_anew(workload, knobs, gpu_s), knobs.tenants)
+
+
+def _arriving_anew(workload: Workload, knobs: Knobs, gpu_s: GpuSeconds) -> Workload:
+    # `warm.py` and `tenants.py` add those, however others come.
+    turned = asdict(replace(knobs, warm_start=None, tenants=None))
     told = [name for name, value in turned.items() if value is not None]
     if not told:
         return workload

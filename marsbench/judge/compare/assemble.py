@@ -117,7 +117,11 @@ def _of_sessions(
         "curves": tuple(p for at in order for p in curve_of(at, results[at], confidence)),
         "cdf": tuple(p for at in order for p in cdf_of(at, pooled[at])),
         "sizes": tuple(row for at in order for row in size_rows(at, pooled[at], alpha)),
-        "tenants": tuple(row for at in order for row in tenant_rows(at, pooled[at], alpha)),
+        "tenants": tuple(
+            row
+            for at in order
+            for row in tenant_rows(at, pooled[at], alpha, [run.summary for run in results[at]])
+        ),
         "fairness": tuple(fairness(at, pooled[at]) for at in order),
         "ttft_by_round": tuple(row for at in order for row in rounds_at(at, results[at])),
     }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from marsbench.core.metrics.fairness import SLICES, jain
 from marsbench.core.metrics.goodput import goodput
 from marsbench.core.metrics.percentiles import describe
 from marsbench.core.metrics.sessions import SessionRecord
+from marsbench.core.metrics.summary import Summary
 from marsbench.judge.compare.points import Where
 from marsbench.judge.compare.values import Fairness, SizeRow, TenantRow
 
@@ -19,6 +22,8 @@ STARVED = 10.0
 
 Sessions = Sequence[SessionRecord]
 Groups = Mapping[str, Sessions]
+Shares = tuple[float | None, float | None, float | None]
+"""Of all service: of the whole run, and of the tenths with the lowest and the highest."""
 
 
 def sizes(sessions: Sessions) -> Groups:
@@ -63,13 +68,34 @@ def size_rows(where: Where, sessions: Sessions, alpha: float) -> Iterator[SizeRo
         )
 
 
-def tenant_rows(where: Where, sessions: Sessions, alpha: float) -> Iterator[TenantRow]:
-    """A row for every tenant; none where there is only one."""
+def tenant_rows(
+    where: Where, sessions: Sessions, alpha: float, summaries: Sequence[Summary]
+) -> Iterator[TenantRow]:
+    """A row for every tenant; none where there is only one. summaries: of the same runs."""
     known = _share(sessions, alpha) is not None
+    served = _served([s["fairness"]["service"] for s in summaries if "fairness" in s])
     for tenant, own in tenants(sessions).items():
         slowdown = describe(s.slowdown for s in own)
         good = _share(own, alpha) if known else None
-        yield TenantRow(*where, tenant, len(own), good, slowdown["mean"], slowdown["max"])
+        service = served.get(tenant, (None, None, None))
+        mean, most = slowdown["mean"], slowdown["max"]
+        yield TenantRow(*where, tenant, len(own), good, mean, most, *service)
+
+
+def _served(runs: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Shares]:
+    """By tenant, its share of all service, and in the tenths of the runs where that is lowest and
+    highest. A tenth in which nobody was served is left out."""
+    pooled: defaultdict[str, list[int]] = defaultdict(lambda: [0] * SLICES)
+    for run in runs:
+        for name, own in run.items():
+            pooled[name] = [a + b for a, b in zip(pooled[name], own, strict=True)]
+    totals = [sum(tenth) for tenth in zip(*pooled.values(), strict=True)]
+    found: dict[str, Shares] = {}
+    for name, own in pooled.items():
+        shares = [part / total for part, total in zip(own, totals, strict=True) if total]
+        whole = sum(own) / sum(totals) if shares else None
+        found[name] = (whole, min(shares, default=None), max(shares, default=None))
+    return found
 
 
 def fairness(where: Where, sessions: Sessions) -> Fairness:
@@ -87,15 +113,6 @@ def fairness(where: Where, sessions: Sessions) -> Fairness:
         unfinished + sum(slowdown > STARVED for slowdown in slowdowns),
         unfinished,
     )
-
-
-def jain(values: Sequence[float]) -> float | None:
-    """(Σx)² ÷ (n · Σx²): 1 when all are equal, 1/n when one has everything; None for none.
-
-    Jain, Chiu and Hawe, DEC-TR-301 (1984).
-    """
-    squares, total = math.fsum(x * x for x in values), math.fsum(values)
-    return total * total / (len(values) * squares) if squares else None
 
 
 def _share(sessions: Sessions, alpha: float) -> float | None:

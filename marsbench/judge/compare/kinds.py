@@ -67,6 +67,20 @@ def _rate(run: Result, alpha: float) -> float | None:
     return goodput(run.sessions, alpha, Window(0.0, span) if span else None)["rate"]
 
 
+def _has_tenants(run: Result) -> bool:
+    return "fairness" in run.summary
+
+
+def _worst_tenant(run: Result, alpha: float) -> float | None:
+    """Goodput of the tenant who has the least; of a run that kept its summary alone, as told."""
+    if not run.run.has_table("sessions"):
+        return run.summary["fairness"]["worst_goodput"][alpha_key(alpha)]["share"]
+    names = {session.tenant for session in run.sessions}
+    own = ([s for s in run.sessions if s.tenant == name] for name in names)
+    shares = [goodput(sessions, alpha, None)["share"] for sessions in own]
+    return None if None in shares else min(share for share in shares if share is not None)
+
+
 def _has_steady(run: Result) -> bool:
     return run.summary["steady"] is not None
 
@@ -281,6 +295,10 @@ KINDS: Mapping[str, Kind] = {
     "kv_held_share": Kind("KV cache held for paused sessions", "", None,
                           _at("kv_usage", "held_share", "mean"), is_share=True),
     "tools_in_flight": Kind("tool calls in flight", "", None, _at("tools_in_flight", "mean")),
+    "tenant_jain": Kind("Jain's index of tenants' slowdown", "", "higher",
+                        _at("fairness", "jain_slowdown"), measured=_has_tenants),
+    "worst_tenant_goodput": Kind("goodput({}) of the worst tenant", "", "higher", _worst_tenant,
+                                 is_share=True, at_alpha=True, measured=_has_tenants),
     "unfinished": Kind("sessions that did not finish", "", "lower", _unfinished),
     "evicted_per_s": _evicted("evicted blocks of 16 tokens", "blocks"),
     "evicted_live_per_s": _evicted("evicted of open sessions", "live_blocks"),

@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 from marsbench.judge.compare.figures import Figure, Figures
 from marsbench.judge.intervals import digits, mean
 from marsbench.judge.sweep.folder import Result
-from marsbench.text.words import with_tools
+from marsbench.text.words import mix_in, with_tools
 
 Seed = int | None
 
@@ -18,7 +18,8 @@ Seed = int | None
 class Place(NamedTuple):
     """Where a point stands, its backend apart. `load` is None where the file gave a rate.
 
-    tools: the mix that its pauses are drawn from; None where the sessions were recorded.
+    tools: the mix that its pauses are drawn from, and that of its tenants where it has any; None
+        where the sessions were recorded.
     """
 
     workload: str
@@ -59,9 +60,8 @@ def place_of(result: Result) -> Place:
 
 
 def _mix(result: Result) -> str | None:
-    """The tool mix; None where sessions were recorded, of which any `meta` may say anything."""
-    tools = result.run.config.workload_meta.get("tools")
-    return tools if isinstance(tools, str) else None
+    """The mix; None where sessions were recorded, of which any `meta` may say anything."""
+    return mix_in(result.run.config.workload_meta)
 
 
 class Spread(NamedTuple):

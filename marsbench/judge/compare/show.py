@@ -11,7 +11,7 @@ from marsbench.judge.compare.caps import by_backend, in_words
 from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.ranking import told
-from marsbench.judge.compare.values import Comparison, Difference, Estimate, Fairness
+from marsbench.judge.compare.values import Comparison, Difference, Estimate, Fairness, TenantRow
 from marsbench.text.cautions import print_caution
 from marsbench.text.console import drawn
 from marsbench.text.numbers import UNMEASURED, measured, percent, plain, span, times
@@ -41,6 +41,8 @@ def render(found: Comparison, metrics: Sequence[Figure], console: Console) -> No
                 console.print(drawn(table))
         console.print(drawn(_sizes(found, place)))
         console.print(drawn(_evenness(found, place)))
+        if any(row.place == place for row in found.tenants):
+            console.print(drawn(tenants(found, place)))
     for line in _lines(found):
         console.print(escape(line), highlight=False)
     for caution in found.cautions:
@@ -145,6 +147,34 @@ def _evenness(found: Comparison, place: Place) -> Table:
             rows.append((row.backend, *told, percent(oracle.get(key), 1)))
     head = ("Jain's index", "sessions", "tenants", "sizes", "goodput area", "÷ oracle")
     return Table(head, rows, "Lr")
+
+
+def tenants(found: Comparison, place: Place, caption: str = "") -> Table:
+    """Every tenant under every backend: how its sessions fared, and what it was served."""
+    rows = [
+        (
+            row.backend,
+            row.tenant,
+            str(row.sessions),
+            percent(row.good, 1),
+            measured(row.slowdown_mean, ".2f"),
+            measured(row.slowdown_max, ".2f"),
+            _service(row),
+        )
+        for row in found.tenants
+        if row.place == place
+    ]
+    good = Figure("goodput", next(iter(found.alphas), 3.0)).label
+    head = ("tenants", "", "sessions", good, "slowdown", "worst", "service")
+    return Table(head, rows, "LLr", caption)
+
+
+def _service(row: TenantRow) -> str:
+    """ "31% (19–48)": of all, and in the tenths of the run where it is lowest and highest."""
+    if row.service is None or row.service_low is None or row.service_high is None:
+        return UNMEASURED
+    low, high = (percent(share).removesuffix("%") for share in (row.service_low, row.service_high))
+    return f"{percent(row.service)} ({low}–{high})"
 
 
 def _has(found: Comparison, place: Place, size: str) -> bool:

@@ -158,7 +158,11 @@ class SizeRow(NamedTuple):
 
 
 class TenantRow(NamedTuple):
-    """The sessions of one tenant, seeds pooled."""
+    """The sessions of one tenant, seeds pooled.
+
+    service: its share of all weighted tokens (docs/fairness.md); service_low, service_high: in the
+    tenth of the run in which that is lowest and highest. None where the runs do not say.
+    """
 
     place: Place
     backend: str
@@ -167,6 +171,9 @@ class TenantRow(NamedTuple):
     good: float | None
     slowdown_mean: float | None
     slowdown_max: float | None
+    service: float | None
+    service_low: float | None
+    service_high: float | None
 
 
 class Fairness(NamedTuple):

@@ -20,6 +20,7 @@ from pydantic import (
 
 from marsbench.core.workload.knobs import LoadOn
 from marsbench.core.workload.recipe import recipe_folder
+from marsbench.core.workload.tenants import TenantMix
 from marsbench.errors import UsageError, unknown_name
 from marsbench.hardware.schema import KvDtype
 from marsbench.presets import preset_named
@@ -75,6 +76,7 @@ class WorkloadEntry(_Table):
     warm_start: how many times rate x mean time alone are in flight at the start; true is 1.
     preset: the sessions and warm start of one, where they are not given; what plays them stands
         under `engines`.
+    tenants: whose sessions they are, as `--tenants` takes it.
     """
 
     name: str
@@ -88,6 +90,17 @@ class WorkloadEntry(_Table):
     prefixes: Annotated[int, Field(ge=0)] | None = None
     warm_start: Annotated[_Factor | None, BeforeValidator(_times)] = None
     preset: str | None = None
+    tenants: str | None = None
+
+    @field_validator("tenants")
+    @classmethod
+    def _shared(cls, kind: str | None) -> str | None:
+        try:
+            if kind is not None:
+                TenantMix.parse(kind)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return kind
 
     @field_validator("preset")
     @classmethod

@@ -23,6 +23,7 @@ from marsbench.wall.nonce import WireNames
 from marsbench.wall.server import headers
 from marsbench.wall.stage import Stage
 from marsbench.wall.wire import NO_ANSWER, Exchange
+from marsbench_backends.signals import DEFAULT_TENANT
 
 ALIVE_S = 60.0  # a server that is busy is not dead
 
@@ -54,6 +55,7 @@ class Ask:
     parent: str | None = None
     reusable_tokens: int | None = None
     future: list[float] | None = None
+    tenant: str = DEFAULT_TENANT
 
     @property
     def prompt(self) -> Prompt:
@@ -269,6 +271,7 @@ def _xargs(ask: Ask, names: WireNames) -> dict[str, Any]:
         "marsbench_parent": ask.parent and names.of(ask.parent),
         "marsbench_reusable": ask.reusable_tokens,
         "marsbench_future": ask.future,
+        "marsbench_tenant": None if ask.tenant == DEFAULT_TENANT else ask.tenant,
     }
     return {name: fact for name, fact in facts.items() if fact is not None}
 

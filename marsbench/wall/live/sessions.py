@@ -72,6 +72,7 @@ class Player:
             if prompt.round:
                 self._record(events.RoundReady(at, session.id, prompt.round))
             ask = Ask(session.id, step, context, at, parent, self._reusable(computed, prompt))
+            ask.tenant = session.tenant
             if self._job.is_clairvoyant:
                 ask.future = list(astuple(futures.of(prompt.round)))
             at = await self._rounds.ask(ask)
