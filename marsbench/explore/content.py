@@ -24,6 +24,7 @@ from marsbench.judge.why.causes import LABELS
 from marsbench.judge.why.explain import ExplainedRun
 from marsbench.judge.why.story import story_of
 from marsbench.report.export.timeline import RunTimeline
+from marsbench.report.looks import CAUSE_COLORS
 from marsbench.text.numbers import seconds
 from marsbench.text.progress import progress_bar
 
@@ -89,7 +90,7 @@ def content_of(run: Explored, lanes: Sequence[str]) -> dict[str, Any]:
             "told": [mark.told for mark in marks],
         },
         "kv": _kv(run, place),
-        "causes": LABELS,
+        "causes": {name: [label, CAUSE_COLORS[name]] for name, label in LABELS.items()},
     }
 
 

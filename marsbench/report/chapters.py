@@ -36,6 +36,12 @@ CHAPTERS = {
         ("slowdown",),
         (),
     ),
+    "causes": Chapter(
+        "Why is it slower",
+        "Each second that a session takes beyond its time alone has a cause, and they add up.",
+        ("causes",),
+        (),
+    ),
     "rounds": Chapter(
         "Time to first token by round",
         "A first round may wait for admission and finds no cache of its own; later ones wait "

@@ -61,6 +61,19 @@ LOOKS = {
 }
 """Backends in the order in which legends name them: baselines, the control, MARS, the bound."""
 
+ALONE_COLOR = "#D5D9DD"
+CAUSE_COLORS = {
+    "admission_s": "#000000",
+    "queue_s": "#E69F00",
+    "recompute_s": "#D55E00",
+    "found_s": "#009E73",
+    "contention_s": "#0072B2",
+    "agents_s": "#CC79A7",
+    "tools_s": "#7F8790",
+    "rest_s": "#56B4E9",
+}
+"""Of the causes of a slowdown (judge/why), wherever they are drawn."""
+
 SPARE = (
     Look("#AA4499", (3, 1, 0), DASHED),
     Look("#117733", (4, 1, 45), DASHDOT),

@@ -6,10 +6,6 @@ window.explore = (() => {
   const MARGIN = 0.75; // of a screen that is filled to the left and to the right as well
   const STATES = 7, ADMISSION = 0, TOOL = 5, HELD = 6;
   const NAMES = [...document.querySelectorAll("label.state")].map((l) => l.textContent.trim());
-  const CAUSE_COLORS = {
-    admission_s: "#000000", queue_s: "#E69F00", recompute_s: "#D55E00", found_s: "#009E73",
-    contention_s: "#0072B2", agents_s: "#CC79A7", tools_s: "#9AA1A8", rest_s: "#E3E6E9",
-  };
   const runs = [];
   let model, clock, below, lanes, whole, resting = null, chosen = null, filled = null, waiting = false;
 
@@ -156,8 +152,8 @@ window.explore = (() => {
     const bar = element("div", null, { class: "bar", role: "img", "aria-label": "Seconds lost, by cause" });
     for (const [name, value] of Object.entries(causes))
       if (value > 0) {
-        const part = element("span", null, { title: `${run.causes[name]}: ${seconds(value)} s` });
-        part.style.flexGrow = value; part.style.background = CAUSE_COLORS[name];
+        const part = element("span", null, { title: `${run.causes[name][0]}: ${seconds(value)} s` });
+        part.style.flexGrow = value; part.style.background = run.causes[name][1];
         bar.append(part);
       }
     return bar;
@@ -173,7 +169,7 @@ window.explore = (() => {
     };
     line("alone", about.ideal_s);
     for (const [name, value] of Object.entries(about.causes))
-      if (Math.abs(value) >= 0.001) line(run.causes[name], value, CAUSE_COLORS[name]);
+      if (Math.abs(value) >= 0.001) line(run.causes[name][0], value, run.causes[name][1]);
     line("in this run", about.completion_s);
     return made;
   }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from marsbench.report.canvas import Drawing
+from marsbench.report.figures.causes import causes
 from marsbench.report.figures.fairness import fairness
 from marsbench.report.figures.load import collapse, latency
 from marsbench.report.figures.over_time import evictions, occupancy
@@ -19,6 +20,7 @@ FIGURES: Mapping[str, Callable[[Material], Iterator[Drawing]]] = {
     "slowdown": slowdown,
     "goodput-alpha": goodput_alpha,
     "slowdown-cdf": slowdown_cdf,
+    "causes": causes,
     "ttft-by-round": ttft_by_round,
     "evictions": evictions,
     "occupancy": occupancy,
