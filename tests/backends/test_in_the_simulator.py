@@ -35,6 +35,11 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "continuum, warm": ("continuum", {"cold_samples": 5}),
     "infercept, little host memory": ("infercept", {"host_tokens": 3_000}),
     "infercept, no host memory": ("infercept", {"host_tokens": 0, "review_s": 0.5}),
+    # This world has fewer rounds than the window.
+    "progress-ttl, ripe": ("progress-ttl", {"window": 5, "rounds_max": 3}),
+    # Contexts of this world are shorter than the default threshold, so that all of them are safe.
+    "t-lru, short contexts": ("t-lru", {"threshold_tokens": 300, "next_tokens": 100}),
+    "retention, short": ("retention", {"ttl_max_s": 1.0, "system_tokens": 160, "priority": 40}),
     "infercept-static, profiled": ("infercept-static", {"reload_token_s": None}),
 }
 CASES = {**{name: (name, {}) for name in BACKENDS}, **VARIANTS}

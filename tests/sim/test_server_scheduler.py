@@ -16,7 +16,9 @@ from marsbench.core.settings import EngineSettings
 from marsbench_backends import registry
 
 pytestmark = pytest.mark.vllm
-IMPATIENT: dict[str, dict[str, object]] = {"thunderagent": {"interval_s": 0.001}}
+IMPATIENT: dict[str, dict[str, object]] = {
+    name: {"interval_s": 0.001} for name in ("progress-ttl", "thunderagent")
+}
 """Settings of those who would look again only after seconds of the real clock."""
 
 
