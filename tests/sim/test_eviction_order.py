@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.invariants import check_free_list
 from marsbench.errors import RunFailedError
+from marsbench.offload.host_kv import HostKv
 from marsbench.proof.worlds import TinyWorld, world
 from marsbench_backends.answers.policy import Answers
 from marsbench_backends.answers.wrong import refuse
@@ -247,12 +248,12 @@ def test_a_list_out_of_order_is_found_under_check() -> None:
 # --- in the simulator
 
 
-def played(tiny: TinyWorld, **switches: bool) -> tuple[list[str], Any]:
+def played(tiny: TinyWorld, backend: str = RANKING, **switches: bool) -> tuple[list[str], Any]:
     """The events of a world, the order of the free list checked at every step."""
     from marsbench.core.sim.simulation import SimConfig, Simulation
 
     events: list[Any] = []
-    config = SimConfig(HARDWARE, tiny.settings, RANKING, check=True, sample_s=0.05, **switches)
+    config = SimConfig(HARDWARE, tiny.settings, backend, check=True, sample_s=0.05, **switches)
     simulation = Simulation(config, events.append)
     simulation.run(tiny.sessions)
     return lines(events), simulation.engine
@@ -268,6 +269,16 @@ def test_no_shortcut_moves_an_event_where_blocks_are_ranked(seed: int) -> None:
     assert counts[0]["differed"] > 10
     fewest, most = (f(e.counters.schedule_calls for _, e in found) for f in (min, max))
     assert fewest < 0.8 * most, "hardly a step was taken with others"
+
+
+@pytest.mark.parametrize("store", ["eager", "lazy"])
+def test_nor_where_vllm_copies_to_host_memory_what_goes_first(store: str) -> None:
+    """Its lazy store reads the free list; what a request loads depends on what has left the GPU."""
+    settings_ = replace(world(2).settings, host_kv=HostKv(0.02, store=store))
+    tiny = replace(world(2), settings=settings_)
+    merged, singly = (played(tiny, "tests.sim.worlds:Ranks", merge=m)[0] for m in (True, False))
+    assert merged == singly
+    assert any('"host_stored"' in line for line in merged)
 
 
 @pytest.mark.parametrize(("backend", "is_ordered"), [("mars", False), (RANKING, True)])

@@ -135,8 +135,8 @@ class Sliced(Policy):
         return min(num_tokens, 20 + 4 * (len(req.session_id) % 3))
 
 
-class Ranking(Restless):
-    """Ranks what is given back in every way that there is, beside holds, discards and swaps."""
+class Ranks(Policy):
+    """Ranks what is given back in every way that there is."""
 
     def eviction_order(self, req: Any, view: Any) -> Sequence[EvictionRank]:
         turn = sum(req.session_id.encode()) + req.round + req.num_preemptions
@@ -147,3 +147,9 @@ class Ranking(Restless):
             (),
             (EvictionRank(min(40.0, middle), 0.5), EvictionRank(middle, -2.0, now + 0.2)),
         )[turn % 4]
+
+
+class Ranking(Restless):
+    """The same beside holds, discards and swaps."""
+
+    eviction_order = Ranks.eviction_order
