@@ -11,7 +11,7 @@ default only sessions of one kind are marked, and as in its benchmark sub-agents
 Where the length of the system prompt is told, that has the priority of #38514's own benchmark.
 Differs: marked when a round gives its blocks back, not when it comes and as blocks fill; a duration
 counts from there. A queue for each further kind, and kv-cache-hint-v2's budget, are left out.
-Where all are marked alike the order is LRU: a mark tells main sessions from sub-agents and the new.
+Where all are marked alike the order is nearly LRU: a mark tells main sessions from sub-agents.
 """
 
 from __future__ import annotations
