@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from marsbench_backends.answers.policy import Answers
@@ -22,7 +23,7 @@ from marsbench_backends.policy import EvictionRank
 from marsbench_backends.vllm.decisions import Decisions
 from marsbench_backends.vllm.views import VllmReq
 
-Block = Any  # vLLM's KVCacheBlock: slots that need not be hashable, so it is known by its id()
+Block = Any  # vLLM's KVCacheBlock; a pool's have the numbers from 0 on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,10 @@ class Standing:
     rank: float
     until: float
     owner: str
+
+    def holds_against(self, new: Standing, now: float) -> bool:
+        """Whether another session's may not take its place."""
+        return self.owner != new.owner and self.rank >= new.rank and self.until > now
 
 
 PLAIN = Standing(0.0, math.inf, "")
@@ -63,8 +68,11 @@ class EvictionOrder:
         self._most_placed = 2 * pool.num_gpu_blocks
         self._answers = answers
         self._decisions = decisions
-        self._standings: dict[int, tuple[Standing, bytes]] = {}
-        self._chain_of: dict[int, Chain] = {}
+        self._blocks: Sequence[Block] = pool.blocks
+        num_blocks = len(self._blocks)
+        self._standings = [PLAIN] * num_blocks
+        self._keys: list[bytes | None] = [None] * num_blocks
+        self._chain_of = [NOWHERE] * num_blocks
         self._ranks: dict[float, deque[Chain]] = {}
         self._expiries: list[tuple[float, int, Chain]] = []
         self._num_chains = self._num_placed = 0
@@ -85,31 +93,44 @@ class EvictionOrder:
 
     def _stand(self, blocks: Sequence[Block], new: Standing, now: float) -> None:
         """Of a block that another session ranked higher, and that still has that content: no."""
-        standings = self._standings
+        standings, keys = self._standings, self._keys
+        before = {standings[block.block_id] for block in blocks}
+        if any(old.holds_against(new, now) for old in before):
+            blocks = [block for block in blocks if self._takes(block, new, now)]
         for block in blocks:
-            key, known = block.block_hash, standings.get(id(block))
-            if known is not None and known[1] == key:
-                old = known[0]
-                if old.owner != new.owner and old.rank >= new.rank and old.until > now:
-                    continue
-            standings[id(block)] = (new, key)
+            standings[block.block_id], keys[block.block_id] = new, block.block_hash
 
-    def _standing(self, block: Block, now: float) -> Standing:
-        found = self._standings.get(id(block))
-        if found is None or found[1] != block.block_hash or found[0].until <= now:
-            return PLAIN
-        return found[0]
+    def _takes(self, block: Block, new: Standing, now: float) -> bool:
+        if self._keys[block.block_id] != block.block_hash:
+            return True
+        return not self._standings[block.block_id].holds_against(new, now)
+
+    def _standings_of(self, blocks: Sequence[Block], now: float) -> list[Standing]:
+        """Plain where they have none, where it is over, and where the block was written anew."""
+        standings, keys = self._standings, self._keys
+        found = [
+            standings[block.block_id] if keys[block.block_id] == block.block_hash else PLAIN
+            for block in blocks
+        ]
+        if any(one.until <= now for one in set(found)):
+            found = [PLAIN if one.until <= now else one for one in found]
+        return found
 
     # --- the list
 
     def free(self, ordered_blocks: Iterable[Block]) -> None:
         """Give blocks back; the cached ones that nobody uses any more take their places."""
-        blocks, now = list(ordered_blocks), self._answers.view.now
+        blocks, now, own = list(ordered_blocks), self._answers.view.now, self._blocks
         self.vllm_free(blocks)
-        free = [block for block in blocks if not block.ref_cnt and block.block_hash is not None]
-        self._chain_of.update(dict.fromkeys(map(id, free), NOWHERE))
-        for standing, part in groupby(free, key=lambda block: self._standing(block, now)):
-            self._place(standing, list(part))
+        free = [
+            block
+            for block in blocks
+            if not block.ref_cnt and block.block_hash is not None and own[block.block_id] is block
+        ]
+        self._put(free, NOWHERE)
+        pairs = zip(self._standings_of(free, now), free, strict=True)
+        for standing, part in groupby(pairs, key=itemgetter(0)):
+            self._place(standing, [block for _, block in part])
 
     def _place(self, standing: Standing, blocks: list[Block]) -> None:
         """Blocks side by side at the end of the list, or before others of the same call."""
@@ -118,13 +139,18 @@ class EvictionOrder:
             _move_before(above, blocks[0], blocks[-1])
         chain = Chain(standing, blocks)
         self._ranks.setdefault(standing.rank, deque()).append(chain)
-        self._chain_of.update(dict.fromkeys(map(id, blocks), chain))
+        self._put(blocks, chain)
         if standing.until < math.inf:
             self._num_chains += 1
             heappush(self._expiries, (standing.until, self._num_chains, chain))
         self._num_placed += len(blocks)
         if self._num_placed > self._most_placed:
             self._forget_what_left()
+
+    def _put(self, blocks: Iterable[Block], chain: Chain) -> None:
+        chain_of = self._chain_of
+        for block in blocks:
+            chain_of[block.block_id] = chain
 
     def _first_above(self, rank: float) -> Block | None:
         """The first block in the list whose rank is higher."""
@@ -150,7 +176,7 @@ class EvictionOrder:
 
     def _is_in(self, block: Block, chain: Chain) -> bool:
         is_cached = block.block_hash is not None and not block.ref_cnt
-        return is_cached and self._chain_of[id(block)] is chain
+        return is_cached and self._chain_of[block.block_id] is chain
 
     def _left(self, chain: Chain) -> list[Block]:
         return [block for block in chain.blocks[chain.num_gone :] if self._is_in(block, chain)]
@@ -181,7 +207,7 @@ class EvictionOrder:
             for block in blocks:
                 self._list.remove(block)
             self._list.append_n(blocks)
-            self._chain_of.update(dict.fromkeys(map(id, blocks), NOWHERE))
+            self._put(blocks, NOWHERE)
             if blocks:
                 self._place(PLAIN, blocks)
 
@@ -190,8 +216,8 @@ class EvictionOrder:
     def ranks(self) -> Iterator[float]:
         """Of the cached blocks in the list, from the first on; what holds nothing has none."""
         for block in self._list.get_all_free_blocks():
-            chain = self._chain_of.get(id(block))
-            if chain is not None and self._is_in(block, chain):
+            chain = self._chain_of[block.block_id]
+            if chain is not NOWHERE and self._is_in(block, chain):
                 yield chain.standing.rank
 
 
