@@ -1,4 +1,4 @@
-"""exp, log and integer powers that come out alike on every machine.
+"""exp, log, integer powers and the normal distribution that come out alike on every machine.
 
 A C library's differ in their last digit from processor to processor (with and without fused
 multiply-add) and from version to version. These are built of what IEEE 754 rounds in one way
@@ -17,6 +17,11 @@ PARTS: Final = 512
 
 LEAST: Final = -746.0
 """Below, exp is zero: half of the smallest double."""
+
+FARTHEST: Final = 9.0
+"""Standard deviations beyond which a normal distribution holds less than a double can tell."""
+
+SQRT_2PI: Final = 2.5066282746310002
 
 
 def _split(value: Decimal, bits: int) -> tuple[float, float]:
@@ -78,6 +83,34 @@ def power(base: float, exponent: int) -> float:
         base *= base
         exponent >>= 1
     return value
+
+
+def normal_cdf(z: float) -> float:
+    """The share of a standard normal that lies below `z`, to a few units of 1e-16.
+
+    G. Marsaglia, Evaluating the Normal Distribution, Journal of Statistical Software 11(4), 2004.
+    """
+    if abs(z) > FARTHEST:
+        return 0.0 if z < 0 else 1.0
+    total, term, odd = z, z, 1.0
+    while abs(term) > 1e-17 * abs(total):
+        odd += 2.0
+        term *= z * z / odd
+        total += term
+    return 0.5 + total * exp(-0.5 * z * z) / SQRT_2PI
+
+
+def normal_quantile(share: float) -> float:
+    """Below what so large a share of a standard normal lies, by halving.
+
+    Raises ValueError where there is no such number.
+    """
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"a quantile is of a share between 0 and 1, not of {share}")
+    low, high = -FARTHEST, FARTHEST
+    while low < (middle := (low + high) / 2.0) < high:
+        low, high = (middle, high) if normal_cdf(middle) < share else (low, middle)
+    return high
 
 
 def exp_rest(r: Any) -> Any:

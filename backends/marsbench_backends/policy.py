@@ -174,6 +174,20 @@ class Swap:
     """
 
 
+@dataclass(frozen=True, slots=True)
+class EvictionRank:
+    """Where blocks of a session's context stand in the order of eviction, once nobody uses them.
+
+    upto: of those blocks that begin before this token and that no rank before it has.
+    rank: the lowest is evicted first, and of one rank what was used least recently; vLLM's is 0.
+    until: then their rank is 0 again, as if they had been given back at that instant.
+    """
+
+    upto: float
+    rank: float
+    until: float = math.inf
+
+
 Retention: TypeAlias = Keep | Release | Discard | Swap
 Key: TypeAlias = tuple[float, ...]
 
@@ -230,6 +244,15 @@ class Policy:
     def retain(self, paused: Paused, view: View) -> Retention:
         """What happens to a paused session's KV: asked when it pauses, and when a Keep runs out."""
         return Release()
+
+    def eviction_order(self, req: Req, view: View) -> Sequence[EvictionRank]:
+        """Which of the blocks that `req` gives back are evicted before others, in prompt order.
+
+        Asked when its round ends or is preempted. Blocks past the last rank have vLLM's own. A
+        block of several sessions keeps the highest rank that any of them gave it; only the session
+        that gave it may lower it.
+        """
+        return ()
 
     def reclaim(self, held: Sequence[Paused], needs: Req, view: View) -> str | None:
         """Whose hold is given up when `needs` cannot allocate; None lets it fail.

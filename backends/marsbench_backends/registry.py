@@ -39,6 +39,9 @@ BACKENDS = {
     "+marsbench_backends.policies.mars_admission:MarsPublishedAdmission",
     "mars-released": "marsbench_backends.policies.mars_released:MarsReleased",
     "oracle": "marsbench_backends.policies.oracle:Oracle",
+    "progress-ttl": "marsbench_backends.policies.progress_ttl:ProgressTtl",
+    "retention": "marsbench_backends.policies.retention:Retention",
+    "t-lru": "marsbench_backends.policies.t_lru:TLru",
     "thunderagent": "marsbench_backends.policies.thunderagent:ThunderAgent",
     "vtc": "marsbench_backends.policies.vtc:Vtc",
 }

@@ -50,8 +50,19 @@ class LazyOffload(Offload):
         cursor = self._half._cursor
         if cursor is None or cursor.ref_cnt > 0 or self._scheduler.finished_req_ids:
             return False
+        if self._may_begin_to_load():
+            return False
         is_over = cursor.next_free_block is self._gpu_pool.free_block_queue.fake_free_list_tail
         return (is_over or isinstance(self._half, FastLazy)) and super().may_merge()
+
+    def _may_begin_to_load(self) -> bool:
+        """Whether host memory has anything of the request that waits in front.
+
+        As its blocks leave the GPU more of its prompt is to be loaded, which takes fewer blocks
+        than computing it: one that did not fit may begin to, in the midst of equal steps.
+        """
+        waiting = self._scheduler.waiting
+        return bool(waiting) and any(map(self._has, waiting.peek_request().block_hashes.keys))
 
     def rehearse(
         self, pattern: Any, seconds: Sequence[float], now: float, limit: float

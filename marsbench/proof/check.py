@@ -24,8 +24,8 @@ SHORTCUTS: Sequence[Mapping[str, bool]] = [
 ]
 """Every way to take them; what is compiled is one of the fast loops."""
 
-BACKENDS = ("fcfs", "autellix", "continuum", "mars", "mars-released", "infercept")
-"""One for each thing that a policy may do: order, chunks, holds, victims, swaps."""
+BACKENDS = ("fcfs", "autellix", "continuum", "mars", "mars-released", "retention", "infercept")
+"""One for each thing that a policy may do: order, chunks, holds, victims, evictions, swaps."""
 
 NEEDED = ("evicted", "preempted")
 """Without these in some world the comparison would have shown little."""

@@ -120,6 +120,9 @@ class FastPool(FastBlocks):
     def install(self, scheduler: Any) -> None:
         """Put the fast loops in place of vLLM's, beneath what the adapter wraps around them."""
         self.replace()
+        eviction = getattr(scheduler, "eviction", None)
+        if eviction is not None:  # a policy orders the free list: it moves what these put there
+            eviction.vllm_free, self._pool.free_blocks = self.free_blocks, eviction.free
         manager = scheduler.kv_cache_manager
         self._pool.cache_full_blocks = self.cache_full_blocks
         manager.coordinator.find_longest_cache_hit = self.find_longest_cache_hit

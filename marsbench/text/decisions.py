@@ -14,6 +14,7 @@ DECIDED = {
     "retain": "pauses kept",
     "hold": "holds under pressure",
     "reclaim": "holds given up",
+    "eviction_order": "blocks ranked",
     "admission": "sessions held back",
 }
 """What "differed" counts."""

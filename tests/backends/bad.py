@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from marsbench_backends.admission import Admission
-from marsbench_backends.policy import Keep, Policy, Release
+from marsbench_backends.policy import EvictionRank, Keep, Policy, Release
 
 
 class Forgetful(Policy):
@@ -48,6 +48,21 @@ class GivesThePause(Policy):
 class GivesAStranger(GivesThePause):
     def reclaim(self, held: Any, needs: Any, view: Any) -> Any:
         return "nobody"
+
+
+class RanksByNumber(Policy):
+    def eviction_order(self, req: Any, view: Any) -> Any:
+        return [70]
+
+
+class RanksForThePast(Policy):
+    def eviction_order(self, req: Any, view: Any) -> Any:
+        return [EvictionRank(math.inf, 70.0, view.now)]
+
+
+class RanksBackwards(Policy):
+    def eviction_order(self, req: Any, view: Any) -> Any:
+        return [EvictionRank(200, 1.0), EvictionRank(100, 2.0)]
 
 
 class SparesAll(Policy):
@@ -144,6 +159,10 @@ BAD = {
     GivesThePause: r"reclaim answered Paused\(session_id='s\d+.* allowed is None or the id of a "
     r"session that holds blocks \('s\d+",
     GivesAStranger: r"reclaim answered 'nobody' for session 's\d+[^']*', round \d, at",
+    RanksByNumber: r"eviction_order answered \[70\] for session 's\d+.* allowed is a list of "
+    r"EvictionRank\(upto, rank, until\)",
+    RanksForThePast: r"eviction_order answered \[EvictionRank\(upto=inf, rank=70.0, until=[\d.]+\)",
+    RanksBackwards: r"eviction_order answered \[EvictionRank\(upto=200, .* no less than the one",
     SparesAll: r"victim answered None, at [\d.]+ s; allowed is one of the requests in `running`\.",
     Generous: r"chunk answered \d+ for session 's\d+.* a whole number from 0 to \d+\.",
     Halves: r"chunk answered \d+\.0 for session 's\d+.* a whole number from 0 to \d+\.",

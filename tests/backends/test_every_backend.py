@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from marsbench_backends.answers.allowed import RULES
 from marsbench_backends.policy import Discard, Keep, Paused, Policy, Release, Swap
 from marsbench_backends.registry import BACKENDS, load
 from marsbench_backends.signals import (
@@ -148,6 +149,7 @@ def answers(policy: Policy, view: FakeView) -> list[Any]:
         found += [policy.waiting_key(one, view), policy.running_key(one, view)]
         found += [policy.chunk(one, 512, view), policy.shrink(one, 512, 100, view)]
         found.append(policy.steady_tokens(one, view))
+        found.append(policy.eviction_order(one, view))
     if view.running:
         found.append(policy.victim(view.running, view))
     for pause in view.paused.values():
@@ -217,6 +219,8 @@ def test_answers_are_ones_that_can_be_carried_out(name: str, choices: list[int])
         assert 0 <= policy.chunk(one, 512, view) <= 512
         assert 0 <= policy.shrink(one, 512, 100, view) <= 512
         assert policy.steady_tokens(one, view) > 0
+        allows, _ = RULES["eviction_order"]
+        assert allows(policy.eviction_order(one, view), view.now, one)
         if held:
             assert policy.reclaim(held, one, view) in {None, *(p.session_id for p in held)}
     for pause in view.paused.values():

@@ -16,7 +16,15 @@ import pytest
 pytest.importorskip("vllm")
 
 from backends.world import OF_TENANTS, SETTINGS, simulate, summary, workload, world_of
-from marsbench.core.events import Event, GpuEnd, GpuStart, GpuSubmit, Held, SessionEnded, Unheld
+from marsbench.core.events import (
+    Event,
+    GpuEnd,
+    GpuStart,
+    GpuSubmit,
+    Held,
+    SessionEnded,
+    Unheld,
+)
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.simulation import Simulation
@@ -39,6 +47,11 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "vtc, what is computed": ("vtc", {"count_cached": False}),
     "aios-fifo, not blocking": ("aios-fifo", {"blocking": False, "width": 3, "sleep_s": 0.3}),
     "aios-rr, two at once": ("aios-rr", {"width": 2, "slice_s": 2.0}),
+    # This world has fewer rounds than the window.
+    "progress-ttl, ripe": ("progress-ttl", {"window": 5, "rounds_max": 3}),
+    # Contexts of this world are shorter than the default threshold, so that all of them are safe.
+    "t-lru, short contexts": ("t-lru", {"threshold_tokens": 300, "next_tokens": 100}),
+    "retention, short": ("retention", {"ttl_max_s": 1.0, "system_tokens": 160, "priority": 40}),
     "infercept-static, profiled": ("infercept-static", {"reload_token_s": None}),
 }
 CASES = {**{name: (name, {}) for name in BACKENDS}, **VARIANTS}
@@ -81,6 +94,47 @@ def test_a_policy_hears_how_large_the_kv_cache_is() -> None:
 @pytest.mark.parametrize("backend", OF_TENANTS)
 def test_one_tenant_alone_is_served_as_vllm_serves(backend: str) -> None:
     assert simulate(backend, workload())[0] == run("fcfs")[0] != run(backend)[0]
+
+
+KEPT = EngineSettings(512, 16, kv_blocks=140)
+"""For two contexts of 960 tokens, and 20 blocks more."""
+
+
+def waiting(name: str, arrival_s: float, *, away_s: float) -> Session:
+    """960 tokens, then away, then back for a little more."""
+    away = (ToolCall("user", floor_s=away_s),)
+    return Session(name, (Round(950, 10, away), Round(10, 10)), arrival_s)
+
+
+def found(backend: str, sessions: list[Session], **parameters: object) -> dict[str, int]:
+    """Tokens that each second round found in the cache."""
+    seen, _ = simulate(backend, sessions, settings=KEPT, **parameters)
+    starts = [e for e in seen if isinstance(e, GpuStart) and e.round == 1]
+    return {e.session: e.cached_tokens or 0 for e in starts}
+
+
+def test_under_t_lru_everybody_loses_a_tail_and_nobody_what_it_needs() -> None:
+    sessions = [waiting("a", 0.0, away_s=30.0), waiting("b", 5.0, away_s=30.0)]
+    sessions.append(Session("c", (Round(590, 10),), 15.0))
+    needed = 960 + 100 - 300
+    kept = found("t-lru", sessions, threshold_tokens=300, next_tokens=100)
+    assert min(kept.values()) >= needed
+    # Under plain LRU a loses more than its tail, and computes it again at b's cost.
+    assert max(found("fcfs", sessions).values()) < needed
+
+
+def test_under_retention_a_marked_context_outlives_what_sub_agents_leave() -> None:
+    calls = [
+        ToolCall("agent", "agent", child=Session(f"p/{n}", (Round(690, 10),))) for n in range(3)
+    ]
+    parent = Session("p", tuple(Round(50, 5, (call,)) for call in calls), 5.0)
+    sessions = [waiting("a", 0.0, away_s=60.0), parent]
+    everything = found("retention", sessions)["a"]
+    assert everything > 930
+    assert found("fcfs", sessions)["a"] < everything
+    assert found("retention", sessions, subagents=True)["a"] < everything
+    # A mark that is over protects nobody.
+    assert found("retention", sessions, ttl_max_s=1.0)["a"] < everything
 
 
 def test_every_decision_differs_from_vllms_somewhere() -> None:

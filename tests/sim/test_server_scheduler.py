@@ -19,7 +19,7 @@ pytestmark = pytest.mark.vllm
 IMPATIENT: dict[str, dict[str, object]] = {
     "aios-fifo": {"sleep_s": 0.001},
     "aios-rr": {"slice_s": 0.000_001, "width": 2},
-    "thunderagent": {"interval_s": 0.001},
+    **{name: {"interval_s": 0.001} for name in ("progress-ttl", "thunderagent")},
 }
 """Settings of those who would look again only after seconds of the real clock."""
 

@@ -94,6 +94,18 @@ def test_the_block_pool_has_its_loops_and_its_books(scheduler: Any) -> None:
     assert single.num_cached_block == {}
 
 
+def test_the_free_list_is_linked_and_taken_from_its_front(scheduler: Any) -> None:
+    pool = scheduler.kv_cache_manager.block_pool
+    assert "free_block_queue.popleft_n(" in source(type(pool).get_new_blocks)
+    assert "free_block_queue.append_n(" in source(type(pool).free_blocks)
+    queue = pool.free_block_queue
+    first, second = queue.get_all_free_blocks()[:2]
+    assert queue.fake_free_list_head.next_free_block is first
+    assert (first.next_free_block, second.prev_free_block) == (second, first)
+    assert parameters(queue.remove) == ["block"]
+    assert parameters(queue.append_n) == ["blocks"]
+
+
 def test_the_budgets_are_read_anew_at_every_step(scheduler: Any) -> None:
     text = source(type(scheduler).schedule)
     assert "token_budget = self.max_num_scheduled_tokens" in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.hardware.profile import load_hardware
-from marsbench_backends.policy import Discard, Keep, Policy, Release, Retention, Swap
+from marsbench_backends.policy import Discard, EvictionRank, Keep, Policy, Release, Retention, Swap
 
 HARDWARE = load_hardware()
 GROUP_TOKENS = 100
@@ -131,3 +133,23 @@ class Sliced(Policy):
 
     def chunk(self, req: Any, num_tokens: int, view: Any) -> int:
         return min(num_tokens, 20 + 4 * (len(req.session_id) % 3))
+
+
+class Ranks(Policy):
+    """Ranks what is given back in every way that there is."""
+
+    def eviction_order(self, req: Any, view: Any) -> Sequence[EvictionRank]:
+        turn = sum(req.session_id.encode()) + req.round + req.num_preemptions
+        now, middle = view.now, req.num_tokens / 2
+        return (
+            (EvictionRank(middle, 2.0, now + 0.07), EvictionRank(math.inf, -1.0)),
+            (EvictionRank(math.inf, 1.0, now + 0.03),),
+            (),
+            (EvictionRank(min(40.0, middle), 0.5), EvictionRank(middle, -2.0, now + 0.2)),
+        )[turn % 4]
+
+
+class Ranking(Restless):
+    """The same beside holds, discards and swaps."""
+
+    eviction_order = Ranks.eviction_order

@@ -85,3 +85,22 @@ def test_whole_microseconds_print_as_such() -> None:
         0.0,
         86_400.0,
     ]
+
+
+@given(st.floats(-9.0, 9.0))
+def test_one_share_of_a_normal_is_as_the_library_has_it(z: float) -> None:
+    assert exact.normal_cdf(z) == pytest.approx(NormalDist().cdf(z), abs=2e-15)
+    assert (exact.normal_cdf(-9.1), exact.normal_cdf(9.1)) == (0.0, 1.0)
+
+
+@given(st.floats(0.001, 0.999))
+def test_a_quantile_is_where_its_share_lies_below(share: float) -> None:
+    found = exact.normal_quantile(share)
+    assert found == pytest.approx(NormalDist().inv_cdf(share), abs=1e-12)
+    assert exact.normal_cdf(math.nextafter(found, -math.inf)) <= share <= exact.normal_cdf(found)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, math.nan])
+def test_no_quantile_is_of_all_or_nothing(share: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        exact.normal_quantile(share)

@@ -11,7 +11,7 @@ from numbers import Real
 from typing import TypeGuard
 
 from marsbench_backends.answers.wrong import listed
-from marsbench_backends.policy import Discard, Keep, Paused, Release, Req, Swap
+from marsbench_backends.policy import Discard, EvictionRank, Keep, Paused, Release, Req, Swap
 
 Rule = tuple[Callable[..., bool], Callable[..., str]]
 
@@ -30,6 +30,19 @@ def _is_retention(answer: object, now: float, _paused: Paused) -> bool:
     if isinstance(answer, Keep):
         return is_number(answer.until) and answer.until > now
     return isinstance(answer, Release | Discard | Swap)
+
+
+def _is_order(answer: object, now: float, _req: Req) -> bool:
+    if not isinstance(answer, list | tuple):
+        return False
+    ends = [one.upto for one in answer if _is_rank(one, now)]
+    return len(ends) == len(answer) and ends == sorted(ends)
+
+
+def _is_rank(one: object, now: float) -> bool:
+    if not isinstance(one, EvictionRank):
+        return False
+    return is_number(one.upto) and is_number(one.rank) and is_number(one.until) and one.until > now
 
 
 def _is_held(answer: object, _now: float, held: Sequence[Paused], _needs: Req) -> bool:
@@ -94,6 +107,13 @@ RULES: dict[str, Rule] = {
     "retain": (
         _is_retention,
         _words("Keep(until) with until after now, Release(), Discard() or Swap()"),
+    ),
+    "eviction_order": (
+        _is_order,
+        _words(
+            "a list of EvictionRank(upto, rank, until), numbers all, each `upto` no less than the "
+            "one before it, each `until` after now"
+        ),
     ),
     "reclaim": (_is_held, _held),
     "steady_tokens": (_is_length, _words("a number of tokens, 0 or more (inf: for good)")),

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from marsbench_backends.answers.allowed import RULES
 from marsbench_backends.answers.wrong import Sayer, Told, quoted
-from marsbench_backends.policy import Key, Paused, Policy, Req, Retention, View
+from marsbench_backends.policy import EvictionRank, Key, Paused, Policy, Req, Retention, View
 from marsbench_backends.signals import Signal, StepEnded
 
 Answer = TypeVar("Answer")
@@ -45,6 +45,9 @@ class Answers:
 
     def retain(self, paused: Paused) -> Retention:
         return self._ask(Policy.retain, paused, paused)
+
+    def eviction_order(self, req: Req) -> Sequence[EvictionRank]:
+        return self._ask(Policy.eviction_order, req, req)
 
     def reclaim(self, held: Sequence[Paused], needs: Req) -> str | None:
         return self._ask(Policy.reclaim, needs, held, needs)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 
 @dataclass(slots=True)
@@ -37,21 +38,28 @@ class PausableProgram:
         return 0 if self.reasoning else 2
 
 
-class Programs:
-    """All that live, by session, in the order in which they came."""
+Program = TypeVar("Program", bound=PausableProgram)
 
-    def __init__(self) -> None:
-        self._by_session: dict[str, PausableProgram] = {}
 
-    def __iter__(self) -> Iterator[PausableProgram]:
+class Programs(Generic[Program]):
+    """All that live, by session, in the order in which they came.
+
+    make: a program of a session with so many tokens.
+    """
+
+    def __init__(self, make: Callable[[str, int], Program]) -> None:
+        self._make = make
+        self._by_session: dict[str, Program] = {}
+
+    def __iter__(self) -> Iterator[Program]:
         return iter(self._by_session.values())
 
-    def get(self, session_id: str) -> PausableProgram | None:
+    def get(self, session_id: str) -> Program | None:
         return self._by_session.get(session_id)
 
-    def request(self, session_id: str, tokens: int, at: float) -> PausableProgram:
+    def request(self, session_id: str, tokens: int, at: float) -> Program:
         """A request came, with a prompt of so many tokens."""
-        one = self._by_session.setdefault(session_id, PausableProgram(session_id, tokens))
+        one = self._by_session.setdefault(session_id, self._make(session_id, tokens))
         one.tokens, one.reasoning, one.since = tokens, True, at
         one.num_requests += 1
         return one
@@ -66,12 +74,19 @@ class Programs:
     def forget(self, session_id: str) -> None:
         self._by_session.pop(session_id, None)
 
-    def active(self, *, reasoning: bool) -> list[PausableProgram]:
+    def active(self, *, reasoning: bool) -> list[Program]:
         """Those that are not paused and reason, or act; the smallest first."""
         found = [one for one in self if not one.paused and one.reasoning is reasoning]
         return sorted(found, key=lambda one: (one.tokens, one.session_id))
 
-    def paused(self) -> list[PausableProgram]:
+    def paused(self) -> list[Program]:
         """In the order in which they are to be resumed."""
         found = [one for one in self if one.paused]
         return sorted(found, key=lambda one: (one.resume_rank, one.tokens, one.session_id))
+
+
+class PausablePrograms(Programs[PausableProgram]):
+    """Those of which nothing more need be known."""
+
+    def __init__(self) -> None:
+        super().__init__(PausableProgram)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from marsbench_backends.exact import exp, log
 from marsbench_backends.parameters import varied
-from marsbench_backends.parts.programs import PausableProgram, Programs
+from marsbench_backends.parts.programs import PausableProgram, PausablePrograms
 from marsbench_backends.parts.review import last_review, next_review
 from marsbench_backends.policy import Key, Policy, Req, View
 from marsbench_backends.signals import (
@@ -44,7 +44,7 @@ class ThunderAgent(Policy):
     acting_decay: bool = varied(False, True, why="its default; a setting of its command line")
     buffer_tokens: int = 100
     force_s: float = 1_800.0
-    _programs: Programs = field(default_factory=Programs, init=False, repr=False)
+    _programs: PausablePrograms = field(default_factory=PausablePrograms, init=False, repr=False)
     _capacity: int | None = field(default=None, init=False, repr=False)
     _checked_at: float = field(default=0.0, init=False, repr=False)
 

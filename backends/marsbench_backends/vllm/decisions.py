@@ -73,6 +73,7 @@ class Decisions:
     retain: AnswerTally = field(default_factory=AnswerTally)
     hold: AnswerTally = field(default_factory=AnswerTally)
     reclaim: AnswerTally = field(default_factory=AnswerTally)
+    eviction_order: AnswerTally = field(default_factory=AnswerTally)
     _in_step: bool = False
     _starts: int = 0
     _free_blocks: int = 0
@@ -85,7 +86,10 @@ class Decisions:
     def record(self) -> dict[str, dict[str, int]]:
         """All counts, as JSON."""
         names = (f.name for f in fields(self) if not f.name.startswith("_"))
-        return {name: asdict(getattr(self, name)) for name in names}
+        found = {name: asdict(getattr(self, name)) for name in names}
+        if not self.eviction_order.asked:  # no run of before has it
+            del found["eviction_order"]
+        return found
 
     # --- a step
 
@@ -173,6 +177,10 @@ class Decisions:
             taken = self._taken_blocks - began.taken_blocks
             short = self._shortages > began.shortages
             self.hold.add(short or taken > began.free_blocks)
+
+    def ranked(self, differs: bool) -> None:
+        """A round gave its blocks back: whether any is to go before or after vLLM's own order."""
+        self.eviction_order.add(differs)
 
     def gave_up(self, session_id: str, latest: str) -> None:
         """A hold was revoked, where the one that paused last is given up by default."""

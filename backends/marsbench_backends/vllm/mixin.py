@@ -10,6 +10,7 @@ and tests/sim/test_vllm_seams.py names each. What a policy answers is carried ou
 - yields: `_preempt_request` before a step, as `reset_prefix_cache` does it; vLLM tells the worker;
 - chunk and shrink: `_reserve_prefill_lookahead` is called just before every allocation (memory.py);
 - retain: `_free_blocks` takes references to a paused session's full blocks, a hold (pauses.py);
+- eviction_order: blocks move within vLLM's free list, where a policy ranks them (eviction.py);
 - reclaim: when `allocate_slots` returns None, holds are given up and it is tried again (memory.py).
 """
 
@@ -33,6 +34,7 @@ from marsbench_backends.policy import Policy
 from marsbench_backends.registry import BuiltBackend
 from marsbench_backends.signals import EngineStarted, SessionEnded, Signal
 from marsbench_backends.vllm.decisions import Decisions
+from marsbench_backends.vllm.eviction import EvictionOrder
 from marsbench_backends.vllm.host import HostConnector
 from marsbench_backends.vllm.host_memory import HostMemory
 from marsbench_backends.vllm.memory import BlockAllocator
@@ -118,6 +120,9 @@ class PolicyMixin(Scheduler):
         paused = (self.view.paused, answers, decisions, self.waiting)
         self.pauses = Pauses(*paused, pool, host, self.watch)
         own = (answers, decisions, self.pauses, self, reqs)
+        self.eviction: EvictionOrder | None = None
+        if answers.overrides("eviction_order"):
+            self.eviction = EvictionOrder(pool, answers, decisions)
         self.memory = BlockAllocator(*own, manager.allocate_slots)
         manager.allocate_slots = self.memory.allocate
         self.policy = SchedulingPolicy.PRIORITY  # the branch in which any request can be victim
@@ -152,6 +157,7 @@ class PolicyMixin(Scheduler):
     def _free_blocks(self, request: Request) -> None:
         req = self.reqs.pop(request.request_id)
         unwanted: list[Any] = []
+        self._rank(req)
         if request.status == RequestStatus.FINISHED_ABORTED or req.info.is_last:
             self.end_session(req)
         elif self.notices.tracks:
@@ -161,6 +167,12 @@ class PolicyMixin(Scheduler):
             unwanted = self.pauses.begin(req, blocks, request.num_tokens, now)
         super()._free_blocks(request)
         self.pauses.discard(unwanted)
+
+    def _rank(self, req: VllmReq) -> None:
+        """Ask how its blocks stand once it has given them back, which it is about to do."""
+        blocks = self._cache.req_blocks.get(req.request_id, ())
+        if self.eviction is not None and blocks:
+            self.eviction.rank(req, blocks)
 
     def end_session(self, last: VllmReq | RoundInfo) -> None:
         """No round follows this one."""
@@ -176,6 +188,8 @@ class PolicyMixin(Scheduler):
         self._finish_loads(now)
         self.pauses.review(now)
         self._take_off()
+        if self.eviction is not None:
+            self.eviction.expire(now)
         self.waiting.renew(now)
         self.sort_running()
         self.decisions.step_began(self.view.free_blocks)
@@ -243,6 +257,7 @@ class PolicyMixin(Scheduler):
 
     def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.notices.preempts(request)
+        self._rank(self.req(request))
         super()._preempt_request(request, *args, **kwargs)
 
     def _reserve_prefill_lookahead(
@@ -271,7 +286,7 @@ class PolicyMixin(Scheduler):
     def unsettled(self) -> bool:
         """Whether the next step asks the policy for an order that the last one did not have."""
         now = self.view.now
-        if self.waiting.is_stale(now) or now >= self.pauses.holds.next_expiry:
+        if self.waiting.is_stale(now) or now >= self._next_expiry():
             return True
         return self.host is not None and self._has_loaded(self.host, now)
 
@@ -282,4 +297,9 @@ class PolicyMixin(Scheduler):
     def next_change(self) -> float:
         """When time alone may change a decision: a hold runs out, or the policy says so."""
         arrival = math.inf if self.host is None else self.host.next_arrival
-        return min(self.pauses.holds.next_expiry, self.answers.changes_at(), arrival)
+        return min(self._next_expiry(), self.answers.changes_at(), arrival)
+
+    def _next_expiry(self) -> float:
+        """When a hold runs out, or a rank in the free list."""
+        ranks = math.inf if self.eviction is None else self.eviction.next_expiry
+        return min(self.pauses.holds.next_expiry, ranks)

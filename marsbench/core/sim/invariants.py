@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from marsbench.errors import RunFailedError
@@ -21,6 +22,19 @@ def check_blocks(scheduler: Any, num_blocks: int) -> None:
             f"KV blocks do not add up: free {free} + used {len(used)} + held {len(held)} + in "
             f"transfer {len(moving)} != total {num_blocks}."
         )
+
+
+def check_free_list(scheduler: Any) -> None:
+    """Cached blocks are in the order in which a policy wants them evicted.
+
+    Raises RunFailedError with the first two that are not.
+    """
+    eviction = getattr(scheduler, "eviction", None)
+    for before, after in pairwise(() if eviction is None else eviction.ranks()):
+        if before > after:
+            raise RunFailedError(
+                f"The free list is out of order: a block of rank {before} before one of {after}."
+            )
 
 
 def _in_transfer(scheduler: Any) -> set[int]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from marsbench.core.sim.engine import SimEngine
 from marsbench.core.sim.evictions import by_step, by_writer, popped_by_step
-from marsbench.core.sim.invariants import check_blocks
+from marsbench.core.sim.invariants import check_blocks, check_free_list
 from marsbench.core.sim.sessions import SimSessions
 from marsbench.core.sim.steps import ScheduledStep
 from marsbench.core.sim.watchdog import Watchdog
@@ -99,6 +99,7 @@ class Loop:
             self._moves.dropped(last, self._offload.take_dropped())
         if self._checks:
             check_blocks(self._scheduler, self._sampler.num_blocks)
+            check_free_list(self._scheduler)
 
     def _report_evictions(self, step: ScheduledStep) -> None:
         """Evictions at the start of the step they belong to; samples between them."""
