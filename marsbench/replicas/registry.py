@@ -103,6 +103,13 @@ def choose_router(name: str, assignments: Iterable[str] = ()) -> RouterChoice:
     return choice
 
 
+def router_label(name: str, params: Mapping[str, Any]) -> str:
+    """The name, with what of a router of ours differs from its defaults: "llm-d (kv_weight=0)"."""
+    defaults = choose_router(name).params if name in ROUTERS else params
+    turned = [f"{key}={value}" for key, value in params.items() if defaults.get(key) != value]
+    return f"{name} ({', '.join(turned)})" if turned else name
+
+
 def _import(name: str, target: str) -> type[Router]:
     """A class is looked for in the current folder too, after everything that is installed."""
     module, _, attribute = target.partition(":")
