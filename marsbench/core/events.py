@@ -269,19 +269,28 @@ class HostUnderWay(Event):
 
 @dataclass(frozen=True, slots=True)
 class Placed(RoundEvent):
-    """A router sent the round to this replica, the first being 0; only where there are several."""
+    """A router sent the round to this replica, the first being 0; only where there are several.
+
+    findable_tokens: prompt tokens, in whole blocks, that any replica had computed by then: what one
+        cache without end would have; None in streams of before it was told.
+    """
 
     kind: ClassVar[str] = "placed"
     replica: int
+    findable_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaBusy(Event):
-    """The run is over, and this replica's steps took so many seconds of it."""
+    """The run is over: this replica's steps took so many seconds, and so many blocks were evicted.
+
+    evicted_blocks: None in streams of before it was told.
+    """
 
     kind: ClassVar[str] = "replica_busy"
     replica: int
     busy_s: float
+    evicted_blocks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

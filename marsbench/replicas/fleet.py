@@ -24,11 +24,13 @@ from marsbench.core.sim.watchdog import Watchdog
 from marsbench.core.workload.draws import stream
 from marsbench.errors import RunFailedError
 from marsbench.hardware.host import ToolHost
+from marsbench.hardware.profile import HardwareCost
+from marsbench.replicas.computed import ComputedAnywhere
 from marsbench.replicas.config import FleetConfig
 from marsbench.replicas.known import segments
 from marsbench.replicas.ordered import OrderedEvents
 from marsbench.replicas.replica import Replica, ReplicaLoop
-from marsbench.replicas.router import RoundToPlace
+from marsbench.replicas.router import RoundToPlace, of_index
 from marsbench.replicas.view import Views
 from marsbench.shortcuts.keys import WRITER_BYTES
 from marsbench_backends.signals import Signal
@@ -48,14 +50,17 @@ class Fleet:
         self._events = OrderedEvents(emit)
         self._tools = SimTools(self._clock, ToolHost(config.tool_cores, config.tool_workers))
         engine = (config, self._ledger, self._tools, self._heard)
-        self.replicas = [Replica(index, *engine) for index in range(fleet.num)]
+        self._router = fleet.router.build()
+        delay_s = self._router.kv_event_delay_s
+        self.replicas = [Replica(index, *engine, delay_s) for index in range(fleet.num)]
         admission = self.replicas[0].engine.admission()
         self.sessions = SimSessions(self._clock, self._tools, admission, self, self._heard)
         for replica in self.replicas:
             replica.join(self.sessions)
-        self._router = fleet.router.build()
         self._views = Views(self.replicas, self._router.snapshot_age_s)
+        self._cost = HardwareCost(config.hardware, config.settings.max_num_batched_tokens)
         self._dice = stream(seed, "router")
+        self._computed = ComputedAnywhere()
         self._at: dict[str, int] = {}  # the replica of each session's last round
         self._watchdog = Watchdog()
         self._next_sample = 0.0
@@ -88,14 +93,19 @@ class Fleet:
         hashes = self._ledger.hashes(live.session, prompt)
 
         def matched(replica: Replica) -> int:
-            return self._matched(replica, hashes, prompt.num_tokens)
+            return replica.heard_tokens(hashes, prompt.num_tokens, now)
 
-        views = self._views.of(ask, matched if hears else None)
+        def work_s(replica: Replica) -> float:
+            return replica.work_s(now)
+
+        clairvoyant = self._router.clairvoyant
+        views = self._views.of(ask, matched if hears else None, work_s if clairvoyant else None)
         index = self._named(self._router.route(ask, views))
         self._router.placed(ask, index)
-        self._views.placed(ask, views[index])
+        self._views.placed(ask, of_index(views, index))
         self._at[ask.session] = index
-        self._events.add(events.Placed(now, ask.session, ask.round, index))
+        findable = self._computed.findable(ask, live.computed, prompt)
+        self._events.add(events.Placed(now, ask.session, ask.round, index, findable))
         replica = self._reach(index)
         replica.engine.submit(live, step)
 
@@ -122,18 +132,13 @@ class Fleet:
         keys = self._ledger.hashes(session, prompt).keys
         blocks = segments(keys, prompt.num_tokens // size, WRITER_BYTES)
         now, number = self._clock.now, prompt.round
-        return RoundToPlace(now, session.id, number, prompt.num_tokens, size, blocks, self._draw)
+        return RoundToPlace(
+            *(now, session.id, number, prompt.num_tokens, size, blocks, self._draw),
+            self._cost.prefill_s,
+        )
 
     def _draw(self, below: int) -> int:
         return int(self._dice.integers(below))
-
-    def _matched(self, replica: Replica, hashes: Any, prompt_tokens: int) -> int:
-        """What its cache has now: steps that have begun may have evicted some of it."""
-        found = replica.cached_tokens(hashes, prompt_tokens)
-        if found and replica.loop.planned_from is not None:
-            self._reach(replica.index)
-            found = replica.cached_tokens(hashes, prompt_tokens)
-        return found
 
     def _named(self, index: object) -> int:
         """Raises RunFailedError when the router named no replica."""
@@ -153,6 +158,8 @@ class Fleet:
         """What an engine writes down; the router sees answers pass."""
         if isinstance(event, events.GpuFirstToken):
             self._views.first_token(event.key)
+            self._computed.first_token(event.key)
+            self._router.first_token(event.key, event.at)
         elif isinstance(event, events.GpuEnd):
             self._views.ended(event.key)
         self._events.add(event)
@@ -180,8 +187,8 @@ class Fleet:
         if stuck is not None:
             raise stuck.loop.stuck()
         for replica in self.replicas:
-            busy_s = replica.engine.counters.busy_s
-            self._events.add(events.ReplicaBusy(self._clock.now, replica.index, busy_s))
+            busy_s, evicted = replica.engine.counters.busy_s, replica.evicted_blocks
+            self._events.add(events.ReplicaBusy(self._clock.now, replica.index, busy_s, evicted))
         self._events.flush(math.inf)
 
     def _do(self, at: float) -> None:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from marsbench.core.events import Event, Evicted
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.engine import SimConfig, SimEngine
 from marsbench.core.sim.ledger import BlockLedger
@@ -24,6 +26,7 @@ from marsbench.core.sim.steps import ScheduledStep, Steps
 from marsbench.core.sim.tools import SimTools
 from marsbench.errors import RunFailedError
 from marsbench.offload.worker import StepCopies
+from marsbench.replicas.heard import HeardCache
 
 Plan = tuple[Pattern | None, list[float], Mapping[int, StepCopies]]
 
@@ -143,16 +146,37 @@ def _blocks(before: int, tokens: int, size: int) -> int:
 
 
 class Replica:
-    """An engine with its loop and the router's own books of it."""
+    """An engine with its loop, and what it tells of itself.
+
+    delay_s: until the router knows of a change of its cache.
+
+    """
 
     def __init__(
-        self, index: int, config: SimConfig, ledger: BlockLedger, tools: SimTools, emit: Emit
+        self,
+        index: int,
+        config: SimConfig,
+        ledger: BlockLedger,
+        tools: SimTools,
+        emit: Emit,
+        delay_s: float = 0.0,
     ) -> None:
         self.index = index
+        self.evicted_blocks = 0
+        self._emit = emit
         self.clock = VirtualClock()
-        self.engine = SimEngine(config, self.clock, ledger, tools, emit, PlannedSteps)
+        if delay_s:
+            config = replace(config, fast=False, merge=False)
+        self.engine = SimEngine(config, self.clock, ledger, tools, self._tell, PlannedSteps)
         self.engine.sampler.next_at = math.inf  # the fleet takes one sample of all
         self.num_blocks = config.num_blocks
+        pool = self.engine.scheduler.kv_cache_manager.block_pool
+        self._heard = HeardCache(pool, self.clock, delay_s) if delay_s else None
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, Evicted):
+            self.evicted_blocks += event.blocks
+        self._emit(event)
 
     def join(self, sessions: SimSessions) -> None:
         """Play the rounds of these sessions that are sent here."""
@@ -176,6 +200,43 @@ class Replica:
         """KV blocks that are held for paused sessions."""
         holds = getattr(self.scheduler, "holds", None)
         return holds.num_blocks() if holds else 0
+
+    def heard_tokens(self, hashes: Any, prompt_tokens: int, now: float) -> int:
+        """Leading tokens of a prompt that the router takes to be in the cache."""
+        if self._heard is not None:
+            return self._heard.tokens(hashes, prompt_tokens, self.scheduler.block_size, now)
+        found = self.cached_tokens(hashes, prompt_tokens)
+        if found and self.loop.planned_from is not None:
+            self.loop.reach(now)  # steps that have begun may have evicted some of it
+            found = self.cached_tokens(hashes, prompt_tokens)
+        return found
+
+    def work_s(self, now: float) -> float:
+        """Seconds until all that was sent here is answered, were nothing else to come.
+
+        Prompts one after the other, then as many steps of all of them as the longest answer takes.
+        """
+        self.loop.reach(now)
+        requests = list(self.scheduler.requests.values())
+        if not requests:
+            return 0.0
+        config, step_time = self.engine.config, self.engine.config.hardware.step_time
+        budget = config.settings.max_num_batched_tokens
+        computed = [self._computed(request) for request in requests]
+        prefill_s = (
+            step_time.prefill_s(request.num_tokens - done, done, budget)
+            for request, done in zip(requests, computed, strict=True)
+            if done < request.num_tokens - 1
+        )
+        tokens = sum(request.num_tokens for request in requests)
+        left = max(request.max_tokens - request.num_output_tokens for request in requests)
+        return math.fsum(prefill_s) + left * step_time.seconds(len(requests), tokens, ())
+
+    def _computed(self, request: Any) -> int:
+        """Tokens of a request that need not be computed; of one that waits, what would be found."""
+        if request.num_computed_tokens:
+            return int(request.num_computed_tokens)
+        return self.cached_tokens(request.block_hashes, request.num_tokens)
 
     def cached_tokens(self, hashes: Any, prompt_tokens: int) -> int:
         """Leading tokens of a prompt that vLLM would find; it always computes the last one."""

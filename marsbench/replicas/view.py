@@ -61,12 +61,18 @@ class Views:
                 book.placed_since = 0
             self.next_at += self._age_s
 
-    def of(self, ask: RoundToPlace, matched: Callable[[Replica], int] | None) -> list[ReplicaView]:
+    def of(
+        self,
+        ask: RoundToPlace,
+        matched: Callable[[Replica], int] | None,
+        work_s: Callable[[Replica], float] | None = None,
+    ) -> list[ReplicaView]:
         """Every replica as the router sees it now.
 
         matched: tokens of the prompt in a replica's cache; None for a router that hears of none.
+        work_s: seconds of work that it has; None for a router that cannot know.
         """
-        return [self._view(one, ask, matched) for one in self._replicas]
+        return [self._view(one, ask, matched, work_s) for one in self._replicas]
 
     def placed(self, ask: RoundToPlace, view: ReplicaView) -> None:
         """The round was sent there."""
@@ -92,7 +98,11 @@ class Views:
         book.tokens -= sent.tokens
 
     def _view(
-        self, replica: Replica, ask: RoundToPlace, matched: Callable[[Replica], int] | None
+        self,
+        replica: Replica,
+        ask: RoundToPlace,
+        matched: Callable[[Replica], int] | None,
+        work_s: Callable[[Replica], float] | None,
     ) -> ReplicaView:
         book, index = self._books[replica.index], replica.index
         seen = self._reports[index] if self._age_s else _report(replica, ask.now)
@@ -107,6 +117,7 @@ class Views:
             book.tokens,
             book.prefill_tokens,
             None if matched is None else matched(replica),
+            None if work_s is None else work_s(replica),
         )
 
 

@@ -204,6 +204,10 @@ def _replicas(found: ReplicaFigures) -> Iterator[Fact]:
     shares, cv = found["busy_share"], found["busy_cv"]
     busy = UNMEASURED if shares is None else ", ".join(map(_percent, shares))
     yield "replicas busy", f"{busy}; CV {measured(cv, '.3f')}"
+    if (evicted := found.get("evicted_blocks")) is not None:
+        yield "… evicted", f"{', '.join(map(fixed, evicted))} blocks"
+    if (endless := found.get("endless_hit_rate")) is not None:
+        yield "one endless cache", f"would have {_percent(endless)} of all prompt tokens"
     tokens = fixed(found["moved_recomputed_tokens"])
     yield "sessions moved", f"{fixed(found['moves'])} times; {tokens} tokens recomputed after it"
 

@@ -22,7 +22,7 @@ class PrefixAware(Router):
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         best = longest([self._known.matched(ask, one.index) for one in replicas])
-        return best[ask.draw(len(best))]
+        return replicas[best[ask.draw(len(best))]].index
 
     def placed(self, ask: RoundToPlace, replica: int) -> None:
         self._known.learn(ask, replica)

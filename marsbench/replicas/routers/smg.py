@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marsbench.replicas.known import KnownPrefixes, longest
-from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, under_way
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, of_index, under_way
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Smg(Router):
         if max(matches) <= self.cache_threshold * ask.num_blocks:
             return fewest(replicas, under_way)
         best = fewest([replicas[i] for i in longest(matches)], under_way)
-        load = replicas[best].under_way
+        load = of_index(replicas, best).under_way
         mean = sum(one.under_way for one in replicas) / len(replicas)
         if load > mean * self.balance_rel and load > mean + self.balance_abs:
             return fewest(replicas, under_way)
