@@ -4,8 +4,8 @@ Source: ours. It is told what no router can know: at once what is in each cache,
 answer will still be. The cost of a replica is the seconds until its work is done, and those that
 this prompt takes to compute there, once for itself and once for each round under way, since all of
 them wait for it meanwhile. It decides round by round and plans nothing: what a context that it
-brings somewhere pushes out of the cache it does not count, so it is no bound. Not modelled:
-nothing.
+brings somewhere pushes out of the cache it does not count, so it is no bound.
+Not modelled: what is still to come of a session.
 """
 
 from __future__ import annotations

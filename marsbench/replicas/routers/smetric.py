@@ -47,8 +47,8 @@ class Smetric(Router):
         fast = {index for index in work if self._is_fast(ask, index, work[index])}
         hits = {index: self._known.matched(ask, index) * ask.block_size for index in work}
         best = min(work, key=lambda index: (-hits[index], work[index], index))
-        sent = self._sent.get(ask.session)
-        if sent is not None and hits[best] > self.hit_ratio * sent and (best in fast or not fast):
+        is_there = hits[best] > self.hit_ratio * self._sent.get(ask.session, 0)
+        if ask.round and is_there and (best in fast or not fast):
             return best
         scores = {one.index: work[one.index] * one.under_way for one in replicas}
         least = [index for index, score in scores.items() if score == min(scores.values())]
