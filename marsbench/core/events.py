@@ -294,6 +294,23 @@ class ReplicaBusy(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaChanged(Event):
+    """A replica left with its rounds and its cache, drains, or joined."""
+
+    kind: ClassVar[str] = "replica_changed"
+    replica: int
+    change: Literal["leaves", "drains", "joins"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundLost(RoundEvent):
+    """The round's replica left; the round is sent again, or its session fails."""
+
+    kind: ClassVar[str] = "round_lost"
+    replica: int
+
+
+@dataclass(frozen=True, slots=True)
 class Held(SessionEvent):
     """A policy holds `blocks` blocks of a paused session through its tool calls."""
 
@@ -304,7 +321,9 @@ class Held(SessionEvent):
 
 @dataclass(frozen=True, slots=True)
 class Unheld(SessionEvent):
-    """The hold ended: "resumed", "expired", "revoked", "swapped", or "session_ended"."""
+    """The hold ended: "resumed", "expired", "revoked", "swapped", "session_ended", or, with its
+    replica, "replica_left".
+    """
 
     kind: ClassVar[str] = "unheld"
     reason: str
@@ -352,6 +371,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         GpuFirstToken, GpuEnd, ToolStart, ToolEnd, Preempted, Evicted, Held, Unheld, KvUsage,
         PromptCached, PreemptionCount, Unmeasured, SwappedOut, SwappedIn, HostEvicted,
         HostStored, HostLoaded, HostDropped, HostUnderWay, Placed, ReplicaBusy,
+        ReplicaChanged, RoundLost,
     )
 }  # fmt: skip
 

@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from marsbench.core.events import Event, Evicted
+from marsbench.core.events import Event, Evicted, Preempted
+from marsbench.core.session import Prompt
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.engine import SimConfig, SimEngine
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.loop import Loop
 from marsbench.core.sim.merge import Pattern
-from marsbench.core.sim.sessions import Emit, SimSessions
+from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
 from marsbench.core.sim.steps import ScheduledStep, Steps
 from marsbench.core.sim.tools import SimTools
 from marsbench.errors import RunFailedError
@@ -125,6 +126,10 @@ class ReplicaLoop(Loop):
             for i, tokens in self._steps.tokens.items()
         )
 
+    def left_of_step(self, now: float) -> float:
+        """Seconds until the step that is under way would end; 0 where none is."""
+        return max(0.0, self.wake_at - now) if self._step_taken is not None else 0.0
+
     def stuck(self) -> RunFailedError:
         """Nothing goes on, and requests wait here."""
         return RunFailedError(self._stuck())
@@ -163,6 +168,7 @@ class Replica:
     ) -> None:
         self.index = index
         self.evicted_blocks = 0
+        self._unseen_s = 0.0
         self._emit = emit
         self.clock = VirtualClock()
         if delay_s:
@@ -194,6 +200,29 @@ class Replica:
     def free_blocks(self, at: float) -> int:
         """KV blocks that nobody uses or holds."""
         return self.engine.sampler.free_blocks - self.loop.popped(at)
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds that its steps took, but for the end of one that it did not live to see."""
+        return self.engine.counters.busy_s - self._unseen_s
+
+    def cut_off(self, now: float) -> list[tuple[LiveSession, Prompt, bool, bool]]:
+        """It leaves: what it has is lost, and told so; its rounds in order of submission, whether
+        each had begun and had its first token.
+        """
+        self._unseen_s = self.loop.left_of_step(now)
+        running = {request.request_id for request in self.scheduler.running}
+        found = []
+        for request_id, live, prompt, has_token in self.engine.requests.cut_off():
+            request, key = self.scheduler.requests[request_id], (live.session.id, prompt.round)
+            if request_id in running:
+                self._tell(Preempted(now, *key, request.num_computed_tokens))
+                live.computed.preempted(request.num_computed_tokens)
+            has_begun = request_id in running or request.num_preemptions > 0
+            found.append((live, prompt, has_begun, has_token))
+        for session_id in list(getattr(self.scheduler, "holds", None) or ()):
+            self.engine.moves.hold_changed(session_id, None, "replica_left")
+        return found
 
     @property
     def held_blocks(self) -> int:

@@ -90,6 +90,8 @@ class Router(ABC):
     hears_kv_events: whether it is shown what is in each replica's cache.
     clairvoyant: whether it is shown how much work each replica has.
     snapshot_age_s: seconds between two reports of load; 0: it always sees the present.
+    resends: whether a round whose replica is gone is sent again, by the router or by its client;
+        else its session has failed.
     kv_event_delay_s: seconds from a change of a cache until a router that hears of it knows; 0: at
         once.
     """
@@ -98,6 +100,7 @@ class Router(ABC):
     clairvoyant: ClassVar[bool] = False
     snapshot_age_s: float = 0.0
     kv_event_delay_s: float = 0.0
+    resends: bool = True
 
     @abstractmethod
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
@@ -108,6 +111,12 @@ class Router(ABC):
 
     def first_token(self, key: RoundKey, now: float) -> None:  # noqa: B027
         """The round that was placed has its first output token."""
+
+    def lost(self, key: RoundKey) -> None:  # noqa: B027
+        """The replica of the round is gone, and the round with it."""
+
+    def gone(self, replica: int) -> None:  # noqa: B027
+        """The replica is gone, and its cache with it; one that joins in its place is empty."""
 
 
 def fewest(replicas: Sequence[ReplicaView], of: Callable[[ReplicaView], float]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from marsbench.replicas.replica import Replica
@@ -64,15 +64,17 @@ class Views:
     def of(
         self,
         ask: RoundToPlace,
+        among: Collection[int],
         matched: Callable[[Replica], int] | None,
         work_s: Callable[[Replica], float] | None = None,
     ) -> list[ReplicaView]:
-        """Every replica as the router sees it now.
+        """Every replica that takes rounds as the router sees it now.
 
         matched: tokens of the prompt in a replica's cache; None for a router that hears of none.
         work_s: seconds of work that it has; None for a router that cannot know.
         """
-        return [self._view(one, ask, matched, work_s) for one in self._replicas]
+        those = [one for one in self._replicas if one.index in among]
+        return [self._view(one, ask, matched, work_s) for one in those]
 
     def placed(self, ask: RoundToPlace, view: ReplicaView) -> None:
         """The round was sent there."""
@@ -91,11 +93,12 @@ class Views:
         sent.prefill_tokens = 0
 
     def ended(self, key: tuple[str, int]) -> None:
-        """The round has been answered."""
+        """The round has been answered, or lost."""
         sent = self._rounds.pop(key)
         book = self._books[sent.replica]
         book.under_way -= 1
         book.tokens -= sent.tokens
+        book.prefill_tokens -= sent.prefill_tokens  # of one that was lost before its first token
 
     def _view(
         self,

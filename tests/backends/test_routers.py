@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from marsbench.errors import UsageError
+from marsbench.replicas.changes import Changes, read_changes
 from marsbench.replicas.known import KnownPrefixes, segments
 from marsbench.replicas.options import ReplicaOptions, divided, fleet_of
 from marsbench.replicas.registry import ROUTERS, choose_router
@@ -277,3 +279,60 @@ def test_one_replica_is_no_fleet() -> None:
 def test_parameters_of_the_router_are_told_from_the_backends() -> None:
     given = ["router.snapshot_age_s=0", "mars.aging_s=10", "cap=2"]
     assert divided(given) == (["snapshot_age_s=0"], ["mars.aging_s=10", "cap=2"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (['{"at": 1, "replica": 4, "event": "leaves"}'], "there is no replica 4 of 3"),
+        (['{"at": 1, "replica": 0, "event": "goes"}'], "'leaves', 'drains' or 'joins'"),
+        (['{"at": -1, "replica": 0, "event": "joins"}'], "events.jsonl:1: at"),
+        (["nonsense"], 'a line is like {"at": 120, "replica": 2, "event": "leaves"}'),
+        (
+            [
+                '{"at": 2, "replica": 0, "event": "drains"}',
+                '{"at": 1, "replica": 0, "event": "leaves"}',
+            ],
+            "replica 0 drains at 2 s, where it is not there",
+        ),
+        (
+            [f'{{"at": {n}, "replica": {n}, "event": "drains"}}' for n in range(3)],
+            "from 2 s on no replica takes rounds",
+        ),
+        (
+            [f'{{"at": 9, "replica": {n}, "event": "joins"}}' for n in range(3)],
+            "no replica is there at the start",
+        ),
+    ],
+)
+def test_replica_events_that_cannot_be_are_told(
+    tmp_path: Path, lines: list[str], said: str
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join(lines))
+    with pytest.raises(UsageError) as refused:
+        read_changes(file, 3)
+    assert said in str(refused.value)
+
+
+def test_replica_events_are_taken_in_the_order_of_their_times(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(
+        '{"at": 9, "replica": 1, "event": "leaves"}\n\n{"at": 5, "replica": 1, "event": "drains"}\n'
+        '{"at": 7, "replica": 2, "event": "joins"}\n'
+    )
+    changes = Changes(read_changes(file, 3), 3)
+    shown = [(changes.open.copy(), changes.there.copy())]
+    while changes.next_at < float("inf"):
+        changes.take()
+        shown.append((changes.open.copy(), changes.there.copy()))
+    assert shown == [
+        ({0, 1}, {0, 1}), ({0}, {0, 1}), ({0, 2}, {0, 1, 2}), ({0, 2}, {0, 2}),
+    ]  # fmt: skip
+
+
+def test_a_replica_that_left_is_forgotten_by_whoever_knew_its_prefixes() -> None:
+    for name in ("aibrix", "cache-aware", "llm-d", "prefix-aware", "ray-prefix", "smetric", "smg"):
+        found: Any = taught(name, sent=[(1, 100, 1)])
+        found.gone(1)
+        assert found._known.matched(ask(1), 1) == 0

@@ -15,6 +15,7 @@ from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.simulation import SimConfig, Simulation
 from marsbench.errors import RunFailedError
+from marsbench.replicas.changes import Change
 from marsbench.replicas.config import FleetConfig
 from marsbench.replicas.fleet import Fleet
 from marsbench.replicas.registry import ROUTERS, choose_router
@@ -33,11 +34,15 @@ def config(workload: list[Session], **facts: Any) -> SimConfig:
 
 
 def played(
-    workload: list[Session], num: int, router: str, delay_s: float = 0.0, **facts: Any
+    workload: list[Session],
+    num: int,
+    router: str,
+    given: tuple[str, ...] = (),
+    changes: tuple[Change, ...] = (),
+    **facts: Any,
 ) -> tuple[Fleet, list[Any]]:
     seen: list[Any] = []
-    given = [f"kv_event_delay_s={delay_s}"] if delay_s else []
-    several = FleetConfig(num, choose_router(router, given))
+    several = FleetConfig(num, choose_router(router, given), changes)
     fleet = Fleet(config(workload, **facts), several, seen.append)
     fleet.run(workload)
     return fleet, seen
@@ -89,10 +94,10 @@ def test_planned_runs_give_the_events_of_single_steps(
     fast, slow = (
         played(workload, num, router, backend=policy, merge=on)[1] for on in (True, False)
     )
-    assert sorted(map(_whole, fast)) == sorted(map(_whole, slow))
+    assert sorted(map(whole, fast)) == sorted(map(whole, slow))
 
 
-def _whole(event: Any) -> str:
+def whole(event: Any) -> str:
     """Its line; sums of durations differ in a last digit by how many are added at once."""
     if isinstance(event, events.ReplicaBusy):
         return f"busy {event.replica} {event.busy_s:.9f}"
@@ -106,8 +111,8 @@ def test_what_is_heard_in_time_is_what_is_there(
 ) -> None:
     """A delay shorter than any step and pause moves nothing, though it is kept in other books."""
     at_once = played(workload, num, router)[1]
-    soon = played(workload, num, router, delay_s=1e-12)[1]
-    assert sorted(map(_whole, soon)) == sorted(map(_whole, at_once))
+    soon = played(workload, num, router, ("kv_event_delay_s=1e-12",))[1]
+    assert sorted(map(whole, soon)) == sorted(map(whole, at_once))
 
 
 class Asks(Router):
@@ -123,7 +128,8 @@ class Asks(Router):
 @pytest.mark.parametrize(("delay_s", "heard"), [(0.0, 96), (1.0, 96), (10.0, 0)])
 def test_kv_events_are_heard_when_their_delay_is_over(delay_s: float, heard: int) -> None:
     session = Session("a", (Round(100, 3, (ToolCall("t", floor_s=5.0),)), Round(10, 3)))
-    fleet, _ = played([session], 2, "sim.test_replicas:Asks", delay_s=delay_s)
+    given = (f"kv_event_delay_s={delay_s}",)
+    fleet, _ = played([session], 2, "sim.test_replicas:Asks", given)
     asks: Any = fleet._router
     assert asks.seen == [0, heard]
 
@@ -136,5 +142,5 @@ class NamesNobody(Router):
 
 
 def test_a_router_that_names_no_replica_is_said() -> None:
-    with pytest.raises(RunFailedError, match=r"named replica 2; .* from 0 to 1"):
+    with pytest.raises(RunFailedError, match=r"named replica 2; .* was shown: 0, 1"):
         played([Session("a", (Round(100, 3),))], 2, "sim.test_replicas:NamesNobody")

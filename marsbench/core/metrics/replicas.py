@@ -6,8 +6,23 @@ import math
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
-from marsbench.core.events import GpuStart, GpuSubmit, Placed, ReplicaBusy
+from marsbench.core.events import (
+    GpuStart,
+    GpuSubmit,
+    Placed,
+    ReplicaBusy,
+    ReplicaChanged,
+    RoundLost,
+)
 from marsbench.core.metrics.stream import Stream
+
+
+class ReplicaChange(TypedDict):
+    """At `at` seconds a replica leaves, drains or joins."""
+
+    at: float
+    replica: int
+    change: str
 
 
 class ReplicaFigures(TypedDict):
@@ -21,6 +36,8 @@ class ReplicaFigures(TypedDict):
     moves: rounds that went elsewhere than their session's round before.
     moved_recomputed_tokens: prompt tokens, in whole blocks, that those rounds' sessions had
         computed before and that were not found where they went.
+    changes: what left, drained and joined, in order; lost_rounds: those that replicas had which
+        left. Of runs with such changes alone.
     """
 
     num: int
@@ -31,6 +48,8 @@ class ReplicaFigures(TypedDict):
     endless_hit_rate: NotRequired[float | None]
     moves: int
     moved_recomputed_tokens: int
+    changes: NotRequired[list[ReplicaChange]]
+    lost_rounds: NotRequired[int]
 
 
 def replica_figures(stream: Stream) -> ReplicaFigures | None:
@@ -47,7 +66,7 @@ def replica_figures(stream: Stream) -> ReplicaFigures | None:
         for start in stream.of(GpuStart)
         if start.key in moved and not start.resumed
     )
-    return {
+    figures: ReplicaFigures = {
         "num": num,
         "rounds": [sum(event.replica == index for event in placed) for index in range(num)],
         "busy_share": shares,
@@ -57,6 +76,12 @@ def replica_figures(stream: Stream) -> ReplicaFigures | None:
         "moves": len(moved),
         "moved_recomputed_tokens": sum(max(0, tokens) for tokens in computed),
     }
+    if changes := stream.of(ReplicaChanged):
+        figures["changes"] = [
+            {"at": e.at, "replica": e.replica, "change": e.change} for e in changes
+        ]
+        figures["lost_rounds"] = len(stream.of(RoundLost))
+    return figures
 
 
 def _evicted(stream: Stream) -> list[int] | None:
@@ -68,7 +93,8 @@ def _evicted(stream: Stream) -> list[int] | None:
 
 def _endless(stream: Stream, placed: Sequence[Placed]) -> float | None:
     prompts = {event.key: event.prompt_tokens for event in stream.of(GpuSubmit)}
-    found = [(e.findable_tokens, prompts[e.key]) for e in placed if e.findable_tokens is not None]
+    first = {e.key: e.findable_tokens for e in reversed(placed)}  # of one sent again, the first
+    found = [(own, prompts[key]) for key, own in first.items() if own is not None]
     asked = sum(tokens for _, tokens in found)
     return sum(tokens for tokens, _ in found) / asked if asked else None
 

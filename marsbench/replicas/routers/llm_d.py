@@ -13,14 +13,14 @@ eviction of its own index.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from marsbench.replicas.known import KnownPrefixes
-from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
+from marsbench.replicas.known import PrefixRouter
+from marsbench.replicas.router import ReplicaView, RoundToPlace
 
 
 @dataclass
-class LlmD(Router):
+class LlmD(PrefixRouter):
     """Weights of the three scores. most_tokens: of a prompt, those that are looked up.
 
     affinity: the filter, which the default chart has not. affinity_match: share of the prompt.
@@ -36,7 +36,6 @@ class LlmD(Router):
     affinity_match: float = 0.8
     affinity_gap_s: float = 18.0
     tokens_per_s: float = 15_928.0
-    _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         among = self._filtered(ask, replicas) if self.affinity else replicas
@@ -65,6 +64,3 @@ class LlmD(Router):
         queue = (max(waiting) - one.waiting) / span if span else 1.0
         kept, prefix = 1.0 - one.kv_usage, self._share(ask, one)
         return self.queue_weight * queue + self.kv_weight * kept + self.prefix_weight * prefix
-
-    def placed(self, ask: RoundToPlace, replica: int) -> None:
-        self._known.learn(ask, replica)

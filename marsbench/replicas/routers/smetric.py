@@ -16,14 +16,14 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from marsbench.replicas.known import KnownPrefixes
-from marsbench.replicas.router import ReplicaView, RoundKey, RoundToPlace, Router
+from marsbench.replicas.known import PrefixRouter
+from marsbench.replicas.router import ReplicaView, RoundKey, RoundToPlace
 
 WINDOW, FEWEST, QUANTILE = 64, 8, 0.9
 
 
 @dataclass
-class Smetric(Router):
+class Smetric(PrefixRouter):
     """hit_ratio: of the last prompt. crossover_tokens: where attention costs as much as all else; 0
     leaves it out.
     """
@@ -33,7 +33,6 @@ class Smetric(Router):
     slo_s: float = 1.0
     slo_s_per_1k: float = 0.0625
     crossover_tokens: float = 0.0
-    _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
     _rates: dict[int, deque[float]] = field(init=False)
     _queued: dict[RoundKey, tuple[int, float, float]] = field(default_factory=dict, init=False)
     _sent: dict[str, int] = field(default_factory=dict, init=False)
@@ -57,13 +56,20 @@ class Smetric(Router):
     def placed(self, ask: RoundToPlace, replica: int) -> None:
         self._queued[ask.key] = (replica, self._own(ask, replica), ask.now)
         self._sent[ask.session] = ask.prompt_tokens
-        self._known.learn(ask, replica)
+        super().placed(ask, replica)
         self._num += 1
+
+    def lost(self, key: RoundKey) -> None:
+        self._queued.pop(key, None)
 
     def first_token(self, key: RoundKey, now: float) -> None:
         replica, own, sent_at = self._queued.pop(key)
         if own > 0 and now > sent_at:
             self._rates[replica].append(own / (now - sent_at))
+
+    def gone(self, replica: int) -> None:
+        super().gone(replica)
+        self._rates.pop(replica, None)
 
     def _own(self, ask: RoundToPlace, replica: int) -> float:
         length = ask.prompt_tokens
