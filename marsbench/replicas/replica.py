@@ -259,7 +259,7 @@ class Replica:
         )
         tokens = sum(request.num_tokens for request in requests)
         left = max(request.max_tokens - request.num_output_tokens for request in requests)
-        return math.fsum(prefill_s) + left * step_time.seconds(len(requests), tokens, ())
+        return math.fsum(prefill_s) + float(left * step_time.seconds(len(requests), tokens, ()))
 
     def _computed(self, request: Any) -> int:
         """Tokens of a request that need not be computed; of one that waits, what would be found."""
