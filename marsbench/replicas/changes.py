@@ -17,7 +17,7 @@ What = Literal["leaves", "drains", "joins"]
 EXAMPLE = '{"at": 120, "replica": 2, "event": "leaves"}'
 
 
-class Change(BaseModel):
+class ReplicaEvent(BaseModel):
     """At `at` seconds a replica leaves with all that it has, drains (it answers what it has, and
     gets no more), or joins, empty if it had left. One that joins first was not there before.
     """
@@ -29,7 +29,7 @@ class Change(BaseModel):
     event: What
 
 
-def read_changes(path: Path, num: int) -> tuple[Change, ...]:
+def read_changes(path: Path, num: int) -> tuple[ReplicaEvent, ...]:
     """Those of a file, one JSON object a line, in the order of their times.
 
     Raises UsageError for a file that cannot be read, a replica that there is none of, a change that
@@ -48,9 +48,9 @@ def read_changes(path: Path, num: int) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def _change(path: Path, number: int, line: str) -> Change:
+def _change(path: Path, number: int, line: str) -> ReplicaEvent:
     try:
-        return Change.model_validate_json(line)
+        return ReplicaEvent.model_validate_json(line)
     except ValidationError as error:
         raise UsageError(
             f"{path}:{number}: {first_problem(error)}; a line is like {EXAMPLE}, and an event one "
@@ -58,7 +58,7 @@ def _change(path: Path, number: int, line: str) -> Change:
         ) from error
 
 
-def absent_at_first(changes: Sequence[Change]) -> set[int]:
+def absent_at_first(changes: Sequence[ReplicaEvent]) -> set[int]:
     """Replicas that join before anything else happens to them."""
     first: dict[int, What] = {}
     for change in changes:
@@ -66,7 +66,7 @@ def absent_at_first(changes: Sequence[Change]) -> set[int]:
     return {replica for replica, event in first.items() if event == "joins"}
 
 
-def _check(path: Path, changes: Sequence[Change], num: int) -> None:
+def _check(path: Path, changes: Sequence[ReplicaEvent], num: int) -> None:
     here = set(range(num)) - absent_at_first(changes)
     draining: set[int] = set()
     if not here:
@@ -95,7 +95,7 @@ class Changes:
     open: replicas that take rounds. there: those, and the ones that drain.
     """
 
-    def __init__(self, changes: Sequence[Change], num: int) -> None:
+    def __init__(self, changes: Sequence[ReplicaEvent], num: int) -> None:
         self._left = deque(changes)
         self.open = set(range(num)) - absent_at_first(changes)
         self.there = set(self.open)
@@ -105,7 +105,7 @@ class Changes:
         """When the next one is; inf when none is."""
         return self._left[0].at if self._left else math.inf
 
-    def take(self) -> Change:
+    def take(self) -> ReplicaEvent:
         """The next one, which has happened."""
         change = self._left.popleft()
         joins = change.event == "joins"
@@ -115,6 +115,6 @@ class Changes:
         return change
 
 
-def facts_of(changes: Sequence[Change]) -> list[dict[str, Any]]:
+def facts_of(changes: Sequence[ReplicaEvent]) -> list[dict[str, Any]]:
     """As JSON, for the run's settings."""
     return [change.model_dump() for change in changes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from marsbench.replicas.changes import Change, facts_of
+from marsbench.replicas.changes import ReplicaEvent, facts_of
 from marsbench.replicas.registry import RouterChoice
 
 
@@ -15,7 +15,7 @@ class FleetConfig:
 
     num: int
     router: RouterChoice
-    changes: tuple[Change, ...] = ()
+    changes: tuple[ReplicaEvent, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """As JSON, for the run's settings."""

@@ -12,7 +12,7 @@ from marsbench.option import ENGINE, Option
 from marsbench.replicas.router import SET
 
 if TYPE_CHECKING:  # a command's help knows the options, and loads nothing for it
-    from marsbench.replicas.changes import Change
+    from marsbench.replicas.changes import ReplicaEvent
     from marsbench.replicas.config import FleetConfig
 
 MOST = 1024
@@ -28,7 +28,7 @@ class ReplicaOptions:
         str | None, Option("NAME", "Its name, or module:Class (round-robin)", ENGINE)
     ] = None
     replica_events: Annotated[
-        str | Path | None, Option("FILE", "When replicas leave, drain and join", ENGINE)
+        str | Path | None, Option("FILE", "When replicas leave, drain and join", ENGINE, typed=Path)
     ] = None
 
 
@@ -75,7 +75,7 @@ def fleet_of(
     return fleet
 
 
-def _changes(options: ReplicaOptions) -> tuple[Change, ...]:
+def _changes(options: ReplicaOptions) -> tuple[ReplicaEvent, ...]:
     from marsbench.replicas.changes import read_changes
 
     if options.replica_events is None:

@@ -15,7 +15,7 @@ from marsbench.core.metrics.replicas import replica_figures
 from marsbench.core.metrics.rounds import rounds_of
 from marsbench.core.metrics.stream import Stream
 from marsbench.core.session import Round, Session, ToolCall
-from marsbench.replicas.changes import Change
+from marsbench.replicas.changes import ReplicaEvent
 from marsbench.replicas.registry import ROUTERS
 from sim.test_replicas import POLICIES, played, whole
 from sim.worlds import workloads
@@ -26,11 +26,11 @@ LONG = Session("a", (Round(600, 40, (ToolCall("t", floor_s=5.0),)), Round(50, 10
 BOTH = [LONG, Session("b", (Round(600, 40),))]
 
 
-def change(at: float, replica: int, event: Any) -> Change:
-    return Change(at=at, replica=replica, event=event)
+def change(at: float, replica: int, event: Any) -> ReplicaEvent:
+    return ReplicaEvent(at=at, replica=replica, event=event)
 
 
-def gone(at: float, replica: int = 0) -> tuple[Change, ...]:
+def gone(at: float, replica: int = 0) -> tuple[ReplicaEvent, ...]:
     return (change(at, replica, "leaves"),)
 
 

@@ -15,7 +15,7 @@ from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.core.sim.simulation import SimConfig, Simulation
 from marsbench.errors import RunFailedError
-from marsbench.replicas.changes import Change
+from marsbench.replicas.changes import ReplicaEvent
 from marsbench.replicas.config import FleetConfig
 from marsbench.replicas.fleet import Fleet
 from marsbench.replicas.registry import ROUTERS, choose_router
@@ -38,7 +38,7 @@ def played(
     num: int,
     router: str,
     given: tuple[str, ...] = (),
-    changes: tuple[Change, ...] = (),
+    changes: tuple[ReplicaEvent, ...] = (),
     **facts: Any,
 ) -> tuple[Fleet, list[Any]]:
     seen: list[Any] = []
