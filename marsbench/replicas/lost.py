@@ -54,7 +54,7 @@ class Past:
 
     decisions: list[dict[str, Any] | None] = field(default_factory=list)
     prefix_tokens: tuple[int, int] = (0, 0)
-    busy_s: Counter[int] = field(default_factory=Counter)
+    busy_s: dict[int, float] = field(default_factory=dict)
     evicted: Counter[int] = field(default_factory=Counter)
 
     def add(self, gone: Replica) -> None:
@@ -63,10 +63,12 @@ class Past:
         pairs = zip(self.prefix_tokens, gone.engine.prefix_tokens(), strict=True)
         asked, hit = (before + own for before, own in pairs)
         self.prefix_tokens = (asked, hit)
-        self.busy_s[gone.index] += gone.busy_s  # type: ignore[assignment]
+        self.busy_s[gone.index] = self.busy_s.get(gone.index, 0.0) + gone.busy_s
         self.evicted[gone.index] += gone.evicted_blocks
 
     def of(self, replica: Replica) -> tuple[float, int]:
         """Seconds that a replica's steps took, and blocks that it evicted, with those before it."""
         index = replica.index
-        return self.busy_s[index] + replica.busy_s, self.evicted[index] + replica.evicted_blocks
+        return self.busy_s.get(index, 0.0) + replica.busy_s, self.evicted[
+            index
+        ] + replica.evicted_blocks

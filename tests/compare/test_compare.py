@@ -247,7 +247,7 @@ def behind(folder, replicas, **params):
         (
             "router",
             {"replicas": 4, "kv_weight": 0.0},
-            "different routers (router llm-d {'snapshot_age_s': 0.05",
+            "different routers (router llm-d, llm-d (kv_weight=0.0))",
             ("fcfs behind llm-d", "fcfs behind llm-d (kv_weight=0.0)"),
         ),
     ],

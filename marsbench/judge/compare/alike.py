@@ -10,6 +10,7 @@ from marsbench.errors import UsageError, unknown_name
 from marsbench.judge.compare.points import DIMENSIONS
 from marsbench.judge.compare.read import ReadRun
 from marsbench.judge.compare.values import RunSource
+from marsbench.replicas.registry import router_label
 from marsbench.runs.summary import CAP_SEARCH, SCHEDULER_CLS
 
 BLOCKS_OF = "kv_blocks_of"
@@ -134,10 +135,10 @@ def _of_one(source: RunSource) -> dict[str, Any]:
 
 
 def _fleet(settings: Mapping[str, Any], name: str) -> str:
-    """ "4"; "dynamo {'overlap_weight': 1.0}"."""
+    """ "4"; "dynamo (overlap_weight=2.0)"."""
     value = settings.get(name)
     if isinstance(value, Mapping):
-        return f"{value.get('name')} {value.get('params')}"
+        return router_label(value["name"], value["params"])
     return str(value or (1 if name == "replicas" else "none"))
 
 
