@@ -295,8 +295,11 @@ class Fleet:
         )
 
     def _pass_on(self) -> None:
+        now = self._clock.now
+        if not self._events.waits_before(now):
+            return
         begins = (one.loop.planned_from for one in self.replicas)
-        self._events.flush(min([self._clock.now, *(at for at in begins if at is not None)]))
+        self._events.flush(min([now, *(at for at in begins if at is not None)]))
 
     def _look_on(self, worked: bool) -> None:
         """Raises RunFailedError when nothing has come of anything for too long."""
