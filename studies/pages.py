@@ -6,8 +6,25 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from marsbench.errors import MarsbenchError
+from marsbench.errors import MarsbenchError, UsageError
+from marsbench.judge.sweep.folder import PLAN, Result, SweepFolder
 from marsbench.outputs import save_text
+
+
+def results_of(
+    folder: Path, made_by: str, counts: Callable[[Result], bool] = lambda result: True
+) -> list[Result]:
+    """The complete runs of a sweep that count. Raises UsageError where there is none.
+
+    made_by: the command that plays it.
+    """
+    there = SweepFolder(folder).results() if (folder / PLAN).is_file() else ()
+    found = [result for result in there if counts(result)]
+    if not found:
+        raise UsageError(
+            f"{folder} holds no complete run of a sweep; play it first with {made_by}."
+        )
+    return found
 
 
 def written(output: Path, page: Callable[[], tuple[str, str]]) -> int:

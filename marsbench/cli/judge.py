@@ -27,7 +27,7 @@ def compare(
     metric: Annotated[list[str] | None, Option("NAME", "Show these figures; repeatable")] = None,
     across: Annotated[
         list[str] | None,
-        Option("WHAT", "May differ: workload, hardware, engine"),
+        Option("WHAT", "May differ: workload, hardware, engine, replicas, router"),
     ] = None,
     confidence: Annotated[float, Option("C", "Of the intervals, two-sided (0.95)")] = 0.95,
     as_json: AsJson = False,

@@ -22,7 +22,9 @@ def report(
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="The report's title.")] = None,
     across: Annotated[
         list[str] | None,
-        typer.Option(metavar="DIM", help="May differ: workload, hardware, engine; repeatable."),
+        typer.Option(
+            metavar="DIM", help="May differ: workload, hardware, engine, replicas, router."
+        ),
     ] = None,
     baseline: Annotated[
         str | None, typer.Option(metavar="NAME", help="What ratios are to (as in compare).")

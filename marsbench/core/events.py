@@ -269,19 +269,45 @@ class HostUnderWay(Event):
 
 @dataclass(frozen=True, slots=True)
 class Placed(RoundEvent):
-    """A router sent the round to this replica, the first being 0; only where there are several."""
+    """A router sent the round to this replica, the first being 0; only where there are several.
+
+    findable_tokens: prompt tokens, in whole blocks, that any replica had computed by then: what one
+        cache without end would have; None in streams of before it was told.
+    """
 
     kind: ClassVar[str] = "placed"
     replica: int
+    findable_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaBusy(Event):
-    """The run is over, and this replica's steps took so many seconds of it."""
+    """The run is over: this replica's steps took so many seconds, and so many blocks were evicted.
+
+    evicted_blocks: None in streams of before it was told.
+    """
 
     kind: ClassVar[str] = "replica_busy"
     replica: int
     busy_s: float
+    evicted_blocks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaChanged(Event):
+    """A replica left with its rounds and its cache, drains, or joined."""
+
+    kind: ClassVar[str] = "replica_changed"
+    replica: int
+    change: Literal["leaves", "drains", "joins"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundLost(RoundEvent):
+    """The round's replica left; the round is sent again, or its session fails."""
+
+    kind: ClassVar[str] = "round_lost"
+    replica: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +321,9 @@ class Held(SessionEvent):
 
 @dataclass(frozen=True, slots=True)
 class Unheld(SessionEvent):
-    """The hold ended: "resumed", "expired", "revoked", "swapped", or "session_ended"."""
+    """The hold ended: "resumed", "expired", "revoked", "swapped", "session_ended", or, with its
+    replica, "replica_left".
+    """
 
     kind: ClassVar[str] = "unheld"
     reason: str
@@ -343,6 +371,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         GpuFirstToken, GpuEnd, ToolStart, ToolEnd, Preempted, Evicted, Held, Unheld, KvUsage,
         PromptCached, PreemptionCount, Unmeasured, SwappedOut, SwappedIn, HostEvicted,
         HostStored, HostLoaded, HostDropped, HostUnderWay, Placed, ReplicaBusy,
+        ReplicaChanged, RoundLost,
     )
 }  # fmt: skip
 

@@ -24,11 +24,15 @@ from marsbench.core.sim.watchdog import Watchdog
 from marsbench.core.workload.draws import stream
 from marsbench.errors import RunFailedError
 from marsbench.hardware.host import ToolHost
+from marsbench.hardware.profile import HardwareCost
+from marsbench.replicas.changes import Changes
+from marsbench.replicas.computed import ComputedAnywhere
 from marsbench.replicas.config import FleetConfig
 from marsbench.replicas.known import segments
+from marsbench.replicas.lost import LostRound, Past, SentAgain
 from marsbench.replicas.ordered import OrderedEvents
 from marsbench.replicas.replica import Replica, ReplicaLoop
-from marsbench.replicas.router import RoundToPlace
+from marsbench.replicas.router import RoundKey, RoundToPlace, of_index
 from marsbench.replicas.view import Views
 from marsbench.shortcuts.keys import WRITER_BYTES
 from marsbench_backends.signals import Signal
@@ -47,23 +51,32 @@ class Fleet:
         self._ledger = BlockLedger(config.settings.block_size)
         self._events = OrderedEvents(emit)
         self._tools = SimTools(self._clock, ToolHost(config.tool_cores, config.tool_workers))
-        engine = (config, self._ledger, self._tools, self._heard)
-        self.replicas = [Replica(index, *engine) for index in range(fleet.num)]
+        self._router = fleet.router.build()
+        self._changes = Changes(fleet.changes, fleet.num)
+        self._past = Past()
+        self.replicas = [self._fresh(index) for index in range(fleet.num)]
         admission = self.replicas[0].engine.admission()
         self.sessions = SimSessions(self._clock, self._tools, admission, self, self._heard)
         for replica in self.replicas:
             replica.join(self.sessions)
-        self._router = fleet.router.build()
         self._views = Views(self.replicas, self._router.snapshot_age_s)
+        self._cost = HardwareCost(config.hardware, config.settings.max_num_batched_tokens)
         self._dice = stream(seed, "router")
-        self._at: dict[str, int] = {}  # the replica of each session's last round
+        self._computed = ComputedAnywhere()
+        self._at: dict[str, Replica] = {}  # where each session's last round is
+        self._under_way: dict[RoundKey, Generate] = {}
+        self._again = SentAgain()
         self._watchdog = Watchdog()
         self._next_sample = 0.0
+
+    def _fresh(self, index: int) -> Replica:
+        engine = (self.config, self._ledger, self._tools, self._heard)
+        return Replica(index, *engine, self._router.kv_event_delay_s)
 
     @property
     def decisions(self) -> dict[str, Any] | None:
         """As a simulation's, of all replicas together; None where no policy is asked."""
-        counted = [replica.engine.decisions for replica in self.replicas]
+        counted = [*self._past.decisions, *(one.engine.decisions for one in self.replicas)]
         total: dict[str, Counter[str]] = {}
         for one in counted:
             for name, times in (one or {}).items():
@@ -88,20 +101,29 @@ class Fleet:
         hashes = self._ledger.hashes(live.session, prompt)
 
         def matched(replica: Replica) -> int:
-            return self._matched(replica, hashes, prompt.num_tokens)
+            return replica.heard_tokens(hashes, prompt.num_tokens, now)
 
-        views = self._views.of(ask, matched if hears else None)
+        def work_s(replica: Replica) -> float:
+            return replica.work_s(now)
+
+        clairvoyant = self._router.clairvoyant
+        told = (matched if hears else None, work_s if clairvoyant else None)
+        views = self._views.of(ask, self._changes.open, *told)
         index = self._named(self._router.route(ask, views))
         self._router.placed(ask, index)
-        self._views.placed(ask, views[index])
-        self._at[ask.session] = index
-        self._events.add(events.Placed(now, ask.session, ask.round, index))
+        self._views.placed(ask, of_index(views, index))
+        self._at[ask.session] = self.replicas[index]
+        self._under_way[ask.key] = step
+        findable = self._computed.findable(ask, live.computed, prompt)
+        self._events.add(events.Placed(now, ask.session, ask.round, index, findable))
         replica = self._reach(index)
         replica.engine.submit(live, step)
 
     def tell(self, signal: Signal) -> None:
         """To the replica that has the session; one that it left hears no more of it."""
-        self._reach(self._at[signal.session_id]).engine.tell(signal)
+        replica = self._at[signal.session_id]
+        if replica is self.replicas[replica.index]:  # else it is gone
+            self._reach(replica.index).engine.tell(signal)
 
     def forget(self, session: Session) -> None:
         """The session has ended."""
@@ -110,11 +132,12 @@ class Fleet:
 
     def kv_blocks(self) -> tuple[int, int, int]:
         now, size = self._clock.now, self._ledger.block_size
-        free = sum(replica.free_blocks(now) for replica in self.replicas)
-        return self.config.num_blocks * len(self.replicas), free, size
+        there = self._there()
+        free = sum(replica.free_blocks(now) for replica in there)
+        return self.config.num_blocks * len(there), free, size
 
     def prefix_tokens(self) -> tuple[int, int]:
-        found = [replica.engine.prefix_tokens() for replica in self.replicas]
+        found = [self._past.prefix_tokens, *(one.engine.prefix_tokens() for one in self.replicas)]
         return sum(asked for asked, _ in found), sum(hit for _, hit in found)
 
     def _ask(self, session: Session, prompt: Prompt) -> RoundToPlace:
@@ -122,27 +145,27 @@ class Fleet:
         keys = self._ledger.hashes(session, prompt).keys
         blocks = segments(keys, prompt.num_tokens // size, WRITER_BYTES)
         now, number = self._clock.now, prompt.round
-        return RoundToPlace(now, session.id, number, prompt.num_tokens, size, blocks, self._draw)
+        return RoundToPlace(
+            *(now, session.id, number, prompt.num_tokens, size, blocks, self._draw),
+            self._cost.prefill_s,
+        )
 
     def _draw(self, below: int) -> int:
         return int(self._dice.integers(below))
 
-    def _matched(self, replica: Replica, hashes: Any, prompt_tokens: int) -> int:
-        """What its cache has now: steps that have begun may have evicted some of it."""
-        found = replica.cached_tokens(hashes, prompt_tokens)
-        if found and replica.loop.planned_from is not None:
-            self._reach(replica.index)
-            found = replica.cached_tokens(hashes, prompt_tokens)
-        return found
-
     def _named(self, index: object) -> int:
         """Raises RunFailedError when the router named no replica."""
-        if isinstance(index, int) and 0 <= index < len(self.replicas):
+        if isinstance(index, int) and index in self._changes.open:
             return index
+        open_ = ", ".join(map(str, sorted(self._changes.open)))
         raise RunFailedError(
             f"Router {self._fleet.router.name} named replica {index!r}; a router's route() returns "
-            f"a whole number from 0 to {len(self.replicas) - 1}."
+            f"the index of a replica that it was shown: {open_}."
         )
+
+    def _there(self) -> list[Replica]:
+        """Those that have not left."""
+        return [one for one in self.replicas if one.index in self._changes.there]
 
     def _reach(self, index: int) -> Replica:
         replica = self.replicas[index]
@@ -153,9 +176,14 @@ class Fleet:
         """What an engine writes down; the router sees answers pass."""
         if isinstance(event, events.GpuFirstToken):
             self._views.first_token(event.key)
+            self._computed.first_token(event.key)
+            self._router.first_token(event.key, event.at)
         elif isinstance(event, events.GpuEnd):
             self._views.ended(event.key)
-        self._events.add(event)
+            del self._under_way[event.key]
+        told = self._again.told(event)
+        if told is not None:
+            self._events.add(told)
 
     # --- the run
 
@@ -168,10 +196,13 @@ class Fleet:
 
     def _play(self) -> None:
         while math.isfinite(at := min(self._clock.next_due, self._next_wake().wake_at)):
-            self._look(at)
-            if self._clock.next_due <= at:
+            if self._changes.next_at <= at:
+                self._change(self._changes.next_at)
+            elif self._clock.next_due <= at:
+                self._look(at)
                 self._do(at)
             else:
+                self._look(at)
                 self._wake(at)
             if self._clock.next_due > self._clock.now:
                 self._start_idle()
@@ -180,9 +211,43 @@ class Fleet:
         if stuck is not None:
             raise stuck.loop.stuck()
         for replica in self.replicas:
-            busy_s = replica.engine.counters.busy_s
-            self._events.add(events.ReplicaBusy(self._clock.now, replica.index, busy_s))
+            busy_s, evicted = self._past.of(replica)
+            self._events.add(events.ReplicaBusy(self._clock.now, replica.index, busy_s, evicted))
         self._events.flush(math.inf)
+
+    def _change(self, at: float) -> None:
+        """A replica leaves, drains or joins."""
+        self._look(at)
+        self._clock.now = at
+        change = self._changes.take()
+        self._events.add(events.ReplicaChanged(at, change.replica, change.event))
+        if change.event == "leaves":
+            self._leave(change.replica)
+        self._look_on(True)
+
+    def _leave(self, index: int) -> None:
+        """What it has is lost: another one, empty, stands in its place should it join again."""
+        now, gone = self._clock.now, self._reach(index)
+        lost = [LostRound(*one) for one in gone.cut_off(now)]
+        self._past.add(gone)
+        self.replicas[index] = self._fresh(index)
+        self.replicas[index].join(self.sessions)
+        self._router.gone(index)
+        for one in lost:
+            key = (one.live.session.id, one.prompt.round)
+            self._events.add(events.RoundLost(now, *key, index))
+            self._views.ended(key)
+            self._router.lost(key)
+            self._again.lost(one)
+        for one in lost:
+            self._send_again(one, index)
+
+    def _send_again(self, one: LostRound, index: int) -> None:
+        step = self._under_way[one.live.session.id, one.prompt.round]
+        if self._router.resends:
+            self.submit(one.live, step)
+        else:
+            self.sessions.fail(one.live, f"replica {index} left")
 
     def _do(self, at: float) -> None:
         """The next thing that is due."""
@@ -216,11 +281,12 @@ class Fleet:
 
     def _usage(self, at: float) -> events.KvUsage:
         """Of all replicas together."""
-        free = sum(one.free_blocks(at) for one in self.replicas)
-        held = sum(one.held_blocks for one in self.replicas)
+        there = self._there()
+        free = sum(one.free_blocks(at) for one in there)
+        held = sum(one.held_blocks for one in there)
         return events.KvUsage(
             at,
-            used_blocks=self.config.num_blocks * len(self.replicas) - free - held,
+            used_blocks=self.config.num_blocks * len(there) - free - held,
             held_blocks=held,
             free_blocks=free,
             running=sum(len(one.scheduler.running) for one in self.replicas),
@@ -229,8 +295,11 @@ class Fleet:
         )
 
     def _pass_on(self) -> None:
+        now = self._clock.now
+        if not self._events.waits_before(now):
+            return
         begins = (one.loop.planned_from for one in self.replicas)
-        self._events.flush(min([self._clock.now, *(at for at in begins if at is not None)]))
+        self._events.flush(min([now, *(at for at in begins if at is not None)]))
 
     def _look_on(self, worked: bool) -> None:
         """Raises RunFailedError when nothing has come of anything for too long."""

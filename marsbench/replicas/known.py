@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from marsbench.replicas.router import RoundToPlace, Segment
+from marsbench.replicas.router import RoundToPlace, Router, Segment
 
 
 class _Known(NamedTuple):
@@ -45,6 +46,10 @@ class KnownPrefixes:
         """Blocks that were ever sent there, each once."""
         return sum(seen.end - seen.start for seen in self._known.get(replica, {}).values())
 
+    def forget(self, replica: int) -> None:
+        """It is gone, and its cache with it."""
+        self._known.pop(replica, None)
+
     def learn(self, ask: RoundToPlace, replica: int) -> None:
         """The prompt was sent there."""
         known, start = self._known[replica], 0
@@ -53,6 +58,19 @@ class KnownPrefixes:
             kept = 0 if seen is None or ask.now - seen.at > self._lives_s else seen.end
             known[segment.writer] = _Known(start, max(kept, segment.end), ask.now)
             start = segment.end
+
+
+@dataclass
+class PrefixRouter(Router):
+    """A router that knows what it sent where."""
+
+    _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
+
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
+        self._known.learn(ask, replica)
+
+    def gone(self, replica: int) -> None:
+        self._known.forget(replica)
 
 
 def longest(matches: Sequence[int]) -> list[int]:

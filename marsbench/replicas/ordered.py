@@ -24,6 +24,10 @@ class OrderedEvents:
         self._num += 1
         heapq.heappush(self._heap, (event.at, self._num, event))
 
+    def waits_before(self, at: float) -> bool:
+        """Whether something that happened before then has yet to be passed on."""
+        return bool(self._heap) and self._heap[0][0] < at
+
     def flush(self, before: float) -> None:
         """Pass on what happened before then: nothing else of that time will come."""
         while self._heap and self._heap[0][0] < before:

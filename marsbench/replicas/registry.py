@@ -20,6 +20,7 @@ _OURS = "marsbench.replicas.routers"
 ROUTERS = {
     "aibrix": f"{_OURS}.aibrix:Aibrix",
     "cache-aware": f"{_OURS}.cache_aware:CacheAware",
+    "clairvoyant": f"{_OURS}.clairvoyant:Clairvoyant",
     "dynamo": f"{_OURS}.dynamo:Dynamo",
     "kv-aware": f"{_OURS}.kv_aware:KvAware",
     "least-load": f"{_OURS}.least_load:LeastLoad",
@@ -28,6 +29,7 @@ ROUTERS = {
     "ray-prefix": f"{_OURS}.ray_prefix:RayPrefix",
     "round-robin": f"{_OURS}.round_robin:RoundRobin",
     "session-affinity": f"{_OURS}.session_affinity:SessionAffinity",
+    "smetric": f"{_OURS}.smetric:Smetric",
     "smg": f"{_OURS}.smg:Smg",
 }
 ENTRY_POINTS = "marsbench.routers"
@@ -63,10 +65,16 @@ class RouterChoice:
             built: Router = make(self.router, self.settings)
         except ValueError as error:
             raise UsageError(f"Router {self.name}: {error}.") from error
-        if not 0 <= built.snapshot_age_s < float("inf"):
+        for name in ("snapshot_age_s", "kv_event_delay_s"):
+            if not 0 <= (value := getattr(built, name)) < float("inf"):
+                raise UsageError(
+                    f"{SET}{name} must be 0 or more, not {value:g}; "
+                    f"for example --set {SET}{name}=0.2."
+                )
+        if built.kv_event_delay_s and not built.hears_kv_events:
             raise UsageError(
-                f"{SET}snapshot_age_s must be 0 or more, not {built.snapshot_age_s:g}; "
-                f"for example --set {SET}snapshot_age_s=0.2."
+                f"{SET}kv_event_delay_s is for a router that hears of KV events, and {self.name} "
+                "does not; leave it out."
             )
         return built
 
@@ -101,6 +109,13 @@ def choose_router(name: str, assignments: Iterable[str] = ()) -> RouterChoice:
     choice = RouterChoice(name, found, settings)
     choice.build()
     return choice
+
+
+def router_label(name: str, params: Mapping[str, Any]) -> str:
+    """The name, with what of a router of ours differs from its defaults: "llm-d (kv_weight=0)"."""
+    defaults = choose_router(name).params if name in ROUTERS else params
+    turned = [f"{key}={value}" for key, value in params.items() if defaults.get(key) != value]
+    return f"{name} ({', '.join(turned)})" if turned else name
 
 
 def _import(name: str, target: str) -> type[Router]:

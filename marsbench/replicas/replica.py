@@ -12,18 +12,22 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from marsbench.core.events import Event, Evicted, Preempted
+from marsbench.core.session import Prompt
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.engine import SimConfig, SimEngine
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.loop import Loop
 from marsbench.core.sim.merge import Pattern
-from marsbench.core.sim.sessions import Emit, SimSessions
+from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
 from marsbench.core.sim.steps import ScheduledStep, Steps
 from marsbench.core.sim.tools import SimTools
 from marsbench.errors import RunFailedError
 from marsbench.offload.worker import StepCopies
+from marsbench.replicas.heard import HeardCache
 
 Plan = tuple[Pattern | None, list[float], Mapping[int, StepCopies]]
 
@@ -122,6 +126,10 @@ class ReplicaLoop(Loop):
             for i, tokens in self._steps.tokens.items()
         )
 
+    def left_of_step(self, now: float) -> float:
+        """Seconds until the step that is under way would end; 0 where none is."""
+        return max(0.0, self.wake_at - now) if self._step_taken is not None else 0.0
+
     def stuck(self) -> RunFailedError:
         """Nothing goes on, and requests wait here."""
         return RunFailedError(self._stuck())
@@ -143,16 +151,38 @@ def _blocks(before: int, tokens: int, size: int) -> int:
 
 
 class Replica:
-    """An engine with its loop and the router's own books of it."""
+    """An engine with its loop, and what it tells of itself.
+
+    delay_s: until the router knows of a change of its cache.
+
+    """
 
     def __init__(
-        self, index: int, config: SimConfig, ledger: BlockLedger, tools: SimTools, emit: Emit
+        self,
+        index: int,
+        config: SimConfig,
+        ledger: BlockLedger,
+        tools: SimTools,
+        emit: Emit,
+        delay_s: float = 0.0,
     ) -> None:
         self.index = index
+        self.evicted_blocks = 0
+        self._unseen_s = 0.0
+        self._emit = emit
         self.clock = VirtualClock()
-        self.engine = SimEngine(config, self.clock, ledger, tools, emit, PlannedSteps)
+        if delay_s:
+            config = replace(config, fast=False, merge=False)
+        self.engine = SimEngine(config, self.clock, ledger, tools, self._tell, PlannedSteps)
         self.engine.sampler.next_at = math.inf  # the fleet takes one sample of all
         self.num_blocks = config.num_blocks
+        pool = self.engine.scheduler.kv_cache_manager.block_pool
+        self._heard = HeardCache(pool, self.clock, delay_s) if delay_s else None
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, Evicted):
+            self.evicted_blocks += event.blocks
+        self._emit(event)
 
     def join(self, sessions: SimSessions) -> None:
         """Play the rounds of these sessions that are sent here."""
@@ -172,10 +202,70 @@ class Replica:
         return self.engine.sampler.free_blocks - self.loop.popped(at)
 
     @property
+    def busy_s(self) -> float:
+        """Seconds that its steps took, but for the end of one that it did not live to see."""
+        return self.engine.counters.busy_s - self._unseen_s
+
+    def cut_off(self, now: float) -> list[tuple[LiveSession, Prompt, bool, bool]]:
+        """It leaves: what it has is lost, and told so; its rounds in order of submission, whether
+        each had begun and had its first token.
+        """
+        self._unseen_s = self.loop.left_of_step(now)
+        running = {request.request_id for request in self.scheduler.running}
+        found = []
+        for request_id, live, prompt, has_token in self.engine.requests.cut_off():
+            request, key = self.scheduler.requests[request_id], (live.session.id, prompt.round)
+            if request_id in running:
+                self._tell(Preempted(now, *key, request.num_computed_tokens))
+                live.computed.preempted(request.num_computed_tokens)
+            has_begun = request_id in running or request.num_preemptions > 0
+            found.append((live, prompt, has_begun, has_token))
+        for session_id in list(getattr(self.scheduler, "holds", None) or ()):
+            self.engine.moves.hold_changed(session_id, None, "replica_left")
+        return found
+
+    @property
     def held_blocks(self) -> int:
         """KV blocks that are held for paused sessions."""
         holds = getattr(self.scheduler, "holds", None)
         return holds.num_blocks() if holds else 0
+
+    def heard_tokens(self, hashes: Any, prompt_tokens: int, now: float) -> int:
+        """Leading tokens of a prompt that the router takes to be in the cache."""
+        if self._heard is not None:
+            return self._heard.tokens(hashes, prompt_tokens, self.scheduler.block_size, now)
+        found = self.cached_tokens(hashes, prompt_tokens)
+        if found and self.loop.planned_from is not None:
+            self.loop.reach(now)  # steps that have begun may have evicted some of it
+            found = self.cached_tokens(hashes, prompt_tokens)
+        return found
+
+    def work_s(self, now: float) -> float:
+        """Seconds until all that was sent here is answered, were nothing else to come.
+
+        Prompts one after the other, then as many steps of all of them as the longest answer takes.
+        """
+        self.loop.reach(now)
+        requests = list(self.scheduler.requests.values())
+        if not requests:
+            return 0.0
+        config, step_time = self.engine.config, self.engine.config.hardware.step_time
+        budget = config.settings.max_num_batched_tokens
+        computed = [self._computed(request) for request in requests]
+        prefill_s = (
+            step_time.prefill_s(request.num_tokens - done, done, budget)
+            for request, done in zip(requests, computed, strict=True)
+            if done < request.num_tokens - 1
+        )
+        tokens = sum(request.num_tokens for request in requests)
+        left = max(request.max_tokens - request.num_output_tokens for request in requests)
+        return math.fsum(prefill_s) + float(left * step_time.seconds(len(requests), tokens, ()))
+
+    def _computed(self, request: Any) -> int:
+        """Tokens of a request that need not be computed; of one that waits, what would be found."""
+        if request.num_computed_tokens:
+            return int(request.num_computed_tokens)
+        return self.cached_tokens(request.block_hashes, request.num_tokens)
 
     def cached_tokens(self, hashes: Any, prompt_tokens: int) -> int:
         """Leading tokens of a prompt that vLLM would find; it always computes the last one."""

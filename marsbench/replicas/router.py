@@ -11,6 +11,10 @@ SET = "router."
 """How a router's parameter begins: `--set router.NAME=VALUE`."""
 
 
+RoundKey = tuple[str, int]
+"""A session's id and the number of its round."""
+
+
 class Segment(NamedTuple):
     """Blocks of a prompt that one writer wrote, up to block number `end`.
 
@@ -27,6 +31,7 @@ class RoundToPlace:
 
     blocks: its prompt's full blocks, by who wrote them; no router reads text.
     draw: a number from 0 up to, and without, the given one, from the run's own stream.
+    prefill_s: seconds that an idle replica takes to compute so many tokens behind so many cached.
     """
 
     now: float
@@ -36,6 +41,12 @@ class RoundToPlace:
     block_size: int
     blocks: tuple[Segment, ...]
     draw: Callable[[int], int]
+    prefill_s: Callable[[int, int], float]
+
+    @property
+    def key(self) -> RoundKey:
+        """Which round it is."""
+        return self.session, self.round
 
     @property
     def num_blocks(self) -> int:
@@ -52,8 +63,10 @@ class ReplicaView:
     placed_since: rounds that were sent there after that report.
     under_way: rounds sent there and not answered; tokens: of their prompts; prefill_tokens: of
         those without a first token. The router's own books, so they are never old.
-    matched_tokens: leading tokens of the prompt in the replica's KV cache, as its KV events tell;
-        None for a router that hears of none.
+    matched_tokens: leading tokens of the prompt in the replica's KV cache, as its KV events told
+        `kv_event_delay_s` ago; None for a router that hears of none.
+    work_s: seconds until all that was sent there is answered, were nothing else to come; None but
+        for a clairvoyant router, since nobody knows how long answers will be.
     """
 
     index: int
@@ -66,6 +79,7 @@ class ReplicaView:
     tokens: int = 0
     prefill_tokens: int = 0
     matched_tokens: int | None = None
+    work_s: float | None = None
 
 
 @dataclass
@@ -74,11 +88,19 @@ class Router(ABC):
 
     `route` decides and changes nothing; what a router learns, it learns from `placed`.
     hears_kv_events: whether it is shown what is in each replica's cache.
+    clairvoyant: whether it is shown how much work each replica has.
     snapshot_age_s: seconds between two reports of load; 0: it always sees the present.
+    resends: whether a round whose replica is gone is sent again, by the router or by its client;
+        else its session has failed.
+    kv_event_delay_s: seconds from a change of a cache until a router that hears of it knows; 0: at
+        once.
     """
 
     hears_kv_events: ClassVar[bool] = False
+    clairvoyant: ClassVar[bool] = False
     snapshot_age_s: float = 0.0
+    kv_event_delay_s: float = 0.0
+    resends: bool = True
 
     @abstractmethod
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
@@ -87,10 +109,24 @@ class Router(ABC):
     def placed(self, ask: RoundToPlace, replica: int) -> None:  # noqa: B027  (many learn nothing)
         """The round went there."""
 
+    def first_token(self, key: RoundKey, now: float) -> None:  # noqa: B027
+        """The round that was placed has its first output token."""
+
+    def lost(self, key: RoundKey) -> None:  # noqa: B027
+        """The replica of the round is gone, and the round with it."""
+
+    def gone(self, replica: int) -> None:  # noqa: B027
+        """The replica is gone, and its cache with it; one that joins in its place is empty."""
+
 
 def fewest(replicas: Sequence[ReplicaView], of: Callable[[ReplicaView], float]) -> int:
     """The index of the replica with the least; the first of equals."""
     return min(replicas, key=lambda one: (of(one), one.index)).index
+
+
+def of_index(replicas: Sequence[ReplicaView], index: int) -> ReplicaView:
+    """The replica of that index, which is no place in the list where some are gone."""
+    return next(one for one in replicas if one.index == index)
 
 
 def under_way(replica: ReplicaView) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from marsbench.replicas.replica import Replica
@@ -61,12 +61,20 @@ class Views:
                 book.placed_since = 0
             self.next_at += self._age_s
 
-    def of(self, ask: RoundToPlace, matched: Callable[[Replica], int] | None) -> list[ReplicaView]:
-        """Every replica as the router sees it now.
+    def of(
+        self,
+        ask: RoundToPlace,
+        among: Collection[int],
+        matched: Callable[[Replica], int] | None,
+        work_s: Callable[[Replica], float] | None = None,
+    ) -> list[ReplicaView]:
+        """Every replica that takes rounds as the router sees it now.
 
         matched: tokens of the prompt in a replica's cache; None for a router that hears of none.
+        work_s: seconds of work that it has; None for a router that cannot know.
         """
-        return [self._view(one, ask, matched) for one in self._replicas]
+        those = [one for one in self._replicas if one.index in among]
+        return [self._view(one, ask, matched, work_s) for one in those]
 
     def placed(self, ask: RoundToPlace, view: ReplicaView) -> None:
         """The round was sent there."""
@@ -85,14 +93,19 @@ class Views:
         sent.prefill_tokens = 0
 
     def ended(self, key: tuple[str, int]) -> None:
-        """The round has been answered."""
+        """The round has been answered, or lost."""
         sent = self._rounds.pop(key)
         book = self._books[sent.replica]
         book.under_way -= 1
         book.tokens -= sent.tokens
+        book.prefill_tokens -= sent.prefill_tokens  # of one that was lost before its first token
 
     def _view(
-        self, replica: Replica, ask: RoundToPlace, matched: Callable[[Replica], int] | None
+        self,
+        replica: Replica,
+        ask: RoundToPlace,
+        matched: Callable[[Replica], int] | None,
+        work_s: Callable[[Replica], float] | None,
     ) -> ReplicaView:
         book, index = self._books[replica.index], replica.index
         seen = self._reports[index] if self._age_s else _report(replica, ask.now)
@@ -107,6 +120,7 @@ class Views:
             book.tokens,
             book.prefill_tokens,
             None if matched is None else matched(replica),
+            None if work_s is None else work_s(replica),
         )
 
 

@@ -42,6 +42,7 @@ def setup(material: Material) -> Table:
         "KV cache": _each_of(_cache(s) for s in sources),
         "step times": _each_of(s.hardware.get("step_times") for s in sources),
         "engine": _each_of(_engine(s) for s in sources),
+        "replicas": _each_of(s.place.fleet or None for s in sources),
         "tool host": _each_of(_host(s) for s in sources),
         "code": _each_of(s.code for s in sources),
         "versions": _each_of(material.versions),

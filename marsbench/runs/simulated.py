@@ -15,6 +15,7 @@ from marsbench.core.workload.files import Workload
 from marsbench.offload.host_kv import CAUTION_GIB, HostKv
 from marsbench.runs import Caution, CautionNote, RunConfig, RunSummary
 from marsbench.runs.cap_search import Score, best_cap
+from marsbench.runs.failures import SETTING as MAX_FAILED_SETTING
 from marsbench.runs.job import (
     check_fits,
     peak_tokens,
@@ -231,6 +232,8 @@ def _config(job: Job, choice: Choice, searched: Mapping[str, float] | None) -> R
         engine[SCHEDULER_CLS] = request.scheduler
     if fleet is not None:
         engine |= fleet.facts()
+        if fleet.changes:  # what fails of them is what was asked for, and says nothing of the run
+            engine[MAX_FAILED_SETTING] = 1.0
     if searched is not None:
         engine[CAP_SEARCH] = {"goodput_by_cap": dict(searched), "alpha": request.alphas[0]}
     peak = peak_tokens(workload)

@@ -244,8 +244,20 @@ def _replicas(found: ReplicaFigures) -> Iterator[Fact]:
     shares, cv = found["busy_share"], found["busy_cv"]
     busy = UNMEASURED if shares is None else ", ".join(map(_percent, shares))
     yield "replicas busy", f"{busy}; CV {measured(cv, '.3f')}"
+    if (evicted := found.get("evicted_blocks")) is not None:
+        yield "… evicted", f"{', '.join(map(fixed, evicted))} blocks"
+    if (endless := found.get("endless_hit_rate")) is not None:
+        yield "one endless cache", f"would have {_percent(endless)} of all prompt tokens"
+    if "changes" in found:
+        yield "replica events", _changes(found)
     tokens = fixed(found["moved_recomputed_tokens"])
     yield "sessions moved", f"{fixed(found['moves'])} times; {tokens} tokens recomputed after it"
+
+
+def _changes(found: ReplicaFigures) -> str:
+    """ "2 leaves at 120.0 s, 2 joins at 300.0 s; 5 rounds lost there"."""
+    told = [f"{c['replica']} {c['change']} at {fixed(c['at'], 1)} s" for c in found["changes"]]
+    return f"{', '.join(told)}; {fixed(found['lost_rounds'])} rounds lost there"
 
 
 def _hits(found: HitRate) -> str:

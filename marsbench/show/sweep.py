@@ -9,9 +9,10 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -54,7 +55,8 @@ class State:
 class Watched:
     """A sweep's folder, of which every complete cell is read once.
 
-    found: for each complete cell its backend, as the sweep names it, and its summary.
+    found: for each complete cell its backend, as the sweep names it, with the replicas that it
+        played on where there were several, and its summary.
     """
 
     folder: SweepFolder
@@ -71,7 +73,7 @@ class Watched:
         for name in complete:
             if name not in self.found:
                 place = json.loads((root / name / CELL).read_text(encoding="utf-8"))
-                self.found[name] = (place["backend"], RunFolder.open(root / name).summary())
+                self.found[name] = (_label(place), RunFolder.open(root / name).summary())
         left = [name for name in cells if name not in complete]
         failed = tuple(name for name in left if (root / FAILED / f"{name}.txt").is_file())
         drafts = [name for name in left if (root / DRAFTS / name).is_dir()] if running else []
@@ -91,6 +93,13 @@ class Watched:
         ]  # fmt: skip
         heads = [*(f"goodput({alpha})" for alpha in alphas), *(f"steady({a})" for a in steady)]
         return Table(("backend", "cells", *heads), rows, "LR")
+
+
+def _label(place: Mapping[str, Any]) -> str:
+    """ "mars"; "mars on 4 replicas behind dynamo"."""
+    if "router" not in place:
+        return str(place["backend"])
+    return f"{place['backend']} on {place['replicas']} replicas behind {place['router']}"
 
 
 def is_running(root: Path) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from marsbench.errors import UsageError
-from marsbench.judge.sweep.folder import PLAN, Result, SweepFolder
+from marsbench.judge.sweep.folder import Result
+from studies.pages import results_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,7 @@ class Row:
 
 def read(folder: Path) -> list[Row]:
     """Raises UsageError where the folder holds no complete run."""
-    sweep = SweepFolder(folder)
-    rows = [_row(result) for result in sweep.results()] if (folder / PLAN).is_file() else []
-    if not rows:
-        raise UsageError(
-            f"{folder} holds no complete run of a sweep; play it first with make host-kv."
-        )
-    return rows
+    return [_row(result) for result in results_of(folder, "make host-kv")]
 
 
 def _row(result: Result) -> Row:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from marsbench.errors import UsageError
+from marsbench.replicas.changes import Changes, read_changes
 from marsbench.replicas.known import KnownPrefixes, segments
 from marsbench.replicas.options import ReplicaOptions, divided, fleet_of
 from marsbench.replicas.registry import ROUTERS, choose_router
@@ -20,6 +22,7 @@ def ask(writer: int = 1, blocks: int = 100, **facts: Any) -> RoundToPlace:
         return 0
 
     given: dict[str, Any] = {"now": 0.0, "session": f"s{writer}", "round": 0, "draw": first}
+    given["prefill_s"] = lambda tokens, cached: tokens / 1000
     given |= {"prompt_tokens": 16 * blocks, "blocks": (Segment(writer, blocks),)}
     return RoundToPlace(**{**given, "block_size": 16, **facts})
 
@@ -111,6 +114,68 @@ def test_llm_d_weighs_queue_cache_and_prefix() -> None:
     assert found.route(ask(1, draw=lambda below: below - 1), shown) == 2
 
 
+def test_llm_d_filters_by_affinity_where_that_costs_no_more_than_18_s() -> None:
+    found = taught("llm-d", "affinity=true", sent=[(1, 80, 1)])
+    far = {"waiting": [0, 9, 0], "kv_usage": [0.0, 0.9, 0.0]}  # 4 against 0.2 + 2.4
+    in_time, late = 18 * 15_928, 18 * 15_928 + 1
+    assert found.route(ask(1), views(0, 0, 0, tokens=[0, in_time, 5], **far)) == 1
+    assert found.route(ask(1), views(0, 0, 0, tokens=[0, late, 5], **far)) == 0
+    assert taught("llm-d", sent=[(1, 80, 1)]).route(ask(1), views(0, 0, 0, **far)) == 0
+    few = taught("llm-d", "affinity=true", sent=[(1, 79, 1)])
+    assert few.route(ask(1), views(0, 0, 0, **far)) == 0
+
+
+def test_the_clairvoyant_counts_what_it_keeps_others_waiting() -> None:
+    # 1.6 s to compute all: 1 + 1.6 against 0.5 + 1.6 x 2 against 2 + 0.1 x 4
+    shown = views(0, 1, 3, work_s=[1.0, 0.5, 2.0], matched_tokens=[0, 0, 1500])
+    assert router("clairvoyant").route(ask(1), shown) == 2
+    shown = views(0, 1, 3, work_s=[1.0, 0.5, 2.0], matched_tokens=[0, 0, 1400])
+    assert router("clairvoyant").route(ask(1), shown) == 0
+
+
+def measured(found: Router, replica: int, tokens_per_s: float) -> None:
+    """Eight rounds of 10 blocks went there, and their first tokens came at this rate."""
+    for number in range(8):
+        given = ask(1000 + number + 8 * replica, 10, round=99)
+        found.placed(given, replica)
+        found.first_token((given.session, 99), 160 / tokens_per_s)
+
+
+def test_smetric_stays_where_the_session_was_while_that_is_fast_enough() -> None:
+    found = taught("smetric", sent=[(1, 100, 1)])
+    later = ask(1, 110, round=1)
+    assert found.route(later, views(0, 9)) == 1  # nobody's rate is known
+    assert found.route(ask(1, 110), views(1, 2)) == 0  # first round: 1,760 x 1 against 1,760 x 2
+    measured(found, 0, 1000.0)
+    measured(found, 1, 1000.0)
+    # Limit 1 + 0.0625 x 1.76 = 1.11 s: 160 new behind 1,600 that are queued there take 1.76 s.
+    assert found.route(later, views(0, 0)) == 1  # and 1,760 elsewhere take as long
+    found.first_token(("s1", 0), 1.6)
+    assert found.route(later, views(0, 9)) == 1  # 0.16 s
+    far = taught("smetric", sent=[(1, 100, 1), (2, 10, 1)])
+    measured(far, 0, 5000.0)
+    measured(far, 1, 1000.0)
+    assert far.route(later, views(0, 1)) == 0  # 1.92 s there, 0.35 s here
+
+
+def test_smetric_lets_a_session_go_whose_context_is_little_of_what_it_sent() -> None:
+    found = taught("smetric", sent=[(1, 200, 1)])
+    short = replace(ask(1, 220, round=1), blocks=(Segment(1, 100), Segment(7, 220)))
+    assert found.route(short, views(0, 1)) == 0  # 1,600 of 3,200 tokens are no more than half
+
+
+@pytest.mark.parametrize("name", sorted(ROUTERS))
+def test_routers_name_replicas_and_not_places_in_the_list(name: str) -> None:
+    found = router(name)
+    left = [replace(one, index=one.index * 2 + 3) for one in views(0, 0, matched_tokens=[0, 0])]
+    for writer in range(4):
+        given = ask(writer, draw=lambda below: below - 1)
+        chosen = found.route(given, left)
+        assert chosen in (3, 5)
+        found.placed(given, chosen)
+        assert found.route(replace(given, round=1), left) in (3, 5)
+
+
 def test_dynamo_adds_blocks_to_prefill_and_under_way() -> None:
     # prompt 1,600: (0 + 1600 - 800) + (4000 + 1600) = 6400 against (400 + 1600) + (2000 + 1600)
     shown = views(1, 1, tokens=[4000, 2000], prefill_tokens=[0, 400], matched_tokens=[800, 0])
@@ -192,6 +257,8 @@ def asked(num: int, name: str | None = None, *settings: str, **facts: Any) -> Ca
         (asked(2, "smg", "balance_abs=x"), "balance_abs must be of type int, not 'x'"),
         (asked(2, "marsbench.replicas.router:Router"), "has no route(), which names the replica."),
         (asked(2, "json:dumps"), "is no subclass of marsbench's Router"),
+        (asked(2, "dynamo", "kv_event_delay_s=-1"), "router.kv_event_delay_s must be 0 or more"),
+        (asked(2, "smg", "kv_event_delay_s=1"), "is for a router that hears of KV events, and smg"),
         (asked(2, engine="live"), "--replicas 2 is for --engine sim, not --engine live"),
         (asked(2, single=["--host-kv"]), "--replicas 2 cannot be played with --host-kv yet"),
         (asked(2, single=["--vllm"]), "--replicas 2 cannot be played with --vllm yet"),
@@ -212,3 +279,60 @@ def test_one_replica_is_no_fleet() -> None:
 def test_parameters_of_the_router_are_told_from_the_backends() -> None:
     given = ["router.snapshot_age_s=0", "mars.aging_s=10", "cap=2"]
     assert divided(given) == (["snapshot_age_s=0"], ["mars.aging_s=10", "cap=2"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (['{"at": 1, "replica": 4, "event": "leaves"}'], "there is no replica 4 of 3"),
+        (['{"at": 1, "replica": 0, "event": "goes"}'], "'leaves', 'drains' or 'joins'"),
+        (['{"at": -1, "replica": 0, "event": "joins"}'], "events.jsonl:1: at"),
+        (["nonsense"], 'a line is like {"at": 120, "replica": 2, "event": "leaves"}'),
+        (
+            [
+                '{"at": 2, "replica": 0, "event": "drains"}',
+                '{"at": 1, "replica": 0, "event": "leaves"}',
+            ],
+            "replica 0 drains at 2 s, where it is not there",
+        ),
+        (
+            [f'{{"at": {n}, "replica": {n}, "event": "drains"}}' for n in range(3)],
+            "from 2 s on no replica takes rounds",
+        ),
+        (
+            [f'{{"at": 9, "replica": {n}, "event": "joins"}}' for n in range(3)],
+            "no replica is there at the start",
+        ),
+    ],
+)
+def test_replica_events_that_cannot_be_are_told(
+    tmp_path: Path, lines: list[str], said: str
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join(lines))
+    with pytest.raises(UsageError) as refused:
+        read_changes(file, 3)
+    assert said in str(refused.value)
+
+
+def test_replica_events_are_taken_in_the_order_of_their_times(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(
+        '{"at": 9, "replica": 1, "event": "leaves"}\n\n{"at": 5, "replica": 1, "event": "drains"}\n'
+        '{"at": 7, "replica": 2, "event": "joins"}\n'
+    )
+    changes = Changes(read_changes(file, 3), 3)
+    shown = [(changes.open.copy(), changes.there.copy())]
+    while changes.next_at < float("inf"):
+        changes.take()
+        shown.append((changes.open.copy(), changes.there.copy()))
+    assert shown == [
+        ({0, 1}, {0, 1}), ({0}, {0, 1}), ({0, 2}, {0, 1, 2}), ({0, 2}, {0, 2}),
+    ]  # fmt: skip
+
+
+def test_a_replica_that_left_is_forgotten_by_whoever_knew_its_prefixes() -> None:
+    for name in ("aibrix", "cache-aware", "llm-d", "prefix-aware", "ray-prefix", "smetric", "smg"):
+        found: Any = taught(name, sent=[(1, 100, 1)])
+        found.gone(1)
+        assert found._known.matched(ask(1), 1) == 0

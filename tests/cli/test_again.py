@@ -69,6 +69,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "attention_time_scale": ("--attention-time-scale", "0.8"),
     "check": ("--check",),
     "replicas": ("--replicas", "3"),
+    "replica_events": ("--replicas", "2", "--replica-events", "gone.jsonl"),
     "router": ("--replicas", "2", "--router", "least-load"),
     "vllm": ("--vllm", "0.33.0"),
     "scheduler_cls": ("--scheduler-cls", "somebodys:Scheduler"),
@@ -147,6 +148,7 @@ def test_the_command_asks_for_the_same_run(
     name: str, marsbench: Marsbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("own.toml").write_text(PROFILE)
+    Path("gone.jsonl").write_text('{"at": 3, "replica": 1, "event": "leaves"}')
     write_workload(SESSIONS, Path("own sessions.jsonl"))
     alone = ("backend", "set", "scheduler_cls")
     backend = () if name in alone else ("--backend", "fcfs")

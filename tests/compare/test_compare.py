@@ -16,6 +16,7 @@ from marsbench.judge.compare.figures import LATENCY
 from marsbench.judge.compare.show import render
 from marsbench.judge.gate import GateRules, gate, rule_of
 from marsbench.judge.sweep.folder import write_json
+from marsbench.replicas.registry import choose_router
 
 FAST, SLOW = {"a": 10.0, "b": 20.0}, {"a": 20.0, "b": 40.0}
 TWO = {"fcfs": seeds(SLOW, {"a": 40.0, "b": 60.0}), "mars": seeds(FAST, {"a": 10.0, "b": 30.0})}
@@ -249,6 +250,60 @@ def test_another_gpu_is_other_hardware(tmp_path):
     with pytest.raises(UsageError, match="different hardware"):
         compare([a, b])
     assert compare([a, b], across=["hardware"]).backends == ("fcfs on h200", "fcfs on h100")
+
+
+def behind(folder, replicas, **params):
+    """A run of fcfs on so many replicas behind llm-d, at these parameters where they are given."""
+    router = {"name": "llm-d", "params": {**choose_router("llm-d").params, **params}}
+    several = {"replicas": replicas, "router": router}
+    hardware = {**HARDWARE, "kv_tokens": 1600 * replicas}
+    return write_run(folder, "fcfs", hardware=hardware, settings={"tool_cores": 8, **several})
+
+
+@pytest.mark.parametrize(
+    ("dimension", "other", "refusal", "labels"),
+    [
+        (
+            "replicas",
+            {"replicas": 8},
+            "different replicas (replicas 4, 8)",
+            ("fcfs on 4 replicas", "fcfs on 8 replicas"),
+        ),
+        (
+            "router",
+            {"replicas": 4, "kv_weight": 0.0},
+            "different routers (router llm-d, llm-d (kv_weight=0.0))",
+            ("fcfs behind llm-d", "fcfs behind llm-d (kv_weight=0.0)"),
+        ),
+    ],
+)
+def test_replicas_and_routers_are_places_or_columns(tmp_path, dimension, other, refusal, labels):
+    a, b = behind(tmp_path / "a", 4), behind(tmp_path / "b", **other)
+    with pytest.raises(UsageError) as refused:
+        compare([a, b])
+    assert refusal in str(refused.value)
+    found = compare([a, b], across=[dimension])
+    assert found.backends == labels
+    (base,) = compare([a]).places
+    assert base.title == "ilr-1 at load 0.9, 4 replicas behind llm-d"
+
+
+def test_one_engine_stands_beside_several(tmp_path):
+    one = write_run(tmp_path / "one", "fcfs", hardware={**HARDWARE, "kv_tokens": 1600})
+    found = compare([one, behind(tmp_path / "four", 4)], across=["replicas", "router"])
+    assert found.backends == (
+        "fcfs on one engine behind no router",
+        "fcfs on 4 replicas behind llm-d",
+    )
+
+
+def test_sweeps_of_several_replicas_are_places_of_their_own(tmp_path):
+    four = write_sweep(tmp_path / "four", TWO, replicas=4, router="dynamo")
+    eight = write_sweep(tmp_path / "eight", TWO, replicas=8, router="dynamo")
+    found = compare([four, eight])
+    assert [p.fleet for p in found.places] == [f"{n} replicas behind dynamo" for n in (4, 8)]
+    assert len(found.held["replicas"]) == 1
+    assert compare([four, write_sweep(tmp_path / "one", TWO)]).places[0].fleet == ""
 
 
 def test_sweeps_that_compare_something_each_stand_side_by_side(tmp_path):

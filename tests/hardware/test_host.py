@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from marsbench.core.session import ToolCall
+from marsbench.core.sim.clock import Due, VirtualClock
+from marsbench.core.sim.tools import SimTools
 from marsbench.errors import UsageError
 from marsbench.hardware.host import ToolHost
 
@@ -244,3 +247,19 @@ def test_the_clock_does_not_creep_when_what_is_left_is_less_than_a_sum_can_hold(
     # Looked at so often, each look adds a ninth of two hairs: nothing, were it only summed.
     looks = (host.pop_ended(math.nextafter(host._now, math.inf)) for _ in range(10))
     assert [key for ended in looks for key in ended] == [0]
+
+
+def test_alarms_of_a_full_host_do_not_multiply():
+    """Each call that starts moves the next end; what was set before wakes once, and sets no more
+    than one beside it."""
+    clock, ended = VirtualClock(), []
+    tools = SimTools(clock, ToolHost(cores=2))
+    for n in range(200):
+        call = ToolCall("test", "cpu", cpu_s=1.0 + 0.01 * n)
+        clock.at(0.01 * n, Due.ARRIVAL, lambda call=call: tools.run(call, ended.append))
+    done = 0
+    while (action := clock.pop_due(math.inf)) is not None:
+        action()
+        done += 1
+    assert len(ended) == 200
+    assert done < 4 * 200

@@ -59,10 +59,10 @@ def test_a_rate_is_what_its_folder_is_called():
     assert f"{rounded(0.0123456):g}" == "0.01235"
 
 
-def is_good(knobs):
+def is_good(knobs, replicas=1):
     """Up to the limit, which a run of few sessions does not know yet; 12 agents on a GPU."""
     if knobs.arrivals is not None and knobs.rate is None:
-        return int(knobs.arrivals.removeprefix("closed:")) <= 12
+        return int(knobs.arrivals.removeprefix("closed:")) <= 12 * replicas
     return knobs.rate <= LIMIT * (2 if knobs.sessions == 30 else 1)
 
 
@@ -73,7 +73,7 @@ def played(monkeypatch):
 
     def play(order):
         names.append(order.cell.name)
-        late = 10.0 if is_good(order.cell.knobs) else 50.0
+        late = 10.0 if is_good(order.cell.knobs, order.cell.replicas) else 50.0
         folder = SweepFolder(order.root)
         seed = order.cell.knobs.seed
         write_run(folder.draft(order.cell.name), "mars", {"a": 10.0, "b": late}, seed=seed)
@@ -172,7 +172,7 @@ def test_without_a_number_of_sessions_it_takes_more_until_the_answer_settles(pla
 
 def test_an_answer_that_never_settles_says_so(monkeypatch, played, tmp_path):
     monkeypatch.setattr(
-        f"{__name__}.is_good", lambda knobs: knobs.rate <= LIMIT * 30 / knobs.sessions
+        f"{__name__}.is_good", lambda knobs, replicas: knobs.rate <= LIMIT * 30 / knobs.sessions
     )
     path, answer = capacity(search_of({**OPTIONS, "sessions": None}), tmp_path / "c")
     assert [row["sessions"] for row in answer["by_sessions"]] == [30, 60, 120, 240]
@@ -201,6 +201,46 @@ def test_gpus_for_a_number_of_agents(played, tmp_path):
 def test_agents_and_gpus_belong_together(arrivals, gpus, message):
     with pytest.raises(UsageError, match=message):
         search_of({**OPTIONS, "arrivals": arrivals, "gpus": gpus})
+
+
+def test_the_fewest_replicas_behind_one_router_for_a_number_of_agents(played, tmp_path):
+    asked = {**OPTIONS, "arrivals": "closed:40", "replicas": "2..16", "router": "dynamo"}
+    path, answer = capacity(
+        search_of({**asked, "set": ["router.overlap_weight=2"]}), tmp_path / "c"
+    )
+    assert (answer["gpus"], answer["lanes"], answer["replicas"]) == (4, 40, [2, 16])
+    assert [row["replicas"] for row in answer["tried"]] == [2, 3, 4]
+    plan = json.loads(SweepFolder.open(path).plan()["file"])["sweep"]
+    assert plan["routers"] == [{"name": "dynamo", "label": "", "set": {"overlap_weight": "2"}}]
+    text = told(answer, as_json=False)
+    assert "40 agents at once under mars on ilr-1, tools autonomous: 4 GPUs (h200) behind" in text
+    assert compare([path]).capacities[0].answer == "4 GPUs behind dynamo for 40 agents"
+    assert (path / "ilr-1_h200_paper_base_replicas4_dynamo_mars_seed1_lanes40-sessions2").is_dir()
+    _, few = capacity(search_of({**asked, "replicas": "2..3"}), tmp_path / "few")
+    assert "3 GPUs behind dynamo are not enough" in told(few, as_json=False)
+
+
+def test_the_rate_of_a_number_of_replicas_is_searched_on_all_of_them(played, tmp_path):
+    _, answer = capacity(search_of({**OPTIONS, "replicas": "4"}), tmp_path / "c")
+    assert (answer["replicas"], answer["router"]) == (4, "round-robin")
+    assert "4 replicas behind round-robin: 0.04362 sessions/s" in told(answer, as_json=False)
+    assert all("replicas4_round-robin" in name for name in played)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"replicas": "16..1"}, "--replicas takes a number from 1 to 1,024, or two of them"),
+        ({"replicas": "many"}, "not 'many'; for example --replicas 4"),
+        ({"replicas": "1..16"}, r"for example --replicas 1\.\.16 --arrivals closed:200"),
+        ({"replicas": "4", "arrivals": "closed:9"}, r"or --replicas 1\.\.16 for as many"),
+        ({"replicas": "4", "arrivals": "closed:9", "gpus": True}, "plays each GPU alone"),
+        ({"replicas": "4", "router": "dynmo"}, "Unknown router 'dynmo'"),
+    ],
+)
+def test_replicas_that_cannot_be_searched_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        search_of({**OPTIONS, **options})
 
 
 @given(st.integers(1, 300), st.integers(1, 300))

@@ -64,6 +64,44 @@ def test_settings_reach_the_backend(tmp_path):
     assert request_of(capped).choice.params == {"cap": 2}
 
 
+FLEETS = """replicas = [1, 4]
+routers = ["least-load", { name = "llm-d", label = "flat", set = { prefix_weight = 0 } }]
+"""
+
+
+def test_replicas_and_routers_are_combined_and_one_engine_stands_behind_none(tmp_path):
+    found = [c for c in cells(tmp_path, FLEETS + FILE) if c.name.endswith("fcfs_seed1")]
+    assert [cell.name for cell in found] == [
+        "ilr-1_load0.5_h200_default_base_fcfs_seed1",
+        "ilr-1_load0.5_h200_default_base_replicas4_least-load_fcfs_seed1",
+        "ilr-1_load0.5_h200_default_base_replicas4_flat_fcfs_seed1",
+        "ilr-1_load0.9_h200_default_base_fcfs_seed1",
+        "ilr-1_load0.9_h200_default_base_replicas4_least-load_fcfs_seed1",
+        "ilr-1_load0.9_h200_default_base_replicas4_flat_fcfs_seed1",
+    ]
+    alone, _, flat = (request_of(cell) for cell in found[:3])
+    assert alone.fleet is None
+    assert "replicas" not in found[0].place
+    assert flat.fleet is not None
+    assert (flat.fleet.num, flat.fleet.router.params["prefix_weight"]) == (4, 0.0)
+    assert len({inputs_hash(cell) for cell in found}) == 6
+    assert inputs_hash(found[0]) == inputs_hash(cells(tmp_path)[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ('replicas = [4]\nrouters = ["least-lod"]\n', r"Unknown router 'least-lod'.*least-load"),
+        ("replicas = [0]\n", "replicas"),
+        ("replicas = [4, 4]\n", "replicas has '4' twice"),
+        ('replicas = [2]\nengines = [{ profile = "default", host_kv = 8 }]\n', "with host_kv yet"),
+    ],
+)
+def test_replicas_that_cannot_be_are_told(tmp_path, change, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        [request_of(cell) for cell in cells(tmp_path, change + FILE)]
+
+
 def test_a_file_of_sessions_has_seeds_and_loads_where_it_is_scaled_only(tmp_path):
     text = 'backends = ["fcfs"]\nseeds = [1, 2]\nworkloads = ["mine.jsonl"]\n'
     (only,) = cells(tmp_path, text)

@@ -69,6 +69,7 @@ _BEFORE = {
     events.SwappedIn.kind: events.GpuSubmit.kind,
     events.HostLoaded.kind: events.GpuSubmit.kind,
     events.Placed.kind: events.GpuSubmit.kind,
+    events.RoundLost.kind: events.Placed.kind,
 }
 _BITS = {kind: 1 << place for place, kind in enumerate((events.RoundReady.kind, *_BEFORE))}
 _AFTER_FIRST = tuple(
@@ -113,6 +114,8 @@ class Checker:
             events.Unheld: self._unheld,
             events.Placed: self._placed,
             events.ReplicaBusy: lambda _: None,
+            events.ReplicaChanged: lambda _: None,
+            events.RoundLost: self._lost,
             events.KvUsage: self._usage,
             events.PromptCached: self._round,
             events.PreemptionCount: lambda _: None,
@@ -258,8 +261,17 @@ class Checker:
         self._some(event, event.blocks, "moved")
 
     def _placed(self, event: events.Placed) -> None:
-        self._once(event)
+        """Once, and once more each time that its replica left, which may have cut it off."""
+        rnd = self._round(event)
+        if rnd.has(event.kind):
+            self._of_round(event, " had this before")
+        rnd.note(event.kind)
         self._session(event).replicas.add(event.replica)
+
+    def _lost(self, event: events.RoundLost) -> None:
+        """It may be placed again."""
+        rnd = self._round(event)
+        rnd.bits &= ~_BITS[events.Placed.kind]
 
     def _held(self, event: events.Held) -> None:
         """Once at each replica that it has been at."""

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
-from marsbench.core.events import GpuStart, Placed, ReplicaBusy
+from marsbench.core.events import (
+    GpuStart,
+    GpuSubmit,
+    Placed,
+    ReplicaBusy,
+    ReplicaChanged,
+    RoundLost,
+)
 from marsbench.core.metrics.stream import Stream
+
+
+class ReplicaChange(TypedDict):
+    """At `at` seconds a replica leaves, drains or joins."""
+
+    at: float
+    replica: int
+    change: str
 
 
 class ReplicaFigures(TypedDict):
@@ -15,17 +30,26 @@ class ReplicaFigures(TypedDict):
 
     rounds: sent there. busy_share: of the run, in which its steps took the time.
     busy_cv: standard deviation of the busy shares by their mean; 0 where all are alike.
+    evicted_blocks: that left each one's cache to make room.
+    endless_hit_rate: of all prompt tokens, those that any replica had computed before the round
+        was sent: the hit rate of one cache without end in their place.
     moves: rounds that went elsewhere than their session's round before.
     moved_recomputed_tokens: prompt tokens, in whole blocks, that those rounds' sessions had
         computed before and that were not found where they went.
+    changes: what left, drained and joined, in order; lost_rounds: those that replicas had which
+        left. Of runs with such changes alone.
     """
 
     num: int
     rounds: list[int]
     busy_share: list[float] | None
     busy_cv: float | None
+    evicted_blocks: NotRequired[list[int] | None]
+    endless_hit_rate: NotRequired[float | None]
     moves: int
     moved_recomputed_tokens: int
+    changes: NotRequired[list[ReplicaChange]]
+    lost_rounds: NotRequired[int]
 
 
 def replica_figures(stream: Stream) -> ReplicaFigures | None:
@@ -42,14 +66,37 @@ def replica_figures(stream: Stream) -> ReplicaFigures | None:
         for start in stream.of(GpuStart)
         if start.key in moved and not start.resumed
     )
-    return {
+    figures: ReplicaFigures = {
         "num": num,
         "rounds": [sum(event.replica == index for event in placed) for index in range(num)],
         "busy_share": shares,
         "busy_cv": None if shares is None else variation(shares),
+        "evicted_blocks": _evicted(stream),
+        "endless_hit_rate": _endless(stream, placed),
         "moves": len(moved),
         "moved_recomputed_tokens": sum(max(0, tokens) for tokens in computed),
     }
+    if changes := stream.of(ReplicaChanged):
+        figures["changes"] = [
+            {"at": e.at, "replica": e.replica, "change": e.change} for e in changes
+        ]
+        figures["lost_rounds"] = len(stream.of(RoundLost))
+    return figures
+
+
+def _evicted(stream: Stream) -> list[int] | None:
+    told = {event.replica: event.evicted_blocks for event in stream.of(ReplicaBusy)}
+    counts = [told[index] for index in sorted(told)]
+    known = [blocks for blocks in counts if blocks is not None]
+    return known if known and len(known) == len(counts) else None
+
+
+def _endless(stream: Stream, placed: Sequence[Placed]) -> float | None:
+    prompts = {event.key: event.prompt_tokens for event in stream.of(GpuSubmit)}
+    first = {e.key: e.findable_tokens for e in reversed(placed)}  # of one sent again, the first
+    found = [(own, prompts[key]) for key, own in first.items() if own is not None]
+    asked = sum(tokens for _, tokens in found)
+    return sum(tokens for tokens, _ in found) / asked if asked else None
 
 
 def variation(values: Sequence[float]) -> float | None:

@@ -39,6 +39,15 @@ class Requests:
         live.computed.end(prompt)
         return live, prompt
 
+    def cut_off(self) -> list[tuple[str, LiveSession, Prompt, bool]]:
+        """All requests, which nobody will answer, in order of submission; whether a first token
+        was.
+        """
+        return [
+            (request_id, live, prompt, request_id not in self._no_token_yet)
+            for request_id, (live, prompt) in self._rounds.items()
+        ]
+
     def report_starts(self, output: Any) -> None:
         """Whom a step preempted, and whom it let run."""
         now = self._clock.now

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from marsbench.core import events
 from marsbench.core.entrance import Entrance
@@ -234,8 +234,17 @@ class SimSessions:
         if live.num_open_calls == 0:
             self._advance(live)
 
-    def _end(self, live: LiveSession) -> None:
-        self._emit(events.SessionEnded(self._clock.now, live.session.id, "finished"))
+    def fail(self, live: LiveSession, reason: str) -> None:
+        """The session's round is lost, and nobody sends it again."""
+        self._end(live, "failed", reason)
+
+    def _end(
+        self,
+        live: LiveSession,
+        outcome: Literal["finished", "failed"] = "finished",
+        reason: str | None = None,
+    ) -> None:
+        self._emit(events.SessionEnded(self._clock.now, live.session.id, outcome, reason))
         self._admission.observe(
             signals.SessionEnded(self._clock.now, live.session.id, len(live.session.rounds))
         )

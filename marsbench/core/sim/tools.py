@@ -21,7 +21,7 @@ class SimTools:
     def __init__(self, clock: VirtualClock, host: ToolHost) -> None:
         self._clock = clock
         self._host = host
-        self._wake_at: float | None = None
+        self._alarms: set[float] = set()
         self.in_flight = 0
 
     @property
@@ -47,14 +47,18 @@ class SimTools:
         ended(queued_s)
 
     def _set_alarm(self) -> None:
-        """Wake when the host's next call ends; an alarm that was overtaken finds nothing ended."""
+        """Wake when the host's next call ends; an alarm that was overtaken finds nothing ended.
+
+        One for each instant: else every overtaken one would set another beside that which is set.
+        """
         end = self._host.next_end()
-        if end is not None and end != self._wake_at:
-            self._wake_at = end
-            self._clock.at(end, Due.HOST, self._wake)
+        at = None if end is None else max(end, self._clock.now)
+        if at is not None and at not in self._alarms:
+            self._alarms.add(at)
+            self._clock.at(at, Due.HOST, self._wake)
 
     def _wake(self) -> None:
-        self._wake_at = None
+        self._alarms.discard(self._clock.now)
         for ended in self._host.pop_ended(self._clock.now):
             self._end(cast("Ended", ended), self._host.queued_s(ended))
         self._set_alarm()

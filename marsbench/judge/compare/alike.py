@@ -9,9 +9,13 @@ from typing import Any
 from marsbench.errors import UsageError, unknown_name
 from marsbench.judge.compare.points import DIMENSIONS
 from marsbench.judge.compare.read import ReadRun
+from marsbench.judge.compare.values import RunSource
+from marsbench.replicas.registry import router_label
 from marsbench.runs.summary import CAP_SEARCH, SCHEDULER_CLS
 
 BLOCKS_OF = "kv_blocks_of"
+FLEET = ("replicas", "router")
+"""Settings of several engines, each a dimension of its own."""
 
 
 def check_dimensions(given: Collection[str]) -> frozenset[str]:
@@ -74,7 +78,9 @@ def _refuse(run: ReadRun, other: ReadRun) -> None:
 
 
 def _unlike(a: ReadRun, b: ReadRun, dimension: str, difference: str) -> UsageError:
-    what = {"workload": "workloads", "hardware": "hardware", "engine": "engines"}[dimension]
+    what = {"workload": "workloads", "engine": "engines", "router": "routers"}.get(
+        dimension, dimension
+    )
     return UsageError(
         f"{a.source.path} and {b.source.path} used different {what} ({difference}); rerun one, "
         f"or give --across {dimension} to see them side by side."
@@ -112,10 +118,28 @@ def differences(a: ReadRun, b: ReadRun) -> Iterator[tuple[str, str]]:
     ):
         yield "workload", _workloads(a, b)
     # A session's mean GPU time is of the sessions too, and not of the machine alone.
-    yield from _first("hardware", one.hardware, other.hardware, {"mean_gpu_s"})
-    left_out = _of_no_engine(one.settings, other.settings)
+    yield from _first("hardware", _of_one(one), _of_one(other), {"mean_gpu_s"})
+    left_out = {*_of_no_engine(one.settings, other.settings), *FLEET}
     own, theirs = ({"engine": s.engine, **s.settings} for s in (one, other))
     yield from _first("engine", own, theirs, left_out)
+    for name in FLEET:
+        if one.settings.get(name) != other.settings.get(name):
+            yield name, f"{name} {_fleet(one.settings, name)}, {_fleet(other.settings, name)}"
+
+
+def _of_one(source: RunSource) -> dict[str, Any]:
+    """The hardware of one replica: the KV tokens of a run are those of all together."""
+    hardware, tokens = dict(source.hardware), source.hardware.get("kv_tokens")
+    num = source.settings.get("replicas", 1)
+    return hardware if tokens is None else {**hardware, "kv_tokens": tokens // num}
+
+
+def _fleet(settings: Mapping[str, Any], name: str) -> str:
+    """ "4"; "dynamo (overlap_weight=2.0)"."""
+    value = settings.get(name)
+    if isinstance(value, Mapping):
+        return router_label(value["name"], value["params"])
+    return str(value or (1 if name == "replicas" else "none"))
 
 
 def _workloads(a: ReadRun, b: ReadRun) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from marsbench.judge.compare.figures import Figure, Figures
 from marsbench.judge.intervals import digits, mean
@@ -20,6 +20,7 @@ class Place(NamedTuple):
 
     tools: the mix that its pauses are drawn from, and that of its tenants where it has any; None
         where the sessions were recorded.
+    replicas, router: None where one engine played.
     """
 
     workload: str
@@ -30,22 +31,35 @@ class Place(NamedTuple):
     variation: str
     model: str
     tools: str | None = None
+    replicas: int | None = None
+    router: str | None = None
 
     @property
     def title(self) -> str:
-        """ "ilr-1 at load 0.9, tools autonomous": a figure holds for its mix of tools alone."""
+        """ "ilr-1 at load 0.9, 4 replicas behind dynamo, tools autonomous": a figure holds for its
+        mix of tools alone.
+        """
         at = self.workload
         if self.load is not None:
             at = f"{at} at load {self.load:g}"
         elif self.rate is not None:
             at = f"{at} at {self.rate:g}/s"
-        return with_tools(at, self.tools)
+        return with_tools(", ".join(filter(None, [at, self.fleet])), self.tools)
+
+    @property
+    def fleet(self) -> str:
+        """ "4 replicas behind dynamo"; empty where one engine played."""
+        several = "" if self.replicas is None else f"{self.replicas} replicas"
+        behind = "" if self.router is None else f"behind {self.router}"
+        return f"{several} {behind}".strip()
 
 
 DIMENSIONS = {
     "workload": ("workload", "load", "rate", "tools"),
     "engine": ("engine",),
     "hardware": ("hardware", "model", "variation"),
+    "replicas": ("replicas",),
+    "router": ("router",),
 }
 """What a comparison may be told to look across: the fields of a place that belong to each."""
 Where = tuple[Place, str]
@@ -55,8 +69,10 @@ Where = tuple[Place, str]
 def place_of(result: Result) -> Place:
     """Where a run stands, its backend and seed apart."""
     model = str(result.summary["hardware"].get("model", ""))
-    own = {name: result.place[name] for name in Place._fields if name not in ("model", "tools")}
-    return Place(**own, model=model, tools=_mix(result))
+    several: dict[str, Any] = {n: result.place.get(n) for n in ("replicas", "router")}
+    given = [name for name in Place._fields if name not in ("model", "tools", *several)]
+    own = {name: result.place[name] for name in given}
+    return Place(**own, model=model, tools=_mix(result), **several)
 
 
 def _mix(result: Result) -> str | None:
@@ -170,7 +186,14 @@ class Matrix:
         self.points = points
         places = dict.fromkeys(point.place for point in points)
         self.places = sorted(
-            places, key=lambda p: (p.workload, p.tools or "", p.load or 0.0, p.rate or 0.0)
+            places,
+            key=lambda p: (
+                p.workload,
+                p.tools or "",
+                p.load or 0.0,
+                p.rate or 0.0,
+                p.replicas or 1,
+            ),
         )
         self.backends = list(dict.fromkeys(point.backend for point in points))
         self._by_key = {point.where: point for point in points}

@@ -106,10 +106,10 @@ def varied(matrix: Matrix) -> list[str]:
     """The dimensions beside workload and load that have several values."""
     return [
         name
-        for name in ("engine", "variation", "hardware")
+        for name in ("engine", "variation", "hardware", "replicas", "router")
         if len(_values(matrix.places, name)) > 1
     ]
 
 
-def _values(places: Sequence[Place], dimension: str) -> list[str]:
+def _values(places: Sequence[Place], dimension: str) -> list[Any]:
     return list(dict.fromkeys(getattr(place, dimension) for place in places))

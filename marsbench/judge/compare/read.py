@@ -15,6 +15,7 @@ from marsbench.judge.compare.points import DIMENSIONS, Place, Seed, Where, place
 from marsbench.judge.compare.values import RunSource
 from marsbench.judge.sweep.answer import ANSWER, Capacity, capacity_in
 from marsbench.judge.sweep.folder import CELL, PLAN, Result, SweepFolder
+from marsbench.replicas.registry import router_label
 from marsbench.runs import RunFolder
 from marsbench.runs.folder import CONFIG
 from marsbench.runs.summary import CAP_SEARCH
@@ -121,8 +122,20 @@ def place_of_config(run: RunFolder) -> dict[str, Any]:
         "hardware": str(config.hardware.get("gpu", config.hardware.get("id", ""))),
         "engine": config.engine,
         "variation": "base",
+        **_fleet(config.settings),
         "backend": config.backend,
         "seed": config.seed,
+    }
+
+
+def _fleet(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """How many replicas behind which router; nothing where one engine played."""
+    if "replicas" not in settings:
+        return {}
+    router = settings["router"]
+    return {
+        "replicas": settings["replicas"],
+        "router": router_label(router["name"], router["params"]),
     }
 
 
@@ -244,10 +257,20 @@ def _moved(run: ReadRun, fields: Sequence[str], many: Sequence[str]) -> ReadRun:
     """The run with these fields of its place in its label."""
     whole = run.place
     told = [whole.title if "workload" in fields else "", *(
-        str(getattr(whole, f)) for f in many if f not in DIMENSIONS["workload"])]  # fmt: skip
+        _said(whole, f) for f in many if f not in DIMENSIONS["workload"])]  # fmt: skip
     unsaid: dict[str, Any] = {
-        f: None if f in ("load", "rate", "tools") else "several" for f in fields
+        f: "several" if f in (*DIMENSIONS["engine"], *DIMENSIONS["hardware"]) else None
+        for f in fields
     }
     place = whole._replace(**unsaid)
-    label = f"{run.backend} on {', '.join(filter(None, told))}"
+    link = "behind" if fields == DIMENSIONS["router"] else "on"
+    label = f"{run.backend} {link} {', '.join(filter(None, told))}"
     return replace(run, source=replace(run.source, place=place, backend=label))
+
+
+def _said(place: Place, field: str) -> str:
+    """ "h200"; "4 replicas"; what one engine has none of is "one engine"."""
+    value = getattr(place, field)
+    if field == "replicas":
+        return "one engine" if value is None else f"{value} replicas"
+    return "no router" if value is None else str(value)

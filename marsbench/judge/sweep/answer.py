@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,9 @@ class Capacity(NamedTuple):
     rate: sessions a second, None when not even the lowest rate tried reached it. above: the
     lowest rate tried that did not, None when every one did. share: what was asked for.
     sessions: of each run. settled: whether twice as many gave the same; None where it was not
-    tried. agents, gpus: of a search of GPUs, which has no rate.
+    tried. agents, gpus: of a search of GPUs, which has no rate. replicas, router: how many of them
+    stand behind which router, or between which numbers the fewest were searched; None where each
+    is alone.
     """
 
     path: str
@@ -37,12 +39,15 @@ class Capacity(NamedTuple):
     settled: bool | None = None
     agents: int | None = None
     gpus: int | None = None
+    replicas: int | Sequence[int] | None = None
+    router: str | None = None
 
     @property
     def answer(self) -> str:
         """The number in a few words."""
         if self.agents is not None:
-            return f"{gpus_in_words(self.gpus)} for {self.agents} agents"
+            behind = "" if self.router is None else f" behind {self.router}"
+            return f"{gpus_in_words(self.gpus)}{behind} for {self.agents} agents"
         rate = "under all rates tried" if self.rate is None else f"{self.rate:.4g}/s"
         moving = " (not settled: more sessions a run may give less)"
         return rate + (moving if self.settled is False else "")
@@ -71,6 +76,7 @@ def told(answer: Mapping[str, Any], as_json: bool) -> str:
     if as_json:
         return json.dumps(answer, ensure_ascii=False)
     at = "rate" if answer.get("agents") is None else "lanes"
+    at = at if at == "rate" or answer.get("router") is None else "replicas"
     unit = "/s" if at == "rate" else ""
     lines = [
         f"{row[at]:>10.4g}{unit:2}  {row.get('sessions', ''):>8}  {row['share']:6.1%}"
@@ -83,6 +89,8 @@ def told(answer: Mapping[str, Any], as_json: bool) -> str:
 def _sentence(answer: Mapping[str, Any]) -> str:
     goal = f"{answer['share']:.0%} of sessions within {answer['alpha']:g} times alone"
     who = f"{answer['backend']} on {with_tools(answer['workload'], answer.get('tools'))}"
+    if isinstance(answer.get("replicas"), int):
+        who += f", {answer['replicas']} replicas behind {answer['router']}"
     if answer.get("agents") is not None:
         return _gpus(answer, who, goal)
     return _rate(answer, who, goal) + _settled(answer)
@@ -90,12 +98,25 @@ def _sentence(answer: Mapping[str, Any]) -> str:
 
 def _gpus(answer: Mapping[str, Any], who: str, goal: str) -> str:
     agents = f"{answer['agents']} agents at once under {who}"
+    if answer.get("router") is not None:
+        return _behind(answer, agents, goal)
     if answer["gpus"] is None:
         return f"{agents}: not even one agent a GPU is enough ({goal})"
     return (
         f"{agents}: {gpus_in_words(answer['gpus'])} ({answer['hardware']}), "
         f"{answer['lanes']} agents on "
         f"each ({goal}); each GPU is played alone, so nothing is said of what a router adds"
+    )
+
+
+def _behind(answer: Mapping[str, Any], agents: str, goal: str) -> str:
+    """Of several replicas behind one router."""
+    most = answer["replicas"][1]
+    if answer["gpus"] is None:
+        return f"{agents}: {gpus_in_words(most)} behind {answer['router']} are not enough ({goal})"
+    return (
+        f"{agents}: {gpus_in_words(answer['gpus'])} ({answer['hardware']}) behind "
+        f"{answer['router']} ({goal})"
     )
 
 
@@ -139,6 +160,10 @@ def _sureness(answer: Mapping[str, Any], at: str) -> str:
     own = [row for row in answer["tried"] if row.get("sessions") == answer.get("sessions")]
     reached = [row[at] for row in own if row.get("surely") == "reached"]
     missed = [row[at] for row in own if row.get("surely") == "missed"]
+    if at == "replicas":
+        told = [f"{min(reached):g} replicas are surely enough"] if reached else []
+        told += [f"{max(missed):g} are surely too few"] if missed else []
+        return f"typical seed of {seeds}: {', '.join(told) or 'nothing is sure of what was tried'}"
     unit = "/s" if at == "rate" else " lanes"
     told = [f"{max(reached):g}{unit} is surely reached"] if reached else []
     told += [f"{min(missed):g}{unit} is surely too many"] if missed else []

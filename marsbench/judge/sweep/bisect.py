@@ -51,12 +51,13 @@ def _bracket(reaches: Callable[[float], bool], start: float, factor: float) -> B
     return Bracket(rate, None) if up else Bracket(None, rate)
 
 
-def fewest(reaches: Callable[[int], bool], most: int) -> int | None:
-    """The smallest number from 1 to `most` that reaches it; None where not even `most` does.
+def fewest(reaches: Callable[[int], bool], most: int, least: int = 1) -> int | None:
+    """The smallest number from `least` to `most` that reaches it; None where not even `most` does.
 
-    It doubles from 1, then halves what is left, and takes for granted that more reach it too.
+    It doubles from the least, then halves what is left, and takes for granted that more reach it
+    too.
     """
-    low, high = 0, 1
+    low, high = least - 1, least
     while not reaches(high):
         if high == most:
             return None

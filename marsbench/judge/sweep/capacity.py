@@ -17,6 +17,7 @@ from marsbench.core.metrics.goodput import alpha_key
 from marsbench.errors import RunFailedError, UsageError
 from marsbench.judge.sweep.answer import ANSWER
 from marsbench.judge.sweep.bisect import Bracket, fewest, highest_rate
+from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import PLAN, SweepFolder, write_json
 from marsbench.judge.sweep.play import request_of
 from marsbench.judge.sweep.probes import Probes
@@ -43,7 +44,13 @@ def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str
     root = output or RESULTS / _name(search)
     _check_folder(root, search)
     probes = Probes(root, search)
-    found = _rates(search, probes) if search.agents is None else _gpus(search, probes)
+    found = (
+        _rates(search, probes)
+        if search.agents is None
+        else _gpus(search, probes)
+        if search.span is None
+        else _replicas(search, search.span, probes)
+    )
     answer = {**_searched(search), **found, "tried": probes.told(), "probes": len(probes.told())}
     try:
         write_json(root / ANSWER, answer)
@@ -63,10 +70,18 @@ def _searched(search: Search) -> dict[str, Any]:
         "workload": first.workload.key,
         "tools": first.tools,
         "hardware": first.hardware.key,
+        **_fleet(first, search.span),
         "alpha": search.alpha,
         "share": search.share,
         "seeds": len(search.file.seeds),
     }
+
+
+def _fleet(first: Cell, span: tuple[int, int] | None) -> dict[str, Any]:
+    """How many replicas behind which router; nothing where one engine plays."""
+    if first.router is None:
+        return {}
+    return {"replicas": list(span) if span else first.replicas, "router": first.router.key}
 
 
 def _rates(search: Search, probes: Probes) -> dict[str, Any]:
@@ -135,6 +150,24 @@ def _gpus(search: Search, probes: Probes) -> dict[str, Any]:
     }
 
 
+def _replicas(search: Search, span: tuple[int, int], probes: Probes) -> dict[str, Any]:
+    """The fewest replicas behind a router that hold so many agents together."""
+    agents, (least, most) = search.agents or 1, span
+    sessions = search.sessions or SESSIONS_A_LANE * max(agents, 10)
+
+    def reaches(replicas: int) -> bool:
+        return probes.reaches(Probe(sessions=sessions, lanes=agents, replicas=replicas))
+
+    return {
+        "agents": agents,
+        "gpus": fewest(reaches, most, least),
+        "lanes": agents,
+        "sessions": sessions,
+        "rate": None,
+        "above": None,
+    }
+
+
 def _check(search: Search) -> None:
     if not 0 < search.share <= 1:
         raise UsageError(
@@ -149,7 +182,14 @@ def _check(search: Search) -> None:
 def _name(search: Search) -> str:
     backend, workload = search.file.backends[0].key, search.file.workloads[0].key
     what = "capacity" if search.agents is None else f"gpus-for-{search.agents}"
-    return f"{what}_{workload}_{backend}_alpha{alpha_key(search.alpha)}"
+    more = "" if max(search.file.replicas) == 1 else f"_{_behind(search)}"
+    return f"{what}_{workload}_{backend}{more}_alpha{alpha_key(search.alpha)}"
+
+
+def _behind(search: Search) -> str:
+    """ "replicas4_dynamo", "replicas1-16_dynamo"."""
+    several = search.span or search.file.replicas
+    return f"replicas{'-'.join(map(str, several))}_{search.file.routers[0].key}"
 
 
 def _check_folder(root: Path, search: Search) -> None:
@@ -165,4 +205,4 @@ def _start(search: Search) -> float:
     """The rate at which the GPU would just keep up if every session were alone: load 1."""
     # Sessions are the same at every rate, so any rate will do to make them.
     (first, *_) = search.cells(Probe(sessions=search.sessions or FIRST_SESSIONS, rate=1.0))
-    return 1.0 / prepare(request_of(first)).alone.mean_gpu_s
+    return first.replicas / prepare(request_of(first)).alone.mean_gpu_s

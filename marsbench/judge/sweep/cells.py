@@ -17,6 +17,7 @@ from marsbench.judge.sweep.spec import (
     BackendEntry,
     EngineEntry,
     HardwareEntry,
+    RouterEntry,
     SweepFile,
     Variation,
     WorkloadEntry,
@@ -28,6 +29,7 @@ from marsbench.presets import preset_named
 class Cell:
     """One run of a sweep. `folder` is that of the sweep file: paths in it are relative to it.
 
+    router: of several replicas; None where there is one.
     mark: what its name says beside its place, where a search makes several runs at one.
     """
 
@@ -39,6 +41,8 @@ class Cell:
     variation: Variation
     alphas: tuple[float, ...]
     folder: Path
+    replicas: int = 1
+    router: RouterEntry | None = None
     mark: str = ""
 
     @property
@@ -51,9 +55,17 @@ class Cell:
             "hardware": self.hardware.key,
             "engine": self.engine.key,
             "variation": self.variation.key,
+            **self._fleet,
             "backend": self.backend.key,
             "seed": self.knobs.seed,
         }
+
+    @property
+    def _fleet(self) -> dict[str, Any]:
+        """Nothing where one engine plays."""
+        if self.router is None:
+            return {}
+        return {"replicas": self.replicas, "router": self.router.key}
 
     @property
     def point(self) -> tuple[object, ...]:
@@ -70,7 +82,7 @@ class Cell:
     @property
     def name(self) -> str:
         """The name of its folder: "ilr-1_load0.9_h200_paper_base_mars_seed1"."""
-        marked = ("load", "rate", "seed")
+        marked = ("load", "rate", "replicas", "seed")
         parts = [
             f"{name if name in marked else ''}{_number(value)}"
             for name, value in self.place.items()
@@ -108,7 +120,7 @@ def cells_of(sweep: SweepFile, folder: Path) -> list[Cell]:
 
 def product_of(sweep: SweepFile, folder: Path) -> list[Cell]:
     """The cells of a file without parts, or of one part."""
-    around = product(sweep.workloads, sweep.hardware, sweep.engines, sweep.variations, sweep.seeds)
+    worlds = product(sweep.workloads, sweep.hardware, sweep.engines, sweep.variations, sweep.seeds)
     return [
         Cell(
             backend=backend,
@@ -119,12 +131,22 @@ def product_of(sweep: SweepFile, folder: Path) -> list[Cell]:
             variation=variation,
             alphas=sweep.alphas,
             folder=folder,
+            replicas=replicas,
+            router=router,
         )
-        for workload, hardware, engine, variation, seed in around
+        for workload, hardware, engine, variation, seed in worlds
         if not (_is_as_recorded(workload) and seed != sweep.seeds[0])
         for knobs in _knobs(workload, sweep.sessions, seed)
+        for replicas, router in _fleets(sweep)
         for backend in sweep.backends
     ]
+
+
+def _fleets(sweep: SweepFile) -> Iterator[tuple[int, RouterEntry | None]]:
+    """How many replicas behind which router; one engine stands behind none."""
+    for replicas in sweep.replicas:
+        for router in (None,) if replicas == 1 else sweep.routers:
+            yield replicas, router
 
 
 @cache

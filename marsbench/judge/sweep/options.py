@@ -9,6 +9,7 @@ from typing import Annotated
 from marsbench.core.workload.knobs import Knobs
 from marsbench.engine_options import EngineOptions, HardwareOptions, SimulationOptions
 from marsbench.option import Assignments, BackendName, Option, Output, WorkloadName, like
+from marsbench.replicas.options import ReplicaOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,8 @@ class CapacityOptions:
     """The options of `marsbench capacity`: its own, and those of a run that it passes on.
 
     share: of the sessions that are to end within alpha times their time alone. tolerance: of the
-    rate. gpus: whether GPUs are searched for, in place of a rate. jobs: processes.
+    rate. gpus: whether GPUs are searched for, in place of a rate, each played alone. replicas: so
+    many behind a router, or between which two numbers the fewest are searched. jobs: processes.
     """
 
     backend: BackendName
@@ -44,5 +46,7 @@ class CapacityOptions:
     memory_fraction: Annotated[float | None, like(EngineOptions, "memory_fraction")] = None
     tool_cores: Annotated[int, like(EngineOptions, "tool_cores")] = 8
     vllm: Annotated[str | None, like(SimulationOptions, "vllm")] = None
+    replicas: Annotated[str, Option("N|A..B", "Engines; A..B: the fewest for closed:N (1)")] = "1"
+    router: Annotated[str | None, like(ReplicaOptions, "router")] = None
     jobs: Annotated[int, Option("N", "Processes (1: this one, all seeds in turn)", least=1)] = 1
     output: Output = None

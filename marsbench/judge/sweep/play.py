@@ -21,6 +21,8 @@ from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
 from marsbench.judge.sweep.spec import BackendEntry, EngineEntry, HardwareEntry, Variation
+from marsbench.replicas.config import FleetConfig
+from marsbench.replicas.options import ReplicaOptions, fleet_of
 from marsbench.runs.request import RunRequest
 from marsbench.runs.scheduler import is_unproven, scheduler_choice
 from marsbench.runs.simulated import Job, prepare, prepare_with, run_job
@@ -35,6 +37,7 @@ def request_of(cell: Cell) -> RunRequest:
         knobs=cell.knobs,
         hardware=hardware_of(cell.hardware, cell.folder),
         settings=settings_of(cell.engine),
+        fleet=_fleet(cell),
         alphas=cell.alphas,
         tool_cores=cell.engine.tool_cores,
         tool_workers=cell.engine.tool_workers,
@@ -47,6 +50,18 @@ def _choice(entry: BackendEntry) -> Choice:
     if entry.scheduler_cls is not None:
         return scheduler_choice(entry.scheduler_cls, entry.assignments())
     return _chosen(entry.name, tuple(entry.assignments()))
+
+
+def _fleet(cell: Cell) -> FleetConfig | None:
+    if cell.router is None:
+        return None
+    single = {"host_kv": cell.engine.host_kv, "scheduler_cls": cell.backend.scheduler_cls}
+    return fleet_of(
+        ReplicaOptions(replicas=cell.replicas, router=cell.router.name),
+        cell.router.assignments(),
+        "sim",
+        [name for name, value in single.items() if value is not None],
+    )
 
 
 @cache
@@ -103,6 +118,9 @@ def inputs_hash(cell: Cell) -> str:
         plugins = map(str, request.choice.params.values())
         own = [name for name in (str(request.scheduler), *plugins) if ":" in name]
         facts["scheduler"] = [_source_of(name) for name in own]
+    if request.fleet is not None:
+        router = request.fleet.router.router
+        facts["fleet"] = [request.fleet.facts(), simulation_hash(router)]
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -50,7 +50,10 @@ class Probes:
 
     def told(self) -> list[dict[str, Any]]:
         """Every probe with its share, and whether that is sure, as JSON."""
-        rows = sorted(self.shares.items(), key=lambda row: (row[0].sessions, row[0].rate or 0.0))
+        rows = sorted(
+            self.shares.items(),
+            key=lambda row: (row[0].sessions, row[0].rate or 0.0, row[0].replicas or 0),
+        )
         return [
             {**probe.told(), "share": found.together, "surely": found.surely(self.search.share)}
             for probe, found in rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,6 +25,8 @@ from marsbench.errors import UsageError, unknown_name
 from marsbench.hardware.schema import KvDtype
 from marsbench.presets import preset_named
 from marsbench.problems import first_problem
+from marsbench.replicas.options import DEFAULT as DEFAULT_ROUTER
+from marsbench.replicas.options import MOST as MOST_REPLICAS
 
 _Factor = Annotated[float, Field(gt=0, lt=1e9)]
 _Many = Annotated[int, Field(ge=1)]
@@ -60,7 +62,7 @@ class BackendEntry(_Table):
 
     def assignments(self) -> list[str]:
         """The settings as `--set` takes them."""
-        return [f"{name}={_text(value)}" for name, value in self.set.items()]
+        return assigned(self.set)
 
 
 def _times(warm_start: object) -> object:
@@ -167,6 +169,23 @@ class EngineEntry(_Table):
         return self.label or self.profile
 
 
+class RouterEntry(_Table):
+    """Who says which of several replicas gets a round, with its own settings."""
+
+    name: str = DEFAULT_ROUTER
+    label: str = ""
+    set: dict[str, _Setting] = {}
+
+    @property
+    def key(self) -> str:
+        """How tables and folders name it."""
+        return self.label or self.name
+
+    def assignments(self) -> list[str]:
+        """The settings as `--set router.` takes them."""
+        return assigned(self.set)
+
+
 class Variation(_Table):
     """The same traffic on another model of the world: factors on step times and tool times."""
 
@@ -211,6 +230,8 @@ _Backend = Annotated[BackendEntry, _named("name")]
 _Workload = Annotated[WorkloadEntry, _named("name")]
 _Hardware = Annotated[HardwareEntry, _named("gpu")]
 _Engine = Annotated[EngineEntry, _named("profile")]
+_Router = Annotated[RouterEntry, _named("name")]
+_Replicas = Annotated[int, Field(ge=1, le=MOST_REPLICAS)]
 
 
 class SweepFile(_Table):
@@ -222,6 +243,8 @@ class SweepFile(_Table):
     parts: tables like this file; what one does not say it takes from the file, which is then its
         parts and nothing else.
     variations: the first is what the others are compared with.
+    replicas, routers: how many engines, and who stands before them; one engine has no router, and
+        is one cell whatever the routers are.
     """
 
     description: str = ""
@@ -234,6 +257,8 @@ class SweepFile(_Table):
     )
     hardware: Annotated[tuple[_Hardware, ...], Field(min_length=1)] = (HardwareEntry(),)
     engines: Annotated[tuple[_Engine, ...], Field(min_length=1)] = (EngineEntry(),)
+    replicas: Annotated[tuple[_Replicas, ...], Field(min_length=1)] = (1,)
+    routers: Annotated[tuple[_Router, ...], Field(min_length=1)] = (RouterEntry(),)
     variations: Annotated[tuple[Variation, ...], Field(min_length=1)] = (Variation(label="base"),)
     refine: Refine | None = None
     parts: tuple[SweepFile, ...] = ()
@@ -249,9 +274,10 @@ class SweepFile(_Table):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        for kind in ("backends", "workloads", "hardware", "engines", "variations"):
+        for kind in ("backends", "workloads", "hardware", "engines", "routers", "variations"):
             _check_names(kind, [entry.key for entry in getattr(self, kind)])
         _check_names("seeds", [str(seed) for seed in self.seeds])
+        _check_names("replicas", [str(num) for num in self.replicas])
         unknown = set(self.refine.among if self.refine else ()) - {b.key for b in self.backends}
         if unknown:
             raise ValueError(f"refine.among has {min(unknown)!r}, which is none of its backends")
@@ -267,6 +293,11 @@ def _check_names(kind: str, keys: Sequence[str]) -> None:
     twice = [key for key, count in Counter(keys).items() if count > 1]
     if twice:
         raise ValueError(f"{kind} has {twice[0]!r} twice; give each a label of its own")
+
+
+def assigned(settings: Mapping[str, _Setting]) -> list[str]:
+    """Settings as `--set` takes them, NAME=VALUE each."""
+    return [f"{name}={_text(value)}" for name, value in settings.items()]
 
 
 def _text(value: _Setting) -> str:

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from marsbench.replicas.known import KnownPrefixes
-from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, under_way
+from marsbench.replicas.known import KnownPrefixes, PrefixRouter
+from marsbench.replicas.router import ReplicaView, RoundToPlace, fewest, under_way
 
 
 @dataclass
-class Aibrix(Router):
+class Aibrix(PrefixRouter):
     """imbalance: rounds. deviations: above the mean. lives_s: of an entry, since its last use."""
 
     imbalance: int = 8
     deviations: float = 1.0
     lives_s: float = 1200.0
-    _known: KnownPrefixes = field(init=False)
 
     def __post_init__(self) -> None:
         self._known = KnownPrefixes(self.lives_s)
@@ -39,6 +38,3 @@ class Aibrix(Router):
             if matches[one.index] and one.under_way <= mean + self.deviations * spread:
                 return one.index
         return fewest(replicas, under_way)
-
-    def placed(self, ask: RoundToPlace, replica: int) -> None:
-        self._known.learn(ask, replica)

@@ -9,20 +9,19 @@ of characters (blocks here), and its eviction every 120 s down to a size that no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from marsbench.replicas.known import KnownPrefixes
-from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, under_way
+from marsbench.replicas.known import PrefixRouter
+from marsbench.replicas.router import ReplicaView, RoundToPlace, fewest, under_way
 
 
 @dataclass
-class CacheAware(Router):
+class CacheAware(PrefixRouter):
     """cache_threshold: share of the prompt. balance_abs: rounds; balance_rel: times the least."""
 
     cache_threshold: float = 0.3
     balance_abs: int = 64
     balance_rel: float = 1.5
-    _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         loads = [one.under_way for one in replicas]
@@ -33,6 +32,3 @@ class CacheAware(Router):
         if self._known.matched(ask, best) > self.cache_threshold * ask.num_blocks:
             return best
         return fewest(replicas, lambda one: self._known.size(one.index))
-
-    def placed(self, ask: RoundToPlace, replica: int) -> None:
-        self._known.learn(ask, replica)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest
+from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, of_index
 from marsbench.replicas.routers.session_affinity import on_ring
 
 
@@ -25,7 +25,7 @@ class KvAware(Router):
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         best = fewest(replicas, lambda one: -(one.matched_tokens or 0))
-        matched = replicas[best].matched_tokens or 0
+        matched = of_index(replicas, best).matched_tokens or 0
         if matched and matched >= ask.prompt_tokens - self.threshold_tokens:
             return best
-        return on_ring(ask.session, len(replicas), self.virtual_nodes)
+        return on_ring(ask.session, replicas, self.virtual_nodes)

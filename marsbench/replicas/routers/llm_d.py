@@ -4,43 +4,63 @@ Source: llm-d/llm-d-router @ebab68792, the scorers of its default chart: queue
 (max - q)/(max - min), 1 if all are equal; KV cache 1 - usage; prefix matched/total of what was
 sent there, of at most 131,072 tokens. A report of load is 50 ms old at most, the default of its
 --refresh-metrics-interval.
-Not modelled: the eviction of its own index, and the affinity filter (sticky at a match of 0.80).
+With affinity=true its affinity filter stands before the scorers: where a replica matches at least
+0.80 of the prompt only such ones are scored, unless the first token of the best of them comes more
+than 18 s after that of the best other, by tokens in flight / 15,928 a second. Not modelled: the
+eviction of its own index.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from marsbench.replicas.known import KnownPrefixes
-from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
+from marsbench.replicas.known import PrefixRouter
+from marsbench.replicas.router import ReplicaView, RoundToPlace
 
 
 @dataclass
-class LlmD(Router):
-    """Weights of the three scores. most_tokens: of a prompt, those that are looked up."""
+class LlmD(PrefixRouter):
+    """Weights of the three scores. most_tokens: of a prompt, those that are looked up.
+
+    affinity: the filter, which the default chart has not. affinity_match: share of the prompt.
+    affinity_gap_s: behind which stickiness is given up; tokens_per_s: what it takes a prefill for.
+    """
 
     snapshot_age_s: float = 0.05
     queue_weight: float = 2.0
     kv_weight: float = 2.0
     prefix_weight: float = 3.0
     most_tokens: int = 131_072
-    _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
+    affinity: bool = False
+    affinity_match: float = 0.8
+    affinity_gap_s: float = 18.0
+    tokens_per_s: float = 15_928.0
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
-        scores = [self._score(ask, one, replicas) for one in replicas]
-        best = [i for i, score in enumerate(scores) if score == max(scores)]
+        among = self._filtered(ask, replicas) if self.affinity else replicas
+        scores = [self._score(ask, one, among) for one in among]
+        best = [one.index for one, s in zip(among, scores, strict=True) if s == max(scores)]
         return best[ask.draw(len(best))]
+
+    def _filtered(
+        self, ask: RoundToPlace, replicas: Sequence[ReplicaView]
+    ) -> Sequence[ReplicaView]:
+        sticky = [one for one in replicas if self._share(ask, one) >= self.affinity_match]
+        others = [one for one in replicas if one not in sticky]
+        if not sticky or not others:
+            return replicas
+        behind = min(one.tokens for one in sticky) - min(one.tokens for one in others)
+        return replicas if behind / self.tokens_per_s > self.affinity_gap_s else sticky
+
+    def _share(self, ask: RoundToPlace, one: ReplicaView) -> float:
+        looked_up = min(ask.num_blocks, self.most_tokens // ask.block_size)
+        matched = min(looked_up, self._known.matched(ask, one.index))
+        return matched / looked_up if looked_up else 0.0
 
     def _score(self, ask: RoundToPlace, one: ReplicaView, replicas: Sequence[ReplicaView]) -> float:
         waiting = [other.waiting for other in replicas]
         span = max(waiting) - min(waiting)
         queue = (max(waiting) - one.waiting) / span if span else 1.0
-        looked_up = min(ask.num_blocks, self.most_tokens // ask.block_size)
-        matched = min(looked_up, self._known.matched(ask, one.index))
-        prefix = matched / looked_up if looked_up else 0.0
-        kept = 1.0 - one.kv_usage
+        kept, prefix = 1.0 - one.kv_usage, self._share(ask, one)
         return self.queue_weight * queue + self.kv_weight * kept + self.prefix_weight * prefix
-
-    def placed(self, ask: RoundToPlace, replica: int) -> None:
-        self._known.learn(ask, replica)

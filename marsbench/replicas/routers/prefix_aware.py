@@ -8,21 +8,16 @@ the engine are compared here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from marsbench.replicas.known import KnownPrefixes, longest
-from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
+from marsbench.replicas.known import PrefixRouter, longest
+from marsbench.replicas.router import ReplicaView, RoundToPlace
 
 
 @dataclass
-class PrefixAware(Router):
+class PrefixAware(PrefixRouter):
     """Knows what it sent itself, and hears of no eviction."""
-
-    _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         best = longest([self._known.matched(ask, one.index) for one in replicas])
-        return best[ask.draw(len(best))]
-
-    def placed(self, ask: RoundToPlace, replica: int) -> None:
-        self._known.learn(ask, replica)
+        return replicas[best[ask.draw(len(best))]].index

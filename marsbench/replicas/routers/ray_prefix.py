@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from marsbench.replicas.known import KnownPrefixes, longest
-from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, under_way
+from marsbench.replicas.known import PrefixRouter, longest
+from marsbench.replicas.router import ReplicaView, RoundToPlace, fewest, under_way
 
 
 @dataclass
-class RayPrefix(Router):
+class RayPrefix(PrefixRouter):
     """match_rate: share of the prompt. imbalance: rounds."""
 
     match_rate: float = 0.1
     imbalance: float = math.inf
-    _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         loads = [one.under_way for one in replicas]
@@ -32,9 +31,6 @@ class RayPrefix(Router):
         if max(matches) and max(matches) >= self.match_rate * ask.num_blocks:
             return fewest([replicas[i] for i in longest(matches)], under_way)
         return fewest(replicas, lambda one: self._known.size(one.index))
-
-    def placed(self, ask: RoundToPlace, replica: int) -> None:
-        self._known.learn(ask, replica)
 
 
 def _less_loaded_of_two(ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:

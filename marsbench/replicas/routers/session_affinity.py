@@ -24,18 +24,18 @@ class SessionAffinity(Router):
     virtual_nodes: int = 160
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
-        return on_ring(ask.session, len(replicas), self.virtual_nodes)
+        return on_ring(ask.session, replicas, self.virtual_nodes)
 
 
-def on_ring(session: str, num: int, virtual_nodes: int) -> int:
-    """Of `num` replicas the one whose place on the ring follows the session's."""
-    places, owners = _ring(num, virtual_nodes)
+def on_ring(session: str, replicas: Sequence[ReplicaView], virtual_nodes: int) -> int:
+    """The one whose place on the ring follows the session's."""
+    places, owners = _ring(tuple(one.index for one in replicas), virtual_nodes)
     return owners[bisect_right(places, _hash(session)) % len(places)]
 
 
 @cache
-def _ring(num: int, virtual_nodes: int) -> tuple[list[int], list[int]]:
-    places = ((index, f"{index}#{n}") for index in range(num) for n in range(virtual_nodes))
+def _ring(indices: tuple[int, ...], virtual_nodes: int) -> tuple[list[int], list[int]]:
+    places = ((index, f"{index}#{n}") for index in indices for n in range(virtual_nodes))
     ring = sorted((_hash(text), index) for index, text in places)
     return [place for place, _ in ring], [index for _, index in ring]
 

@@ -9,31 +9,27 @@ every 60 s down to a size that no run here reaches.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from marsbench.replicas.known import KnownPrefixes, longest
-from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest, under_way
+from marsbench.replicas.known import PrefixRouter, longest
+from marsbench.replicas.router import ReplicaView, RoundToPlace, fewest, of_index, under_way
 
 
 @dataclass
-class Smg(Router):
+class Smg(PrefixRouter):
     """cache_threshold: share of the prompt. balance_abs: rounds; balance_rel: times the mean."""
 
     cache_threshold: float = 0.3
     balance_abs: int = 64
     balance_rel: float = 1.5
-    _known: KnownPrefixes = field(default_factory=KnownPrefixes, init=False)
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         matches = [self._known.matched(ask, one.index) for one in replicas]
         if max(matches) <= self.cache_threshold * ask.num_blocks:
             return fewest(replicas, under_way)
         best = fewest([replicas[i] for i in longest(matches)], under_way)
-        load = replicas[best].under_way
+        load = of_index(replicas, best).under_way
         mean = sum(one.under_way for one in replicas) / len(replicas)
         if load > mean * self.balance_rel and load > mean + self.balance_abs:
             return fewest(replicas, under_way)
         return best
-
-    def placed(self, ask: RoundToPlace, replica: int) -> None:
-        self._known.learn(ask, replica)

@@ -1,0 +1,1 @@
+"""Routers, schedulers and numbers of replicas against each other: `python -m studies.routers`."""
