@@ -103,6 +103,10 @@ class Fleet:
         """To the replica that has the session; one that it left hears no more of it."""
         self._reach(self._at[signal.session_id]).engine.tell(signal)
 
+    def fork(self, parent: Session, child: Session) -> None:
+        """A child is about to begin with its parent's context."""
+        self._ledger.fork(parent, child)
+
     def forget(self, session: Session) -> None:
         """The session has ended."""
         self._ledger.forget(session)
