@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from marsbench.core.metrics.backlog import Backlog
+from marsbench.core.metrics.branches import BranchFigures
 from marsbench.core.metrics.cache import HitRate
 from marsbench.core.metrics.goodput import Goodput
 from marsbench.core.metrics.host_kv import HostKvFigures
@@ -153,6 +154,8 @@ def _facts(summary: RunSummary) -> Iterator[Fact]:
         yield from _offloaded(summary["host_kv"])
     if "replicas" in summary:
         yield from _replicas(summary["replicas"])
+    if "branches" in summary:
+        yield from _branches(summary["branches"])
     yield (
         "preempted",
         f"{fixed(summary['preemptions'])} times; "
@@ -206,6 +209,22 @@ def _replicas(found: ReplicaFigures) -> Iterator[Fact]:
     yield "replicas busy", f"{busy}; CV {measured(cv, '.3f')}"
     tokens = fixed(found["moved_recomputed_tokens"])
     yield "sessions moved", f"{fixed(found['moves'])} times; {tokens} tokens recomputed after it"
+
+
+def _branches(found: BranchFigures) -> Iterator[Fact]:
+    """What lay on the longest way through the sessions, and how long branches waited for others."""
+    calls, llm_s = found["critical_rounds"]["mean"], found["critical_llm_s"]["mean"]
+    yield (
+        "critical path",
+        f"mean {measured(calls, '.1f')} LLM calls, {seconds(llm_s)} s of them: "
+        f"{_percent(found['critical_share'])} of all LLM seconds",
+    )
+    branches, fan_outs = (fixed(found[key]) for key in ("branches", "fan_outs"))
+    yield (
+        "parallel slack",
+        f"mean {seconds(found['slack_s']['mean'])} s, {_percent(found['slack_share'])} of the "
+        f"seconds of {branches} branches in {fan_outs} fan-outs",
+    )
 
 
 def _hits(found: HitRate) -> str:
