@@ -25,7 +25,8 @@ def rearranged(workload: Workload, knobs: Knobs, gpu_s: GpuSeconds) -> Workload:
     as often as they did in the file.
     Raises UsageError for a knob that a file cannot take, and where nothing says how often.
     """
-    turned = asdict(replace(knobs, warm_start=None))  # `warm.py` adds those, however others come
+    # `warm.py` adds sessions and `paging.py` changes them, however they come.
+    turned = asdict(replace(knobs, warm_start=None, context_paging=None))
     told = [name for name, value in turned.items() if value is not None]
     if not told:
         return workload
