@@ -7,10 +7,10 @@ the call that ended last.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import fsum
 from typing import TypedDict
 
 from marsbench.core.events import ToolEnd, ToolStart
@@ -119,13 +119,15 @@ def branch_figures(
         "fan_outs": sum(len(tree.fan_outs(name)) for name in names),
         "branches": len(joins),
         "critical_rounds": describe(float(len(path)) for path in critical),
-        "critical_llm_s": describe(map(fsum, critical)),
-        "critical_share": _share(map(fsum, critical), (fsum(tree.llm_s(name)) for name in names)),
+        "critical_llm_s": describe(map(math.fsum, critical)),
+        "critical_share": _share(
+            map(math.fsum, critical), (math.fsum(tree.llm_s(name)) for name in names)
+        ),
         "slack_s": describe(slack_s),
         "slack_share": _share(slack_s, (one.joined_at - call.started_at for one, call in joins)),
     }
 
 
 def _share(part: Iterable[float], whole: Iterable[float]) -> float | None:
-    total = fsum(whole)
-    return fsum(part) / total if total else None
+    total = math.fsum(whole)
+    return math.fsum(part) / total if total else None
