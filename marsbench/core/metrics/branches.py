@@ -8,7 +8,7 @@ the call that ended last.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
@@ -77,10 +77,6 @@ class _Sessions:
             if record.ended_at is not None:
                 self._llm_s[record.session][record.round] = record.ended_at - record.ready_at
 
-    @property
-    def is_any(self) -> bool:
-        return any(one.branches for own in self._pauses.values() for one in own.values())
-
     def fan_outs(self, session: str) -> list[_FanOut]:
         """Of the session and all below it."""
         own = [one for one in self._pauses[session].values() if one.branches]
@@ -106,9 +102,10 @@ def branch_figures(
     stream: Stream, sessions: Sequence[SessionRecord], rounds: Sequence[RoundRecord]
 ) -> BranchFigures | None:
     """Of these sessions; None where nothing in the run fanned out."""
-    tree = _Sessions(stream, rounds)
-    if not tree.is_any:
+    started = Counter(e.key for e in stream.of(ToolStart) if e.child is not None)
+    if max(started.values(), default=0) < 2:
         return None
+    tree = _Sessions(stream, rounds)
     finished = [s.session for s in roots(sessions) if s.outcome == "finished"]
     names = [name for name in finished if tree.fan_outs(name)]
     joins = [(one, call) for name in names for one in tree.fan_outs(name) for call in one.branches]
