@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from marsbench.errors import UsageError, unknown_name
-from marsbench.option import WORKLOAD, Option
+from marsbench.option import ADVANCED, WORKLOAD, Option
 
 LoadOn = Literal["reference", "this"]
 
@@ -48,7 +48,7 @@ class Knobs:
     ] = None
     prefixes: Annotated[int | None, Option("K", "Variants of the shared prefix", WORKLOAD)] = None
     context_paging: Annotated[
-        int | None, Option("W", "Page contexts in a window of W, as MemGPT", WORKLOAD)
+        int | None, Option("W", "Page contexts in a window, as MemGPT", ADVANCED)
     ] = None
 
     def __post_init__(self) -> None:
