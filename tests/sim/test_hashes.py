@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,12 +85,16 @@ def test_a_key_is_small_for_there_is_one_for_every_block() -> None:
 
 
 def written(
-    session: Session, own: SessionHashes, taken: list[tuple[str, int]]
+    session: Session,
+    writers: BlockWriters,
+    own: SessionHashes | None = None,
+    taken: Sequence[tuple[str, int]] = (),
 ) -> Iterator[tuple[list[tuple[str, int]], list[bytes]]]:
     """Tokens and block hashes of every prompt, those of the sessions below it too.
 
     taken: the tokens of the parent's context that it begins with.
     """
+    own = own or SessionHashes(session, writers, SIZE)
     for prompt, hashes in hashed(session, own):
         context = taken_over(tokens_of(session, prompt), prompt, taken)
         yield context, hashes
@@ -98,13 +102,13 @@ def written(
         own.upto(len(whole))
         for call in session.rounds[prompt.round].tools:
             if call.child is not None:
-                yield from written(
-                    call.child, own.fork(call.child), whole[: call.child.fork_tokens]
-                )
+                forked = own.fork(call.child) if call.child.fork_tokens else None
+                begun = whole[: call.child.fork_tokens]
+                yield from written(call.child, writers, forked, begun)
 
 
 def taken_over(
-    tokens: list[tuple[str, int]], prompt: Prompt, taken: list[tuple[str, int]]
+    tokens: list[tuple[str, int]], prompt: Prompt, taken: Sequence[tuple[str, int]]
 ) -> list[tuple[str, int]]:
     """With the tokens of before in the place of those that are as the session began."""
     oldest = (*prompt.edges, (len(tokens), prompt.epoch))[0]
@@ -115,7 +119,7 @@ def taken_over(
 def test_a_branch_has_the_full_blocks_of_the_context_that_it_takes_over() -> None:
     branch = Session("b", (Round(60, 1),), fork_tokens=50)
     parent = Session("a", (Round(40, 20, (ToolCall("branch", "agent", child=branch),)),))
-    (_, own), (_, forked) = written(parent, SessionHashes(parent, BlockWriters(), SIZE), [])
+    (_, own), (_, forked) = written(parent, BlockWriters())
     assert (len(own), len(forked)) == (2, 3)
     assert forked[:2] == own  # and the third, in which its answer began, is the parent's too
     assert writer_of(forked[2]) == writer_of(own[0])
@@ -128,7 +132,7 @@ def test_equal_hashes_mean_equal_tokens_up_to_there(workload: list[Session]) -> 
     seen: dict[bytes, int] = {}
     texts: dict[tuple[object, ...], int] = {}  # (the text before, then a block's tokens)
     for root in workload:
-        for tokens, hashes in written(root, SessionHashes(root, writers, SIZE), []):
+        for tokens, hashes in written(root, writers):
             text = 0
             for i, block_hash in enumerate(hashes):
                 longer = (text, *tokens[i * SIZE : (i + 1) * SIZE])
