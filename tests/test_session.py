@@ -60,6 +60,15 @@ def test_sessions_below_a_session_are_walked_with_it() -> None:
     assert [s.id for s in session.walk()] == ["s", "s/0", "s/0/0"]
 
 
+def forking(tokens: int) -> ToolCall:
+    return ToolCall("b", "agent", child=Session("b", (Round(tokens, 1),), fork_tokens=tokens))
+
+
+def test_a_branch_may_begin_with_all_that_there_is_when_it_starts() -> None:
+    rounds = (Round(10, 1, (forking(11),)), Round(5, 2, (forking(18),)))
+    assert [child.fork_tokens for child in Session("s", rounds).children] == [11, 18]
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -67,6 +76,15 @@ def test_sessions_below_a_session_are_walked_with_it() -> None:
         (lambda: Session("s", (Round(10, 1),), arrival_s=-1), "arrival_s"),
         (lambda: Session("s", (Round(10, 1, cut=Cut(5)),)), "no context to cut"),
         (lambda: Session("s", (Round(10, 1),), prefix_tokens=20), "less than its shared prefix"),
+        (lambda: Session("s", (Round(10, 1),), fork_tokens=11), "forks 0 to 10 tokens"),
+        (
+            lambda: Session("s", (Round(10, 1),), prefix_group="g", fork_tokens=5),
+            "leave out its prefix group",
+        ),
+        (
+            lambda: Session("s", (Round(10, 1, (forking(12),)),)),
+            "forks 12 tokens of its parent's context, which has 11",
+        ),
         (lambda: Round(-1, 1), "append_tokens"),
         (lambda: Round(1, 0), "output_tokens"),
         (lambda: Cut(5, kept_tokens=6), "keeps 0 to 5"),

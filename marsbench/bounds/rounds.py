@@ -34,9 +34,10 @@ def shared_groups(sessions: Sequence[Session]) -> frozenset[str]:
 def needs(session: Session, groups: frozenset[str], block_size: int) -> Iterator[Need]:
     """Of every round, in order.
 
-    Own tokens are found again in whole blocks; a shared prefix is found whoever computed it.
+    Own tokens are found again in whole blocks; a shared prefix is found whoever computed it, and
+    so is the context that a branch takes over.
     """
-    shared = session.prefix_tokens if session.prefix_group in groups else 0
+    shared = session.prefix_tokens if session.prefix_group in groups else session.fork_tokens
     computed = ComputedTokens(num_tokens=shared)
     last = len(session.rounds) - 1
     for prompt in session.prompts():

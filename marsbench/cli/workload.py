@@ -68,11 +68,15 @@ def make(
     tenants: Annotated[
         str | None, Option(None, "Whose: even:N, greedy:N, long:N, shares:5,3,2.")
     ] = None,
+    context_paging: Annotated[
+        int | None, Option(None, "Page contexts in a window of so many tokens, as MemGPT does.")
+    ] = None,
 ) -> None:
     """Make sessions from a recipe; options not given are the recipe's own."""
     from marsbench.core.workload.files import require_writable, write_workload
     from marsbench.core.workload.knobs import Knobs
     from marsbench.core.workload.make import make_workload
+    from marsbench.core.workload.paging import paged
     from marsbench.core.workload.recipe import load_recipe
     from marsbench.show.workload import summary_line
     from marsbench.show.workload_check import check, verdict
@@ -87,14 +91,18 @@ def make(
         prefixes=prefixes,
         warm_start=warm_start,
         tenants=tenants,
+        context_paging=context_paging,
     )
     found = load_recipe(recipe)
     require_writable(output)
     workload = make_workload(found, knobs, mean_gpu_s, progress("making sessions"))
+    rows = check(workload, found)  # of the sessions as they were drawn
+    if context_paging is not None:
+        workload = paged(workload, context_paging)
     if warm_start is not None:
         workload = _warm(workload, warm_start)
     write_workload(workload, output)
-    typer.echo(f"{output}: {summary_line(workload)}; {verdict(check(workload, found), found.name)}")
+    typer.echo(f"{output}: {summary_line(workload)}; {verdict(rows, found.name)}")
 
 
 def _warm(workload: Workload, times: float) -> Workload:
@@ -149,9 +157,10 @@ def check(
     workload = read_workload(file)
     found = _origin(workload) if recipe is None else load_recipe(recipe)
     if found is None:
-        raise UsageError(
-            f"{file} does not say which recipe it was made from; give one with --recipe NAME."
-        )
+        why = "does not say which recipe it was made from"
+        if "context_paging" in workload.meta:
+            why = "was paged, and has its recipe's targets no more"
+        raise UsageError(f"{file} {why}; give one with --recipe NAME.")
     rows = check(workload, found)
     check_table(rows, console())
     typer.echo(f"{file} {verdict(rows, found.name)}")
@@ -176,8 +185,9 @@ def _shown(source: str) -> tuple[Workload, Recipe | None]:
 
 
 def _origin(workload: Workload) -> Recipe | None:
-    """The recipe that a workload says it was made from, if it is one of ours."""
+    """The recipe that a workload says it was made from, if it is one of ours and not paged."""
     from marsbench.core.workload.recipe import load_recipe, recipe_names
 
     name = workload.meta.get("recipe")
-    return load_recipe(name) if isinstance(name, str) and name in recipe_names() else None
+    is_ours = isinstance(name, str) and name in recipe_names()
+    return load_recipe(str(name)) if is_ours and "context_paging" not in workload.meta else None

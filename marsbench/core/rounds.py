@@ -20,6 +20,10 @@ class ComputedTokens:
     num_tokens: int = 0
     epoch: int = 0
 
+    def forked(self, child: Session) -> ComputedTokens:
+        """Of a child that begins now: what was computed of the context that it takes over."""
+        return ComputedTokens(min(self.num_tokens, child.fork_tokens))
+
     def begin(self, prompt: Prompt) -> None:
         """A round is submitted: of what was computed before a cut, what it kept still counts."""
         if prompt.epoch != self.epoch:

@@ -4,6 +4,9 @@ A session is one agent task. Each round is one LLM call: it appends tokens to th
 message, tool results), generates output tokens, and may end in tool calls that run at the same
 time; the next round is ready when the last of them has ended. The context only grows, except
 where a round says that it was cut (compacted or reset) first.
+
+A call may be a session of its own. Several of them in one round are branches that run at the same
+time and join in the next round; one that begins with its parent's context is a fork of it.
 """
 
 from __future__ import annotations
@@ -113,6 +116,8 @@ class Session:
     tenant: on whose account it runs; a sub-agent has its own field.
     prefix_group, prefix_tokens: the leading tokens of the first prompt that are the same in every
         session of the group (system prompt and tool definitions).
+    fork_tokens: of a child, the leading tokens of the first prompt that are its parent's context,
+        as that is when the call starts.
     """
 
     id: str
@@ -121,6 +126,7 @@ class Session:
     tenant: str = "default"
     prefix_group: str | None = None
     prefix_tokens: int = 0
+    fork_tokens: int = 0
 
     def __post_init__(self) -> None:
         if not self.rounds:
@@ -134,6 +140,28 @@ class Session:
                 f"session {self.id!r}: the first round appends {self.rounds[0].append_tokens} "
                 f"tokens, less than its shared prefix of {self.prefix_tokens}, or none"
             )
+        if not 0 <= self.fork_tokens <= self.rounds[0].append_tokens:
+            raise ValueError(
+                f"session {self.id!r} forks 0 to {self.rounds[0].append_tokens} tokens, which its "
+                f"first round appends, not {self.fork_tokens}"
+            )
+        if self.fork_tokens and self.prefix_group is not None:
+            raise ValueError(
+                f"session {self.id!r} begins with its parent's context: leave out its prefix group"
+            )
+        if any(child.fork_tokens for child in self.children):
+            self._check_forks()
+
+    def _check_forks(self) -> None:
+        """No child begins with more of the context than there is when it starts."""
+        for prompt in self.prompts():
+            length = prompt.num_tokens + prompt.output_tokens
+            for call in self.rounds[prompt.round].tools:
+                if call.child is not None and call.child.fork_tokens > length:
+                    raise ValueError(
+                        f"session {call.child.id!r} forks {call.child.fork_tokens} tokens of its "
+                        f"parent's context, which has {length}"
+                    )
 
     def prompts(self) -> Iterator[Prompt]:
         """The prompt of every round, in order."""

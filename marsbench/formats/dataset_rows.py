@@ -26,11 +26,15 @@ class _Row(SessionJson[str]):
 def rows_of(workload: Workload) -> list[dict[str, Any]]:
     """A row for every session and sub-agent; all have the same columns."""
     header = json.dumps(header_json(workload), allow_nan=False)
-    members = (member for top in workload.sessions for member in top.walk())
-    return [
+    members = [member for top in workload.sessions for member in top.walk()]
+    rows = [
         {MARK: 1, **session_json(member, lambda child: child.id), "workload": header}
         for member in members
     ]
+    if any(member.fork_tokens for member in members):
+        for row in rows:
+            row.setdefault("fork_tokens", 0)
+    return rows
 
 
 def read_rows_of_ours(

@@ -32,24 +32,27 @@ class _Extra(Record):
 
 def mooncake_lines(workload: Workload) -> Iterator[str]:
     """The workload as agentic Mooncake, a request a line."""
-    numbers: dict[_Key, int] = {}
+    numbers: _Numbers = {}
     header: dict[str, Any] | None = header_json(workload)
     for session in workload.sessions:
-        for row in _rows(session, numbers, None):
+        for row in _rows(session, numbers, None, []):
             if header is not None:
                 row[EXTRA]["workload"], header = header, None
             yield json.dumps(row, separators=(",", ":"), allow_nan=False)
 
 
 def _rows(
-    session: Session, numbers: dict[_Key, int], after: str | None
+    session: Session, numbers: _Numbers, after: str | None, forked: list[_Segment]
 ) -> Iterator[dict[str, Any]]:
-    """The session's rows, each followed by those of the sub-agents that it starts."""
+    """The session's rows, each followed by those of the sub-agents that it starts.
+
+    forked: who wrote the tokens of its parent's context that it begins with.
+    """
     start: dict[str, Any] = {"timestamp": session.arrival_s * 1000}
     if after is not None:
         start = {"wait_for": [after], "delay": session.arrival_s * 1000}
     extras = _extras(session)
-    for prompt, hash_ids in _hashed(session, numbers):
+    for prompt, hash_ids in _hashed(session, numbers, forked):
         rnd = session.rounds[prompt.round]
         children = [call.child for call in rnd.tools if call.child]
         yield {
@@ -63,8 +66,10 @@ def _rows(
             "branches": [_request(child, 0) for child in children],
             EXTRA: extras[prompt.round],
         }
+        whole = _segments(session, prompt, forked, answered=True)
         for child in children:
-            yield from _rows(child, numbers, _request(session, prompt.round))
+            taken = _leading(whole, child.fork_tokens)
+            yield from _rows(child, numbers, _request(session, prompt.round), taken)
         start = _waits(session, prompt.round)
 
 
@@ -112,11 +117,13 @@ def _extras(session: Session) -> list[dict[str, Any]]:
 _Segment = tuple[object, int, int]
 """Who wrote the tokens from one place to another: a prefix group, or the session in an epoch."""
 
-_Key = tuple[Any, ...]
-"""A block of 512 tokens: the number of the one before, and the segments that it is made of."""
+_Numbers = dict[tuple[Any, ...], int]
+"""Of a block of 512 tokens: by the number of the one before, and the segments it is made of."""
 
 
-def _hashed(session: Session, numbers: dict[_Key, int]) -> Iterator[tuple[Prompt, list[int]]]:
+def _hashed(
+    session: Session, numbers: _Numbers, forked: Sequence[_Segment]
+) -> Iterator[tuple[Prompt, list[int]]]:
     """The prompts, with numbers for their blocks; the last one may be short.
 
     Equal tokens with equal tokens before give the same number. A prompt begins with the blocks
@@ -125,7 +132,7 @@ def _hashed(session: Session, numbers: dict[_Key, int]) -> Iterator[tuple[Prompt
     before: list[_Segment] = []
     ids: list[int] = []
     for prompt in session.prompts():
-        segments = _segments(session, prompt)
+        segments = _segments(session, prompt, forked)
         del ids[_common(before, segments) // BLOCK :]
         start = len(ids) * BLOCK
         new = [segment for segment in segments if segment[2] > start]
@@ -150,17 +157,26 @@ def _common(before: Sequence[_Segment], after: Sequence[_Segment]) -> int:
     return common
 
 
-def _segments(session: Session, prompt: Prompt) -> list[_Segment]:
-    """Who wrote which tokens of the prompt."""
+def _segments(
+    session: Session, prompt: Prompt, forked: Sequence[_Segment], answered: bool = False
+) -> list[_Segment]:
+    """Who wrote which tokens of the prompt, and of its answer too where it is `answered`."""
+    others: Sequence[_Segment] = forked
+    if session.prefix_group is not None:
+        others = [(("prefix", session.prefix_group), 0, session.prefix_tokens)]
+    length = prompt.num_tokens + (prompt.output_tokens if answered else 0)
     segments: list[_Segment] = []
-    begin = 0
-    for end, epoch in (*prompt.edges, (prompt.num_tokens, prompt.epoch)):
-        shared = session.prefix_tokens if epoch == 0 and session.prefix_group is not None else 0
-        middle = min(max(begin, shared), end)
-        segments.append((("prefix", session.prefix_group), begin, middle))
-        segments.append(((session.id, epoch), middle, end))
-        begin = end
+    for end, epoch in (*prompt.edges, (length, prompt.epoch)):
+        # Whatever was there before the session wrote is of its first epoch, which comes first.
+        segments += [] if epoch else _leading(others, end)
+        begin = segments[-1][2] if segments else 0
+        segments.append(((session.id, epoch), begin, end))
     return [segment for segment in segments if segment[1] < segment[2]]
+
+
+def _leading(segments: Sequence[_Segment], length: int) -> list[_Segment]:
+    """Those of the first tokens."""
+    return [(who, begin, min(end, length)) for who, begin, end in segments if begin < length]
 
 
 def is_ours(rows: Sequence[MooncakeRow]) -> bool:

@@ -15,7 +15,7 @@ from marsbench.core.session import Session, ToolCall
 from marsbench.core.workload.recipe import recipe_names
 
 _OF_AGENTS_AND_SHELLS = """
-agent client_gap subagent tool user wait
+agent branch client_gap subagent tool user wait
 AskUserQuestion Bash BashOutput Edit ExitPlanMode Glob Grep KillShell LS MultiEdit
 NotebookEdit NotebookRead Read Skill SlashCommand Task TodoRead TodoWrite ToolSearch
 WebFetch WebSearch Write apply_patch bash browse browser condense edit execute_bash

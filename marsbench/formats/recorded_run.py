@@ -1,7 +1,8 @@
 """Reads the sessions back out of a run of our own: what each asked for, and how long tools took.
 
 Prompts, outputs, tool calls, sub-agents and arrivals are in its events. Which tokens sessions
-shared, and what a tool's time was made of, is not: a tool call waits as long as it took there.
+shared, and what a tool's time was made of, is not: a tool call waits as long as it took there. A
+branch begins with as much of its parent's context as its first round could have found.
 """
 
 from __future__ import annotations
@@ -140,7 +141,9 @@ def _session(name: str, recorded: Mapping[str, _Recorded], arrival_s: float) -> 
         Round(append, one.output, tools, cut)
         for one, tools, (cut, append) in zip(answered, (*pauses, ()), own.growth(), strict=True)
     ]
-    return Session(name, tuple(rounds), arrival_s, own.arrived.tenant)
+    start = None if own.arrived.parent is None else own.starts.get(0)
+    forked = 0 if start is None else start.reusable_tokens or 0
+    return Session(name, tuple(rounds), arrival_s, own.arrived.tenant, fork_tokens=forked)
 
 
 def _tools(own: _Recorded, number: int, recorded: Mapping[str, _Recorded]) -> Iterator[ToolCall]:

@@ -214,7 +214,11 @@ class _Pauses:
             return ()
         pause_s = self._pause_s(call, after)
         took_s = [self._seconds(call, use, after) for use in call.uses]
-        made = [self._tool(use, own) for use, own in zip(call.uses, took_s, strict=True)]
+        delays = _delays_s(call)
+        made = [
+            self._tool(use, own, delay)
+            for use, own, delay in zip(call.uses, took_s, delays, strict=True)
+        ]
         if pause_s is not None and pause_s > max(took_s, default=0.0) + TICK_S:
             made.append(ToolCall(after.set_off_by, "wait", floor_s=pause_s))
         return tuple(made)
@@ -229,7 +233,8 @@ class _Pauses:
             self.clock.repairs.append(Repair(OVERLAPPING if began else STEPPED_BACK, of))
         return max(0.0, pause_s)
 
-    def _tool(self, use: Use, seconds: float) -> ToolCall:
+    def _tool(self, use: Use, seconds: float, delay_s: float | None) -> ToolCall:
+        """delay_s: when a sub-agent began, where others ran beside it."""
         agent = use.agent
         if agent is None or _is_late(use, agent):
             self._lose(agent)
@@ -237,7 +242,8 @@ class _Pauses:
         self.inside.append(agent.reading)
         self.unawaited += agent.reading.unawaited
         self.clock.repairs.extend(agent.reading.repairs)
-        delay_s = max(0.0, seconds - _lasted_s(agent, seconds))
+        if delay_s is None:
+            delay_s = max(0.0, seconds - _lasted_s(agent, seconds))
         return ToolCall(SUBAGENT, "agent", child=replace(agent.reading.session, arrival_s=delay_s))
 
     def _lose(self, agent: Agent | None) -> None:
@@ -263,6 +269,31 @@ class _Pauses:
         if use.asked_at is not None and answered_at >= use.asked_at:
             return 0.0
         return self.clock.waited(use.asked_at or ended_at, answered_at, call.of)
+
+
+def _delays_s(call: TimedCall) -> list[float | None]:
+    """Of each tool, the seconds before its sub-agent began, where several ran at once.
+
+    Each began at its own time, and one that ended early waited for the others, which is no delay.
+    What the client did after the last goes before them all: beside them it would hide.
+    """
+    branches = [
+        (use, use.agent)
+        for use in call.uses
+        if use.agent is not None and not _is_late(use, use.agent)
+    ]
+    ends = [one.ended_at for _, one in branches if one.ended_at is not None]
+    answers = [use.answered_at for use, _ in branches if use.answered_at is not None]
+    if len(branches) < 2 or not ends or not answers or call.ended_at is None:
+        return [None] * len(call.uses)
+    rest_s = max(0.0, max(answers) - max(ends))
+    return [_delay_s(use.agent, call.ended_at, rest_s) for use in call.uses]
+
+
+def _delay_s(agent: Agent | None, ended_at: float, rest_s: float) -> float | None:
+    if agent is None or agent.began_at is None:
+        return None
+    return max(0.0, agent.began_at - ended_at) + rest_s
 
 
 def _is_late(use: Use, agent: Agent) -> bool:

@@ -125,6 +125,10 @@ class Fleet:
         if replica is self.replicas[replica.index]:  # else it is gone
             self._reach(replica.index).engine.tell(signal)
 
+    def fork(self, parent: Session, child: Session) -> None:
+        """A child is about to begin with its parent's context."""
+        self._ledger.fork(parent, child)
+
     def forget(self, session: Session) -> None:
         """The session has ended."""
         self._ledger.forget(session)

@@ -12,6 +12,7 @@ from marsbench.core.session import Session, is_warm
 from marsbench.core.settings import EngineSettings
 from marsbench.core.workload.files import Workload, read_workload
 from marsbench.core.workload.make import make_workload
+from marsbench.core.workload.paging import paged
 from marsbench.core.workload.recipe import load_recipe, recipe_names
 from marsbench.core.workload.resample import cold, rearranged
 from marsbench.core.workload.warm import RoundAlone, warm_started
@@ -25,10 +26,13 @@ from marsbench.text.progress import progress_bar, waiting_for
 def resolve_workload(request: RunRequest) -> Workload:
     """A recipe is made into sessions; a file is played as it is, or scaled by the knobs.
 
-    With a warm start, some are in flight when the others begin to arrive.
+    Paging changes what sessions do, and not when they arrive: a load is that of the sessions as
+    they were. With a warm start, some are in flight when the others begin to arrive.
     Raises UsageError when the workload is not there, or not what it should be.
     """
     workload, times = _arriving(request), request.knobs.warm_start
+    if request.knobs.context_paging is not None:
+        workload = paged(workload, request.knobs.context_paging)
     if times is None:
         return workload
     return warm_up(workload, times, *_load_on(request), request.show_progress)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from marsbench.core.metrics.backlog import Backlog
+from marsbench.core.metrics.branches import BranchFigures
 from marsbench.core.metrics.cache import HitRate
 from marsbench.core.metrics.fairness import FairnessFigures
 from marsbench.core.metrics.goodput import Goodput
@@ -156,6 +157,8 @@ def _facts(summary: RunSummary) -> Iterator[Fact]:
         yield from _offloaded(summary["host_kv"])
     if "replicas" in summary:
         yield from _replicas(summary["replicas"])
+    if "branches" in summary:
+        yield from _branches(summary["branches"])
     yield (
         "preempted",
         f"{fixed(summary['preemptions'])} times; "
@@ -258,6 +261,22 @@ def _changes(found: ReplicaFigures) -> str:
     """ "2 leaves at 120.0 s, 2 joins at 300.0 s; 5 rounds lost there"."""
     told = [f"{c['replica']} {c['change']} at {fixed(c['at'], 1)} s" for c in found["changes"]]
     return f"{', '.join(told)}; {fixed(found['lost_rounds'])} rounds lost there"
+
+
+def _branches(found: BranchFigures) -> Iterator[Fact]:
+    """What lay on the longest way through the sessions, and how long branches waited for others."""
+    calls, llm_s = found["critical_rounds"]["mean"], found["critical_llm_s"]["mean"]
+    yield (
+        "critical path",
+        f"mean {measured(calls, '.1f')} LLM calls, {seconds(llm_s)} s of them: "
+        f"{_percent(found['critical_share'])} of all LLM seconds",
+    )
+    branches, fan_outs = (fixed(found[key]) for key in ("branches", "fan_outs"))
+    yield (
+        "parallel slack",
+        f"mean {seconds(found['slack_s']['mean'])} s, {_percent(found['slack_share'])} of the "
+        f"seconds of {branches} branches in {fan_outs} fan-outs",
+    )
 
 
 def _hits(found: HitRate) -> str:

@@ -101,7 +101,7 @@ def _title(workload: Workload) -> str:
     return f"{workload.name}: {summary_line(workload)}\n{', '.join(knobs)}".rstrip()
 
 
-_KNOBS = ("arrivals", "rate", "load", "tools", "prefixes", "seed")
+_KNOBS = ("arrivals", "rate", "load", "tools", "prefixes", "seed", "context_paging")
 
 
 def _said(value: object) -> str:

@@ -29,6 +29,7 @@ UNITS: dict[Quantity, str] = {
     "peak_tokens": "tokens",
     "cut_to_tokens": "tokens",
     "subagents": "sessions",
+    "branches": "sessions",
     "cpu_s": "s",
     "interarrival_s": "s",
 }
@@ -78,7 +79,7 @@ class CheckRow:
 
 
 def measure(workload: Workload) -> dict[Quantity, Floats]:
-    """The values of every quantity; sub-agents count as `subagents` and in `cpu_s` alone."""
+    """The values of every quantity; sub-agents count in `subagents`, `branches` and `cpu_s`."""
     workload = cold(workload)  # what is left of a session is none of the recipe's
     sessions = workload.sessions
     after_tool, after_user = _appends(sessions)
@@ -94,6 +95,7 @@ def measure(workload: Workload) -> dict[Quantity, Floats]:
         "peak_tokens": [s.peak_tokens for s in sessions],
         "cut_to_tokens": [r.cut.to_tokens for s in sessions for r in s.rounds if r.cut],
         "subagents": [sum(1 for _ in s.walk()) - 1 for s in sessions],
+        "branches": [n for s in sessions for n in _branches(s)],
         "cpu_s": [math.fsum(_cpu_s(member) for member in s.walk()) for s in sessions],
         "interarrival_s": _interarrivals(workload),
     }
@@ -204,6 +206,15 @@ def _appends(sessions: Sequence[Session]) -> tuple[list[float], list[float]]:
             is_user = any(call.name == USER for call in before.tools)
             (after_user if is_user else after_tool).append(rnd.append_tokens)
     return after_tool, after_user
+
+
+def _branches(session: Session) -> Iterator[int]:
+    """Sub-agents that start together, after each round that starts several, at any depth."""
+    for member in session.walk():
+        for rnd in member.rounds:
+            count = sum(call.child is not None for call in rnd.tools)
+            if count > 1:
+                yield count
 
 
 def _pairs(session: Session) -> Iterator[tuple[Round, Round]]:

@@ -61,6 +61,8 @@ class Owners:
 
     def __init__(self, sessions: Mapping[str, Session]) -> None:
         self._sessions = sessions
+        # Of a branch, whose context it begins with.
+        self._parents = {child.id: one for one in sessions.values() for child in one.children}
         self._blocks: dict[_Hash, tuple[str, int]] = {}  # the owner, and the index in its context
 
     def stored(self, event: BlockStored) -> None:
@@ -76,10 +78,11 @@ class Owners:
         session = self._sessions.get(event.session_id or "")
         if session is None:
             return OTHER_OWNER
+        end = (index + 1) * event.block_size
+        while 0 < end <= session.fork_tokens:
+            session = self._parents[session.id]
         shared = 0 if session.prefix_group is None else session.prefix_tokens
-        if index >= 0 and (index + 1) * event.block_size <= shared:
-            return f"{PREFIX_OWNER}{session.prefix_group}"
-        return session.id
+        return f"{PREFIX_OWNER}{session.prefix_group}" if 0 < end <= shared else session.id
 
     def removed(self, event: BlockRemoved) -> Counter[str]:
         """How many blocks each owner lost; blocks from before the run have none."""

@@ -75,6 +75,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "scheduler_cls": ("--scheduler-cls", "somebodys:Scheduler"),
     "preset": ("--preset", "steady-200"),
     "warm_start": ("--warm-start", "1.5"),
+    "context_paging": ("--context-paging", "8192"),
     "host_kv": ("--host-kv", "3"),
     "host_kv_store": ("--host-kv", "3", "--host-kv-store", "threshold:2"),
     "host_kv_eviction": ("--host-kv", "3", "--host-kv-eviction", "arc"),

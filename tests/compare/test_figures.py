@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from marsbench.core.events import Evicted, SwappedIn, SwappedOut
+from marsbench.core.events import Evicted, SwappedIn, SwappedOut, ToolEnd, ToolStart
 from marsbench.errors import UsageError
 from marsbench.judge.compare.figures import Figure, figures_of
 from marsbench.judge.compare.kinds import KINDS, Kind
@@ -76,6 +76,25 @@ def test_a_run_of_before_swaps_were_told_apart_has_its_figures(tmp_path):
     assert figures[COMPUTED] == pytest.approx((100 + 40) / 10)
     assert figures[Figure("host_hit_rate")] is None
     assert Figure("swapped_out_per_s") not in figures
+
+
+def test_a_run_whose_sessions_fan_out_has_the_path_and_the_slack(tmp_path):
+    def call(number, child, end):
+        at = ("s", 0, number, "branch")
+        return [ToolStart(2.0, *at, child), ToolEnd(end, *at)]
+
+    ends = [*call(0, "b", 5.0), *call(1, "c", 9.0)]
+    last = a_round("s", 1, ready=9.0, first=9.0, end=10.0)
+    whole = [*a_round("s", 0, first=1.0, end=2.0), *ends, *last]
+    below = (a_session(n, 2.0, end, parent="s") for n, end in (("b", 5.0), ("c", 9.0)))
+    found = result(tmp_path / "fans", a_session("s", 0.0, 10.0, rounds=whole), *below)
+    figures = figures_of(found)
+    assert figures[Figure("critical_llm_mean_s")] == 2 + 7 + 1
+    assert figures[Figure("critical_share")] == pytest.approx(10 / 13)
+    assert figures[Figure("slack_mean_s")] == 4 / 2
+    assert figures[Figure("slack_share")] == pytest.approx(4 / 14)
+    alone = figures_of(result(tmp_path / "alone", a_session("s", 0.0, 10.0)))
+    assert Figure("critical_llm_mean_s") not in alone
 
 
 def test_cached_prompt_tokens_are_not_computed(tmp_path):

@@ -129,6 +129,14 @@ def test_a_sub_agent_that_was_waited_for_is_a_cause_of_its_own() -> None:
     assert causes(one) == {"tools_s": 4.0}
 
 
+def test_branches_share_steps_even_alone_which_no_tool_made_up_for() -> None:
+    """Alone the two take 2 s more than the one: of the 3 s that it lost, 1 s is a slowdown."""
+    branch = a_round("d", ready=2, start=2, first=5, end=5, prompt=1000, output=1)
+    call = [ToolStart(2.0, "a", 0, 2, "agent", "d"), ToolEnd(5.0, "a", 0, 2, "agent")]
+    fanned = told(with_a_child(last=3.0), call, a_session("d", 2.0, 5.0, parent="a", rounds=branch))
+    assert causes(run_of(fanned, a=6.0).session("a")) == {"agents_s": 1.0}
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Event], float]:
     """A session of some rounds with preemptions and pauses, and any time alone."""

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from live.world import Call, Done, Server, a_session, play, serving, sessions
 from marsbench.core.events import SessionArrived
+from marsbench.core.session import Round, Session, ToolCall
 from marsbench.errors import UsageError
 from marsbench.wall import company
 from marsbench.wall.gateway import GatewayLink
@@ -57,6 +58,15 @@ def test_blocks_of_a_run_are_told_by_their_names_there() -> None:
     for name in ("s", names.of("s")):
         owners.stored(BlockStored([name.encode()], None, block_size=8, session_id=name))
     assert owners.removed(BlockRemoved([b"s", names.of("s").encode()]))["s"] == 1
+
+
+def test_blocks_of_the_context_that_a_branch_takes_over_are_its_parents() -> None:
+    branch = Session("b", (Round(40, 1),), fork_tokens=16)
+    parent = Session("a", (Round(15, 1, (ToolCall("b", "agent", child=branch),)),))
+    owners = Owners({"a": parent, "b": branch})
+    hashes: list[int | bytes] = [b"1", b"2", b"3"]
+    owners.stored(BlockStored(hashes, None, block_size=8, session_id="b"))
+    assert owners.removed(BlockRemoved(hashes)) == {"a": 2, "b": 1}
 
 
 def crowded(url_of: Server) -> None:

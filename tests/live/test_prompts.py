@@ -65,6 +65,35 @@ def test_two_blocks_are_alike_exactly_where_their_hashes_are(pair: list[Session]
                 assert hashes.setdefault(block, upto) == upto
 
 
+@pytest.mark.parametrize("answer", [[7, 70000, 8, 9], [7, 8], None])
+def test_branches_share_exactly_the_context_that_they_take_over(answer: list[int] | None) -> None:
+    """Answers included, as far as they are known; what is not is the parent's stream."""
+    parent = Session("p", (Round(10, 4), Round(5, 4)))
+    context = TokenContext(parent, MANY)
+    first, second = parent.prompts()
+    context.prompt(first)
+    asyncio.run(context.answered(answer, "", first))
+    a, b = (Session(name, (Round(20, 1),), fork_tokens=14) for name in "ab")
+    texts = [json.loads(context.fork(one).prompt(next(one.prompts()))) for one in (a, b)]
+    own = json.loads(context.prompt(second))
+    assert texts[0][:14] == texts[1][:14] == own[:14]
+    assert len({tuple(text[14:]) for text in (*texts, own)}) == 3
+
+
+def test_a_branch_of_a_text_begins_with_its_parents() -> None:
+    parent = a_session("p", rounds=2, output=4)
+    context = TextContext(parent, BYTES)
+    first, second = parent.prompts()
+    context.prompt(first)
+    asyncio.run(context.answered(None, "ANSW", first))
+    length = first.num_tokens + 4
+    branch = Session("b", (Round(length + 6, 1),), fork_tokens=length)
+    text, own = text_of(context.fork(branch), next(branch.prompts())), text_of(context, second)
+    assert text[:length] == own[:length]
+    assert text.endswith("ANSW", 0, length)
+    assert text[length:] != own[length:][: len(text) - length]
+
+
 @given(sessions)
 def test_every_prompt_has_its_length(session: Session) -> None:
     assert [len(p) for p in prompts(session)] == [p.num_tokens for p in session.prompts()]

@@ -43,12 +43,22 @@ def with_a_sub_agent() -> Session:
     return Session("parent", (Round(32, 3, calls), Round(16, 2)), tenant="blue")
 
 
+def with_branches() -> Session:
+    """Two that begin with their parent's context, and end at other times."""
+    branches = (
+        Session(f"branch-{n}", (Round(41, n), Round(4, 1)), arrival_s=n / 50, fork_tokens=35)
+        for n in (1, 2)
+    )
+    calls = tuple(ToolCall("branch", "agent", child=one) for one in branches)
+    return Session("fork", (Round(32, 3, calls), Round(16, 2)))
+
+
 @pytest.mark.vllm
 def test_a_session_leaves_the_same_steps_as_in_the_simulator(tmp_path: Path) -> None:
     from marsbench.core.sim.simulation import SimConfig, Simulation
     from marsbench.hardware.profile import load_hardware
 
-    played = [with_a_sub_agent(), a_session("s", 0.01, rounds=3)]
+    played = [with_a_sub_agent(), a_session("s", 0.01, rounds=3), with_branches()]
     simulated: list[Event] = []
     Simulation(SimConfig(load_hardware()), simulated.append).run(played)
     with serving() as server:

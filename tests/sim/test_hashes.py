@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marsbench.core.session import Cut, Prompt, Round, Session
+from marsbench.core.session import Cut, Prompt, Round, Session, ToolCall
 from marsbench.core.sim.hashes import BlockWriters, SessionHashes, TokenCount
 from marsbench.shortcuts.keys import writer_of
 from tests.sim.worlds import workloads
@@ -17,18 +18,21 @@ SIZE = 16
 
 def hashes_of(session: Session, writers: BlockWriters, size: int = SIZE) -> list[list[bytes]]:
     """The block hashes of every prompt."""
-    own = SessionHashes(session, writers, size)
-    found = []
+    return [found for _, found in hashed(session, SessionHashes(session, writers, size))]
+
+
+def hashed(session: Session, own: SessionHashes) -> Iterator[tuple[Prompt, list[bytes]]]:
+    """Each prompt with its block hashes; when the next is asked for, the round has ended."""
     for prompt in session.prompts():
         own.start_round(prompt)
-        found.append(list(own.upto(prompt.num_tokens)))
+        yield prompt, list(own.upto(prompt.num_tokens))
         own.upto(prompt.num_tokens + prompt.output_tokens)
-    return found
 
 
-def tokens_of(session: Session, prompt: Prompt) -> list[tuple[str, int]]:
+def tokens_of(session: Session, prompt: Prompt, answered: bool = False) -> list[tuple[str, int]]:
     """Every token of a prompt as (who wrote it and when, position)."""
-    edges = [*prompt.edges, (prompt.num_tokens, prompt.epoch)]
+    length = prompt.num_tokens + (prompt.output_tokens if answered else 0)
+    edges = [*prompt.edges, (length, prompt.epoch)]
     tokens: list[tuple[str, int]] = []
     for end, epoch in edges:
         tokens += [(f"{session.id}@{epoch}", i) for i in range(len(tokens), end)]
@@ -80,6 +84,47 @@ def test_a_key_is_small_for_there_is_one_for_every_block() -> None:
     assert size <= 48
 
 
+def written(
+    session: Session,
+    writers: BlockWriters,
+    own: SessionHashes | None = None,
+    taken: Sequence[tuple[str, int]] = (),
+) -> Iterator[tuple[list[tuple[str, int]], list[bytes]]]:
+    """Tokens and block hashes of every prompt, those of the sessions below it too.
+
+    taken: the tokens of the parent's context that it begins with.
+    """
+    own = own or SessionHashes(session, writers, SIZE)
+    for prompt, hashes in hashed(session, own):
+        context = taken_over(tokens_of(session, prompt), prompt, taken)
+        yield context, hashes
+        whole = taken_over(tokens_of(session, prompt, answered=True), prompt, taken)
+        own.upto(len(whole))
+        for call in session.rounds[prompt.round].tools:
+            if call.child is not None:
+                forked = own.fork(call.child) if call.child.fork_tokens else None
+                begun = whole[: call.child.fork_tokens]
+                yield from written(call.child, writers, forked, begun)
+
+
+def taken_over(
+    tokens: list[tuple[str, int]], prompt: Prompt, taken: Sequence[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """With the tokens of before in the place of those that are as the session began."""
+    oldest = (*prompt.edges, (len(tokens), prompt.epoch))[0]
+    kept = taken[: oldest[0]] if oldest[1] == 0 else []
+    return [*kept, *tokens[len(kept) :]]
+
+
+def test_a_branch_has_the_full_blocks_of_the_context_that_it_takes_over() -> None:
+    branch = Session("b", (Round(60, 1),), fork_tokens=50)
+    parent = Session("a", (Round(40, 20, (ToolCall("branch", "agent", child=branch),)),))
+    (_, own), (_, forked) = written(parent, BlockWriters())
+    assert (len(own), len(forked)) == (2, 3)
+    assert forked[:2] == own  # and the third, in which its answer began, is the parent's too
+    assert writer_of(forked[2]) == writer_of(own[0])
+
+
 @settings(max_examples=20)
 @given(workload=workloads())
 def test_equal_hashes_mean_equal_tokens_up_to_there(workload: list[Session]) -> None:
@@ -87,15 +132,12 @@ def test_equal_hashes_mean_equal_tokens_up_to_there(workload: list[Session]) -> 
     seen: dict[bytes, int] = {}
     texts: dict[tuple[object, ...], int] = {}  # (the text before, then a block's tokens)
     for root in workload:
-        for session in root.walk():
-            found = hashes_of(session, writers)
-            for prompt, hashes in zip(session.prompts(), found, strict=True):
-                tokens = tokens_of(session, prompt)
-                text = 0
-                for i, block_hash in enumerate(hashes):
-                    longer = (text, *tokens[i * SIZE : (i + 1) * SIZE])
-                    text = texts.setdefault(longer, len(texts) + 1)
-                    assert seen.setdefault(block_hash, text) == text
+        for tokens, hashes in written(root, writers):
+            text = 0
+            for i, block_hash in enumerate(hashes):
+                longer = (text, *tokens[i * SIZE : (i + 1) * SIZE])
+                text = texts.setdefault(longer, len(texts) + 1)
+                assert seen.setdefault(block_hash, text) == text
     assert len(set(seen.values())) == len(seen)  # and equal tokens mean equal hashes
 
 

@@ -55,14 +55,16 @@ def cuts() -> st.SearchStrategy[Cut]:
 
 @st.composite
 def sessions(draw: st.DrawFn, children: bool = True) -> Session:
-    """A session without an id; about a third share a prefix, a few call a sub-agent."""
+    """A session without an id; about a third share a prefix, a few call sub-agents or branches."""
     first = draw(rounds(first=True))
     more = draw(st.lists(rounds(first=False), max_size=3))
     group = draw(st.sampled_from([None, None, "g"]))
     if children and more and draw(st.integers(0, 4)) == 0:
-        child = draw(sessions(children=False))
-        agent = ToolCall("agent", "agent", floor_s=0.1, child=child)
-        first = replace(first, tools=(*first.tools, agent))
+        below = draw(st.lists(sessions(children=False), min_size=1, max_size=2))
+        context = first.append_tokens + first.output_tokens
+        taken = draw(st.sampled_from([0, context, context // 2]))
+        agents = (ToolCall("agent", "agent", 0, 0.1, branch(child, taken)) for child in below)
+        first = replace(first, tools=(*first.tools, *agents))
     return Session(
         "child",
         (first, *more),
@@ -77,6 +79,21 @@ def workloads(draw: st.DrawFn) -> list[Session]:
     """One to eight sessions with ids of their own."""
     found = draw(st.lists(sessions(), min_size=1, max_size=8))
     return [named(session, f"s{i}") for i, session in enumerate(found)]
+
+
+def branch(child: Session, taken: int) -> Session:
+    """The child behind so many tokens of its parent's context; as it is where they are none."""
+    if not taken:
+        return child
+    first, *others = child.rounds
+    longer = replace(first, append_tokens=taken + first.append_tokens)
+    return replace(
+        child,
+        rounds=(longer, *others),
+        prefix_group=None,
+        prefix_tokens=0,
+        fork_tokens=taken,
+    )
 
 
 def named(session: Session, name: str) -> Session:

@@ -39,7 +39,9 @@ def altered(**changes: dict[str, Any]) -> Recipe:
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_meets_its_own_targets(name: str) -> None:
     recipe = load_recipe(name)
-    assert not missed(recipe, recipe, 60 if name == "fresh" else 200)
+    # Those of long sessions, or of a hundred in one, are seen on fewer.
+    many = {"fresh": 60, "team": 30, "tree": 20}.get(name, 200)
+    assert not missed(recipe, recipe, many)
 
 
 @pytest.mark.parametrize("seed", range(10))

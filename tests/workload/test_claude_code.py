@@ -144,6 +144,29 @@ def test_a_sub_agent_in_a_file_of_its_own_is_read_with_its_session(
     assert [one.id for one in found(agent).sessions] == ["agent-a7"]
 
 
+def test_sub_agents_that_ran_at_once_are_branches_that_begin_when_they_did(tmp_path: Path) -> None:
+    """All answers are written when the last is back: the first did not begin late for that."""
+
+    def agent(name: str, begins: float, ends: float) -> list[dict[str, Any]]:
+        inside = {"isSidechain": True, "agentId": name}
+        return [
+            claude_user(begins, f"find {name}", **inside),
+            claude_reply(ends, f"x-{name}", (3_000, 9), text="it", **inside),
+        ]
+
+    uses = [("t1", "Task"), ("t2", "Task"), ("t3", "Task")]
+    session = one(
+        tmp_path, ASKS, claude_reply(4, "m1", (900, 9), uses=uses),
+        *agent("a1", 4.5, 9), *agent("a2", 5, 34), *agent("a3", 6, 16),
+        *(claude_result(35, f"t{n}", agent=f"a{n}") for n in (1, 2, 3)),
+        claude_reply(40, "m2", (1000, 9), text="done"),
+    )  # fmt: skip
+    calls = session.rounds[0].tools
+    children = [call.child for call in calls if call.child is not None]
+    assert [child.arrival_s for child in children] == pytest.approx([1.5, 2.0, 3.0])
+    assert len(calls) == 3
+
+
 def test_a_sub_agent_that_goes_on_is_none_that_was_waited_for(tmp_path: Path) -> None:
     inside = {"isSidechain": True, "agentId": "a7"}
     result = found(jsonl(

@@ -112,6 +112,25 @@ def test_hash_sees_inside_sub_agents() -> None:
     assert workload(parent(5)).hash != workload(parent(6)).hash
 
 
+def test_a_fork_is_kept_and_part_of_the_hash_and_a_file_without_is_what_it_was(
+    tmp_path: Path,
+) -> None:
+    def parent(fork: int) -> Session:
+        branch = session("b", Round(10, 1), fork_tokens=fork)
+        return session("a", Round(9, 1, (ToolCall("branch", "agent", child=branch),)), Round(1, 1))
+
+    write_workload(workload(parent(10)), tmp_path / "w.jsonl")
+    assert read_workload(tmp_path / "w.jsonl").sessions == (parent(10),)
+    assert workload(parent(10)).hash != workload(parent(0)).hash
+    write_workload(workload(parent(0)), tmp_path / "w.jsonl")
+    assert "fork" not in (tmp_path / "w.jsonl").read_text()
+
+
+def test_what_nobody_starts_forks_nothing() -> None:
+    with pytest.raises(ValueError, match="nobody's sub-agent"):
+        workload(session("a", Round(9, 1), fork_tokens=3))
+
+
 @pytest.mark.parametrize("child", ["a", "b"])
 def test_an_id_is_used_once_children_included(child: str) -> None:
     call = ToolCall("subagent", "agent", child=session(child))
@@ -131,6 +150,8 @@ def test_an_id_is_used_once_children_included(child: str) -> None:
         (changed(arrival_s=float("nan")), ":2: arrival_s: expected finite number, got nan"),
         (changed(arrivals=1), ":2: arrivals: no such field"),
         (changed(prefix_tokens=6), ":2: .* less than its shared prefix of 6"),
+        (changed(fork_tokens=6), ":2: .*forks 0 to 5 tokens"),
+        (changed(fork_tokens=5), ":2: .*nobody's sub-agent"),
         (round_with(append_tokens="5"), r":2: rounds\[0\].append_tokens: expected int, got str"),
         (round_with(append_tokens=True), r":2: rounds\[0\].append_tokens: expected int, got bool"),
         (round_with(output_tokens=0), r":2: rounds\[0\].output_tokens: .*got 0"),

@@ -116,10 +116,40 @@ def test_a_sub_agent_is_a_session_that_grows_from_11k() -> None:
     assert {c.prefix_tokens for c in children} == {8_400}
 
 
+def fan_outs(session: Session, every: int) -> list[list[Session]]:
+    """The sub-agents that start after each round, which are those of every so many rounds."""
+    found = [[c.child for c in rnd.tools if c.child is not None] for rnd in session.rounds[:-1]]
+    assert all(len(one) > 1 for one in found[every - 1 :: every])
+    return [one for one in found if len(one) > 1]
+
+
+def test_a_team_hands_work_to_sub_agents_at_once_and_reads_what_they_answer() -> None:
+    for session in make("team", sessions=10).sessions:
+        for number, workers in enumerate(fan_outs(session, 5), 1):
+            assert 4 <= len(workers) <= 8
+            assert {w.prefix_group for w in workers} == {f"{session.prefix_group}-subagent"}
+            assert {w.fork_tokens for w in workers} == {0}
+            assert session.rounds[5 * number].append_tokens >= 100 * len(workers)
+
+
+def test_a_branch_of_a_tree_begins_with_all_that_its_parent_said_at_every_depth() -> None:
+    for session in make("tree", sessions=5).sessions:
+        for member in session.walk():
+            context = [p.num_tokens + p.output_tokens for p in member.prompts()]
+            for rnd, length in zip(member.rounds, context, strict=True):
+                forks = {call.child.fork_tokens for call in rnd.tools if call.child is not None}
+                assert forks <= {length}
+        thoughts = [thought for one in fan_outs(session, 1) for thought in one]
+        votes = [votes for thought in thoughts for votes in fan_outs(thought, 1)]
+        assert {len(one) for one in votes} == {3}
+        assert len(thoughts) == len(votes)
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_no_context_passes_the_recipes_limit(name: str) -> None:
     limit = RECIPES[name].context.max_tokens
-    assert max(s.peak_tokens for s in make(name, sessions=25).sessions) <= limit
+    many = 25 if RECIPES[name].fan_out is None else 5
+    assert max(s.peak_tokens for s in make(name, sessions=many).sessions) <= limit
 
 
 def test_a_fresh_session_compacts_to_a_summary_behind_its_prefix() -> None:
@@ -135,7 +165,7 @@ def fitted(*lengths: tuple[int, int], on_overflow: str = "stop") -> list[tuple[i
     limit = ContextShape.model_validate(
         {"max_tokens": 100, "on_overflow": on_overflow, "compact_to": target}
     )
-    drafts = [Draft(append, output, TOOL) for append, output in lengths]
+    drafts = [Draft(append, output, (TOOL,)) for append, output in lengths]
     rounds = fit(drafts, limit, 15, stream(1, "cuts"))
     assert rounds[-1].tools == ()
     return [(r.append_tokens, r.output_tokens, r.cut and r.cut.to_tokens) for r in rounds]

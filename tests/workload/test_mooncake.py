@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -333,10 +334,30 @@ def numbered(one: Session, numbers: count[int]) -> Session:
     return replace(one, id=f"s{next(numbers)}", rounds=rounds)
 
 
+def forking(one: Session) -> Session:
+    """With sub-agents that begin with as much of their parent's context as they can."""
+    rounds = []
+    for rnd, prompt in zip(one.rounds, one.prompts(), strict=True):
+        context = prompt.num_tokens + prompt.output_tokens
+        calls = (
+            call if call.child is None else replace(call, child=forked(call.child, context))
+            for call in rnd.tools
+        )
+        rounds.append(replace(rnd, tools=tuple(calls)))
+    return replace(one, rounds=tuple(rounds))
+
+
+def forked(child: Session, context: int) -> Session:
+    taken = min(context, child.rounds[0].append_tokens)
+    return forking(replace(child, prefix_group=None, prefix_tokens=0, fork_tokens=taken))
+
+
 @st.composite
 def workloads(draw: st.DrawFn) -> Workload:
     numbers = count()
     drawn = draw(st.lists(sessions(), min_size=1, max_size=3))
+    if draw(st.booleans()):
+        drawn = [forking(one) for one in drawn]
     meta = draw(st.dictionaries(st.text(max_size=3), st.none() | st.integers() | st.text()))
     lanes = draw(st.none() | st.integers(1, 9))
     return Workload("w", tuple(numbered(one, numbers) for one in drawn), lanes, meta)
@@ -352,15 +373,31 @@ def test_an_export_comes_back_as_it_was(
     assert after.hash == before.hash
 
 
-def writers(one: Session, prompt: Prompt) -> list[tuple[str | None, int]]:
-    """Who wrote each token of the prompt: the group, or the session in one epoch."""
-    found: list[tuple[str | None, int]] = []
-    for end, epoch in (*prompt.edges, (prompt.num_tokens, prompt.epoch)):
+Writer = tuple[str | None, int]
+
+
+def writers(one: Session, prompt: Prompt, taken: Sequence[Writer], more: int = 0) -> list[Writer]:
+    """Who wrote each token of the prompt and of `more` behind it: the group, or the session in one
+    epoch; or who wrote those that it took from its parent.
+    """
+    found: list[Writer] = []
+    for end, epoch in (*prompt.edges, (prompt.num_tokens + more, prompt.epoch)):
         shared = epoch == 0 and one.prefix_group is not None
         for place in range(len(found), end):
             of_group = shared and place < one.prefix_tokens
-            found.append((one.prefix_group, -1) if of_group else (one.id, epoch))
+            own = (one.prefix_group, -1) if of_group else (one.id, epoch)
+            found.append(taken[place] if epoch == 0 and place < len(taken) else own)
     return found
+
+
+def all_writers(one: Session, taken: Sequence[Writer] = ()) -> Iterator[tuple[str, list[Writer]]]:
+    """By request, who wrote each token of its prompt; those of the sessions below it too."""
+    for prompt in one.prompts():
+        yield f"{one.id}#{prompt.round}", writers(one, prompt, taken)
+        whole = writers(one, prompt, taken, prompt.output_tokens)
+        for call in one.rounds[prompt.round].tools:
+            if call.child is not None:
+                yield from all_writers(call.child, whole[: call.child.fork_tokens])
 
 
 @settings(max_examples=25)
@@ -368,13 +405,11 @@ def writers(one: Session, prompt: Prompt) -> list[tuple[str | None, int]]:
 def test_blocks_have_one_hash_where_all_tokens_up_to_their_end_are_the_same(
     before: Workload,
 ) -> None:
-    members = {one.id: one for top in before.sessions for one in top.walk()}
-    hashes: dict[tuple[tuple[str | None, int], ...], int] = {}
+    known = {name: tokens for top in before.sessions for name, tokens in all_writers(top)}
+    hashes: dict[tuple[Writer, ...], int] = {}
     for line in mooncake_lines(before):
         exported = json.loads(line)
-        one = members[exported["session_id"]]
-        number = int(exported["request_id"].rpartition("#")[2])
-        tokens = writers(one, list(one.prompts())[number])
+        tokens = known[exported["request_id"]]
         ends = [*range(512, len(tokens), 512), len(tokens)]
         assert len(exported["hash_ids"]) == len(ends)
         for end, block in zip(ends, exported["hash_ids"], strict=True):

@@ -20,7 +20,9 @@ def load(folder: Path, text: str) -> None:
 
 
 def test_the_regimes_and_the_control_are_shipped() -> None:
-    assert recipe_names() == ["chat", "fresh", "ilr-1", "ilr-2", "ilr-3", "ilr-4"]
+    assert recipe_names() == [
+        "chat", "fresh", "ilr-1", "ilr-2", "ilr-3", "ilr-4", "team", "tree",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -101,6 +103,38 @@ def test_a_wrong_tool_table_is_named(
     (tmp_path / "common" / "agent.toml").write_text(COMMON.replace(line, instead, 1))
     with pytest.raises(UsageError, match=complaint):
         load(tmp_path, ILR_1)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "complaint"),
+    [
+        ("branches = { median = 5,", "branch = { median = 5,", "fan_out.branches: is missing"),
+        ("clip = [2, 9]", "clip = [0, 9]", "fan_out: branches must be at least 1"),
+        ("clip = [20, 1_000]", "clip = [0, 1_000]", "initial_tokens and rounds are at least 1"),
+        (
+            "max_tokens = 32_000",
+            "max_tokens = 32_000\nprefix_tokens = 9",
+            "leave out prefix_tokens",
+        ),
+        ("max_tokens = 8_000", "max_tokens = 8_000\nshares = { x = 1.0 }", "must name classes"),
+    ],
+)
+def test_a_wrong_fan_out_is_named_at_any_depth(
+    tmp_path: Path, line: str, instead: str, complaint: str
+) -> None:
+    tree = (recipe_folder() / "tree.toml").read_text()
+    assert line in tree
+    with pytest.raises(UsageError, match=complaint):
+        load(tmp_path, tree.replace(line, instead, 1))
+
+
+def test_a_fan_out_to_nobody_is_refused(tmp_path: Path) -> None:
+    team = (recipe_folder() / "team.toml").read_text()
+    (tmp_path / "common").mkdir()
+    alone = COMMON[: COMMON.index("[subagent]")]
+    (tmp_path / "common" / "agent.toml").write_text(alone)
+    with pytest.raises(UsageError, match="fan_out needs an agent of its own"):
+        load(tmp_path, team)
 
 
 def test_a_recipe_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

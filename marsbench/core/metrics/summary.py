@@ -8,6 +8,7 @@ from typing import NotRequired, TypedDict
 
 from marsbench.core.events import Event, Preempted, PreemptionCount, Unmeasured
 from marsbench.core.metrics import cache, load
+from marsbench.core.metrics.branches import BranchFigures, branch_figures
 from marsbench.core.metrics.fairness import SLICES, FairnessFigures, jain, service, worst
 from marsbench.core.metrics.goodput import Goodput, alpha_key, goodput
 from marsbench.core.metrics.host_kv import HostKvFigures, host_kv
@@ -53,7 +54,7 @@ class Summary(TypedDict):
 
     A figure that was not measured is None. `tenants` is empty when there is only one. `host_kv` is
     there where vLLM's own offloading copied something, `replicas` and `fairness` where there were
-    several replicas, or tenants.
+    several replicas, or tenants, `branches` where sub-agents ran side by side.
     """
 
     sessions: SessionCounts
@@ -72,6 +73,7 @@ class Summary(TypedDict):
     swaps: Swaps
     host_kv: NotRequired[HostKvFigures]
     replicas: NotRequired[ReplicaFigures]
+    branches: NotRequired[BranchFigures]
     prefix_hit_rate: cache.HitRate
     kv_usage: load.MachineUsage
     tools_in_flight: load.Level
@@ -179,6 +181,9 @@ def _figures(
     several = replica_figures(stream)
     if several is not None:
         figures["replicas"] = several
+    fanned = branch_figures(stream, kept, rounds)
+    if fanned is not None:
+        figures["branches"] = fanned
     return figures
 
 

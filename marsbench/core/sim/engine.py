@@ -228,6 +228,10 @@ class SimEngine:
         if isinstance(self.scheduler, PolicyScheduler):
             self.scheduler.tell(signal)
 
+    def fork(self, parent: Session, child: Session) -> None:
+        """A child is about to begin with its parent's context."""
+        self._ledger.fork(parent, child)
+
     def forget(self, session: Session) -> None:
         """The session has ended."""
         self._ledger.forget(session)

@@ -63,6 +63,12 @@ class SessionHashes:
         self._extend(self._writer, full)
         return BlockHashes(self._keys, full)
 
+    def fork(self, child: Session) -> SessionHashes:
+        """Of a child that begins with this context: its full blocks are the same."""
+        forked = SessionHashes(child, self._writers, self._block_size)
+        forked._keys = self._keys[: child.fork_tokens // self._block_size]
+        return forked
+
     def _extend(self, writer: int, full: int) -> None:
         self._keys += [_pack(writer, i) + GROUP for i in range(len(self._keys), full)]
 

@@ -27,6 +27,10 @@ class BlockLedger:
         context.start_round(prompt)
         return context.upto(prompt.num_tokens + prompt.output_tokens)
 
+    def fork(self, parent: Session, child: Session) -> None:
+        """The child begins with the context that its parent has now."""
+        self._contexts[child.id] = self._contexts[parent.id].fork(child)
+
     def forget(self, session: Session) -> None:
         """The session has ended; its blocks are still known for its own."""
         self._contexts.pop(session.id, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from marsbench.core import events
@@ -31,6 +31,10 @@ class Engine(Protocol):
 
     def submit(self, live: LiveSession, step: Generate) -> None: ...
     def tell(self, signal: signals.Signal) -> None: ...
+    def fork(self, parent: Session, child: Session) -> None:
+        """The child begins with the context of its parent, whose round has ended."""
+        ...
+
     def forget(self, session: Session) -> None: ...
     def kv_blocks(self) -> tuple[int, int, int]:
         """Total and free blocks, and tokens a block."""
@@ -50,7 +54,7 @@ class LiveSession:
     ended: Callable[[], None]
     steps: Generator[Step, None, None]
     futures: Futures
-    computed: ComputedTokens = field(default_factory=ComputedTokens)
+    computed: ComputedTokens
     num_open_calls: int = 0
 
 
@@ -117,11 +121,18 @@ class SimSessions:
 
     def _arrive(self, session: Session) -> None:
         self._to_arrive -= 1
-        self._begin(session, None, self._next_in_lane)
+        self._begin(session, None, self._next_in_lane, ComputedTokens())
 
-    def _begin(self, session: Session, parent: str | None, ended: Callable[[], None]) -> None:
+    def _begin(
+        self,
+        session: Session,
+        parent: str | None,
+        ended: Callable[[], None],
+        computed: ComputedTokens,
+    ) -> None:
         now, futures = self._clock.now, Futures(session)
-        self._waiting[session.id] = LiveSession(session, parent, ended, play(session), futures)
+        live = LiveSession(session, parent, ended, play(session), futures, computed)
+        self._waiting[session.id] = live
         self._emit(events.SessionArrived(now, session.id, session.tenant, parent))
         self._emit(events.RoundReady(now, session.id, 0))
         future = futures.of(0) if self._admission.clairvoyant else None
@@ -225,7 +236,9 @@ class SimSessions:
             self._clock.at(floor_at, Due.TOOL_END, lambda: ended(None))
 
         def begin() -> None:
-            self._begin(child, live.session.id, child_ended)
+            if child.fork_tokens:
+                self._engine.fork(live.session, child)
+            self._begin(child, live.session.id, child_ended, live.computed.forked(child))
 
         self._clock.at(self._clock.now + child.arrival_s, Due.ARRIVAL, begin)
 

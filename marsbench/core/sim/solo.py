@@ -117,6 +117,10 @@ class Solo:
     def tell(self, signal: Signal) -> None:
         """Nobody decides here."""
 
+    def fork(self, parent: Session, child: Session) -> None:
+        """The child finds the blocks of its parent, which waits for it."""
+        self._ledger.fork(parent, child)
+
     def forget(self, session: Session) -> None:
         """The session has ended; what a session and its sub-agents wrote, nobody looks for."""
         self._ledger.forget(session)

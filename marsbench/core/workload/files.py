@@ -50,6 +50,8 @@ class Workload:
         doubled = [name for name, count in ids.items() if count > 1]
         if doubled:
             raise ValueError(f"workload {self.name!r} has two sessions with the id {doubled[0]!r}")
+        for session in self.sessions:
+            _check_forks_nobody(session)
 
     @cached_property
     def hash(self) -> str:
@@ -58,6 +60,14 @@ class Workload:
         for session in self.sessions:
             digest.update(_dumps(nested_json(session)).encode() + b"\n")
         return digest.hexdigest()
+
+
+def _check_forks_nobody(session: Session) -> None:
+    if session.fork_tokens:
+        raise ValueError(
+            f"session {session.id!r} has {session.fork_tokens} fork_tokens of a parent's context, "
+            "and is nobody's sub-agent"
+        )
 
 
 def write_workload(workload: Workload, path: Path) -> None:
@@ -176,11 +186,13 @@ def _sessions(path: Path, lines: list[str]) -> Iterator[Session]:
 def _session(path: Path, number: int, line: str) -> Session:
     record = _parsed(path, number, line)
     try:
-        return NestedJson.model_validate(record, strict=True, extra="forbid").session()
+        session = NestedJson.model_validate(record, strict=True, extra="forbid").session()
+        _check_forks_nobody(session)
     except ValidationError as error:
         raise UsageError(f"{path}:{number}: {first_problem(error)}") from error
     except ValueError as error:
         raise UsageError(f"{path}:{number}: {error}") from error
+    return session
 
 
 def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from marsbench.core.workload.distributions import phi
 from marsbench.core.workload.draws import normals, stream
 from marsbench.core.workload.exact import Floats, microseconds
 from marsbench.core.workload.recipe import (
+    BRANCH,
     SHORTEST_S,
     SUBAGENT,
     ContextShape,
+    FanOut,
     Recipe,
     Subagent,
 )
@@ -36,7 +38,7 @@ class Draft:
 
     append: int
     output: int
-    tool: ToolCall
+    tools: tuple[ToolCall, ...]
 
 
 class Generator:
@@ -48,11 +50,6 @@ class Generator:
         self._times = ToolTimeDraws(recipe.tools, self._mix.shares, recipe.tools.clip(self._mix))
         self._prefixes = prefixes
         self._seed = seed
-        self._agent_times = ToolTimeDraws(
-            recipe.tools,
-            recipe.subagent.shares if recipe.subagent else {},
-            (SHORTEST_S, recipe.tools.timeout_s),
-        )
         self._p_subagent = self._mix.shares.get(SUBAGENT, 0.0)
         if self._p_subagent and recipe.subagent is None:
             raise UsageError(
@@ -70,9 +67,11 @@ class Generator:
         # What a round's tool prints, or the user types after it, opens the next round.
         answers = [a if m is None else m for a, m in zip(lengths.appends, messages, strict=True)]
         drafts = _drafts(lengths, answers, tools)
+        if recipe.fan_out is not None:
+            drafts = self._fanned(drafts, recipe.fan_out, name, (number,), group)
         shared = min(recipe.prefix.tokens, int(lengths.first * recipe.prefix.max_share))
         cuts = stream(self._seed, "cuts", number)
-        return _session(name, fit(drafts, recipe.context, shared, cuts), group, shared)
+        return grafted(_session(name, fit(drafts, recipe.context, shared, cuts), group, shared))
 
     def _prefix_group(self, number: int) -> str | None:
         """Which of the pool's prefixes this session begins with; None when nothing is shared."""
@@ -112,19 +111,88 @@ class Generator:
         calls = [ToolCall(USER, "wait", floor_s=gap) for gap in gaps]
         return list(zip(calls, lengths, strict=True))
 
-    def _child(self, name: str, numbers: tuple[int, int], group: str | None) -> Session:
-        """A sub-agent: it reads and searches, and starts no sub-agents of its own."""
-        recipe = self._recipe
-        agent = recipe.subagent
+    def _child(self, name: str, numbers: tuple[int, ...], group: str | None) -> Session:
+        """A sub-agent that a call of the tool mix starts."""
+        agent = self._recipe.subagent
         assert agent is not None  # the constructor saw to that
         rng = stream(self._seed, "subagents", *numbers)
+        return self._agent(agent, name, numbers, group, rng)
+
+    def _agent(
+        self,
+        agent: Subagent,
+        name: str,
+        numbers: tuple[int, ...],
+        group: str | None,
+        rng: np.random.Generator,
+    ) -> Session:
+        recipe = self._recipe
         lengths = _lengths(rng, agent, recipe)
-        tools = self._agent_times.calls(lengths.u_gap, rng.random(len(lengths.u_gap)))
+        times = ToolTimeDraws(recipe.tools, agent.shares, (SHORTEST_S, recipe.tools.timeout_s))
+        u_class = rng.random(len(lengths.u_gap))
+        tools = times.calls(lengths.u_gap, u_class) if agent.shares else [None] * len(u_class)
         drafts = _drafts(lengths, lengths.appends, tools)
+        if agent.fan_out is not None:
+            drafts = self._fanned(drafts, agent.fan_out, name, numbers, group)
         limit = ContextShape(max_tokens=agent.max_tokens, on_overflow="stop")
         shared = min(agent.prefix_tokens, lengths.first)
         rounds = fit(drafts, limit, shared, rng)
         return _session(name, rounds, None if group is None else f"{group}-{SUBAGENT}", shared)
+
+    def _fanned(
+        self,
+        drafts: Sequence[Draft],
+        fan_out: FanOut,
+        name: str,
+        numbers: tuple[int, ...],
+        group: str | None,
+    ) -> list[Draft]:
+        """With branches after some of the rounds, and what they answer in the rounds behind."""
+        agent = fan_out.agent or self._recipe.subagent
+        assert agent is not None  # the recipe saw to that
+        call = BRANCH if agent.forks else SUBAGENT
+        found = list(drafts)
+        for i in range(fan_out.every - 1, len(drafts) - 1, fan_out.every):
+            rng = stream(self._seed, "fan-outs", *numbers, i)
+            count = fan_out.branches.one_count(rng.random())
+            answers = fan_out.answer.tokens(rng.random(count)).tolist()
+            children = (
+                self._agent(
+                    agent,
+                    f"{name}/r{i}c{j}",
+                    (*numbers, i, j),
+                    group,
+                    stream(self._seed, "branches", *numbers, i, j),
+                )
+                for j in range(count)
+            )
+            calls = tuple(ToolCall(call, "agent", child=child) for child in children)
+            found[i] = replace(found[i], tools=calls)
+            found[i + 1] = replace(found[i + 1], append=sum(answers))
+        return found
+
+
+def grafted(session: Session) -> Session:
+    """With its branches behind the context that they begin with, at any depth."""
+    if not session.children:
+        return session
+    rounds = []
+    for rnd, prompt in zip(session.rounds, session.prompts(), strict=True):
+        context = prompt.num_tokens + prompt.output_tokens
+        calls = tuple(_grafted(call, context) for call in rnd.tools)
+        rounds.append(replace(rnd, tools=calls))
+    return replace(session, rounds=tuple(rounds))
+
+
+def _grafted(call: ToolCall, context: int) -> ToolCall:
+    child = call.child
+    if child is None:
+        return call
+    if call.name == BRANCH:
+        first, *others = child.rounds
+        longer = replace(first, append_tokens=context + first.append_tokens)
+        child = replace(child, rounds=(longer, *others), fork_tokens=context)
+    return replace(call, child=grafted(child))
 
 
 def fit(
@@ -148,7 +216,7 @@ def fit(
             length = to_tokens
         append = min(draft.append, limit.max_tokens - length - 1)
         output = min(draft.output, limit.max_tokens - length - append)
-        rounds.append(Round(append, output, (draft.tool,), cut))
+        rounds.append(Round(append, output, draft.tools, cut))
         length += append + output
     # Nothing waits for the tools of the last round.
     return (*rounds[:-1], replace(rounds[-1], tools=()))
@@ -174,16 +242,19 @@ def _lengths(rng: np.random.Generator, of: Recipe | Subagent, recipe: Recipe) ->
     coupled = correlation * z + math.sqrt(1 - correlation * correlation) * other
     return _Lengths(
         of.initial_tokens.one_count(u_first),
-        recipe.output.tokens(rng.random(count)).tolist(),
+        (of.output or recipe.output).tokens(rng.random(count)).tolist(),
         of.append.tokens(phi(z)).tolist(),
         phi(coupled),
     )
 
 
-def _drafts(lengths: _Lengths, answers: Sequence[int], tools: Sequence[ToolCall]) -> list[Draft]:
+def _drafts(
+    lengths: _Lengths, answers: Sequence[int], tools: Sequence[ToolCall | None]
+) -> list[Draft]:
     """A round opens with what came after the one before it; the first with the first prompt."""
     appends = [lengths.first, *answers[:-1]]
-    return [Draft(*row) for row in zip(appends, lengths.outputs, tools, strict=True)]
+    calls = [() if tool is None else (tool,) for tool in tools]
+    return [Draft(*row) for row in zip(appends, lengths.outputs, calls, strict=True)]
 
 
 def _session(name: str, rounds: tuple[Round, ...], group: str | None, shared: int) -> Session:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from marsbench.errors import UsageError, unknown_name
-from marsbench.option import WORKLOAD, Option
+from marsbench.option import ADVANCED, WORKLOAD, Option
 
 LoadOn = Literal["reference", "this"]
+
+FEWEST = 2_048
+"""The smallest window: three quarters hold half of it, its summaries and what asks for them."""
 
 
 # No slots: the options of a run are this, and the options of other rooms.
@@ -21,7 +24,8 @@ class Knobs:
     ("this"): load_on. prefixes: how many variants
     of the shared prefix there are (1 is the best case for a cache, 0 shares nothing).
     warm_start: how many times rate x mean time alone are in flight at the start (`warm.py`); None
-    starts empty. tenants: whose sessions they are (`tenants.py`).
+    starts empty. tenants: whose sessions they are (`tenants.py`). context_paging: the window that
+    contexts are paged in (`paging.py`).
     """
 
     sessions: Annotated[int | None, Option("N", "How many sessions", WORKLOAD)] = None
@@ -47,6 +51,9 @@ class Knobs:
     tenants: Annotated[
         str | None, Option("KIND", "even:N, greedy:N, long:N, shares:5,3,2", WORKLOAD)
     ] = None
+    context_paging: Annotated[
+        int | None, Option("W", "Page contexts in a window, as MemGPT", ADVANCED)
+    ] = None
 
     def __post_init__(self) -> None:
         if self.load_on is not None and self.load_on not in get_args(LoadOn):
@@ -65,6 +72,8 @@ class Knobs:
                  "at least 0", "50")  # fmt: skip
         _require(self.warm_start is None or 0 < self.warm_start < 1e3, "warm-start",
                  self.warm_start, "above 0", "1")  # fmt: skip
+        _require(self.context_paging is None or self.context_paging >= FEWEST, "context-paging",
+                 self.context_paging, f"at least {FEWEST} tokens", "8192")  # fmt: skip
 
 
 def _require(holds: bool, knob: str, given: object, allowed: str, example: str) -> None:

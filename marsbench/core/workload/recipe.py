@@ -20,12 +20,16 @@ from marsbench.problems import Strict, first_problem
 
 Quantity = Literal[
     "first_prompt_tokens", "rounds", "append_tokens", "user_append_tokens", "output_tokens",
-    "tool_s", "user_s", "peak_tokens", "cut_to_tokens", "subagents", "cpu_s", "interarrival_s",
+    "tool_s", "user_s", "peak_tokens", "cut_to_tokens", "subagents", "branches", "cpu_s",
+    "interarrival_s",
 ]  # fmt: skip
 """What a target can be set for; docs/workloads.md says what each is taken over."""
 
 SUBAGENT = "subagent"
 """The share of a tool mix that is no class of tools but a child session."""
+
+BRANCH = "branch"
+"""The name of a call that starts a child session which begins with its parent's context."""
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Tokens = Annotated[int, Field(ge=0)]
@@ -171,14 +175,46 @@ class ToolCatalog(Strict):
 
 
 class Subagent(Strict):
-    """A child session that a tool call starts and the parent waits for."""
+    """A child session that a tool call starts and the parent waits for.
+
+    forks: it begins with its parent's context, and all of its own tokens come behind that.
+    output: tokens generated a round, where they are not the recipe's.
+    """
 
     initial_tokens: LogNormals
     rounds: LogNormals
     append: Append
-    prefix_tokens: _Tokens
+    prefix_tokens: _Tokens = 0
     max_tokens: Annotated[int, Field(ge=2)]
-    shares: dict[str, _Share]
+    shares: dict[str, _Share] = Field(default_factory=dict)
+    forks: bool = False
+    output: LogNormals | None = None
+    fan_out: FanOut | None = None
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Self:
+        if self.forks and self.prefix_tokens:
+            raise ValueError("what forks begins with its parent's context: leave out prefix_tokens")
+        return self
+
+
+class FanOut(Strict):
+    """Child sessions at the same time after every `every`th round, instead of a tool.
+
+    branches: how many. answer: tokens that each of them adds to the next prompt. agent: what they
+    are, where they are not the recipe's sub-agents.
+    """
+
+    every: Annotated[int, Field(ge=1)]
+    branches: LogNormals
+    answer: LogNormals
+    agent: Subagent | None = None
+
+    @model_validator(mode="after")
+    def _to_somebody(self) -> Self:
+        if self.branches.clip[0] < 1:
+            raise ValueError("branches must be at least 1 (clip)")
+        return self
 
 
 class Recipe(Strict):
@@ -198,6 +234,7 @@ class Recipe(Strict):
     append_gap_correlation: Annotated[float, Field(gt=-1, lt=1)]
     tools: ToolCatalog
     subagent: Subagent | None = None
+    fan_out: FanOut | None = None
     targets: dict[Quantity, Target]
 
     @model_validator(mode="after")
@@ -208,12 +245,26 @@ class Recipe(Strict):
             raise ValueError("initial_tokens must stay below context.max_tokens")
         if min(self.initial_tokens.clip[0], self.rounds.clip[0]) < 1:
             raise ValueError("initial_tokens and rounds must be at least 1 (clip)")
-        used = self.subagent.shares if self.subagent else {}
-        if not used.keys() <= self.tools.classes.keys():
-            raise ValueError("subagent.shares must name classes of [tools.classes]")
+        for agent in self._agents():
+            if agent is None:
+                raise ValueError("fan_out needs an agent of its own, or a [subagent]")
+            if not agent.shares.keys() <= self.tools.classes.keys():
+                raise ValueError("subagent.shares must name classes of [tools.classes]")
+            if min(agent.initial_tokens.clip[0], agent.rounds.clip[0]) < 1:
+                raise ValueError("a sub-agent's initial_tokens and rounds are at least 1 (clip)")
         if self.output.clip[0] < 1:
             raise ValueError("output must be at least 1 token (clip)")
         return self
+
+    def _agents(self) -> Iterator[Subagent | None]:
+        """What starts in a session, at any depth; None for a fan-out to nobody."""
+        if self.subagent is not None:
+            yield self.subagent
+        fan_out = self.fan_out
+        while fan_out is not None:
+            agent = fan_out.agent or self.subagent
+            yield agent
+            fan_out = None if agent is None or agent is self.subagent else agent.fan_out
 
     def mix(self, name: str) -> ToolMix:
         """The tool mix of this name. Raises UsageError."""

@@ -18,6 +18,8 @@ def session_json(session: Session, child: Callable[[Session], Any]) -> dict[str,
         "tenant": session.tenant,
         "prefix_group": session.prefix_group,
         "prefix_tokens": session.prefix_tokens,
+        # Left out where there is none, so that files and tables of before have the same bytes.
+        **({"fork_tokens": session.fork_tokens} if session.fork_tokens else {}),
         "rounds": [_round_json(rnd, child) for rnd in session.rounds],
     }
 
@@ -39,7 +41,7 @@ def _tool_json(call: ToolCall, child: Callable[[Session], Any]) -> dict[str, Any
         "cpu_s": _float(call.cpu_s),
         "floor_s": _float(call.floor_s),
         "child": call.child and child(call.child),
-        # Left out where it is 1, so that files and tables of before have the same bytes.
+        # Left out where it is 1, for the same reason.
         **({"cores": call.cores} if call.cores > 1 else {}),
     }
 
@@ -111,13 +113,16 @@ class SessionJson(BaseModel, Generic[Child]):
     tenant: str = "default"
     prefix_group: str | None = None
     prefix_tokens: _Count = 0
+    fork_tokens: _Count = 0
     rounds: list[RoundJson[Child]]
 
     def value(self, session: Callable[[Child], Session]) -> Session:
         """`session` gives the sub-agent. Raises ValueError for a session that cannot be."""
         rounds = tuple(rnd.value(session) for rnd in self.rounds)
         group, prefix = self.prefix_group, self.prefix_tokens
-        return Session(self.id, rounds, self.arrival_s, self.tenant, group, prefix)
+        return Session(
+            self.id, rounds, self.arrival_s, self.tenant, group, prefix, self.fork_tokens
+        )
 
 
 class NestedJson(SessionJson["NestedJson"]):

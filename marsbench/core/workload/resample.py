@@ -30,8 +30,8 @@ def rearranged(workload: Workload, knobs: Knobs, gpu_s: GpuSeconds) -> Workload:
 
 
 def _arriving_anew(workload: Workload, knobs: Knobs, gpu_s: GpuSeconds) -> Workload:
-    # `warm.py` and `tenants.py` add those, however others come.
-    turned = asdict(replace(knobs, warm_start=None, tenants=None))
+    # `warm.py`, `tenants.py` and `paging.py` add to sessions and change them, however they come.
+    turned = asdict(replace(knobs, warm_start=None, tenants=None, context_paging=None))
     told = [name for name, value in turned.items() if value is not None]
     if not told:
         return workload

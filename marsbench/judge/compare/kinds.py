@@ -252,6 +252,11 @@ def _under_way(run: Result) -> float | None:
     return float(run.summary["host_kv"].get("under_way_copies", 0))
 
 
+def _fanning_out(run: Result) -> bool:
+    """Whether sub-agents ran side by side."""
+    return "branches" in run.summary
+
+
 _MEAN_TO_P99 = {"mean": "mean", "p50": "P50", "p90": "P90", "p95": "P95", "p99": "P99"}
 _ROUNDS = {"": "from {}", "_first": "{}, first", "_continuation": "{}, later"}
 
@@ -318,6 +323,15 @@ KINDS: Mapping[str, Kind] = {
                            measured=_offloading),
     "host_dropped_per_s": Kind("blocks of 16 tokens evicted from host memory", "1/s", "lower",
                                _blocks("host_kv", "dropped_blocks"), measured=_offloading),
+    "critical_llm_mean_s": Kind("mean LLM seconds on the critical path", "s", "lower",
+                                _at("branches", "critical_llm_s", "mean"), measured=_fanning_out),
+    "critical_share": Kind("critical path, of all LLM seconds", "", None,
+                           _at("branches", "critical_share"), is_share=True,
+                           measured=_fanning_out),
+    "slack_mean_s": Kind("mean wait of a branch for the last", "s", "lower",
+                         _at("branches", "slack_s", "mean"), measured=_fanning_out),
+    "slack_share": Kind("parallel slack, of branches' seconds", "", None,
+                        _at("branches", "slack_share"), is_share=True, measured=_fanning_out),
     **{f"num_{of}_differed": Kind(words, "", None, _decisions(of, "differed"))
        for of, words in DECIDED.items()},
     **{f"num_{of}_asked": Kind(f"{words}: of how many", "", None, _decisions(of, "asked"))

@@ -23,8 +23,10 @@ DEFAULT = (
     Figure("ttft_ready_first_p99_s"),
     Figure("ttft_ready_continuation_p99_s"),
     Figure("recomputed_tokens"),
+    Figure("critical_llm_mean_s"),
+    Figure("slack_mean_s"),
 )
-"""Shown unless metrics are named, after goodput at every α."""
+"""Shown unless metrics are named, after goodput at every α, where runs have them."""
 _GOODS = ("goodput", "steady_goodput")
 COLOURS = {"better": "green", "worse": "red"}
 

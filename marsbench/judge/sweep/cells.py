@@ -183,6 +183,7 @@ def _knobs(workload: WorkloadEntry, sessions: int | None, seed: int) -> Iterator
             tenants=workload.tenants,
             warm_start=workload.warm_start or own[1],
             load_on=None if workload.load_on == "reference" else workload.load_on,
+            context_paging=workload.context_paging,
         )
 
 

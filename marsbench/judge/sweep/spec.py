@@ -75,6 +75,7 @@ class WorkloadEntry(_Table):
 
     load_on: whose GPU seconds a load counts: those of the default hardware and settings, so that
         all cells of a seed meet the same traffic, or each cell's own ("this").
+    context_paging: the window that contexts are paged in.
     warm_start: how many times rate x mean time alone are in flight at the start; true is 1.
     preset: the sessions and warm start of one, where they are not given; what plays them stands
         under `engines`.
@@ -90,6 +91,7 @@ class WorkloadEntry(_Table):
     arrivals: str | None = None
     tools: str | None = None
     prefixes: Annotated[int, Field(ge=0)] | None = None
+    context_paging: int | None = None
     warm_start: Annotated[_Factor | None, BeforeValidator(_times)] = None
     preset: str | None = None
     tenants: str | None = None

@@ -26,7 +26,8 @@ class Causes:
     recompute_s: prefill, at the price that it has alone, of tokens that were computed before and
         lost. found_s: the same of tokens that alone would be computed and were found, so at most 0.
     contention_s: what steps took beyond that, since others were in them.
-    agents_s: all of these of the sub-agents that were waited for.
+    agents_s: all of these of the sub-agents that were waited for. Where some run side by side it
+        has tools_s too, which is then 0: alone they share steps, and no event says what that takes.
     tools_s: the pauses, less agents_s, less what they take alone. That is ideal less the rounds
         alone, so it is what is left of the whole: no event says how long a call takes alone.
     rest_s: what is left where the step times are not modelled: rounds and pauses together.

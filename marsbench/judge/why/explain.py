@@ -141,6 +141,8 @@ class ExplainedRun:
             agents_s = fsum(value for value in agents if value is not None)
             pauses_alone_s = record.ideal_s - fsum(value for value in alone_s if value is not None)
             tools_s = paused_s - pauses_alone_s - agents_s
+            if self._fans_out(record.session):
+                agents_s, tools_s = agents_s + tools_s, 0.0
             causes = Causes(**own, agents_s=agents_s, tools_s=tools_s)
         return Explained(record, slowdown_s, paused_s, causes, costs)
 
@@ -149,6 +151,24 @@ class ExplainedRun:
         own = [*_of_rounds(self.costs(session)).values()]
         own += [self._delay_s(child) for child in self._awaited(session)]
         return None if None in own else fsum(value for value in own if value is not None)
+
+    def _fans_out(self, session: str) -> bool:
+        """Whether sub-agents run side by side in it, at any depth: alone they share steps too."""
+        return any(
+            len(children) > 1 or any(map(self._fans_out, children))
+            for children in self._started.get(session, {}).values()
+        )
+
+    @cached_property
+    def _started(self) -> Mapping[str, Mapping[int, Sequence[str]]]:
+        """By session and round, the sub-agents that started after it."""
+        found: defaultdict[str, defaultdict[int, list[str]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for start in self.stream.of(ToolStart):
+            if start.child is not None:
+                found[start.session][start.round].append(start.child)
+        return found
 
     def _awaited(self, session: str) -> Iterator[str]:
         """The sub-agents that came back last in a pause, so that the next round waited for them."""

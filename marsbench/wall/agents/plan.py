@@ -70,7 +70,7 @@ def make_plan(
 
 
 def _check(knobs: Knobs, arrivals: Arrivals) -> None:
-    for option in ("load", "tools", "prefixes", "warm_start", "tenants"):
+    for option in ("load", "tools", "prefixes", "warm_start", "tenants", "context_paging"):
         if getattr(knobs, option) is not None:
             raise UsageError(
                 f"--{option.replace('_', '-')} makes sessions from a recipe, and real agents make "

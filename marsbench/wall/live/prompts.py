@@ -8,9 +8,10 @@ model answered stands in the next prompt as it was answered, where the server te
 from __future__ import annotations
 
 import hashlib
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,10 @@ class PromptContext(Protocol):
         """The model answered the prompt with this."""
         ...
 
+    def fork(self, child: Session) -> Self:
+        """The context of a child that begins with what this one has now."""
+        ...
+
 
 class Writers:
     """Who writes which position of one session's context."""
@@ -97,18 +102,26 @@ class TokenContext:
         if prompt.epoch != self._epoch:
             self._cut(prompt.kept_tokens)
             self._epoch = prompt.epoch
-        for writer, begin, end in self._writers.parts(
-            self._length, prompt.num_tokens, prompt.epoch
-        ):
-            self._text += self._vocabulary.write(stream(writer, begin, end))
-        self._length = prompt.num_tokens
+        self._fill(self._writers, prompt.num_tokens, prompt.epoch)
         return b"[" + self._text[:-1] + b"]"
+
+    def fork(self, child: Session) -> Self:
+        forked = copy(self)
+        forked._text, forked._writers, forked._epoch = bytearray(self._text), Writers(child), 0
+        forked._cut(child.fork_tokens)
+        forked._fill(self._writers, child.fork_tokens, self._epoch)
+        return forked
 
     async def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
         """Takes the model's tokens; without them the writer's stream goes on in their place."""
         kept = (token_ids or [])[: prompt.output_tokens]
         self._text += "".join(f"{token}," for token in kept).encode()
         self._length += len(kept)
+
+    def _fill(self, writers: Writers, length: int, epoch: int) -> None:
+        for writer, begin, end in writers.parts(self._length, length, epoch):
+            self._text += self._vocabulary.write(stream(writer, begin, end))
+        self._length = length
 
     def _cut(self, kept: int) -> None:
         if kept < self._length:

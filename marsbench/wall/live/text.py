@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import numpy as np
@@ -144,17 +145,27 @@ class TextContext:
             self._epoch = prompt.epoch
         self._cut(prompt.num_tokens)  # an answer may be longer as text than it was as tokens
         last = max(prompt.num_tokens, self._begin + 1)  # no server takes an empty text
-        for writer, begin, end in self._writers.parts(self._length, last, prompt.epoch):
-            units = self._tokenizer.units.texts
-            chosen = stream(writer, begin, end) % np.uint64(len(units))
-            self._add_units([units[int(number)] for number in chosen])
+        self._fill(self._writers, last, prompt.epoch)
         return json.dumps("".join(piece.text for piece in self._pieces)).encode()
+
+    def fork(self, child: Session) -> Self:
+        forked = copy(self)
+        forked._pieces, forked._writers, forked._epoch = [*self._pieces], Writers(child), 0
+        forked._cut(child.fork_tokens)
+        forked._fill(self._writers, child.fork_tokens, self._epoch)
+        return forked
 
     async def answered(self, token_ids: list[int] | None, text: str, prompt: Prompt) -> None:
         """Takes the answer as it was written, with the length that it has as part of a prompt."""
         if text:
             tokens = await self._tokenizer.count(text) - self._tokenizer.units.lead
             self._add(_Piece(tokens, text))
+
+    def _fill(self, writers: Writers, length: int, epoch: int) -> None:
+        units = self._tokenizer.units.texts
+        for writer, begin, end in writers.parts(self._length, length, epoch):
+            chosen = stream(writer, begin, end) % np.uint64(len(units))
+            self._add_units([units[int(number)] for number in chosen])
 
     def _add_units(self, units: list[str]) -> None:
         self._add(_Piece(len(units), "".join(units), units))
