@@ -16,12 +16,12 @@ def hardware_of(path: Path, config: RunConfig, profile: Path | None = None) -> H
     """
     known = config.hardware
     if profile is None:
-        found = load_hardware(
-            known["model"], known["gpu"], known["precision"], kv_dtype=known["kv_dtype"]
-        )
+        # Folders of before KV types were told apart name none, and have another hash.
+        kv_dtype = known.get("kv_dtype", "auto")
+        found = load_hardware(known["model"], known["gpu"], known["precision"], kv_dtype=kv_dtype)
     else:
         found = load_hardware(profile=profile)
-    if found.hash != known["hash"]:
+    if found.hash != known.get("hash"):
         raise UsageError(
             f"{path} was played on a profile of one's own or with scaled step times: this needs "
             "the hardware that it ran on; give the profile with --hardware FILE."

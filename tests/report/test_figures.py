@@ -18,7 +18,7 @@ from marsbench.report.figures import FIGURES
 from marsbench.report.looks import LOOKS
 from marsbench.report.material import Absent, Material
 from marsbench.report.sections import plates
-from report.conftest import SLOWED
+from report.conftest import ALONE_S, SLOWED
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +209,15 @@ def test_what_lies_beyond_an_axis_has_a_mark_on_its_edge(material):
     assert [line.get_color() for line in marks] == [looks["b"].color]
     assert drawing.figure.axes[0].get_xlim()[1] < 20
     assert "b up to 900" in drawing.caption
+
+
+def test_a_bar_of_causes_is_as_long_as_a_mean_session(drawn, material):
+    axes = drawn["causes"].figure.axes[0]
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    ends = dict.fromkeys(rows, 0.0)
+    for patch in axes.patches:
+        row = rows[round(patch.get_y() + patch.get_height() / 2)]
+        ends[row] = max(ends[row], patch.get_x() + patch.get_width())
+    # story(): of three sessions one is slowed by half of what the most slowed one is.
+    assert ends["oracle"] == pytest.approx(ALONE_S)
+    assert ends["mars"] == pytest.approx(ALONE_S * (1 + SLOWED["mars"]) / 2, rel=0.1)

@@ -206,4 +206,7 @@ def _alone(folder: RunFolder, profile: Path | None) -> tuple[Alone | None, str |
         hardware = hardware_of(folder.path, config, profile)
     except UsageError as error:
         return None, str(error)
-    return Alone(hardware.step_time, config.settings["max_num_batched_tokens"]), None
+    budget = config.settings.get("max_num_batched_tokens")
+    if budget is None:
+        return None, "the run does not say how many tokens a step may compute"
+    return Alone(hardware.step_time, budget), None
