@@ -24,6 +24,7 @@ from marsbench.cli.options import explicit, verb
 from marsbench.cli.replay import app as replay_app
 from marsbench.cli.report import report
 from marsbench.cli.serve import serve
+from marsbench.cli.setup import setup
 from marsbench.cli.show import show
 from marsbench.cli.sweep import sweep
 from marsbench.cli.vllm import app as vllm_app
@@ -133,6 +134,7 @@ for _command in (
     gateway,
     calibrate,
     doctor,
+    setup,
 ):
     app.command()(_command)
 
