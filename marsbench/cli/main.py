@@ -13,6 +13,8 @@ import typer
 from marsbench.cli import INTERRUPTED, STOPPED
 from marsbench.cli.advise import advise
 from marsbench.cli.bounds import bounds
+from marsbench.cli.completion import backend as complete_backend
+from marsbench.cli.completion import router as complete_router
 from marsbench.cli.doctor import doctor
 from marsbench.cli.explore import explore
 from marsbench.cli.export import export
@@ -96,7 +98,9 @@ def _show_run(run: Path, as_json: bool) -> None:
 @app.command()
 @verb
 def backends(
-    name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one whole.", autocompletion=complete_backend)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the installed backends with their papers and parameters."""
@@ -108,7 +112,9 @@ def backends(
 @app.command()
 @verb
 def routers(
-    name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one whole.", autocompletion=complete_router)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the routers of several replicas with their sources and parameters."""
