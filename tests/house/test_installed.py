@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+import check_dist
+from check_dist import UV
 from export.conftest import EVENTS, written
 from house.sources import ROOT
 from marsbench.setup.installer import Installer
@@ -23,7 +25,6 @@ pytest.importorskip("hatchling")
 pytest.importorskip("uv")
 pytestmark = pytest.mark.processes
 
-UV = (sys.executable, "-m", "uv")
 VERBS = """
 import sys
 from marsbench.cli.main import main
@@ -90,11 +91,10 @@ def typed(bare: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[str
     return done([str(bare / words[0]), *words[1:]], cwd, env)
 
 
-def test_twine_finds_nothing_wrong(dist: Path, uv: dict[str, str]) -> None:
-    twine = [*UV, "tool", "run", "--quiet", "--isolated", "--from", "twine", "twine"]
-    if done([*twine, "--version"], dist, uv).returncode:
-        pytest.skip("no index can be reached that has twine")
-    checked = done([*twine, "check", "--strict", *map(str, sorted(dist.iterdir()))], dist, uv)
+def test_twine_finds_nothing_wrong(dist: Path) -> None:
+    checked = check_dist.check(dist)
+    if checked is None:
+        pytest.skip(check_dist.NO_TWINE)
     assert checked.returncode == 0, checked.stdout
     assert checked.stdout.count("PASSED") == 2
 

@@ -67,7 +67,7 @@ def _digest(text: str) -> str:
 def _files(results: Results, place: Path, experiment: str, id_: str) -> Iterator[tuple[str, str]]:
     """Every file but the artifacts, by its path in the run's folder."""
     began, ended = _instants(results)
-    meta = {
+    meta: dict[str, Any] = {
         "artifact_uri": (place / "artifacts").resolve().as_uri(),
         "end_time": ended,
         "entry_point_name": "",
