@@ -76,7 +76,7 @@ def test_its_own_options_come_first_and_panels_after_those_of_none() -> None:
 def test_every_field_of_a_run_is_an_option_and_has_a_type_that_help_can_name() -> None:
     options, hints = options_of(RunOptions), typing.get_type_hints(RunOptions, include_extras=True)
     assert options.keys() == {field.name for field in fields(RunOptions)}
-    assert all(option_in(hints[name]) is option for name, option in options.items())
+    assert all(option_in(hints[name]) == option for name, option in options.items())
 
 
 def test_a_part_is_checked_when_it_is_made_and_the_whole_is_not() -> None:
