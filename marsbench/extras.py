@@ -86,12 +86,14 @@ def missing_base_modules() -> frozenset[str]:
 
 def base_modules(requirements: Sequence[str]) -> frozenset[str]:
     """The modules of the requirements that no extra asks for."""
-    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements if not _extra(line)]
+    base = base_requirements(requirements)
+    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in base]
     return frozenset(IMPORTED_AS.get(name, name.replace("-", "_")) for name in names)
 
 
-def _extra(requirement: str) -> bool:
-    return "extra ==" in requirement.partition(";")[2]
+def base_requirements(requirements: Sequence[str]) -> list[str]:
+    """The requirements that no extra asks for."""
+    return [line for line in requirements if "extra ==" not in line.partition(";")[2]]
 
 
 def _requirements() -> Sequence[str]:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from marsbench.errors import UsageError
+
 # What the command needs is imported when it is called, so that --help answers at once.
 
 
@@ -80,7 +82,6 @@ def _text(
 
 def _to_mlflow(run: Path, output: Path | None) -> None:
     """Adds the run to a folder of MLflow's. Raises UsageError where that cannot be."""
-    from marsbench.errors import UsageError
     from marsbench.report.export.mlflow import write_mlflow
     from marsbench.report.export.results import read_results
 
@@ -105,9 +106,7 @@ def save(text: str, output: Path) -> None:
         raise _unwritable(output, error) from error
 
 
-def _unwritable(output: Path, error: OSError) -> Exception:
-    from marsbench.errors import UsageError
-
+def _unwritable(output: Path, error: OSError) -> UsageError:
     return UsageError(
         f"Cannot write to {output} ({(error.strerror or str(error)).lower()}); give a file in "
         f"a folder that exists and is yours with -o."

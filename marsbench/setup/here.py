@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from marsbench.errors import UsageError
+from marsbench.extras import base_requirements
 from marsbench.setup.installer import (
     NO_PACKAGES,
     Installer,
@@ -65,9 +66,8 @@ def steps(declared: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     without its own list, which brings CUDA.
     """
     folder = requirements()
-    base = [line for line in declared if "extra ==" not in line]
-    locked = ("-c", str(folder / "lock.txt"), "-r", str(folder / "vllm.in"), *base)
-    return locked, ("--no-deps", "-r", str(folder / "vllm.txt"))
+    locked = ("-c", str(folder / "lock.txt"), "-r", str(folder / "vllm.in"))
+    return (*locked, *base_requirements(declared)), ("--no-deps", "-r", str(folder / "vllm.txt"))
 
 
 def _has(module: str) -> bool:
