@@ -7,6 +7,10 @@ from pathlib import Path
 from marsbench.errors import UsageError
 from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.runs import RunConfig
+from marsbench.text.words import listed
+
+WORDS = ("model", "gpu", "precision", "kv_dtype")
+"""What names a hardware that marsbench ships."""
 
 
 def hardware_of(path: Path, config: RunConfig, profile: Path | None = None) -> Hardware:
@@ -16,12 +20,16 @@ def hardware_of(path: Path, config: RunConfig, profile: Path | None = None) -> H
     """
     known = config.hardware
     if profile is None:
-        found = load_hardware(
-            known["model"], known["gpu"], known["precision"], kv_dtype=known["kv_dtype"]
-        )
+        missing = [name for name in WORDS if known.get(name) is None]
+        if missing:
+            raise UsageError(
+                f"{path} does not say the {listed(missing)} that it was played on; give the "
+                "profile with --hardware FILE."
+            )
+        found = load_hardware(*(known[name] for name in WORDS[:-1]), kv_dtype=known[WORDS[-1]])
     else:
         found = load_hardware(profile=profile)
-    if found.hash != known["hash"]:
+    if found.hash != known.get("hash"):
         raise UsageError(
             f"{path} was played on a profile of one's own or with scaled step times: this needs "
             "the hardware that it ran on; give the profile with --hardware FILE."
