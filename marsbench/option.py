@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args, get_type_hints
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -29,6 +29,8 @@ LIMITS = "Limits"
 VLLM = "Two vLLMs, in place of two folders"
 PANELS = (None, WORKLOAD, ENGINE, ADVANCED, LIVE, LIMITS, VLLM)
 """Where the help shows options, in this order."""
+Completes = Literal["backend", "router", "workload"]
+"""What an option may name, so that a shell can complete it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Option:
     names: where they are not the field's own, as "-o", "--output".
     typed: the type that is typed, where Python takes more than that.
     least, most: bounds of a number.
+    completes: whose name it is.
     """
 
     metavar: str | None
@@ -50,9 +53,10 @@ class Option:
     least: int | None = None
     most: int | None = None
     shows_default: bool = False
+    completes: Completes | None = None
 
 
-BackendName = Annotated[str, Option("NAME", "Its name, or module:Class")]
+BackendName = Annotated[str, Option("NAME", "Its name, or module:Class", completes="backend")]
 Assignments = Annotated[
     Mapping[str, object] | Sequence[str],
     Option(
@@ -67,7 +71,10 @@ Output = Annotated[
     Option("DIR", "The run's folder (results/…)", names=("-o", "--output"), typed=Path),
 ]
 WorkloadName = Annotated[
-    str | Path, Option("RECIPE|FILE", "A recipe, or sessions (ilr-1)", WORKLOAD, typed=str)
+    str | Path,
+    Option(
+        "RECIPE|FILE", "A recipe, or sessions (ilr-1)", WORKLOAD, typed=str, completes="workload"
+    ),
 ]
 AsJson = Annotated[bool, Option(None, "Print one JSON object", names=("--json",))]
 

@@ -11,16 +11,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from pip_settings import read_pip_config, uv_environment
-
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # marsbench is not installed yet
+
+from marsbench.errors import UsageError  # noqa: E402
+from marsbench.setup.installer import NO_PACKAGES, Installer, install_uv, say, warm_up  # noqa: E402
+
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
@@ -33,36 +35,8 @@ NO_VENV = (
     "This Python cannot make virtual environments: install its venv module "
     "(on Debian and Ubuntu: apt-get install python3-venv), then run make again."
 )
-NO_PACKAGES = (
-    "A package could not be installed (see above). Without a network, or behind a proxy, name a "
-    "reachable index in pip's settings (pip config set global.index-url …), then run make again: "
-    "what has been downloaded is kept."
-)
-TORCH_WITH_CUDA = (
-    "Note: no CPU build of torch is to be had here, so the default build and its CUDA libraries "
-    "are installed, about 4 GB more."
-)
-# Imported once, so that their .pyc files exist: vLLM's first import takes 30 s without them.
-# Compiling all that is installed would take longer and 250 MB more.
-WARM_UP = (
-    "import matplotlib.pyplot, pandas, pyarrow.parquet, rich.progress, scipy.stats, typer.testing;"
-    "import hypothesis.strategies, pytest, xdist.plugin;"
-    "import vllm.config, vllm.v1.core.sched.async_scheduler, vllm.v1.structured_output;"
-    "import vllm.model_executor.models.registry, vllm.v1.kv_cache_interface;"
-    # What building a VllmConfig imports along the way.
-    "import vllm.model_executor.models.config, vllm.v1.attention.backends.mla.indexer;"
-    "import vllm.v1.executor.abstract, transformers.models.qwen3.configuration_qwen3"
-)
-QUIET = {
-    "HF_HUB_OFFLINE": "1",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_TARGET_DEVICE": "cpu",
-}
-
-
-def say(message: str) -> None:
-    print(f"set-up: {message}", file=sys.stderr, flush=True)
+# On top of what a run imports.
+WARM_UP = "import typer.testing, hypothesis.strategies, pytest, xdist.plugin"
 
 
 def digest() -> str:
@@ -70,6 +44,7 @@ def digest() -> str:
     what is compiled.
     """
     files = [*sorted(REQUIREMENTS.glob("*.txt")), Path(__file__)]
+    files += sorted((ROOT / "marsbench" / "setup").glob("*.py"))
     files += [ROOT / name for name in ("pyproject.toml", "hatch_build.py", COMPILED)]
     parts = [str(sys.version_info[:2]).encode(), str(ROOT).encode()]
     parts += [path.read_bytes() for path in files]
@@ -102,63 +77,16 @@ def make_venv() -> None:
         sys.exit(NO_VENV)
 
 
-def install_uv() -> None:
-    command = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-    command += ["--no-deps", "-r", str(REQUIREMENTS / "uv.txt")]
-    if subprocess.run(command, check=False).returncode:
-        sys.exit(NO_PACKAGES)
+def installer() -> Installer:
+    return Installer.of((str(PYTHON), "-m", "uv"), VENV, PYTHON)
 
 
-def uv_env() -> dict[str, str]:
-    env = uv_environment(read_pip_config(PYTHON), os.environ)
-    return env | {"VIRTUAL_ENV": str(VENV), "UV_NO_PROGRESS": "1"}
-
-
-def install(*arguments: str, env: dict[str, str], quiet: bool = False) -> bool:
-    # Named, since uv would take the environment that it runs in for the one that is meant.
-    into = ["--python", env["VIRTUAL_ENV"]]
-    command = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", *into, *arguments]
-    errors = subprocess.DEVNULL if quiet else None
-    return subprocess.run(command, cwd=ROOT, env=env, stderr=errors, check=False).returncode == 0
-
-
-def locked_torch() -> str:
-    lines = (REQUIREMENTS / "torch.txt").read_text().splitlines()
-    return next(line for line in lines if line.startswith("torch=="))
-
-
-def install_torch(env: dict[str, str], has_gpu: bool) -> None:
-    """Into $VIRTUAL_ENV, the CPU build where one is offered: beside the indexes, or by PyTorch."""
-    torch = locked_torch()
-    installed = f"lib/*/site-packages/{torch.replace('==', '-')}*.dist-info"
-    if any(Path(env["VIRTUAL_ENV"]).glob(installed)):
-        return
-    if not has_gpu:
-        if install("--no-deps", f"{torch}+cpu", env=env, quiet=True):
-            return
-        if install("--no-deps", "--torch-backend", "cpu", torch, env=env, quiet=True):
-            return
-        say(TORCH_WITH_CUDA)
-    if not install("-c", str(LOCK), torch, env=env):
-        sys.exit(NO_PACKAGES)
-
-
-def install_rest(env: dict[str, str]) -> None:
+def install_rest(into: Installer) -> None:
     # No dependencies are looked up: the lock is complete, and vLLM's own list brings CUDA.
-    build = ["--no-deps", "-r", str(LOCK), "-r", str(REQUIREMENTS / "vllm.txt")]
-    if not install(*build, env=env):
-        sys.exit(NO_PACKAGES)
+    into.must("--no-deps", "-r", str(LOCK), "-r", str(REQUIREMENTS / "vllm.txt"))
     # hatchling is installed by now, so that the build needs no network.
-    if not install("--no-deps", "--no-build-isolation", "-e", str(ROOT), env=env):
+    if not into.install("--no-deps", "--no-build-isolation", "-e", str(ROOT)):
         sys.exit("marsbench itself could not be installed: see the message above.")
-
-
-def warm_up() -> None:
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    # Away from the clone, so that no folder of it hides an installed package.
-    done = subprocess.run([str(PYTHON), "-c", WARM_UP], cwd=VENV, env=env | QUIET, check=False)
-    if done.returncode:
-        sys.exit("The installed vLLM cannot be imported: see the message above.")
 
 
 def set_up(wanted: str) -> None:
@@ -168,12 +96,14 @@ def set_up(wanted: str) -> None:
     DONE.unlink(missing_ok=True)
     UNFINISHED.touch()
     say("installing into .venv (a minute or two, 3 GB)")
-    install_uv()
-    env = uv_env()
-    install_torch(env, has_gpu=shutil.which("nvidia-smi") is not None)
-    install_rest(env)
+    if not install_uv(PYTHON):
+        sys.exit(NO_PACKAGES)
+    into = installer()
+    into.install_torch(has_gpu=shutil.which("nvidia-smi") is not None)
+    install_rest(into)
     say("importing vLLM's scheduler for the first time")
-    warm_up()
+    if not warm_up(PYTHON, WARM_UP):
+        sys.exit("The installed vLLM cannot be imported: see the message above.")
     DONE.write_text(wanted)
     UNFINISHED.unlink()
     say(f"done in {time.perf_counter() - began:.0f} s")
@@ -185,7 +115,7 @@ def resolve() -> None:
     command += ["--python-version", "3.11", "--fork-strategy", "fewest", "--no-header"]
     command += ["--annotation-style", "line", "--output-file", "requirements/lock.txt"]
     command += ["pyproject.toml", "requirements/vllm.in", "requirements/dev.in"]
-    subprocess.run(command, cwd=ROOT, env=uv_env(), stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(command, cwd=ROOT, env=installer().env, stdout=subprocess.DEVNULL, check=True)
 
 
 def main() -> None:
@@ -202,5 +132,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
+    except UsageError as error:
+        sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("set-up: interrupted; the next make starts over with what has been downloaded.")

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from environment import REQUIREMENTS
 from marsbench.outputs import cache_folder
-from other_environment import not_to_be_had, say
+from marsbench.setup.installer import say
+from other_environment import not_to_be_had
 
 LOCK = REQUIREMENTS / "npm-agents"
 FILES = ("package.json", "package-lock.json")

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from environment import NO_PACKAGES, PYTHON, REQUIREMENTS, ROOT, install_torch, uv_env
-from environment import install as pip_install
+from environment import PYTHON, REQUIREMENTS, ROOT
+from marsbench.errors import UsageError
+from marsbench.setup.installer import Installer, say
 
 NOT_TO_BE_HAD = 3
 NO_PYTHON = (
@@ -106,10 +107,6 @@ ENVIRONMENTS = (
 )
 
 
-def say(message: str) -> None:
-    print(f"set-up: {message}", file=sys.stderr, flush=True)
-
-
 def not_to_be_had(why: str) -> NoReturn:
     """Exits so that a run which can do without goes on."""
     print(why, file=sys.stderr)
@@ -164,19 +161,16 @@ def install(environment: Environment) -> None:
     base = find_python(environment)
     began = time.perf_counter()
     say(f"installing into {environment.folder.name} ({environment.size})")
-    env = uv_env() | {"VIRTUAL_ENV": str(environment.folder)}
-    make = [str(PYTHON), "-m", "uv", "venv", "--quiet", "--clear", "--python", base]
-    make.append(str(environment.folder))
-    if subprocess.run(make, cwd=ROOT, env=env, check=False).returncode:
+    into = Installer.of((str(PYTHON), "-m", "uv"), environment.folder, PYTHON)
+    make = [*into.uv, "venv", "--quiet", "--clear", "--python", base, str(environment.folder)]
+    if subprocess.run(make, cwd=ROOT, env=into.env, check=False).returncode:
         not_to_be_had(f"{base} makes no environment: see the message above.")
-    if environment.torch:
-        try:
-            install_torch(env, has_gpu=False)
-        except SystemExit as end:
-            not_to_be_had(str(end.code))
-    lock = str(environment.lock)
-    if not pip_install("--no-deps", "--compile-bytecode", "-r", lock, env=env):
-        not_to_be_had(NO_PACKAGES)
+    try:
+        if environment.torch:
+            into.install_torch(has_gpu=False)
+        into.must("--no-deps", "--compile-bytecode", "-r", str(environment.lock))
+    except UsageError as error:
+        not_to_be_had(str(error))
     environment.done.write_text(environment.digest())
     say(f"done in {time.perf_counter() - began:.0f} s")
 
@@ -188,7 +182,8 @@ def resolve(environment: Environment) -> None:
     command += ["--annotation-style", "line", "--python", find_python(environment)]
     command += ["--python-version", first, *environment.lock_options]
     command += ["--output-file", f"{name}.txt", f"{name}.in"]
-    subprocess.run(command, cwd=ROOT, env=uv_env(), stdout=subprocess.DEVNULL, check=True)
+    env = Installer.of((), environment.folder, PYTHON).env
+    subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, check=True)
 
 
 def main() -> None:

@@ -7,6 +7,10 @@ from pathlib import Path
 from marsbench.errors import UsageError
 from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.runs import RunConfig
+from marsbench.text.words import listed
+
+WORDS = ("model", "gpu", "precision", "kv_dtype")
+"""What names a hardware that marsbench ships."""
 
 
 def hardware_of(path: Path, config: RunConfig, profile: Path | None = None) -> Hardware:
@@ -16,9 +20,13 @@ def hardware_of(path: Path, config: RunConfig, profile: Path | None = None) -> H
     """
     known = config.hardware
     if profile is None:
-        # Folders of before KV types were told apart name none, and have another hash.
-        kv_dtype = known.get("kv_dtype", "auto")
-        found = load_hardware(known["model"], known["gpu"], known["precision"], kv_dtype=kv_dtype)
+        missing = [name for name in WORDS if known.get(name) is None]
+        if missing:
+            raise UsageError(
+                f"{path} does not say the {listed(missing)} that it was played on; give the "
+                "profile with --hardware FILE."
+            )
+        found = load_hardware(*(known[name] for name in WORDS[:-1]), kv_dtype=known[WORDS[-1]])
     else:
         found = load_hardware(profile=profile)
     if found.hash != known.get("hash"):

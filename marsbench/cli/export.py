@@ -7,20 +7,25 @@ from typing import Annotated, Literal
 
 import typer
 
+from marsbench.errors import UsageError
+
 # What the command needs is imported when it is called, so that --help answers at once.
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     to: Annotated[
-        Literal["vllm-bench", "llm-d", "csv", "perfetto", "otel"],
+        Literal["vllm-bench", "llm-d", "csv", "perfetto", "otel", "mlflow"],
         typer.Option(
             help="vllm bench serve's JSON, llm-d's report 0.2.1, a table, a trace for "
-            "ui.perfetto.dev, or OpenTelemetry's spans (OTLP JSON)."
+            "ui.perfetto.dev, OpenTelemetry's spans (OTLP JSON), or a folder for `mlflow ui`."
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The file to write; else it is printed.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="The file to write (mlflow: folder); else it is printed."
+        ),
     ] = None,
     detailed: Annotated[
         bool, typer.Option("--detailed", metavar=" ", help="vllm-bench: lists of every request.")
@@ -34,6 +39,9 @@ def export(
     llm-d's report is YAML, or JSON when the file's name ends in .json. What the run did not
     measure is null or left out.
     """
+    if to == "mlflow":
+        _to_mlflow(run, output)
+        return
     text = _trace(run, to) or _text(run, to, output, detailed, table)
     if output is None:
         typer.echo(text, nl=False)
@@ -72,15 +80,34 @@ def _text(
     return json.dumps(vllm_bench(results, detailed), allow_nan=False, ensure_ascii=False) + "\n"
 
 
+def _to_mlflow(run: Path, output: Path | None) -> None:
+    """Adds the run to a folder of MLflow's. Raises UsageError where that cannot be."""
+    from marsbench.report.export.mlflow import write_mlflow
+    from marsbench.report.export.results import read_results
+
+    if output is None:
+        raise UsageError(
+            "--to mlflow adds the run to a folder, and none was given; type -o mlruns, for example."
+        )
+    try:
+        place = write_mlflow(read_results(run), run, output)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    typer.echo(f"{output}: {run} as run {place.name} of MLflow's experiment marsbench")
+
+
 def save(text: str, output: Path) -> None:
     """Raises UsageError where nothing can be written."""
-    from marsbench.errors import UsageError
     from marsbench.outputs import save_text
 
     try:
         save_text(output, text)
     except OSError as error:
-        raise UsageError(
-            f"Cannot write to {output} ({(error.strerror or str(error)).lower()}); give a file in "
-            f"a folder that exists and is yours with -o."
-        ) from error
+        raise _unwritable(output, error) from error
+
+
+def _unwritable(output: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"Cannot write to {output} ({(error.strerror or str(error)).lower()}); give a file in "
+        f"a folder that exists and is yours with -o."
+    )

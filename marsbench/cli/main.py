@@ -13,6 +13,8 @@ import typer
 from marsbench.cli import INTERRUPTED, STOPPED
 from marsbench.cli.advise import advise
 from marsbench.cli.bounds import bounds
+from marsbench.cli.completion import backend as complete_backend
+from marsbench.cli.completion import router as complete_router
 from marsbench.cli.doctor import doctor
 from marsbench.cli.explore import explore
 from marsbench.cli.export import export
@@ -24,6 +26,7 @@ from marsbench.cli.options import explicit, verb
 from marsbench.cli.replay import app as replay_app
 from marsbench.cli.report import report
 from marsbench.cli.serve import serve
+from marsbench.cli.setup import setup
 from marsbench.cli.show import show
 from marsbench.cli.sweep import sweep
 from marsbench.cli.vllm import app as vllm_app
@@ -95,7 +98,9 @@ def _show_run(run: Path, as_json: bool) -> None:
 @app.command()
 @verb
 def backends(
-    name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one whole.", autocompletion=complete_backend)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the installed backends with their papers and parameters."""
@@ -107,7 +112,9 @@ def backends(
 @app.command()
 @verb
 def routers(
-    name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one whole.", autocompletion=complete_router)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the routers of several replicas with their sources and parameters."""
@@ -133,6 +140,7 @@ for _command in (
     gateway,
     calibrate,
     doctor,
+    setup,
 ):
     app.command()(_command)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Optional, get_args, get_origin, get_type_hint
 
 import typer
 
+from marsbench.cli.completion import COMPLETERS
 from marsbench.option import Option, hints_of, option_in, options_of
 
 NOTHING: tuple[object, ...] = (None, [])
@@ -81,4 +82,5 @@ def _typers(name: str, option: Option, is_flag: bool) -> Any:
         show_default=option.shows_default,
         min=option.least,
         max=option.most,
+        autocompletion=COMPLETERS[option.completes] if option.completes else None,
     )

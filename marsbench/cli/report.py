@@ -13,7 +13,10 @@ def report(
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", metavar="FILE", help=".pdf, .html or .md; a figure: .svg, .pdf, .png."
+            "-o",
+            "--output",
+            metavar="FILE",
+            help=".pdf, .html, .md or .tex; a figure: .svg, .pdf, .png.",
         ),
     ],
     figure: Annotated[
@@ -34,7 +37,7 @@ def report(
         typer.Option(metavar="PAPER", help="Judge this paper's numbers as well: mars."),
     ] = None,
     figures: Annotated[
-        bool, typer.Option("--figures/--no-figures", help="Beside Markdown, in FILE_files/.")
+        bool, typer.Option("--figures/--no-figures", help="Beside Markdown, LaTeX, in FILE_files/.")
     ] = True,
 ) -> None:
     """Write a report of runs: what to choose, figures, tables, cautions, and the commands."""

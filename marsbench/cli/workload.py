@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from marsbench.cli.completion import workload as complete
 from marsbench.cli.import_options import ArrivalKind, Load, Out, Rate, Seed, mean_gpu_s, progress
 from marsbench.cli.imports import app as import_app
 from marsbench.cli.options import verb
@@ -51,7 +52,9 @@ def export(
 @app.command()
 @verb
 def make(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or its TOML file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name or its TOML file.", autocompletion=complete)
+    ],
     output: Out,
     sessions: Annotated[int | None, Option(None, "How many sessions.")] = None,
     rate: Rate = None,
@@ -116,7 +119,9 @@ def _warm(workload: Workload, times: float) -> Workload:
 
 @app.command()
 def show(
-    source: Annotated[str, typer.Argument(help="A workload file, or a recipe.")],
+    source: Annotated[
+        str, typer.Argument(help="A workload file, or a recipe.", autocompletion=complete)
+    ],
     plot: Annotated[
         Path | None, typer.Option(help="Also draw the distributions (.png, .svg, .pdf).")
     ] = None,

@@ -25,7 +25,8 @@ class ReplicaOptions:
 
     replicas: Annotated[int, Option("N", "Engines behind a router (1)", ENGINE)] = 1
     router: Annotated[
-        str | None, Option("NAME", "Its name, or module:Class (round-robin)", ENGINE)
+        str | None,
+        Option("NAME", "Its name, or module:Class (round-robin)", ENGINE, completes="router"),
     ] = None
     replica_events: Annotated[
         str | Path | None, Option("FILE", "When replicas leave, drain and join", ENGINE, typed=Path)

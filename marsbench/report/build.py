@@ -12,11 +12,12 @@ from marsbench.report.canvas import METADATA, to_bytes
 from marsbench.report.chapters import CHAPTERS
 from marsbench.report.document import Document, Plate
 from marsbench.report.figures import FIGURES
+from marsbench.report.latex import UNFIT
 from marsbench.report.material import DEFAULTS, Absent, Material, ReportOptions
 from marsbench.report.sections import document, plates
 from marsbench.text.progress import steps
 
-FORMS = (".pdf", ".html", ".md")
+FORMS = (".pdf", ".html", ".md", ".tex")
 
 
 def build(
@@ -27,11 +28,16 @@ def build(
     options: ReportOptions = DEFAULTS,
     figures: bool = True,
 ) -> list[Path]:
-    """Writes the report and returns what was written; `figures` are those beside Markdown.
+    """Writes the report and returns what was written; `figures`: those beside Markdown and LaTeX.
 
     Raises UsageError for runs that cannot be compared and a file that cannot be written.
     """
     _check_form(output, FORMS)
+    if output.suffix == ".tex" and UNFIT & set(output.stem):
+        raise UsageError(
+            f"Cannot write {output}: LaTeX reads no figures from a folder whose name has one of "
+            f"{' '.join(sorted(UNFIT))}; for example -o report.tex."
+        )
     with steps(len(CHAPTERS) + 4) as step:
         step("reading runs")
         material = Material.read(runs, options)
@@ -72,9 +78,12 @@ def _write(report: Document, output: Path, figures: bool) -> list[Path]:
     if output.suffix == ".html":
         return [_save(output, pages.as_html(report).encode())]
     folder = output.with_name(f"{output.stem}_files")
+    form, told = (
+        (".pdf", pages.as_latex) if output.suffix == ".tex" else (".svg", pages.as_markdown)
+    )
     drawn = report.plates() if figures else []
-    written = [_write_plate(plate, folder / f"{plate.name}.svg") for plate in drawn]
-    text = pages.as_markdown(report, folder.name if figures else None)
+    written = [_write_plate(plate, folder / f"{plate.name}{form}") for plate in drawn]
+    text = told(report, folder.name if figures else None)
     return [_save(output, text.encode()), *written]
 
 

@@ -1,4 +1,4 @@
-"""A document as PDF, HTML or Markdown: the same bytes for the same runs."""
+"""A document as PDF, HTML, Markdown or LaTeX: the same bytes for the same runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from marsbench.report import latex
 from marsbench.report.canvas import to_bytes
 from marsbench.report.document import Block, Document, Plate
 from marsbench.text.tables import Table, markdown
-from marsbench.text.words import pieces
+from marsbench.text.words import breakable, unbroken
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,6 +31,12 @@ def as_markdown(report: Document, files: str | None) -> str:
     """Markdown that shows figures from the folder `files` beside it, or none."""
     text = _environment().get_template("report.md.j2").render(report=report, files=files)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def as_latex(report: Document, files: str | None) -> str:
+    """LaTeX that shows figures from the folder `files` beside it, or none."""
+    found = _environment().get_template("report.tex.j2").render(report=report, files=files)
+    return re.sub(r"\n{3,}", "\n\n", found)
 
 
 def as_html(report: Document) -> str:
@@ -140,24 +147,6 @@ def typst_columns(table: Table) -> str:
 
 
 MEASURED = 6
-BREAK = "\u200b"
-"""A place at which a line may break, of no width."""
-UNBROKEN = 14
-"""Letters of a word in a table that no line breaks in."""
-_OPPORTUNITY = re.compile(rf"[ {BREAK}]|(?<=-)(?=[^\W\d])")
-
-
-def unbroken(cell: str) -> list[str]:
-    """The parts of a cell between which typst may break a line."""
-    return [part for part in _OPPORTUNITY.split(typst_breakable(cell).replace("`", "")) if part]
-
-
-def typst_breakable(cell: str) -> str:
-    """The text with places to break in words that are too long for a column."""
-    return " ".join(
-        BREAK.join(pieces(word, UNBROKEN)) if len(word) > UNBROKEN else word
-        for word in cell.split(" ")
-    )
 
 
 def _measured(texts: Iterable[str], heads: Iterable[str] = ()) -> str:
@@ -179,5 +168,9 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "inline_svg": inline_svg,
     "markdown_table": markdown,
     "typst_columns": typst_columns,
-    "breakable": typst_breakable,
+    "breakable": breakable,
+    "latex": latex.text,
+    "latex_cell": latex.cell,
+    "latex_columns": latex.columns,
+    "latex_commands": latex.commands,
 }

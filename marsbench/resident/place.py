@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from marsbench.core.code import BACKENDS, ROOT, CodeFiles
@@ -35,7 +36,12 @@ def is_wanted(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
     if switch == "off" or (switch != "on" and environment.get("CI")):
         return False
     alone = {OPTION, "--help", "--debug", *OTHER_VLLM} & {a.partition("=")[0] for a in arguments}
-    return not alone and _engine(arguments) in (None, "sim")
+    return not alone and _engine(arguments) in (None, "sim") and has_vllm()
+
+
+def has_vllm() -> bool:
+    """Whether there is anything to import once; without, the command itself says what to type."""
+    return find_spec("vllm") is not None
 
 
 def _engine(arguments: Sequence[str]) -> str | None:

@@ -96,8 +96,7 @@ def _base() -> DoctorRow:
 def _vllm() -> DoctorRow:
     tree = imported()
     if tree is None:
-        cure = f"`pip install 'marsbench[{SIM.name}]'`{SIM.instead}"
-        return DoctorRow("vLLM", None, cure, needed=True)
+        return DoctorRow("vLLM", None, SIM.cure, needed=True)
     other = "" if tree.is_pinned else ", not the one that marsbench is pinned to"
     return DoctorRow("vLLM", f"{tree.label}{other}", needed=True)
 

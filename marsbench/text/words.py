@@ -62,6 +62,26 @@ def pieces(text: str, most: int) -> list[str]:
     return [part[i : i + most] for part in found for i in range(0, len(part), most)]
 
 
+BREAK = "\u200b"
+"""A place at which a line may break, of no width."""
+UNBROKEN = 14
+"""Letters of a word in a table that no line breaks in."""
+_OPPORTUNITY = re.compile(rf"[ {BREAK}]|(?<=-)(?=[^\W\d])")
+
+
+def breakable(cell: str) -> str:
+    """The text with places to break in words that are too long for a column."""
+    return " ".join(
+        BREAK.join(pieces(word, UNBROKEN)) if len(word) > UNBROKEN else word
+        for word in cell.split(" ")
+    )
+
+
+def unbroken(cell: str) -> list[str]:
+    """The parts of a cell between which a line may break."""
+    return [part for part in _OPPORTUNITY.split(breakable(cell).replace("`", "")) if part]
+
+
 def wrapped(text: str, most: int, most_lines: int = 3) -> str:
     """The text on lines of at most `most` letters, broken after spaces, dashes and the like.
 

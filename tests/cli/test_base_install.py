@@ -67,9 +67,10 @@ def test_a_verb_that_needs_vllm_says_so_and_what_to_type(verb: str, tmp_path: Pa
     done = without(tuple(EXTRAS), tmp_path, *NEEDS_SIM[verb])
     assert done.returncode == 2, done.stderr
     assert re.fullmatch(
-        r"marsbench: This needs vLLM \(.*\).*`pip install 'marsbench\[sim\]'`.*\n", done.stderr
+        r"marsbench: This needs vLLM \(.*\).*: type `marsbench setup` \(.*`make setup`.*\n",
+        done.stderr,
     )
-    assert "make setup" in done.stderr
+    assert "`pip install 'marsbench[sim]'` (10 GB)" in done.stderr
     assert not list(tmp_path.glob("**/events.jsonl*"))
 
 

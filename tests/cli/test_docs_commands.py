@@ -24,7 +24,7 @@ PROMPT = re.compile(r"^(?:\$ |\(cd \S+ && )?(?:\S*bin/)?marsbench (?P<rest>\S.*)
 STANDS_FOR = {
     "openhands|sweagent|miniswe|weka|mooncake|azure|hf|run …": "openhands FILE",
     "mooncake|hf": "hf",
-    "vllm-bench|llm-d|csv|perfetto|otel": "csv",
+    "vllm-bench|llm-d|csv|perfetto|otel|mlflow": "csv",
 }
 """How a line that shows several at once is typed."""
 
@@ -47,6 +47,7 @@ ONLY_PARSED = {
     "bounds": "needs runs that the reader has",
     "why": "needs runs that the reader has",
     "explore": "needs runs that the reader has",
+    "setup": "installs packages; test_setup.py has its parts",
     "doctor": "says what this machine has; test_doctor.py runs it",
 }
 IS_RUN = ("backends", "routers", "hardware list", "hardware show", "workload")

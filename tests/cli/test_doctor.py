@@ -26,7 +26,7 @@ def test_a_run_without_vllm_is_refused_with_what_to_type(
     monkeypatch.setattr(doctor, "imported", lambda: None)
     done = marsbench("doctor")
     assert done.code == 1
-    assert "pip install 'marsbench[sim]'" in " ".join(done.out.split())
+    assert "`marsbench setup` (3 GB" in " ".join(done.out.split())
     assert "`marsbench run` cannot." in done.out
 
 

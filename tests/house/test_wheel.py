@@ -41,6 +41,10 @@ def shipped(folder: str, pattern: str, to: str) -> set[str]:
         ("marsbench", "*.j2", "marsbench"),
         ("backends/marsbench_backends", "*.py", "marsbench_backends"),
         ("workloads", "*.toml", "marsbench/core/workload/recipes"),
+        ("requirements", "lock.txt", "marsbench/setup/requirements"),
+        ("requirements", "torch.txt", "marsbench/setup/requirements"),
+        ("requirements", "uv.txt", "marsbench/setup/requirements"),
+        ("requirements", "vllm.*", "marsbench/setup/requirements"),
     ],
 )
 def test_wheel_has_everything_under(folder: str, pattern: str, to: str, names: set[str]) -> None:

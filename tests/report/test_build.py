@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -37,6 +39,14 @@ def test_markdown_brings_its_figures_beside_it(lone, tmp_path):
     assert all(path.stat().st_size for path in written)
 
 
+def test_latex_brings_its_figures_as_pdf_beside_it(lone, tmp_path):
+    written = build([lone], tmp_path / "paper.tex")
+    shown = re.findall(r"\\includegraphics\[.*\]\{(.*)\}", written[0].read_text())
+    assert [tmp_path / name for name in shown] == written[1:]
+    assert shown[0].startswith("paper_files/")
+    assert all(path.read_bytes().startswith(b"%PDF") for path in written[1:])
+
+
 def test_a_single_run_of_anyone_can_be_reported(lone, tmp_path):
     report = document(Material.read([lone]), "Theirs", lambda step: None)
     text = " ".join(str(block) for section in report.sections for block in section.blocks)
@@ -57,7 +67,8 @@ def test_runs_of_nothing_are_refused_in_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["-o", "report.doc"], "must end in .pdf, .html or .md; for example -o report.pdf"),
+        (["-o", "report.doc"], "must end in .pdf, .html, .md or .tex; for example -o report.pdf"),
+        (["-o", "a%b.tex"], "reads no figures from a folder whose name has one of"),
         (["-o", "x.html", "--figure", "latency"], "must end in .svg, .pdf or .png"),
         (["-o", "x.svg", "--figure", "latncy"], "Did you mean 'latency'"),
     ],

@@ -37,6 +37,11 @@ def test_what_plays_in_virtual_time_is_for_it_unless_somebody_said_no(
     assert is_wanted(typed.split(), environment) is wanted
 
 
+def test_where_vllm_is_not_installed_no_process_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "has_vllm", lambda: False)
+    assert not is_wanted(["run", "--backend", "mars"], {})
+
+
 def test_the_socket_lies_in_a_folder_of_the_users_own(tmp_path: Path) -> None:
     path = socket_path({"XDG_RUNTIME_DIR": str(tmp_path)})
     assert path.parent.parent == tmp_path

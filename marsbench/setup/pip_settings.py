@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 def read_pip_config(python: Path) -> dict[str, str]:
     """pip's settings by option name; as in pip, the environment wins over its files."""
-    shown = subprocess.run(
+    shown = subprocess.run(  # noqa: S603
         [str(python), "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     )
     return parse_pip_config(shown.stdout)
