@@ -78,7 +78,8 @@ def test_every_round_is_served_once_and_the_books_balance(
     evicted = sum(event.blocks for event in seen if isinstance(event, events.Evicted))
     assert sum(replica.evicted_blocks for replica in fleet.replicas) == evicted
     for event in seen:
-        if isinstance(event, events.GpuStart):
+        # One that was preempted finds what it has computed itself since it was placed.
+        if isinstance(event, events.GpuStart) and not event.resumed:
             assert event.cached_tokens <= findable[event.key]
     for replica in fleet.replicas:
         assert replica.free_blocks(1e9) + replica.held_blocks == fleet.config.num_blocks

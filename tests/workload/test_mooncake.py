@@ -315,7 +315,8 @@ def sessions(draw: st.DrawFn, depth: int = 2) -> Session:
     for _ in range(draw(st.integers(0, 3))):
         kept = draw(TOKENS)
         cut = Cut(kept + draw(TOKENS), kept) if draw(st.booleans()) else None
-        rounds.append(Round(draw(TOKENS), draw(st.integers(1, 500)), draw(calls), cut))
+        append = max(draw(TOKENS), 1 if cut is not None and not cut.to_tokens else 0)
+        rounds.append(Round(append, draw(st.integers(1, 500)), draw(calls), cut))
     group, prefix = draw(st.none() | st.text(max_size=3)), draw(st.integers(0, first))
     return Session("?", tuple(rounds), draw(SECONDS), draw(st.text(max_size=3)), group, prefix)
 
