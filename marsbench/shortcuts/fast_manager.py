@@ -155,7 +155,7 @@ class FastManager(CPUOffloadingManager):
 
     def prefix(self, keys: list[Any]) -> tuple[int, bool]:
         """How many of these are here without a gap, and whether all of those are ready."""
-        found = self._policy.run_of.present_to(keys)
+        found = self._policy.run_of.num_leading(keys)
         return found, not self._unready or self._unready.isdisjoint(keys[:found])
 
     # --- stores

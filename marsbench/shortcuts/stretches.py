@@ -36,22 +36,24 @@ class Stretches(dict[Any, Stretch]):
         """These are its blocks from now on."""
         self.update(dict.fromkeys(keys, run))
 
-    def present_to(self, keys: list[Any], place: int = 0) -> int:
-        """Where, from this place on, the first is that is not here; a run is compared as a whole."""
-        run = self.get(keys[place]) if place < len(keys) else None
-        while run is not None:
-            end = place + len(run.keys)
-            place = end if keys[place:end] == run.keys else place + 1
-            run = self.get(keys[place]) if place < len(keys) else None
-        return place
-
     def absent(self, keys: list[Any]) -> list[Any]:
-        """Those that are not here."""
-        found, place = list[Any](), self.present_to(keys)
+        """Those that are not here; a run is compared as a whole."""
+        found, place, of = list[Any](), 0, self.get
         while place < len(keys):
-            found.append(keys[place])
-            place = self.present_to(keys, place + 1)
+            run = of(keys[place])
+            if run is None:
+                found.append(keys[place])
+                place += 1
+            else:
+                place = _behind(run, keys, place)
         return found
+
+    def num_leading(self, keys: list[Any]) -> int:
+        """So many of these are here without a gap."""
+        place = 0
+        while place < len(keys) and (run := self.get(keys[place])) is not None:
+            place = _behind(run, keys, place)
+        return place
 
     def parts(self, keys: list[Any]) -> Iterator[tuple[Stretch, int, list[Any]]]:
         """Those that are here, run by run: the run, where its blocks begin, and which they are.
@@ -75,3 +77,9 @@ class Stretches(dict[Any, Stretch]):
         while place < len(keys) and of(keys[place]) is run:
             place += 1
         return place
+
+
+def _behind(run: Stretch, keys: list[Any], place: int) -> int:
+    """Behind a run where all of it is here, else behind its first block."""
+    end = place + len(run.keys)
+    return end if keys[place:end] == run.keys else place + 1
