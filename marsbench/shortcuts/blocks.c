@@ -198,7 +198,15 @@ static PyObject *unlink_first(PyObject *head, Py_ssize_t count)
     return blocks;
 }
 
-/* Of the next few blocks. Looked up one after the other they are waited for together. */
+/* Where the cache has a key, or would have it: looked up a few at a time they are waited for
+ * together, and what is done with them then finds them near. */
+static void fetch_entry(PyObject *cache, PyObject *key)
+{
+    if (PyBytes_CheckExact(key))
+        PyDict_GetItemWithError(cache, key);
+}
+
+/* Those of the next few blocks. */
 static void fetch_entries(PyObject *blocks, PyObject *cache, Py_ssize_t begin)
 {
     Py_ssize_t end = PyList_GET_SIZE(blocks);
@@ -206,9 +214,7 @@ static void fetch_entries(PyObject *blocks, PyObject *cache, Py_ssize_t begin)
         PyObject *later = ahead(PySequence_Fast_ITEMS(blocks), i, end);
         if (later != NULL)
             FETCH(*slot(later, block_hash), 0);
-        PyObject *key = *slot(PyList_GET_ITEM(blocks, i), block_hash);
-        if (PyBytes_CheckExact(key))
-            PyDict_GetItemWithError(cache, key);
+        fetch_entry(cache, *slot(PyList_GET_ITEM(blocks, i), block_hash));
     }
 }
 
@@ -285,6 +291,8 @@ static PyObject *insert(PyObject *self, PyObject *args)
         PyObject *later = ahead(PySequence_Fast_ITEMS(blocks), i, end);
         if (later != NULL)
             fetch_block(later);
+        for (Py_ssize_t n = i; (i - begin) % AHEAD == 0 && n < i + AHEAD && n < end; n++)
+            fetch_entry(cache, PyList_GET_ITEM(keys, n));
         FETCH(ahead(PySequence_Fast_ITEMS(keys), i, end), 0);
         PyObject *tokens = PyLong_FromSsize_t((i + 1) * size);
         int failed = tokens == NULL || insert_one(cache, PyList_GET_ITEM(blocks, i),

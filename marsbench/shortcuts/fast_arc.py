@@ -79,9 +79,16 @@ class FastArc(ARCCachePolicy):
 
     def on_store_miss(self, keys: Iterable[Any], req_context: Any) -> None:
         """One of a ghost moves the aim; of others, which are most, nothing is learnt."""
-        b1, b2 = self.b1, self.b2
+        b1, b2, most = self.b1, self.b2, self.cache_capacity
         for key in [key for key in keys if key in b1 or key in b2][::-1]:
-            self._adapt_to_ghost_hit(key)
+            if key in b1:
+                b1.move_to_end(key)
+                aim = self.target_t1_size + max(1, len(b2) / len(b1))
+                self.target_t1_size = aim if aim < most else most
+            else:
+                b2.move_to_end(key)
+                aim = self.target_t1_size - max(1, len(b1) / len(b2))
+                self.target_t1_size = aim if aim > 0 else 0
 
     def remove(self, key: Any) -> None:
         del self.chunks[key]
