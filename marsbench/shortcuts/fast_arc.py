@@ -13,7 +13,7 @@ from vllm.v1.kv_offload.cpu.policies.base import ChunkStatus
 from marsbench.shortcuts.stretches import Stretch, Stretches
 
 
-class Run(Stretch):
+class ArcRun(Stretch):
     """Of T1 or of T2, which is its group.
 
     tail_first: in which order its blocks leave; those of a request that has not ended, head first.
@@ -21,12 +21,12 @@ class Run(Stretch):
 
     __slots__ = ("tail_first",)
 
-    def __init__(self, group: Runs, keys: list[Any], tail_first: bool) -> None:
+    def __init__(self, group: ArcList, keys: list[Any], tail_first: bool) -> None:
         super().__init__(group, keys)
         self.tail_first = tail_first
 
 
-class Runs(OrderedDict[Run, None]):
+class ArcList(OrderedDict[ArcRun, None]):
     """T1 or T2: runs, the first to leave first."""
 
     def keys_in_order(self) -> Iterator[Any]:
@@ -36,7 +36,7 @@ class Runs(OrderedDict[Run, None]):
     def num_keys(self) -> int:
         return sum(len(run.keys) for run in self)
 
-    def drop(self, run: Run, keys: list[Any]) -> None:
+    def drop(self, run: ArcRun, keys: list[Any]) -> None:
         """Take some of its blocks out."""
         run.drop(keys)
         if not run.keys:
@@ -49,10 +49,12 @@ class FastArc(ARCCachePolicy):
     chunks: those of T1 and of T2. _run_of: and where they are.
     """
 
+    target_t1_size: float
+
     def __init__(self, cache_capacity: int) -> None:
         super().__init__(cache_capacity)
         self.chunks: dict[Any, Any] = {}
-        self.t1, self.t2, self.run_of = Runs(), Runs(), Stretches()
+        self.t1, self.t2, self.run_of = ArcList(), ArcList(), Stretches()
 
     def clear(self) -> None:
         super().clear()
@@ -70,7 +72,7 @@ class FastArc(ARCCachePolicy):
     def insert_all(self, keys: list[Any], chunks: Iterable[Any], context: Any) -> None:
         """Enter blocks, head to tail."""
         self.chunks.update(zip(keys, chunks, strict=True))
-        run = Run(self.t1, [*keys], tail_first=False)
+        run = ArcRun(self.t1, [*keys], tail_first=False)
         self.t1[run] = None
         self.run_of.enter(run, keys)
         for ghost in (self.b1, self.b2):
@@ -103,7 +105,7 @@ class FastArc(ARCCachePolicy):
             return None
         of = self.run_of
         for own, ghost, keys in ((self.t1, self.b1, chosen[0]), (self.t2, self.b2, chosen[1])):
-            for run, some in groupby(keys, of.get):
+            for run, some in groupby(keys, of.__getitem__):
                 own.drop(run, [*some])
             for key in keys:
                 del of[key]
@@ -126,7 +128,7 @@ class FastArc(ARCCachePolicy):
             return None
         return [*of_t1, *rest], of_t2, [*of_t1, *of_t2, *rest]
 
-    def _free(self, runs: Runs, protected: Any) -> Iterator[Any]:
+    def _free(self, runs: ArcList, protected: Any) -> Iterator[Any]:
         """Those that may leave, the first to do so first."""
         chunks, keys = self.chunks, runs.keys_in_order()
         return (key for key in keys if chunks[key].ref_cnt == 0 and key not in protected)
@@ -148,7 +150,7 @@ class FastArc(ARCCachePolicy):
 
     def _move(self, keys: list[Any], is_stored: bool) -> None:
         """To the end of T2, tail first; what was only stored stays in its list."""
-        moved: list[Run] = []
+        moved: list[ArcRun] = []
         follows = -1
         for run, place, some in self.run_of.parts(keys):
             own = self._taken(run, some, run.group if is_stored else self.t2)
@@ -160,18 +162,18 @@ class FastArc(ARCCachePolicy):
         for own in reversed(moved):
             own.group[own] = None
 
-    def _taken(self, run: Run, keys: list[Any], to: Runs) -> Run:
+    def _taken(self, run: ArcRun, keys: list[Any], to: ArcList) -> ArcRun:
         """All or some of its blocks, as a run that nobody has yet."""
         if len(keys) < len(run.keys):
             run.drop(keys)
-            part = Run(to, keys, tail_first=True)
+            part = ArcRun(to, keys, tail_first=True)
             self.run_of.enter(part, keys)
             return part
         del run.group[run]
         run.group, run.keys, run.tail_first = to, keys, True
         return run
 
-    def _joined(self, head: Run, tail: Run) -> Run:
+    def _joined(self, head: ArcRun, tail: ArcRun) -> ArcRun:
         """One run of both: the larger one takes the other's blocks."""
         if len(head.keys) < len(tail.keys):
             self.run_of.enter(tail, head.keys)

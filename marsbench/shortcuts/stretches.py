@@ -29,7 +29,7 @@ class Stretch:
             own[:] = [key for key in own if key not in gone]
 
 
-class Stretches(dict[Any, Stretch]):
+class Stretches(dict[Any, Any]):
     """The run of each block that is here."""
 
     def enter(self, run: Stretch, keys: list[Any]) -> None:
@@ -55,7 +55,7 @@ class Stretches(dict[Any, Stretch]):
             place = _behind(run, keys, place)
         return place
 
-    def parts(self, keys: list[Any]) -> Iterator[tuple[Stretch, int, list[Any]]]:
+    def parts(self, keys: list[Any]) -> Iterator[tuple[Any, int, list[Any]]]:
         """Those that are here, run by run: the run, where its blocks begin, and which they are.
 
         A run may be moved, or lose the blocks that have passed, before the next one is asked for.
