@@ -128,6 +128,7 @@ def in_replicas(case: Case, sessions: list[Any]) -> dict[str, float]:
     """The case's engine eight times behind a router, an eighth of the sessions on each.
 
     alone_cpu_s: of eight such engines one after the other, each with its share and nobody beside.
+    one_cpu_s: of one such engine with all sessions.
     """
     from marsbench.core.sim.simulation import Simulation
     from marsbench.replicas.config import FleetConfig
@@ -139,6 +140,9 @@ def in_replicas(case: Case, sessions: list[Any]) -> dict[str, float]:
         one = Simulation(config, [].append)
         alone_cpu_s += loop_s(one, share)
         steps, calls = steps + one.counters.steps, calls + one.counters.schedule_calls
+    one = Simulation(config, [].append)
+    one_cpu_s = loop_s(one, sessions)
+    del one
     router = RouterChoice("by number", ByNumber, {})
     fleet = Fleet(config, FleetConfig(REPLICAS, router), [].append)
     cpu_s = loop_s(fleet, sessions)
@@ -147,6 +151,7 @@ def in_replicas(case: Case, sessions: list[Any]) -> dict[str, float]:
     return {
         "cpu_s": cpu_s,
         "alone_cpu_s": alone_cpu_s,
+        "one_cpu_s": one_cpu_s,
         "steps": steps,
         "alone_calls": calls,
         "calls": sum(one.schedule_calls for one in counters),
@@ -239,15 +244,16 @@ def report() -> None:
 
 def report_replicas() -> None:
     print(
-        f"\n| {REPLICAS} replicas of 25 sessions each | CPU s, each alone | CPU s, behind a router "
-        "| ratio | limit | steps | calls alone | calls |"
+        f"\n| {REPLICAS} replicas of 25 sessions each | CPU s, each alone | one with all sessions "
+        "| behind a router | of each alone | of one | limit | steps | calls alone | calls |"
     )
-    print("|---|--:|--:|--:|--:|--:|--:|--:|")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for case in CASES:
         row = alone("replicas", case)
         print(
-            f"| {case.name} | {row['alone_cpu_s']:.1f} | {row['cpu_s']:.1f} "
-            f"| {row['cpu_s'] / row['alone_cpu_s']:.2f} | {REPLICAS_LIMIT:g} | {row['steps']:,} "
+            f"| {case.name} | {row['alone_cpu_s']:.1f} | {row['one_cpu_s']:.1f} "
+            f"| {row['cpu_s']:.1f} | {row['cpu_s'] / row['alone_cpu_s']:.2f} "
+            f"| {row['cpu_s'] / row['one_cpu_s']:.2f} | {REPLICAS_LIMIT:g} | {row['steps']:,} "
             f"| {row['alone_calls']:,} | {row['calls']:,} |",
             flush=True,
         )

@@ -118,8 +118,10 @@ class ReplicaLoop(Loop):
 
     def popped(self, at: float) -> int:
         """Blocks that the planned steps which began before `at` take from the free ones."""
-        begins = [self._clock.now, *self._steps.ends[:-1]]
-        steps = bisect_left(begins, at) if self._steps.ends else 0
+        ends = self._steps.ends
+        if not ends or at <= self._clock.now:
+            return 0
+        steps = 1 + bisect_left(ends, at, 0, len(ends) - 1)  # each begins where one ends
         size, requests = self._scheduler.block_size, self._scheduler.requests
         return sum(
             _blocks(requests[i].num_computed_tokens, steps * tokens, size)

@@ -1,64 +1,114 @@
-"""vLLM's ARC of host memory: one dictionary to look a block up in, and moves of whole contexts."""
+"""vLLM's ARC of host memory: contexts move between its two lists in runs, not block by block."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from typing import Any
 
 from vllm.v1.kv_offload.cpu.policies.arc import ARCCachePolicy
 from vllm.v1.kv_offload.cpu.policies.base import ChunkStatus
 
+from marsbench.shortcuts.stretches import Stretch, Stretches
+
+
+class ArcRun(Stretch):
+    """Of T1 or of T2, which is its group.
+
+    tail_first: in which order its blocks leave; those of a request that has not ended, head first.
+    """
+
+    __slots__ = ("tail_first",)
+
+    def __init__(self, group: ArcList, keys: list[Any], tail_first: bool) -> None:
+        super().__init__(group, keys)
+        self.tail_first = tail_first
+
+
+class ArcList(OrderedDict[ArcRun, None]):
+    """T1 or T2: runs, the first to leave first."""
+
+    def keys_in_order(self) -> Iterator[Any]:
+        for run in self:
+            yield from reversed(run.keys) if run.tail_first else run.keys
+
+    def num_keys(self) -> int:
+        return sum(len(run.keys) for run in self)
+
+    def drop(self, run: ArcRun, keys: list[Any]) -> None:
+        """Take some of its blocks out."""
+        run.drop(keys)
+        if not run.keys:
+            del self[run]
+
 
 class FastArc(ARCCachePolicy):
     """Gives up what vLLM's ARC does, in the same order.
 
-    chunks: those of T1 and of T2.
+    chunks: those of T1 and of T2. _run_of: and where they are.
     """
+
+    target_t1_size: float
 
     def __init__(self, cache_capacity: int) -> None:
         super().__init__(cache_capacity)
         self.chunks: dict[Any, Any] = {}
+        self.t1, self.t2, self.run_of = ArcList(), ArcList(), Stretches()
 
     def clear(self) -> None:
         super().clear()
         self.chunks.clear()
+        self.run_of.clear()
 
     def get(self, key: Any) -> ChunkStatus | None:
         return self.chunks.get(key)
 
-    def absent(self, keys: list[Any]) -> list[Any]:
-        chunks = self.chunks
-        return [key for key in keys if key not in chunks]
+    def lists(self) -> list[list[Any]]:
+        """T1, T2, B1 and B2, the first to leave first."""
+        own = (self.t1.keys_in_order(), self.t2.keys_in_order())
+        return [list(keys) for keys in (*own, self.b1, self.b2)]
 
     def insert_all(self, keys: list[Any], chunks: Iterable[Any], context: Any) -> None:
         """Enter blocks, head to tail."""
-        made, t1 = dict(zip(keys, chunks, strict=True)), self.t1
-        self.chunks.update(made)
-        for key, chunk in made.items():
-            t1[key] = chunk
+        self.chunks.update(zip(keys, chunks, strict=True))
+        run = ArcRun(self.t1, [*keys], tail_first=False)
+        self.t1[run] = None
+        self.run_of.enter(run, keys)
         for ghost in (self.b1, self.b2):
             for key in [key for key in keys if key in ghost]:
                 del ghost[key]
 
     def on_store_miss(self, keys: Iterable[Any], req_context: Any) -> None:
         """One of a ghost moves the aim; of others, which are most, nothing is learnt."""
-        b1, b2 = self.b1, self.b2
+        b1, b2, most = self.b1, self.b2, self.cache_capacity
         for key in [key for key in keys if key in b1 or key in b2][::-1]:
-            self._adapt_to_ghost_hit(key)
+            if key in b1:
+                b1.move_to_end(key)
+                aim = self.target_t1_size + max(1, len(b2) / len(b1))
+                self.target_t1_size = aim if aim < most else most
+            else:
+                b2.move_to_end(key)
+                aim = self.target_t1_size - max(1, len(b1) / len(b2))
+                self.target_t1_size = aim if aim > 0 else 0
 
     def remove(self, key: Any) -> None:
-        super().remove(key)
-        self.chunks.pop(key, None)
+        del self.chunks[key]
+        run = self.run_of.pop(key)
+        run.group.drop(run, [key])
+
+    # --- what leaves
 
     def evict(self, n: int, protected: Any) -> list[tuple[Any, ChunkStatus]] | None:
         chosen = self._choose(n, protected)
         if chosen is None:
             return None
+        of = self.run_of
         for own, ghost, keys in ((self.t1, self.b1, chosen[0]), (self.t2, self.b2, chosen[1])):
+            for run, some in groupby(keys, of.__getitem__):
+                own.drop(run, [*some])
             for key in keys:
-                del own[key]
+                del of[key]
                 ghost[key] = None
             for _ in range(len(ghost) - self.cache_capacity):
                 ghost.popitem(last=False)
@@ -69,8 +119,8 @@ class FastArc(ARCCachePolicy):
 
         T1 gives while it is as large as it should be, and where T2 has nothing left to give.
         """
-        first, second = _free(self.t1, protected), _free(self.t2, protected)
-        spare = len(self.t1) - int(self.target_t1_size) + 1
+        first, second = self._free(self.t1, protected), self._free(self.t2, protected)
+        spare = self.t1.num_keys() - int(self.target_t1_size) + 1
         of_t1 = list(islice(first, max(0, min(n, spare))))
         of_t2 = list(islice(second, n - len(of_t1)))
         rest = list(islice(first, n - len(of_t1) - len(of_t2)))
@@ -78,8 +128,15 @@ class FastArc(ARCCachePolicy):
             return None
         return [*of_t1, *rest], of_t2, [*of_t1, *of_t2, *rest]
 
+    def _free(self, runs: ArcList, protected: Any) -> Iterator[Any]:
+        """Those that may leave, the first to do so first."""
+        chunks, keys = self.chunks, runs.keys_in_order()
+        return (key for key in keys if chunks[key].ref_cnt == 0 and key not in protected)
+
     def all_evictable(self, keys: set[Any]) -> None:
         """Their stores are done: nothing is written down of it."""
+
+    # --- the end of a request
 
     def finished(
         self, keys: Sequence[Any], stored: set[Any], failed: set[Any], context: Any
@@ -88,32 +145,52 @@ class FastArc(ARCCachePolicy):
 
         stored: those that it only stored. failed: those that it neither stored nor found.
         """
-        t1, t2 = self.t1, self.t2
-        not_used = []
-        for key in [key for key in keys if key in t1][::-1]:
-            if key in stored:
-                t1.move_to_end(key)
-            elif key not in failed:
-                t2[key] = t1.pop(key)
-                continue
-            not_used.append(key)
-        num = len(keys) - len(not_used)
-        if failed:
-            keys = [key for key in keys if key not in failed]
-        elif list(keys[num:]) == not_used[::-1]:
-            keys = keys[:num]
-        self._move_to_end_of_t2(keys)
+        for is_stored, some in reversed(_by_use(list(keys), stored, failed)):
+            self._move(some, is_stored)
 
-    def _move_to_end_of_t2(self, keys: Sequence[Any]) -> None:
-        """Those of these that are in T2, tail first."""
-        t2 = self.t2
-        try:
-            deque(map(t2.move_to_end, reversed(keys)), maxlen=0)
-        except KeyError:  # not all are there; moving some of them again gives the same order
-            used = [key for key in reversed(keys) if key in t2]
-            deque(map(t2.move_to_end, used), maxlen=0)
+    def _move(self, keys: list[Any], is_stored: bool) -> None:
+        """To the end of T2, tail first; what was only stored stays in its list."""
+        moved: list[ArcRun] = []
+        follows = -1
+        for run, place, some in self.run_of.parts(keys):
+            own = self._taken(run, some, run.group if is_stored else self.t2)
+            if place == follows and moved[-1].group is own.group:
+                moved[-1] = self._joined(moved[-1], own)
+            else:
+                moved.append(own)
+            follows = place + len(some)
+        for own in reversed(moved):
+            own.group[own] = None
+
+    def _taken(self, run: ArcRun, keys: list[Any], to: ArcList) -> ArcRun:
+        """All or some of its blocks, as a run that nobody has yet."""
+        if len(keys) < len(run.keys):
+            run.drop(keys)
+            part = ArcRun(to, keys, tail_first=True)
+            self.run_of.enter(part, keys)
+            return part
+        del run.group[run]
+        run.group, run.keys, run.tail_first = to, keys, True
+        return run
+
+    def _joined(self, head: ArcRun, tail: ArcRun) -> ArcRun:
+        """One run of both: the larger one takes the other's blocks."""
+        if len(head.keys) < len(tail.keys):
+            self.run_of.enter(tail, head.keys)
+            tail.keys[:0] = head.keys
+            return tail
+        self.run_of.enter(head, tail.keys)
+        head.keys += tail.keys
+        return head
 
 
-def _free(chunks: Mapping[Any, Any], protected: Any) -> Iterator[Any]:
-    """Those that may leave, the first to do so first."""
-    return (k for k, chunk in chunks.items() if chunk.ref_cnt == 0 and k not in protected)
+def _by_use(keys: list[Any], stored: set[Any], failed: set[Any]) -> list[tuple[bool, list[Any]]]:
+    """Whether they were only stored, and which they are, head to tail; without the failed ones.
+
+    What a request stores is mostly the tail of its context.
+    """
+    num = len(keys) - len(stored)
+    if not failed and stored.issuperset(keys[num:]):
+        return [(False, keys[:num]), (True, keys[num:])]
+    left = (key for key in keys if key not in failed)
+    return [(is_stored, [*some]) for is_stored, some in groupby(left, stored.__contains__)]

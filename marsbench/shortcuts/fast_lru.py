@@ -15,14 +15,7 @@ from typing import Any
 from vllm.v1.kv_offload.cpu.policies.base import ChunkStatus
 from vllm.v1.kv_offload.cpu.policies.lru import LRUCachePolicy
 
-
-class Stretch:
-    """Blocks of one group, head to tail. No block is in two."""
-
-    __slots__ = ("group", "keys")
-
-    def __init__(self, group: Group, keys: list[Any]) -> None:
-        self.group, self.keys = group, keys
+from marsbench.shortcuts.stretches import Stretch, Stretches
 
 
 class Group:
@@ -50,14 +43,14 @@ class FastLru(LRUCachePolicy):
         self._evictable.clear()
         self._next_rank = 0
         self._groups: list[Group] = []
-        self._run_of: dict[Any, Stretch] = {}
+        self.run_of = Stretches()
         self._most_groups = 64
 
     # --- ranks
 
     def _new_group(self, is_open: bool) -> Group:
         self._next_rank += 1
-        group = Group(self._run_of, self._next_rank, is_open)
+        group = Group(self.run_of, self._next_rank, is_open)
         if len(self._groups) >= self._most_groups:
             self._groups = [group for group in self._groups if group.runs or group.is_open]
             self._most_groups = 64 + 2 * len(self._groups)
@@ -66,23 +59,10 @@ class FastLru(LRUCachePolicy):
 
     def _group_of_request(self, context: Any) -> Group:
         group: Group | None = context.get_state(Group)
-        if group is None or group.owner is not self._run_of:
+        if group is None or group.owner is not self.run_of:
             group = self._new_group(is_open=True)
             context.set_state(group)
         return group
-
-    def absent(self, keys: list[Any]) -> list[Any]:
-        """Those that are not here; a run is compared as a whole."""
-        of, found, place = self._run_of, list[Any](), 0
-        while place < len(keys):
-            run = of.get(keys[place])
-            if run is None:
-                found.append(keys[place])
-            elif keys[place : place + len(run.keys)] == run.keys:
-                place += len(run.keys)
-                continue
-            place += 1
-        return found
 
     def insert_all(self, keys: list[Any], chunks: Iterable[Any], context: Any) -> None:
         """Enter blocks, head to tail, as their request's."""
@@ -91,7 +71,7 @@ class FastLru(LRUCachePolicy):
         last = group.runs[-1] if group.runs else None
         if last is not None and position(last.keys[-1]) < position(keys[0]):
             last.keys += keys
-            self._run_of.update(dict.fromkeys(keys, last))
+            self.run_of.update(dict.fromkeys(keys, last))
         else:
             self._append(group, keys)
             self._sort(group, position)
@@ -99,7 +79,7 @@ class FastLru(LRUCachePolicy):
     def _append(self, group: Group, keys: list[Any]) -> None:
         run = Stretch(group, keys)
         group.runs.append(run)
-        self._run_of.update(dict.fromkeys(keys, run))
+        self.run_of.update(dict.fromkeys(keys, run))
 
     def _sort(self, group: Group, position: Any) -> None:
         """Head to tail again, where what came last does not belong there."""
@@ -111,25 +91,10 @@ class FastLru(LRUCachePolicy):
 
     def _move(self, keys: list[Any], group: Group, position: Any) -> None:
         """Take these to a group, head to tail, but for those that are in it or in a later one."""
-        place, of = 0, self._run_of
-        while place < len(keys):
-            run = of.get(keys[place])
-            if run is None:
-                place += 1
-                continue
-            end = place + len(run.keys)
-            if keys[place:end] != run.keys:
-                end = self._end_of_run(keys, place, run)
+        for run, _, own in self.run_of.parts(keys):
             if run.group.rank < group.rank:
-                self._take(run, keys[place:end], group)
+                self._take(run, own, group)
                 self._sort(group, position)
-            place = end
-
-    def _end_of_run(self, keys: list[Any], place: int, run: Stretch) -> int:
-        of, place = self._run_of, place + 1
-        while place < len(keys) and of.get(keys[place]) is run:
-            place += 1
-        return place
 
     def _take(self, run: Stretch, keys: list[Any], group: Group) -> None:
         """All or some of a run's blocks."""
@@ -162,7 +127,7 @@ class FastLru(LRUCachePolicy):
 
     def remove(self, key: Any) -> None:
         del self.chunks[key]
-        _leave(self._run_of.pop(key), [key])
+        _leave(self.run_of.pop(key), [key])
         self._evictable.discard(key)
 
     def evict(self, n: int, protected: Any) -> list[tuple[Any, ChunkStatus]] | None:
@@ -197,7 +162,7 @@ class FastLru(LRUCachePolicy):
 
     def _give_up(self, key: Any) -> ChunkStatus:
         self._evictable.remove(key)
-        del self._run_of[key]
+        del self.run_of[key]
         return self.chunks.pop(key)
 
     def mark_evictable(self, key: Any) -> None:
@@ -213,12 +178,6 @@ class FastLru(LRUCachePolicy):
 
 
 def _leave(run: Stretch, keys: list[Any]) -> None:
-    """Take some out of a run; mostly they are its tail, in either order."""
-    own, num = run.keys, len(keys)
-    if own[-1] in (keys[0], keys[-1]) and set(own[-num:]) == set(keys):
-        del own[-num:]
-    else:
-        gone = set(keys)
-        own[:] = [key for key in own if key not in gone]
-    if not own:
+    run.drop(keys)
+    if not run.keys:
         run.group.runs.remove(run)

@@ -70,6 +70,11 @@ class Access:
             self.last = max(last, position(keys[-1]))
         return keys
 
+    def found(self, keys: list[Any]) -> None:
+        """They were there after all."""
+        if self.failed:
+            self.failed.difference_update(keys)
+
     def offered(self, to_store: list[Any], new: list[Any]) -> None:
         """Of blocks to be stored, those that it never found there; not stored yet."""
         self.failed.update(
@@ -150,8 +155,7 @@ class FastManager(CPUOffloadingManager):
 
     def prefix(self, keys: list[Any]) -> tuple[int, bool]:
         """How many of these are here without a gap, and whether all of those are ready."""
-        chunks = self._policy.chunks
-        found = next((n for n, key in enumerate(keys) if key not in chunks), len(keys))
+        found = self._policy.run_of.num_leading(keys)
         return found, not self._unready or self._unready.isdisjoint(keys[:found])
 
     # --- stores
@@ -161,7 +165,7 @@ class FastManager(CPUOffloadingManager):
         if self.counts is not None:
             self._record_accesses(keys)
         unready = self._unready
-        absent = policy.absent(keys)
+        absent = policy.run_of.absent(keys)
         present = _without(keys, absent)
         if unready and not unready.isdisjoint(present):
             present = [key for key in present if key not in unready]
@@ -175,7 +179,7 @@ class FastManager(CPUOffloadingManager):
         if new:
             policy.on_request_access(new, req_context)
         if self._counts_uses:
-            access.failed.difference_update(present)
+            access.found(present)
             access.offered(to_store, new)
         if not to_store:
             return PrepareStoreOutput([], self._get_load_store_spec([], []), [])
@@ -309,7 +313,7 @@ class FastManager(CPUOffloadingManager):
         new = access.see(keys, req_context)
         if new:
             self._policy.on_request_access(new, req_context)
-        access.failed.difference_update(keys)
+        access.found(keys)
 
     def on_request_finished(self, req_context: Any) -> None:
         access: Access | None = req_context.get_state(Access)

@@ -198,9 +198,10 @@ class FastHalf(OffloadingConnectorScheduler):
     ) -> tuple[int, TransferJob]:
         """The job that copies these of a request's blocks."""
         to_store, first = set(found.keys_to_store), status.group_states[0].next_stored_chunk_idx
-        place = len(keys) - len(to_store)
-        if keys[place:] == found.keys_to_store:
-            blocks = ids[place:]
+        place = keys.index(found.keys_to_store[0])
+        end = place + len(to_store)
+        if keys[place:end] == found.keys_to_store:
+            blocks = ids[place:end]
         else:
             places = [n for n, key in enumerate(keys) if key in to_store]
             place, blocks = places[0], [ids[place] for place in places]

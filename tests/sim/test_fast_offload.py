@@ -63,8 +63,9 @@ class Twin:
             "offers": [(key, min(count, self.threshold)) for key, count in counts.items()],
         }
         if hasattr(policy, "t1"):
-            lists = (policy.t1, policy.t2, policy.b1, policy.b2)
-            return {**books, "lists": [list(keys) for keys in lists], "aim": policy.target_t1_size}
+            own = (policy.t1, policy.t2, policy.b1, policy.b2)
+            lists = policy.lists() if number else [list(keys) for keys in own]
+            return {**books, "lists": lists, "aim": policy.target_t1_size}
         ranks = policy._ranks
         order = policy.order() if number else sorted(ranks, key=ranks.__getitem__)
         return {**books, "order": order, "may leave": policy._evictable}
