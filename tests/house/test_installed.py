@@ -19,6 +19,7 @@ import check_dist
 from check_dist import UV
 from export.conftest import EVENTS, written
 from house.sources import ROOT
+from marsbench.outputs import unpack
 from marsbench.setup.installer import Installer
 
 pytest.importorskip("hatchling")
@@ -56,7 +57,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = done([*build, "-t", "sdist"], ROOT)
     assert made.returncode == 0, made.stderr
     with tarfile.open(next(place.glob("*.tar.gz"))) as archive:
-        archive.extractall(place / "source", filter="data")
+        unpack(archive, place / "source")
     (source,) = (place / "source").iterdir()
     made = done([*build, "-t", "wheel"], source)
     assert made.returncode == 0, made.stderr

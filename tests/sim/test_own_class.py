@@ -24,6 +24,7 @@ SESSIONS = [Session(f"s{i}", (Round(150, 60),), arrival_s=0.001 * i) for i in ra
 CLASSES = '''
 import time
 from datetime import datetime
+from zlib import crc32
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 
@@ -39,11 +40,11 @@ class Timed(Scheduler):
         return super().schedule(throttle_prefills)
 
 class Restless(Scheduler):
-    """Decides by the time of day."""
+    """Decides by how often it was ever asked, and looks at the time of day."""
 
     def schedule(self, throttle_prefills=False):
         DRAWN.append(datetime.now())
-        self.running.sort(key=lambda request: hash((request.request_id, len(DRAWN))))
+        self.running.sort(key=lambda request: crc32(f"{request.request_id} {len(DRAWN)}".encode()))
         return super().schedule(throttle_prefills)
 
 class Late(AsyncScheduler):
