@@ -147,7 +147,7 @@ def _memory(run: Explored, number: int, axes: Axes) -> figure:
     for name, values in usage(run.timeline.stream, run.grid).items():
         if values is not None:
             dash = "solid" if name == "used" else "dashed"
-            chart.line(middle, values, line_color="#000000", line_width=1, line_dash=dash)
+            chart.line(middle, values, line_color="#000000", line_dash=dash, name=name)
     total = run.timeline.config.total_blocks
     if total:
         chart.y_range = Range1d(start=0, end=1.05 * total)

@@ -11,9 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from marsbench.core.events import EVENT_TYPES
 from marsbench.core.metrics.sessions import SessionRecord
 from marsbench.explore.lanes import Spans, spans_of
 from marsbench.explore.levels import levels_of
@@ -25,6 +23,7 @@ from marsbench.judge.why.explain import ExplainedRun
 from marsbench.judge.why.story import story_of
 from marsbench.report.export.timeline import RunTimeline
 from marsbench.report.looks import CAUSE_COLORS
+from marsbench.runs import RunFolder
 from marsbench.text.numbers import seconds
 from marsbench.text.progress import progress_bar
 
@@ -42,8 +41,8 @@ class Explored:
     @staticmethod
     def read(path: Path, profile: Path | None = None) -> Explored:
         """Raises UsageError for what is no run with events and times alone."""
-        why = ExplainedRun.read(path, profile)
-        timeline = RunTimeline.read(path)
+        why = ExplainedRun.read(path, profile, EVENT_TYPES)
+        timeline = RunTimeline(why.name, RunFolder.open(path).config, why.stream)
         name, backend = timeline.name, why.backend
         return Explored(timeline, why, name if backend in name else f"{backend} ({name})")
 
@@ -79,13 +78,13 @@ def content_of(run: Explored, lanes: Sequence[str]) -> dict[str, Any]:
     marks = marks_of(run.why, run.timeline, place, max(run.end_s, 1e-9) / MARK_BINS)
     return {
         "label": run.label,
-        "end": _ms(np.array([run.end_s]))[0],
+        "end": _ms(run.end_s),
         "lanes": lanes,
         "sessions": _sessions(run, place),
         "levels": [_columns(level) for level in levels_of(spans, run.end_s)],
         "marks": {
             "lane": [mark.lane for mark in marks],
-            "at": _ms(np.array([mark.at for mark in marks])),
+            "at": [_ms(mark.at) for mark in marks],
             "blocks": [mark.blocks for mark in marks],
             "told": [mark.told for mark in marks],
         },
@@ -100,8 +99,8 @@ def packed(content: Mapping[str, Any]) -> str:
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
-def _ms(at: NDArray[np.float64]) -> list[int]:
-    return [round(float(instant) * 1000) for instant in at]
+def _ms(at: float) -> int:
+    return round(at * 1000)
 
 
 def _columns(spans: Spans) -> dict[str, list[int]]:
@@ -109,8 +108,8 @@ def _columns(spans: Spans) -> dict[str, list[int]]:
         "lane": spans.lane.tolist(),
         "state": spans.state.tolist(),
         "round": spans.round.tolist(),
-        "begin": _ms(spans.begin),
-        "end": _ms(spans.end),
+        "begin": [*map(_ms, spans.begin.tolist())],
+        "end": [*map(_ms, spans.end.tolist())],
     }
 
 
@@ -132,8 +131,8 @@ def _sessions(run: Explored, place: Mapping[str, int]) -> dict[int, dict[str, An
             about = run.why.sessions[record.session]
             found[place[record.session]] = {
                 "parent": record.parent,
-                "arrived": _ms(np.array([record.arrived_at]))[0],
-                "ended": None if record.ended_at is None else _ms(np.array([record.ended_at]))[0],
+                "arrived": _ms(record.arrived_at),
+                "ended": None if record.ended_at is None else _ms(record.ended_at),
                 "completion_s": about.completion_s,
                 "ideal_s": about.ideal_s,
                 "causes": None if own is None else own.causes.known,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marsbench.explore.charts import Axes, charts_of
 from marsbench.explore.content import Explored, content_of, lanes_of, packed
 from marsbench.explore.lanes import HELD, PREFILL, RECOMPUTE, STATES, TOOL, Spans, spans_of
 from marsbench.explore.levels import coarsened
@@ -72,6 +73,14 @@ def test_what_goes_on_is_a_mean_of_each_bin(runs: Runs) -> None:
     assert found["prefill"].tolist() == pytest.approx([2 / 5, 4 / 5, 1.0, 1 / 5])
     assert found["decode"].tolist() == pytest.approx([2 / 5, 1 / 5, 2 / 5, 4 / 5])
     assert calls(run.timeline.stream, grid)["burn CPU"].tolist() == pytest.approx([0.2, 1, 0, 0])
+
+
+def test_samples_of_the_engine_are_drawn(runs: Runs) -> None:
+    run = Explored.read(runs[0])
+    memory = charts_of(run, 0, Axes(2, run.end_s))[1]
+    lines = {name: memory.select_one({"name": name}) for name in ("used", "held")}
+    levels = {name: set(line.data_source.data["y"]) for name, line in lines.items()}
+    assert levels == {"used": {20.0}, "held": {0.0}}
 
 
 def test_the_content_is_packed_the_same_each_time(runs: Runs) -> None:

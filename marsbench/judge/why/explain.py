@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import fsum
@@ -65,8 +65,13 @@ class ExplainedRun:
             self._own_rounds[record.session].append(record)
 
     @staticmethod
-    def read(path: Path, profile: Path | None = None) -> ExplainedRun:
-        """Raises UsageError for a run without events, or without times alone."""
+    def read(
+        path: Path, profile: Path | None = None, kinds: Collection[str] = KINDS
+    ) -> ExplainedRun:
+        """Raises UsageError for a run without events, or without times alone.
+
+        kinds: of events that its stream has; no cause needs any others.
+        """
         folder = RunFolder.open(path)
         ideal_s = folder.ideal_s()
         if ideal_s is None:
@@ -75,7 +80,7 @@ class ExplainedRun:
                 "give a run that came further."
             )
         alone, note = _alone(folder, profile)
-        stream = folder.stream(KINDS)
+        stream = folder.stream(kinds)
         return ExplainedRun(
             path.resolve().name, stream, ideal_s, alone, folder.config.backend, note
         )
