@@ -11,7 +11,8 @@ from typing import TypeVar
 from marsbench.errors import UsageError, unknown_name
 from marsbench.judge.compare import compare, traces
 from marsbench.judge.compare.points import Matrix, Place
-from marsbench.judge.compare.values import Comparison, Traces
+from marsbench.judge.compare.traces import first_runs
+from marsbench.judge.compare.values import Comparison, RunSource, Traces
 from marsbench.judge.paper.systems import MARS
 from marsbench.judge.sweep.folder import PLAN, SweepFolder
 from marsbench.report.looks import Look, is_ablation, looks_of
@@ -144,13 +145,18 @@ class Material:
     @cached_property
     def traces(self) -> Traces:
         """What happened over time where each regime's load is highest; of the first seed."""
+        return traces(replace(self.comparison, sources=tuple(self.at_heaviest)))
+
+    @property
+    def at_heaviest(self) -> list[RunSource]:
+        """The first run of every contender where its regime's load is highest."""
         places = {regime.heaviest for regime in self.regimes}
-        shown = tuple(
+        shown = (
             source
             for source in self.comparison.sources
             if source.place in places and source.backend in self.contenders
         )
-        return traces(replace(self.comparison, sources=shown))
+        return first_runs(shown)
 
     @property
     def versions(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,13 +43,10 @@ def traces(found: Comparison) -> Traces:
 
     A run that was kept without its events has none.
     """
-    firsts: dict[tuple[object, str], RunSource] = {}
-    for source in found.sources:
-        firsts.setdefault((source.place, source.backend), source)
     evictions: list[EvictionPoint] = []
     kv: list[KvPoint] = []
     tools: list[ToolsPoint] = []
-    for source in firsts.values():
+    for source in first_runs(found.sources):
         run = RunFolder.open(Path(source.path))
         if not run.has_events:
             continue
@@ -58,6 +55,14 @@ def traces(found: Comparison) -> Traces:
         kv += _kv(source, stream, run.config.total_blocks)
         tools += _tools(source, stream)
     return Traces(tuple(evictions), tuple(kv), tuple(tools))
+
+
+def first_runs(sources: Iterable[RunSource]) -> list[RunSource]:
+    """Of every backend at every place the first, which is its first seed's."""
+    firsts: dict[tuple[object, str], RunSource] = {}
+    for source in sources:
+        firsts.setdefault((source.place, source.backend), source)
+    return [*firsts.values()]
 
 
 def _evictions(source: RunSource, run: RunFolder) -> Iterator[EvictionPoint]:

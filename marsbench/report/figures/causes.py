@@ -15,7 +15,6 @@ from marsbench.report.figures.dots import dots, rows_of
 from marsbench.report.figures.fence import Fence, fence, mark
 from marsbench.report.looks import ALONE_COLOR, CAUSE_COLORS, Look
 from marsbench.report.material import Absent, Material, not_run, sheets
-from marsbench.runs import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,17 +70,12 @@ def causes(material: Material) -> Iterator[Drawing]:
 
 def _bars(material: Material) -> dict[Key, Bar]:
     """Of the first run of each whole backend where a load is highest, if it kept its events."""
-    heaviest = {regime.heaviest for regime in material.regimes}
-    firsts: dict[Key, Path] = {}
-    for source in material.comparison.sources:
-        if source.place in heaviest and source.backend in material.contenders:
-            firsts.setdefault((source.place, source.backend), Path(source.path))
-    found = {key: _bar(path) for key, path in firsts.items() if RunFolder.open(path).has_events}
+    found = {(s.place, s.backend): _bar(Path(s.path)) for s in material.at_heaviest}
     return {key: bar for key, bar in found.items() if bar is not None}
 
 
 def _bar(path: Path) -> Bar | None:
-    """None where no session finished, or its time alone is not known."""
+    """None where no session finished, its time alone is not known, or no events were kept."""
     try:
         explained = ExplainedRun.read(path).explained
     except UsageError:
