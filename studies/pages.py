@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from marsbench.errors import MarsbenchError, UsageError
@@ -25,6 +26,23 @@ def results_of(
             f"{folder} holds no complete run of a sweep; play it first with {made_by}."
         )
     return found
+
+
+def command(
+    study: str,
+    about: str | None,
+    page: Callable[[Sequence[Path], Path], tuple[str, str]],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """A study's command line: folders of sweeps, and where the page of them goes.
+
+    page: from the folders and the page's place to its text and its rows as CSV.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {study}", description=about)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="of sweeps")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
+    given = parser.parse_args(arguments)
+    return written(given.output, lambda: page(given.folders, given.output))
 
 
 def written(output: Path, page: Callable[[], tuple[str, str]]) -> int:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from studies.host_kv.document import document
 from studies.host_kv.figure import draw
-from studies.pages import written
+from studies.pages import command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, its rows as CSV and its figure."""
-    parser = argparse.ArgumentParser(prog="python -m studies.host_kv", description=__doc__)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="of sweeps")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
-    given = parser.parse_args(arguments)
-    figure = given.output.with_suffix(".svg")
+    return command("studies.host_kv", __doc__, _page, arguments)
 
-    def page() -> tuple[str, str]:
-        rows, text, table = document(given.folders, figure.name)
-        figure.parent.mkdir(parents=True, exist_ok=True)
-        draw(rows, figure)
-        return text, table
 
-    return written(given.output, page)
+def _page(folders: Sequence[Path], output: Path) -> tuple[str, str]:
+    """The page and its rows as CSV; its figure is drawn beside it."""
+    figure = output.with_suffix(".svg")
+    rows, text, table = document(folders, figure.name)
+    figure.parent.mkdir(parents=True, exist_ok=True)
+    draw(rows, figure)
+    return text, table
 
 
 if __name__ == "__main__":

@@ -26,12 +26,13 @@ SHOWN = ("found", "of endless", "CV", "moves", "moved tokens", "evicted")
 """What a router's rows say beside goodput and latency, under one scheduler."""
 
 
-def document(folder: Path, stem: str) -> tuple[list[Row], str, str]:
+def document(folders: Sequence[Path], stem: str) -> tuple[list[Row], str, str]:
     """The rows, the page and the rows as CSV. Raises UsageError for a folder without runs."""
-    rows = read(folder)
+    rows = [row for folder in folders for row in read(folder)]
+    names = " and ".join(f"`{folder.name}`" for folder in folders)
     parts = [
         "# Routers\n",
-        f"{len(rows)} simulated runs of `{folder.name}`: routers, schedulers and numbers of "
+        f"{len(rows)} simulated runs of {names}: routers, schedulers and numbers of "
         "replicas ([docs/replicas.md](../docs/replicas.md)).\n",
         HOW,
         f"![mean latency behind each router]({stem}-latency.svg)\n",

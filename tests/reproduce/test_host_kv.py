@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from marsbench.core.session import Round, Session, ToolCall
-from marsbench.core.workload.files import Workload, write_workload
 from marsbench.errors import UsageError
 from marsbench.judge.sweep.cells import cells_of
-from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.judge.sweep.play import Order, inputs_hash, play
 from marsbench.judge.sweep.spec import find_sweep, read_sweep_file
+from reproduce.small_sweep import played
 from studies.host_kv.__main__ import main
 from studies.host_kv.document import document
 
@@ -40,16 +37,7 @@ host_kv_store = "lazy"
 @pytest.mark.vllm
 def test_the_page_says_what_came_from_where(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "small.toml").write_text(SMALL)
-    pause = (ToolCall("fetch", floor_s=0.5),)
-    rounds = (Round(300, 40, pause), Round(40, 30, pause), Round(60, 10))
-    crowd = tuple(Session(f"s{n}", rounds, arrival_s=0.05 * n) for n in range(8))
-    write_workload(Workload("crowd", crowd), tmp_path / "crowd.jsonl")
-    cells = cells_of(read_sweep_file(tmp_path / "small.toml"), tmp_path)
-    names = [cell.name for cell in cells]
-    folder = SweepFolder.create(tmp_path / "small", "small", SMALL, names)
-    for cell in cells:
-        play(Order(folder.path, cell, inputs_hash(cell)))
+    folder = played(SMALL, 8, tmp_path)
     rows, text, table = document([folder.path], "host-kv.svg")
     off, eager, lazy = rows
     assert off.from_host == 0.0

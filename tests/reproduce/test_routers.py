@@ -7,14 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from marsbench.core.session import Round, Session, ToolCall
-from marsbench.core.workload.files import Workload, write_workload
 from marsbench.errors import UsageError
 from marsbench.judge.sweep.cells import cells_of
-from marsbench.judge.sweep.folder import SweepFolder
-from marsbench.judge.sweep.play import Order, inputs_hash, play
 from marsbench.judge.sweep.spec import find_sweep, read_sweep_file
 from marsbench.replicas.registry import ROUTERS
+from reproduce.small_sweep import played
 from studies.routers.__main__ import main
 from studies.routers.arguments import ARGUMENTS
 from studies.routers.document import document, is_level
@@ -35,16 +32,7 @@ kv_blocks = 150
 @pytest.mark.vllm
 def test_the_page_says_who_is_best_and_what_is_argued(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "small.toml").write_text(SMALL)
-    pause = (ToolCall("fetch", floor_s=0.5),)
-    rounds = (Round(300, 40, pause), Round(40, 30, pause), Round(60, 10))
-    crowd = tuple(Session(f"s{n}", rounds, arrival_s=0.05 * n) for n in range(7))
-    write_workload(Workload("crowd", crowd), tmp_path / "crowd.jsonl")
-    cells = cells_of(read_sweep_file(tmp_path / "small.toml"), tmp_path)
-    names = [cell.name for cell in cells]
-    folder = SweepFolder.create(tmp_path / "small", "small", SMALL, names)
-    for cell in cells:
-        play(Order(folder.path, cell, inputs_hash(cell)))
+    folder = played(SMALL, 7, tmp_path)
     page = tmp_path / "page.md"
     assert main([str(folder.path), "-o", str(page)]) == 0
     rows = read(folder.path)
@@ -72,7 +60,7 @@ def test_the_study_plays_every_router_where_all_its_places_have_it() -> None:
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"holds no complete run.*make routers"):
-        document(tmp_path, "x")
+        document([tmp_path], "x")
 
 
 @pytest.mark.parametrize(
