@@ -96,9 +96,9 @@ class Fleet:
     def submit(self, live: LiveSession, step: Generate) -> None:
         """Ask the router, and hand the round to the replica that it names."""
         now, prompt = self._clock.now, step.prompt
-        ask = self._ask(live.session, prompt)
-        hears = self._router.hears_kv_events
         hashes = self._ledger.hashes(live.session, prompt)
+        ask = self._ask(live.session, prompt, hashes.keys)
+        hears = self._router.hears_kv_events
 
         def matched(replica: Replica) -> int:
             return replica.heard_tokens(hashes, prompt.num_tokens, now)
@@ -144,9 +144,8 @@ class Fleet:
         found = [self._past.prefix_tokens, *(one.engine.prefix_tokens() for one in self.replicas)]
         return sum(asked for asked, _ in found), sum(hit for _, hit in found)
 
-    def _ask(self, session: Session, prompt: Prompt) -> RoundToPlace:
+    def _ask(self, session: Session, prompt: Prompt, keys: Sequence[bytes]) -> RoundToPlace:
         size = self._ledger.block_size
-        keys = self._ledger.hashes(session, prompt).keys
         blocks = segments(keys, prompt.num_tokens // size, WRITER_BYTES)
         now, number = self._clock.now, prompt.round
         return RoundToPlace(

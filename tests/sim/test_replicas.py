@@ -79,7 +79,8 @@ def test_every_round_is_served_once_and_the_books_balance(
     assert sum(replica.evicted_blocks for replica in fleet.replicas) == evicted
     # A round finds what was computed when it was placed; what others may compute of its prompt
     # while it waits is their common prefix, in whole blocks.
-    shared = {s.id: s.prefix_tokens // 16 * 16 for root in workload for s in root.walk()}
+    size = fleet.config.settings.block_size
+    shared = {s.id: s.prefix_tokens // size * size for root in workload for s in root.walk()}
     for event in seen:
         # One that was preempted finds what it has computed itself since it was placed.
         if isinstance(event, events.GpuStart) and not event.resumed:

@@ -107,13 +107,14 @@ def branch_figures(
         return None
     tree = _Sessions(stream, rounds)
     finished = [s.session for s in roots(sessions) if s.outcome == "finished"]
-    names = [name for name in finished if tree.fan_outs(name)]
-    joins = [(one, call) for name in names for one in tree.fan_outs(name) for call in one.branches]
+    fan_outs = {name: found for name in finished if (found := tree.fan_outs(name))}
+    names = [*fan_outs]
+    joins = [(one, call) for found in fan_outs.values() for one in found for call in one.branches]
     critical = [tree.critical_llm_s(name) for name in names]
     slack_s = [one.joined_at - call.ended_at for one, call in joins]
     return {
         "sessions": len(names),
-        "fan_outs": sum(len(tree.fan_outs(name)) for name in names),
+        "fan_outs": sum(map(len, fan_outs.values())),
         "branches": len(joins),
         "critical_rounds": describe(float(len(path)) for path in critical),
         "critical_llm_s": describe(map(math.fsum, critical)),

@@ -50,6 +50,7 @@ class Generator:
         self._times = ToolTimeDraws(recipe.tools, self._mix.shares, recipe.tools.clip(self._mix))
         self._prefixes = prefixes
         self._seed = seed
+        self._agent_times: dict[int, ToolTimeDraws] = {}
         self._p_subagent = self._mix.shares.get(SUBAGENT, 0.0)
         if self._p_subagent and recipe.subagent is None:
             raise UsageError(
@@ -128,8 +129,8 @@ class Generator:
     ) -> Session:
         recipe = self._recipe
         lengths = _lengths(rng, agent, recipe)
-        times = ToolTimeDraws(recipe.tools, agent.shares, (SHORTEST_S, recipe.tools.timeout_s))
         u_class = rng.random(len(lengths.u_gap))
+        times = self._times_of(agent)
         tools = times.calls(lengths.u_gap, u_class) if agent.shares else [None] * len(u_class)
         drafts = _drafts(lengths, lengths.appends, tools)
         if agent.fan_out is not None:
@@ -138,6 +139,15 @@ class Generator:
         shared = min(agent.prefix_tokens, lengths.first)
         rounds = fit(drafts, limit, shared, rng)
         return _session(name, rounds, None if group is None else f"{group}-{SUBAGENT}", shared)
+
+    def _times_of(self, agent: Subagent) -> ToolTimeDraws:
+        """Made once for each kind of agent that the recipe has."""
+        if id(agent) not in self._agent_times:
+            tools = self._recipe.tools
+            self._agent_times[id(agent)] = ToolTimeDraws(
+                tools, agent.shares, (SHORTEST_S, tools.timeout_s)
+            )
+        return self._agent_times[id(agent)]
 
     def _fanned(
         self,

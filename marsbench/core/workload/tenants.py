@@ -20,8 +20,8 @@ from marsbench.errors import UsageError, unknown_name
 Kind = Literal["even", "greedy", "long", "shares"]
 MOST = 1_000
 """Tenants at most; each has a row of its own wherever they are told apart."""
-FIRST = {"greedy": "greedy", "long": "long"}
-"""The name of the first tenant, where it is unlike the others."""
+UNEVEN = ("greedy", "long")
+"""Kinds whose first tenant is unlike the others, and is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class TenantMix:
     def names(self) -> list[str]:
         """t1, t2, …; the first may be called what it is."""
         names = [f"t{n}" for n in range(1, len(self.shares) + 1)]
-        return [FIRST.get(self.kind, names[0]), *names[1:]]
+        return [self.kind, *names[1:]] if self.kind in UNEVEN else names
 
     def owners(self, sessions: Sequence[Session], seed: int) -> list[str]:
         """The tenant of every session. But for the long, a longer list begins with the shorter."""

@@ -44,13 +44,7 @@ def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str
     root = output or RESULTS / _name(search)
     _check_folder(root, search)
     probes = Probes(root, search)
-    found = (
-        _rates(search, probes)
-        if search.agents is None
-        else _gpus(search, probes)
-        if search.span is None
-        else _replicas(search, search.span, probes)
-    )
+    found = _found(search, probes)
     answer = {**_searched(search), **found, "tried": probes.told(), "probes": len(probes.told())}
     try:
         write_json(root / ANSWER, answer)
@@ -82,6 +76,13 @@ def _fleet(first: Cell, span: tuple[int, int] | None) -> dict[str, Any]:
     if first.router is None:
         return {}
     return {"replicas": list(span) if span else first.replicas, "router": first.router.key}
+
+
+def _found(search: Search, probes: Probes) -> dict[str, Any]:
+    """By what is searched: replicas behind a router, GPUs that play alone, or a rate."""
+    if search.span is not None:
+        return _replicas(search, search.span, probes)
+    return _rates(search, probes) if search.agents is None else _gpus(search, probes)
 
 
 def _rates(search: Search, probes: Probes) -> dict[str, Any]:
