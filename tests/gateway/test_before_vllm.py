@@ -207,6 +207,7 @@ def test_claude_code_and_codex_are_known_as_sessions_and_take_turns(
                 claude_code(w.url, model, tmp_path / "claude"),
                 codex(w.url, model, tmp_path / "codex"),
             )
+            await w.until(0, 0, 0, 0)  # Codex is gone before its answer's last byte
             told, _ = w.gateway.telemetry.since(0)
             arrived = {e.session: e.parent for e in told if isinstance(e, SessionArrived)}
             assert {name for name, parent in arrived.items() if parent is None} == {claude, thread}
