@@ -15,9 +15,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from string import Template
 
 from other_environment import ENVIRONMENTS
-from site_pages import FRONT, ROOT, Pages, at
+from site_pages import FRONT, REPOSITORY, ROOT, Pages, at
 
 BUILD = ROOT / "build"
 TOOLS = Path(__file__).resolve().parent
@@ -36,8 +37,9 @@ def lay_out(pages: Pages, to: Path) -> None:
             file.write_text(_text(pages, name), encoding="utf-8")
         else:
             shutil.copy(pages.root / name, file)
-    configuration = (TOOLS / "site.yml").read_text(encoding="utf-8")
-    (to / "mkdocs.yml").write_text(f"{configuration}nav: {json.dumps(pages.navigation())}\n")
+    configuration = Template((TOOLS / "site.yml").read_text(encoding="utf-8"))
+    shown = configuration.substitute(root=ROOT, repository=REPOSITORY)
+    (to / "mkdocs.yml").write_text(f"{shown}nav: {json.dumps(pages.navigation())}\n", "utf-8")
 
 
 def _text(pages: Pages, name: str) -> str:
@@ -52,8 +54,8 @@ def build(generator: Path, folder: Path) -> bool:
     command = [str(generator), "build", "--strict", "--config-file", str(folder / "mkdocs.yml")]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        *_, why = done.stderr.splitlines() or [""]
-        print(COLOURS.sub("", done.stdout), why, sep="", file=sys.stderr)
+        told, _, trace = COLOURS.sub("", done.stderr).partition("Traceback")
+        print(told, *trace.splitlines()[-1:], sep="", file=sys.stderr)
     return done.returncode == 0
 
 

@@ -45,7 +45,7 @@ class Pages:
         return cls(root, frozenset(path.relative_to(root).as_posix() for path in found))
 
     def navigation(self) -> list[Entry]:
-        """The front page, the index and a section for each of its headings, the reports."""
+        """The front page, a section for each heading of the index, the reports, the index."""
         _, *parts = HEADING.split((self.root / INDEX).read_text(encoding="utf-8"))
         reports = [name for name in self.files if re.fullmatch(r"reports/.+\.md", name)]
         return [
@@ -53,7 +53,6 @@ class Pages:
             *({title: _pages(rows)} for title, rows in zip(parts[::2], parts[1::2], strict=True)),
             {"Reports": [at(name) for name in sorted(reports) if name != FRONT]},
             {"All documents": INDEX},
-            {"Repository": REPOSITORY},
         ]
 
     def text(self, page: str) -> str:

@@ -15,11 +15,11 @@ import pytest
 from cli.conftest import Marsbench
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 CONSOLE = re.compile(r"```console\n\$ marsbench (?P<command>.*)\n(?P<shown>(?:.*\n)*?)```\n")
 PYTHON = re.compile(r"```python\n(?P<code>\"\"\"Pin(?:.*\n)*?)```\n")
 BLOCKS = {
-    f"{path.name}: {block['command']}": (path, block["command"])
+    f"{path.relative_to(ROOT)}: {block['command']}": (path, block["command"])
     for path in DOCUMENTS
     for block in CONSOLE.finditer(path.read_text(encoding="utf-8"))
 }

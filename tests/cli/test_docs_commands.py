@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from cli.conftest import Marsbench
-from cli.test_docs import BLOCKS, DOCUMENTS
+from cli.test_docs import BLOCKS, DOCUMENTS, ROOT
 from marsbench.cli import main as cli
 
 FENCED = re.compile(r"^```\w*\n((?:.*\n)*?)```$", re.MULTILINE)
@@ -75,7 +75,7 @@ def typed(rest: str) -> str:
 
 
 SHOWN = {
-    f"{path.name}: {command}": command
+    f"{path.relative_to(ROOT)}: {command}": command
     for path in DOCUMENTS
     for command in commands(path.read_text(encoding="utf-8"))
 }
@@ -146,4 +146,5 @@ def test_what_takes_a_moment_is_run_in_the_order_that_is_shown(
 def missing_input(command: str) -> bool:
     """Whether it reads a file that an import, which is not run, would have written."""
     words = shlex.split(command)
-    return words[:2] == ["workload", "export"] and not Path(words[2]).exists()
+    reads = words[:2] in (["workload", "export"], ["workload", "show"])
+    return reads and words[2].endswith(".jsonl") and not Path(words[2]).exists()

@@ -93,7 +93,7 @@ def test_a_backend_cites_pages_that_are_there(name: str) -> None:
 def test_the_index_names_every_page() -> None:
     linked = set(re.findall(r"\]\(([^)]+\.md)\)", (DOCS / "index.md").read_text("utf-8")))
     pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} - {"index.md"}
-    assert linked == {*pages, "../README.md"}
+    assert {page for page in linked if not page.startswith("../")} == pages
     assert "docs/index.md" in (ROOT / "README.md").read_text("utf-8")
 
 
