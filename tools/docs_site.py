@@ -17,8 +17,9 @@ import sys
 from pathlib import Path
 from string import Template
 
+from environment import ROOT
 from other_environment import ENVIRONMENTS
-from site_pages import FRONT, REPOSITORY, ROOT, Pages, at
+from site_pages import FRONT, REPOSITORY, Pages, at
 
 BUILD = ROOT / "build"
 TOOLS = Path(__file__).resolve().parent
@@ -60,6 +61,8 @@ def build(generator: Path, folder: Path) -> bool:
 
 
 def main() -> None:
+    if not GENERATOR.exists():
+        sys.exit("The site's tools are not installed: type `make docs`.")
     pages = Pages.of()
     if dead := list(pages.dead_links()):
         sys.exit("These links lead nowhere: mend them.\n" + "\n".join(dead))

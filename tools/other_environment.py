@@ -110,7 +110,7 @@ ENVIRONMENTS = (
         "The tools of the documents' site",
         ("3.11", "3.12", "3.13"),
         "PYTHON311",
-        "seconds, 120 MB",
+        "seconds, 150 MB",
         lock_options=(*FOR_ALL, "--generate-hashes"),
     ),
 )

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from posixpath import dirname, normpath, relpath
 
-ROOT = Path(__file__).resolve().parent.parent
+from environment import ROOT
+
 REPOSITORY = "https://github.com/marsbench/marsbench"
 FRONT = "reports/map.md"
 INDEX = "docs/index.md"
 ELSEWHERE = {FRONT: "index.md", "README.md": "readme.md"}
 FILES = (
-    *("*.md", "docs/**/*.md", "reports/**/*.md"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "reports/**/*.md"),
     *("reports/**/*.svg", "reports/*.csv", "reports/*.pdf"),
 )
 
