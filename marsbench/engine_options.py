@@ -36,7 +36,10 @@ class HardwareOptions:
     """
 
     gpu: Annotated[str, Option("GPU", "h200, …, or an id (h200)", ENGINE)] = "h200"
-    model: Annotated[str | None, Option("MODEL", "(qwen3-coder-30b)", ENGINE)] = None
+    model: Annotated[
+        str | None, Option("MODEL", "A name, or a config.json (qwen3-coder-30b)", ENGINE)
+    ] = None
+    tp: Annotated[int | None, Option("N", "GPUs that share it: 1, 2, 4, 8 (1)", ENGINE)] = None
     precision: Annotated[str | None, Option("P", "Of the weights: bf16, fp8, mxfp4", ENGINE)] = None
     kv_dtype: Annotated[str | None, Option("D", "auto, bf16, fp8 (auto)", ENGINE)] = None
     hardware: Annotated[

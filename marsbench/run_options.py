@@ -108,6 +108,7 @@ def request_of(options: RunOptions, explicit: Collection[str]) -> RunRequest:
         options.gpu,
         options.precision,
         kv_dtype=options.kv_dtype,
+        tp=options.tp,
         profile=None if options.hardware is None else Path(options.hardware),
     )
     step = _scale("step", options.step_time_scale)

@@ -6,7 +6,8 @@
 A development tool: marsbench itself neither imports nor needs that package. Each table holds three
 curves at the nodes of the package's measured grid, in microseconds, and nothing beyond it:
 
-    rest      everything but attention, by total tokens: 1 to 16,384
+    rest      everything but attention, by total tokens: 1 to 16,384; with several GPUs what they
+              send each other, all-reduces as they were measured
     prefill   attention of a chunk on a prefix, chunk + prefix up to 16,384 tokens
     decode    attention of n requests at a context of s tokens each, s up to 65,536
 
@@ -50,30 +51,90 @@ SAMPLED = 64
 
 
 class Profile(NamedTuple):
+    """tp: GPUs of a tensor-parallel group; whole: each has whole experts, not a part of all."""
+
     gpu: str
     model: str
     precision: str
     system: str
     source_model: str
     quantization: dict[str, str]
+    tp: int = 1
+    whole: bool = False
+
+    @property
+    def group(self) -> str:
+        return self.gpu if self.tp == 1 else f"{self.gpu}x{self.tp}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.group}-{self.model}-{self.precision}"
+
+    @property
+    def id(self) -> str:
+        """As marsbench prints it; the package serves KV in fp8 beside fp8 weights."""
+        kv = ":kv-fp8" if self.precision == "fp8" else ""
+        return f"{self.group}:{self.model}:{self.precision}{kv}"
+
+    @property
+    def parallel(self) -> dict[str, int]:
+        ep = self.tp if self.whole else 1
+        return PARALLEL | {"tp_size": self.tp, "moe_tp_size": self.tp // ep, "moe_ep_size": ep}
 
 
-MODELS = [
+# The block-scaled GEMM rows are launch-bound (57 us for one token, 10 us in bf16), which a server
+# with CUDA graphs is not; the per-tensor rows of the same shapes stand in for them.
+PER_TENSOR = {"gemm_quant_mode": "fp8", "moe_quant_mode": "fp8_block"}
+MODELS: list[tuple[str, str, str, dict[str, str]]] = [
     ("qwen3-coder-30b", "bf16", "Qwen/Qwen3-30B-A3B", {}),
-    # The block-scaled GEMM rows are launch-bound (57 us for one token, 10 us in bf16), which a
-    # server with CUDA graphs is not; the per-tensor rows of the same shapes stand in for them.
-    (
-        "qwen3-coder-30b",
-        "fp8",
-        "Qwen/Qwen3-30B-A3B-FP8",
-        {"gemm_quant_mode": "fp8", "moe_quant_mode": "fp8_block"},
-    ),
+    ("qwen3-coder-30b", "fp8", "Qwen/Qwen3-30B-A3B-FP8", PER_TENSOR),
     ("gpt-oss-120b", "mxfp4", "openai/gpt-oss-120b", {}),
+    ("llama-3.3-70b", "bf16", "meta-llama/Meta-Llama-3.1-70B", {}),
+    ("llama-3.3-70b", "fp8", "nvidia/Llama-3.1-70B-Instruct-FP8", {}),
+    ("qwen3-235b", "bf16", "Qwen/Qwen3-235B-A22B", {}),
+    ("qwen3-235b", "fp8", "Qwen/Qwen3-235B-A22B-FP8", PER_TENSOR),
+    ("qwen3-coder-480b", "bf16", "Qwen/Qwen3-Coder-480B-A35B-Instruct", {}),
+    (
+        "qwen3-coder-480b",
+        "fp8",
+        "Qwen/Qwen3-Coder-480B-A35B-Instruct",
+        {**PER_TENSOR, "kvcache_quant_mode": "fp8"},
+    ),
 ]
+GROUPS = {
+    "qwen3-coder-30b": (1, 2, 4, 8),
+    "gpt-oss-120b": (1, 2, 4, 8),
+    "llama-3.3-70b": (1, 2, 4, 8),
+    "qwen3-235b": (2, 4, 8),
+    "qwen3-coder-480b": (4, 8),
+}
+"""GPUs on which a model fits at one of its precisions: all are made, for the KV of the other."""
+TOO_SMALL = [("h100", "qwen3-235b", 2), ("h100", "qwen3-coder-480b", 4)]
+BLOCK = 128
+"""Experts are quantized to fp8 in such blocks, and vLLM splits none of them."""
+EXPERT_HIDDEN = {"qwen3-coder-30b": 768, "qwen3-235b": 1536, "qwen3-coder-480b": 2560}
+
+
+def has_whole_experts(model: str, precision: str, tp: int) -> bool:
+    """Where the parts of an expert are no blocks, vLLM needs --enable-expert-parallel."""
+    return precision == "fp8" and EXPERT_HIDDEN.get(model, 0) // tp % BLOCK != 0
+
+
 PROFILES = [
-    Profile(gpu, model, precision, f"{gpu}_sxm", source, quantization)
-    for gpu in ("h100", "h200")
+    Profile(
+        gpu=gpu,
+        model=model,
+        precision=precision,
+        system=f"{gpu}_sxm",
+        source_model=source,
+        quantization=quantization,
+        tp=tp,
+        whole=has_whole_experts(model, precision, tp),
+    )
+    for gpu in ("h100", "h200", "b200")
     for model, precision, source, quantization in MODELS
+    for tp in GROUPS[model]
+    if (gpu, model, tp) not in TOO_SMALL
 ]
 PARALLEL = dict.fromkeys(
     ("tp_size", "pp_size", "attention_dp_size", "moe_tp_size", "moe_ep_size"), 1
@@ -90,7 +151,7 @@ class Package:
             profile.system,
             BACKEND,
             backend_version=BACKEND_VERSION,
-            **PARALLEL,
+            **profile.parallel,
             **profile.quantization,
         )
 
@@ -105,9 +166,10 @@ class Package:
         return {op[0].removeprefix("generation_"): op[1] * 1e3 for op in ops}
 
     def rest(self, num_tokens: int) -> float:
+        """All-reduces included. Of the output head what is sampled from, as decodes have it."""
         ops = self.prefill_ops(num_tokens, 0)
         head = self.decode_ops(min(num_tokens, SAMPLED), 1)["logits_gemm"]
-        return sum(ops.values()) - ops["attention"] + head
+        return sum(ops.values()) - ops["attention"] - ops.get("logits_gemm", 0.0) + head
 
     def prefill(self, chunk: int, prefix: int) -> float:
         return self.prefill_ops(chunk, prefix)["attention"]
@@ -166,31 +228,42 @@ def us(value: float) -> float:
 def provenance(profile: Profile, curves: dict[str, Any]) -> dict[str, Any]:
     text = json.dumps(curves, sort_keys=True)
     return {
-        "profile": f"{profile.gpu}:{profile.model}:{profile.precision}",
+        "profile": f"{profile.group}:{profile.model}:{profile.precision}",
         "package": PACKAGE,
         "version": metadata.version(PACKAGE),
         "licence": "Apache-2.0, Copyright (c) 2025-2026 NVIDIA CORPORATION & AFFILIATES",
         "measured_with": f"{BACKEND} {BACKEND_VERSION} on {profile.system}",
         "source_model": profile.source_model,
         "quantization": profile.quantization,
-        "sources_sha256": dict(sources(profile.system)),
+        **({"parallel": profile.parallel} if profile.tp > 1 else {}),
+        "sources_sha256": dict(sources(profile)),
         "table_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "command": "python tools/step_time_tables.py",
     }
 
 
-def sources(system: str) -> Iterator[tuple[str, str]]:
+FOLDERS = {
+    "context_attention": "attention",
+    "generation_attention": "attention",
+    "gemm": "gemm",
+    "moe": "moe",
+    "custom_allreduce": "comm",
+}
+
+
+def sources(profile: Profile) -> Iterator[tuple[str, str]]:
     """The package's measured tables that the curves come from, with their hashes."""
-    kinds = ("context_attention", "generation_attention", "gemm", "moe")
-    for kind in kinds:
-        folder = "attention" if "attention" in kind else kind
-        name = f"data/{system}/{folder}/{BACKEND}/{BACKEND_VERSION}/{kind}_perf.parquet"
+    for kind, folder in FOLDERS.items():
+        if folder == "comm" and profile.tp == 1:
+            continue
+        version = f"{BACKEND}/{BACKEND_VERSION}"
+        name = f"data/{profile.system}/{folder}/{version}/{kind}_perf.parquet"
         yield name, hashlib.sha256((SYSTEMS / name).read_bytes()).hexdigest()[:16]
 
 
 def steps(profile: Profile, package: Package) -> list[dict[str, Any]]:
     """Whole steps at random batches, a third of each kind, as the package composes them."""
-    rng = random.Random(profile.model + profile.precision + profile.gpu)
+    rng = random.Random(profile.model + profile.precision + profile.group)
     out = []
     for number in range(90):
         kind = ("decode", "prefill", "mixed")[number % 3]
@@ -207,7 +280,21 @@ def steps(profile: Profile, package: Package) -> list[dict[str, Any]]:
     return out
 
 
-MAX_CONTEXT = {"qwen3-coder-30b": 250_000, "gpt-oss-120b": 130_000}
+MAX_CONTEXT = {
+    "qwen3-coder-30b": 250_000,
+    "gpt-oss-120b": 130_000,
+    "llama-3.3-70b": 130_000,
+    "qwen3-235b": 250_000,
+    "qwen3-coder-480b": 250_000,
+}
+CHECKED = (
+    *("h100:qwen3-coder-30b:bf16", "h100:qwen3-coder-30b:fp8:kv-fp8", "h100:gpt-oss-120b:mxfp4"),
+    *("h200:qwen3-coder-30b:bf16", "h200:qwen3-coder-30b:fp8:kv-fp8", "h200:gpt-oss-120b:mxfp4"),
+    *("h100x4:llama-3.3-70b:bf16", "h200x4:llama-3.3-70b:fp8:kv-fp8"),
+    *("h100x8:qwen3-235b:bf16", "h200x8:qwen3-coder-480b:fp8:kv-fp8"),
+    *("b200:gpt-oss-120b:mxfp4", "b200x2:llama-3.3-70b:bf16"),
+)
+"""Whose whole steps are kept for the tests."""
 
 
 def whole(package: Package, requests: int, context: int, chunk: int, prefix: int) -> float:
@@ -218,16 +305,25 @@ def whole(package: Package, requests: int, context: int, chunk: int, prefix: int
     return total * 1e-6
 
 
+MEASURED = {
+    ("h200_sxm", "openai/gpt-oss-120b"): "h200{}:gpt-oss-120b:mxfp4",
+    ("h100_sxm", "openai/gpt-oss-120b"): "h100{}:gpt-oss-120b:mxfp4",
+    ("h200_sxm", "meta-llama/Llama-3.1-70B"): "h200{}:llama-3.3-70b:fp8:kv-fp8",
+    ("h100_sxm", "meta-llama/Llama-3.1-70B"): "h100{}:llama-3.3-70b:fp8:kv-fp8",
+}
+"""Whose measured serving the package ships, by the profile that it is of."""
+MOST_STREAMS = 64
+
+
 def silicon() -> list[dict[str, Any]]:
-    """Measured serving of a profile's model on one GPU: closed loop, fixed lengths."""
+    """Measured serving of a profile's model on a group of GPUs: closed loop, fixed lengths."""
     with (SYSTEMS / "silicon_sample.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if wanted(row)]
-    values = {
-        (row["isl"], row["osl"], row["batch_size"], row["silicon_tpot_ms"]): row for row in rows
-    }
+    keys = ("system", "model_path", "tp_size", "isl", "osl", "batch_size", "silicon_tpot_ms")
+    values = {tuple(row[key] for key in keys): row for row in rows}
     return [
         {
-            "profile": "h200:gpt-oss-120b:mxfp4",
+            "profile": measured_profile(row),
             "id": row["id"],
             "isl": int(row["isl"]),
             "osl": int(row["osl"]),
@@ -238,12 +334,17 @@ def silicon() -> list[dict[str, Any]]:
     ]
 
 
+def measured_profile(row: dict[str, str]) -> str:
+    tp = int(float(row["tp_size"]))
+    name = MEASURED[row["system"], row["model_path"]]
+    return name.format("" if tp == 1 else f"x{tp}")
+
+
 def wanted(row: dict[str, str]) -> bool:
-    names = ("backend", "system", "model_path", "mode")
-    return (
-        tuple(row[name] for name in names) == ("vllm", "h200_sxm", "openai/gpt-oss-120b", "agg")
-        and float(row["tp_size"]) == 1
-    )
+    """With 512 streams, TPOT was measured of the few that were not queued."""
+    known = (row["system"], row["model_path"]) in MEASURED
+    few = float(row["batch_size"] or 0) <= MOST_STREAMS
+    return known and few and row["backend"] == BACKEND and row["mode"] == "agg"
 
 
 def main() -> None:
@@ -254,10 +355,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for profile in PROFILES:
             package = Package(profile, Path(folder))
-            name = f"{profile.gpu}-{profile.model}-{profile.precision}"
-            write(TABLES / f"{name}.json", table(profile, package))
-            checks[f"{profile.gpu}:{profile.model}:{profile.precision}"] = steps(profile, package)
-            print(name)
+            write(TABLES / f"{profile.name}.json", table(profile, package))
+            if profile.id in CHECKED:
+                checks[profile.id] = steps(profile, package)
+            print(profile.name, flush=True)
     checks["silicon"] = silicon()
     write(CHECKS, checks)
 

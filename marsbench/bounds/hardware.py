@@ -26,7 +26,9 @@ def hardware_of(path: Path, config: RunConfig, profile: Path | None = None) -> H
                 f"{path} does not say the {listed(missing)} that it was played on; give the "
                 "profile with --hardware FILE."
             )
-        found = load_hardware(*(known[name] for name in WORDS[:-1]), kv_dtype=known[WORDS[-1]])
+        named = [known[name] for name in WORDS[:-1]]
+        group = known.get("tensor_parallel")
+        found = load_hardware(*named, kv_dtype=known[WORDS[-1]], tp=group)
     else:
         found = load_hardware(profile=profile)
     if found.hash != known.get("hash"):

@@ -12,28 +12,38 @@ import typer
 app = typer.Typer(no_args_is_help=True, help="The modelled hardware: capacity and step times.")
 
 Model = Annotated[
-    str | None, typer.Option(help="The model that it serves.", show_default="qwen3-coder-30b")
+    str | None,
+    typer.Option(help="What it serves: a name, or a config.json.", show_default="qwen3-coder-30b"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
 @app.command("list")
-def list_hardware(as_json: AsJson = False) -> None:
+def list_hardware(
+    tp: Annotated[
+        int | None,
+        typer.Option(help="Of groups of so many GPUs.", show_default="the fewest that hold each"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """List what can be simulated: KV capacity and two steps of each."""
     from marsbench.show.hardware import all_hardware, hardware_json, print_list
     from marsbench.text.console import console
 
     if as_json:
-        objects = [hardware_json(hardware).rstrip() for hardware in all_hardware()]
+        objects = [hardware_json(hardware).rstrip() for hardware in all_hardware(tp)]
         typer.echo("[\n" + ",\n".join(objects) + "\n]")
     else:
-        print_list(console())
+        print_list(console(), tp)
 
 
 @app.command()
 def show(
     gpu: Annotated[str, typer.Argument(help="A GPU's name, or an id.")] = "h200",
     model: Model = None,
+    tp: Annotated[
+        int | None, typer.Option(help="GPUs that share the model: 1, 2, 4 or 8.", show_default="1")
+    ] = None,
     precision: Annotated[
         str | None, typer.Option(help="The weights' precision; by default the model's first.")
     ] = None,
@@ -56,7 +66,7 @@ def show(
     from marsbench.show.hardware_plot import plot_hardware
     from marsbench.text.console import console
 
-    hardware = load_hardware(model, gpu, precision, kv_dtype=kv_dtype, profile=profile)
+    hardware = load_hardware(model, gpu, precision, kv_dtype=kv_dtype, tp=tp, profile=profile)
     if plot is not None:
         plot_hardware(hardware, plot)
     if as_json:

@@ -63,6 +63,7 @@ def _request(options: ServeOptions, model: str | None, flags: list[str]) -> Serv
         choice=choose(options.backend, assignments(options.set)),
         model=model,
         emulate=options.emulate,
+        tp=options.tp,
         speed=options.speed,
         settings=engine.settings,
         host=options.host,

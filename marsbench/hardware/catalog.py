@@ -12,7 +12,9 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from marsbench.errors import UsageError, unknown_name
-from marsbench.hardware.schema import MODEL_TAGS, Gpu, ModelShape, ProfileFile
+from marsbench.hardware.hf_config import read_config
+from marsbench.hardware.schema import MODEL_TAGS, Gpu, ProfileFile
+from marsbench.hardware.shape import ModelShape
 from marsbench.problems import first_problem
 
 T = TypeVar("T")
@@ -46,8 +48,23 @@ def load_profiles() -> dict[str, ProfileFile]:
 def named_model(name: str) -> ModelShape:
     models = load_models()
     if name not in models:
-        raise unknown_name("model", name, models)
+        cure = " For another, give the path of its config.json."
+        raise unknown_name("model", name, models, cure)
     return models[name]
+
+
+def found_model(name: str) -> tuple[str, ModelShape]:
+    """A shape by its name, or of a config.json by its path, with what results call it."""
+    if not is_config(name):
+        return name, named_model(name)
+    path = Path(name)
+    return read_config(path / "config.json" if path.is_dir() else path)
+
+
+def is_config(name: str) -> bool:
+    """Whether that is the path of a config.json, or of its folder; a model that ships is not."""
+    path = Path(name)
+    return name not in load_models() and (path.suffix == ".json" or path.is_dir())
 
 
 def named_gpu(name: str) -> Gpu:

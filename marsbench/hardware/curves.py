@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from marsbench.hardware import roofline, tables
 from marsbench.hardware.catalog import load_gpus
-from marsbench.hardware.schema import Fit, Gpu, ModelShape, Precision
+from marsbench.hardware.schema import Fit, Gpu
+from marsbench.hardware.served import Served, group_name
+from marsbench.hardware.shape import ModelShape, Precision
 from marsbench.hardware.steptime import Curves
 
 TABLE_OVERHEAD_S = 1e-4
@@ -36,18 +38,20 @@ class Grounded:
     cautions: tuple[str, ...] = ()
 
 
-def from_tables(
-    gpu_name: str, model: str, precision: str, shape: ModelShape, bytes_per: Precision
-) -> Grounded | None:
-    """The measured curves that ship for this hardware, or those derived from another card."""
+def from_tables(gpu_name: str, served: Served) -> Grounded | None:
+    """The measured curves that ship for this hardware, or those derived from another card.
+
+    No other card's links are known, so of a group nothing is derived.
+    """
     gpus = load_gpus()
-    gpu = gpus[gpu_name]
+    gpu, shape, bytes_per = gpus[gpu_name], served.shape, served.bytes_per
     base = gpu.derived_from or gpu_name
-    table = tables.load_table(f"{base}-{model}-{precision}")
-    if table is None:
+    name = f"{group_name(base, served.gpus)}-{served.model}"
+    table = tables.load_table(f"{name}-{served.precision}")
+    if table is None or (gpu.derived_from and served.gpus > 1):
         return None
     origin = f"{table.provenance.package} {table.provenance.version}"
-    table, cautions = _with_kv(table, f"{base}-{model}", shape, bytes_per)
+    table, cautions = _with_kv(table, name, shape, bytes_per)
     if not gpu.derived_from:
         return _tabled(table, f"table {table.provenance.table_sha256[:12]} of {origin}", cautions)
     caution = (
@@ -150,19 +154,29 @@ def from_fit(fit: Fit, shape: ModelShape, source: str) -> Grounded:
     return Grounded(curves, source)
 
 
+def from_shape(gpu: Gpu, served: Served) -> Grounded:
+    """The roofline of a model for which no table ships, with the shares of like kernels."""
+    own = roofline.shares_of(served.shape, served.bytes_per)
+    tuned = gpu.model_copy(update={"roofline": own})
+    return from_datasheet(tuned, served.shape, served.bytes_per, served.gpus)
+
+
 def from_datasheet(gpu: Gpu, shape: ModelShape, precision: Precision, gpus: int) -> Grounded:
-    """The roofline. Tensor parallelism divides bytes and FLOPs; what it sends is not modelled."""
+    """The roofline. Tensor parallelism divides bytes and FLOPs, and sends over the GPUs' link."""
     group = gpu.model_copy(
         update={
             "bandwidth": gpu.bandwidth * gpus,
             "compute": {name: rate * gpus for name, rate in gpu.compute.items()},
         }
     )
+    own = roofline.rest(shape, precision, group, gpus)
+    linked = roofline.linked(own, shape, gpu, gpus) if gpus > 1 else None
     curves = Curves(
         overhead_s=gpu.roofline.overhead,
-        rest=roofline.rest(shape, precision, group),
+        rest=linked or own,
         prefill=roofline.prefill(shape, group),
         decode=roofline.decode(shape, precision, group, gpus),
     )
-    sent = (TENSOR_PARALLEL_CAUTION.format(gpus=gpus),) if gpus > 1 else ()
+    unknown = gpus > 1 and linked is None
+    sent = (TENSOR_PARALLEL_CAUTION.format(gpus=gpus),) if unknown else ()
     return Grounded(curves, "roofline of datasheet numbers", cautions=(DATASHEET_CAUTION, *sent))

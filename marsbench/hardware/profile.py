@@ -1,12 +1,4 @@
-"""The modelled hardware by name: `load_hardware("qwen3-coder-30b", "h200")`.
-
-    KV tokens = (fraction x memory - weights - activations - runtime) / KV bytes per token
-
-activations are 180,224 B for each of the 8,192 tokens that a step may hold (1.375 GiB); runtime
-is 3.5 GiB for the CUDA context, graphs, the input embedding and fragmentation. Both are what
-aiconfigurator-core 0.12.0 reserves for vLLM; with them the formula gives its capacities for
-Qwen3-Coder-30B to the token (docs/hardware.md).
-"""
+"""The modelled hardware by name: `load_hardware("qwen3-coder-30b", "h200")`."""
 
 from __future__ import annotations
 
@@ -18,39 +10,24 @@ from pathlib import Path
 
 from marsbench.errors import UsageError, unknown_name
 from marsbench.hardware import curves
-from marsbench.hardware.catalog import load_profiles, named_gpu, named_model, read_profile
-from marsbench.hardware.schema import Gpu, ModelShape, Precision, ProfileFile
+from marsbench.hardware.catalog import found_model, load_profiles, named_gpu, read_profile
+from marsbench.hardware.memory import GROUPS, Memory, check_fits
+from marsbench.hardware.schema import Gpu, ProfileFile
 from marsbench.hardware.served import (
     Served,
     Wish,
     dtype_name,
+    group_name,
     hardware_id,
     parse_id,
     served_model,
 )
+from marsbench.hardware.shape import ModelShape, Precision
 from marsbench.hardware.steptime import StepTime
 
 DEFAULT_MODEL, DEFAULT_GPU = "qwen3-coder-30b", "h200"
-ACTIVATION_BYTES = 180_224 * 8_192
-RUNTIME_BYTES = 3.5 * 2**30
 PCIE_SHARE = 0.8
 """What a large copy of pinned memory reaches of a PCIe link's nominal rate."""
-MIN_KV_TOKENS = 1_024
-"""A KV cache of fewer tokens holds no request worth simulating."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Where a GPU's bytes go, summed over the GPUs of a tensor-parallel group."""
-
-    total_bytes: float
-    weight_bytes: float
-    activation_bytes: float
-    runtime_bytes: float
-
-    def kv_bytes(self, fraction: float) -> float:
-        used = self.weight_bytes + self.activation_bytes + self.runtime_bytes
-        return fraction * self.total_bytes - used
 
 
 @dataclass(frozen=True)
@@ -80,6 +57,11 @@ class Hardware:
     cautions: tuple[str, ...] = field(default=())
     longest_prefill: int | None = None
     longest_decode: int | None = None
+
+    @property
+    def group(self) -> str:
+        """The GPU, and how many of them."""
+        return group_name(self.gpu, self.tensor_parallel)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -161,36 +143,47 @@ def load_hardware(
     precision: str | None = None,
     *,
     kv_dtype: str | None = None,
+    tp: int | None = None,
     profile: Path | None = None,
 ) -> Hardware:
     """Hardware by name, by a printed id, or from a user's TOML profile, which decides the GPU.
 
-    gpu: "h100", or an id like "h100:qwen3-coder-30b:fp8:kv-fp8", which fills in the rest.
+    model: a name, or the path of a config.json as Hugging Face has it beside the weights.
+    gpu: "h100", or an id like "h100x4:qwen3-coder-30b:fp8:kv-fp8", which fills in the rest.
     precision: of the weights; None is the model's first (bf16 for Qwen3-Coder-30B, mxfp4 for
         gpt-oss-120b).
     kv_dtype: "auto" (None), "bf16" or "fp8", as vLLM's --kv-cache-dtype: auto is bf16 unless the
         checkpoint says otherwise, whatever its weights are.
+    tp: GPUs that the model is split over, as vLLM's --tensor-parallel-size.
     A profile names its own model; the arguments fill in what it leaves out.
     """
-    wish = Wish(model, precision, kv_dtype)
+    wish = Wish(model, precision, kv_dtype, tp)
     if profile is not None:
         return _from_profile(read_profile(profile), profile.stem, wish)
     gpu, wish = _with_id(gpu, wish)
     profiles = load_profiles()
     if gpu in profiles:
         return _from_profile(profiles[gpu], gpu, wish)
-    name = wish.model or DEFAULT_MODEL
-    served = served_model(name, named_model(name), wish)
-    card = named_gpu(gpu)
-    grounded = curves.from_tables(gpu, name, served.precision, served.shape, served.bytes_per)
-    grounded = grounded or curves.from_datasheet(card, served.shape, served.bytes_per, 1)
+    card, gpus = named_gpu(gpu), _group(wish.tp or 1)
+    name, shape = found_model(wish.model or DEFAULT_MODEL)
+    served = served_model(name, shape, wish, gpus)
+    grounded = curves.from_tables(gpu, served)
+    grounded = grounded or curves.from_shape(card, served)
     return _hardware(gpu, card, served, grounded)
+
+
+def _group(tp: int) -> int:
+    if tp not in GROUPS:
+        raise UsageError(
+            f"--tp takes 1, 2, 4 or 8, the GPUs of one machine that share the model, not {tp}."
+        )
+    return tp
 
 
 def _with_id(text: str, wish: Wish) -> tuple[str, Wish]:
     """The GPU of an id, and the wish with what else the id says."""
     gpu, said = parse_id(text)
-    options = ("--model", "--precision", "--kv-dtype")
+    options = ("--model", "--precision", "--kv-dtype", "--tp")
     both = list(zip(astuple(wish), astuple(said), strict=True))
     for option, (asked, told) in zip(options, both, strict=True):
         if asked is not None and told is not None and asked != told:
@@ -201,15 +194,25 @@ def _with_id(text: str, wish: Wish) -> tuple[str, Wish]:
 
 
 def _from_profile(profile: ProfileFile, stem: str, wish: Wish) -> Hardware:
-    name, gpus = profile.id or stem, profile.tensor_parallel
+    name, gpus = profile.id or stem, _gpus_of(profile, stem, wish.tp)
     own = Wish(None, profile.precision, None if profile.kv_dtype == "auto" else profile.kv_dtype)
     wish = Wish(wish.model, own.precision or wish.precision, own.kv_dtype or wish.kv_dtype)
     if isinstance(profile.model, ModelShape):
         served = served_model(f"{name}-model", profile.model, wish, gpus)
     else:
-        model = profile.model or wish.model or DEFAULT_MODEL
-        served = served_model(model, named_model(model), wish, gpus)
+        model, shape = found_model(profile.model or wish.model or DEFAULT_MODEL)
+        served = served_model(model, shape, wish, gpus)
     return _hardware(name, profile.gpu, served, _grounded(profile, served))
+
+
+def _gpus_of(profile: ProfileFile, stem: str, tp: int | None) -> int:
+    """Those of the profile; of a datasheet that does not say, as many as are asked for."""
+    own = profile.tensor_parallel
+    if tp is None or tp == own:
+        return own
+    if "tensor_parallel" in profile.model_fields_set or profile.fit is not None:
+        raise UsageError(f"{stem} is for {own} GPUs and --tp says {tp}; leave --tp out.")
+    return tp
 
 
 def _grounded(profile: ProfileFile, served: Served) -> curves.Grounded:
@@ -232,8 +235,9 @@ def _check_rate(gpu: Gpu, precision: Precision) -> None:
 
 def _hardware(name: str, gpu: Gpu, served: Served, grounded: curves.Grounded) -> Hardware:
     shape, bytes_per, gpus = served.shape, served.bytes_per, served.gpus
-    hardware = Hardware(
-        id=hardware_id(name, served),
+    named = hardware_id(name, served)
+    return Hardware(
+        id=named,
         model=served.model,
         gpu=name,
         precision=served.precision,
@@ -241,35 +245,12 @@ def _hardware(name: str, gpu: Gpu, served: Served, grounded: curves.Grounded) ->
         tensor_parallel=gpus,
         max_model_len=shape.max_model_len,
         kv_bytes_per_token=shape.kv_bytes_per_token(bytes_per, gpus),
-        memory=_memory(gpu, shape, bytes_per, gpus),
+        memory=check_fits(named, gpu, served),
         host_link_bytes_per_s=gpu.host_link * PCIE_SHARE * gpus,
         memory_bytes_per_s=gpu.bandwidth * gpus,
         step_time=StepTime(grounded.curves),
         source=grounded.source,
-        cautions=grounded.cautions,
+        cautions=(*grounded.cautions, *served.cautions),
         longest_prefill=grounded.longest_prefill,
         longest_decode=grounded.longest_decode,
-    )
-    _check_holds_a_request(hardware)
-    return hardware
-
-
-def _check_holds_a_request(hardware: Hardware) -> None:
-    tokens = hardware.kv_tokens()
-    if tokens < MIN_KV_TOKENS:
-        total = hardware.memory.total_bytes / 2**30
-        weights = hardware.memory.weight_bytes / 2**30
-        raise UsageError(
-            f"{hardware.id} holds {tokens} tokens of KV, less than any request needs: 0.9 x "
-            f"{total:.1f} GiB of memory, less {weights:.1f} GiB of weights and 4.9 GiB for "
-            "activations and runtime. Use more memory, more GPUs or a smaller precision."
-        )
-
-
-def _memory(gpu: Gpu, shape: ModelShape, precision: Precision, gpus: int) -> Memory:
-    return Memory(
-        total_bytes=gpu.memory * gpus,
-        weight_bytes=shape.weight_bytes(precision),
-        activation_bytes=ACTIVATION_BYTES * gpus,
-        runtime_bytes=RUNTIME_BYTES * gpus,
     )

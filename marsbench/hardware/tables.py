@@ -20,7 +20,7 @@ from functools import cache
 from importlib import resources
 from itertools import accumulate, pairwise
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from marsbench.problems import Strict
 
@@ -64,6 +64,7 @@ class TableSource(Strict):
     sources_sha256: dict[str, str]
     table_sha256: str
     command: str
+    parallel: dict[str, int] = Field(default_factory=dict)
 
 
 class StepTable(Strict):

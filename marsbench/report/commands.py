@@ -82,6 +82,7 @@ def _settings(source: RunSource) -> Mapping[str, Any]:
         "--seed": source.seed,
         **{f"--{name}": meta.get(name) for name in (traffic, *WORKLOAD)},
         **{f"--{name.replace('_', '-')}": source.hardware.get(name) for name in HARDWARE},
+        "--tp": group if (group := source.hardware.get("tensor_parallel", 1)) > 1 else None,
         **{option: settings.get(key) for key, option in SETTINGS.items()},
         "--kv-blocks": settings.get("kv_blocks") if own_blocks else None,
         "--reserve-full-prompt": None if reserve is None else ("on" if reserve else "off"),

@@ -23,7 +23,7 @@ from marsbench.report.standing import (
     recommended,
 )
 from marsbench.text.numbers import count, percent, short, span, times
-from marsbench.text.words import few, listed, quoted
+from marsbench.text.words import few, gpu_in, listed, quoted
 
 FEW = 3
 """So many places at which another is ahead are named."""
@@ -196,7 +196,7 @@ def _world(material: Material) -> str:
         f", seed{'s' * (len(seeds) > 1)} {listed([str(seed) for seed in seeds])}" if seeds else ""
     )
     models = sorted({s.place.model for s in sources if s.place.model})
-    gpus = sorted({str(s.hardware["gpu"]) for s in sources if s.hardware.get("gpu")})
+    gpus = sorted({gpu_in(s.hardware) for s in sources if s.hardware.get("gpu")})
     on = f"; {listed(models)}" + (f" on {listed(gpus)}" if gpus else "") if models else ""
     played = listed(sorted({"the simulator" if s.engine == "sim" else s.engine for s in sources}))
     return (

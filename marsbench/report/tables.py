@@ -19,7 +19,7 @@ from marsbench.judge.paper.systems import WHOLES
 from marsbench.report.material import Material, Regime, sheets
 from marsbench.text.numbers import UNMEASURED, count, percent, short
 from marsbench.text.tables import Table
-from marsbench.text.words import each, listed
+from marsbench.text.words import each, gpu_in, listed
 
 ABREAST = 5
 """Places beside each other in a table of cells of three numbers."""
@@ -73,7 +73,7 @@ def _gpu(source: RunSource) -> str | None:
         return None
     kv = hardware.get("kv_dtype")
     stored = hardware.get("precision") if kv is None else f"{hardware.get('precision')}, {kv} KV"
-    return f"{hardware.get('gpu')} ({stored})"
+    return f"{gpu_in(hardware)} ({stored})"
 
 
 def _cache(source: RunSource) -> str | None:

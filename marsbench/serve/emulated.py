@@ -15,19 +15,21 @@ from marsbench.errors import UsageError
 from marsbench.hardware.profile import Hardware, HardwareCost, load_hardware
 
 
-def emulated_hardware(name: str) -> Hardware:
-    """The hardware of an id, `GPU:MODEL[:PRECISION[:kv-DTYPE]]`, or a profile's file (TOML).
+def emulated_hardware(name: str, tp: int | None = None) -> Hardware:
+    """The hardware of an id, `GPU[xTP]:MODEL[:PRECISION[:kv-DTYPE]]`, or a profile's file (TOML).
+
+    tp: GPUs that share the model, where the name does not say.
 
     Raises UsageError for anything else.
     """
     if name.endswith(".toml"):
-        return load_hardware(profile=Path(name))
+        return load_hardware(profile=Path(name), tp=tp)
     if ":" not in name:
         raise UsageError(
             f"--emulate takes GPU:MODEL[:PRECISION[:kv-DTYPE]] or a profile's file, not '{name}'; "
             "for example --emulate h200:qwen3-coder-30b."
         )
-    return load_hardware(gpu=name)
+    return load_hardware(gpu=name, tp=tp)
 
 
 def check_speed(speed: float) -> float:
@@ -39,4 +41,4 @@ def check_speed(speed: float) -> float:
 
 def engine_cost(config: Mapping[str, Any], step_budget: int) -> HardwareCost:
     """What policies in the server may know of its speed; the scheduler calls this."""
-    return HardwareCost(emulated_hardware(config["emulate"]), step_budget)
+    return HardwareCost(emulated_hardware(config["emulate"], config.get("tp")), step_budget)

@@ -25,6 +25,10 @@ class ServeOptions:
             "GPU:MODEL", "An emulated GPU instead, as h200:qwen3-coder-30b.", shows_default=True
         ),
     ] = None
+    tp: Annotated[
+        int | None,
+        Option("N", "GPUs that share the model: vLLM's --tensor-parallel-size, or emulated ones."),
+    ] = None
     speed: Annotated[float, Option("X", "Emulated seconds a second.", shows_default=True)] = 1.0
     vllm: Annotated[str | None, like(SimulationOptions, "vllm")] = None
     kv_blocks: Annotated[int | None, like(EngineOptions, "kv_blocks")] = None

@@ -30,6 +30,8 @@ OURS = {
 }
 """Flags of vLLM that `marsbench serve` sets itself, and what to give instead."""
 
+TENSOR_PARALLEL = ("--tensor-parallel-size", "-tp")
+
 
 @dataclass(frozen=True)
 class ServeRequest:
@@ -37,6 +39,7 @@ class ServeRequest:
 
     model: what vLLM is to load; None for an emulated GPU.
     emulate: `GPU:MODEL`, or a hardware profile's file; its step times and its KV capacity.
+    tp: GPUs that share the model; None is what `emulate` or vLLM's flags say.
     speed: how many emulated seconds pass in a second.
     settings: of an emulated server; a real one has vLLM's own, or those in `flags`, and takes
         `host_kv` alone (but not its cost, which is what it is).
@@ -52,6 +55,7 @@ class ServeRequest:
     choice: Choice
     model: str | None = None
     emulate: str | None = None
+    tp: int | None = None
     speed: float = 1.0
     settings: EngineSettings = field(default_factory=EngineSettings)
     host: str = LOOPBACK
@@ -78,10 +82,20 @@ class ServeRequest:
             self._check_host_kv(self.settings.host_kv)
         if self.emulate is None and self.speed != 1:
             raise UsageError("--speed is for an emulated GPU; leave it out, or give --emulate.")
+        self._check_tp()
         for flag in self.flags:
             name = flag.partition("=")[0]
             if name in OURS:
                 raise UsageError(f"{name} is set by marsbench serve; use {OURS[name]} before --.")
+
+    def _check_tp(self) -> None:
+        if self.tp is None or self.emulate is not None:
+            return
+        if self.tp < 1:
+            raise UsageError(f"--tp must be at least 1, not {self.tp}.")
+        for flag in self.flags:
+            if flag.partition("=")[0].replace("_", "-") in TENSOR_PARALLEL:
+                raise UsageError(f"{flag} and --tp {self.tp} are one thing; leave one of them out.")
 
     def _check_host_kv(self, host_kv: HostKv) -> None:
         if self.kernels is not None:
@@ -99,7 +113,7 @@ class ServeRequest:
     @property
     def hardware(self) -> Hardware | None:
         """What is emulated; None on a real GPU."""
-        return None if self.emulate is None else emulated_hardware(self.emulate)
+        return None if self.emulate is None else emulated_hardware(self.emulate, self.tp)
 
     @property
     def served_name(self) -> str:
@@ -117,6 +131,8 @@ class ServeRequest:
             config["emulate"] = str(Path(self.emulate).absolute()) if is_file else self.emulate
             config["cost"] = "marsbench.serve.emulated:engine_cost"
             config["speed"] = self.speed
+            if self.tp is not None:
+                config["tp"] = self.tp
             if self.settings.host_kv is not None:
                 config["host_kv_cost"] = self.settings.host_kv.cost
         if self.record is not None:
@@ -150,6 +166,8 @@ def command(request: ServeRequest, port: int, model: str) -> list[str]:
         "--enable-prompt-tokens-details": None,
     }
     hardware, host_kv = request.hardware, request.settings.host_kv
+    if hardware is None and request.tp is not None:
+        ours["--tensor-parallel-size"] = request.tp
     if hardware is not None:
         ours.update(_emulated_flags(request, hardware))
     if host_kv is not None:

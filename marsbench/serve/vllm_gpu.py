@@ -65,7 +65,7 @@ class Gpu(Executor):
 
     def _init_executor(self) -> None:
         config = self._config
-        self._hardware = emulated_hardware(config["emulate"])
+        self._hardware = emulated_hardware(config["emulate"], config.get("tp"))
         self._speed = float(config.get("speed", 1.0))
         self._script = load_script(config.get("responses"))
         self._replies: dict[str, tuple[int, Reply]] = {}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 
 from rich.console import Console
 from rich.markup import escape
 
 from marsbench.hardware.catalog import load_gpus, load_models, load_profiles
+from marsbench.hardware.memory import GROUPS, DoesNotFitError
 from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.text.cautions import print_caution
 from marsbench.text.console import drawn
@@ -28,22 +30,35 @@ STEPS: tuple[tuple[str, int, int, tuple[tuple[int, int], ...]], ...] = (
 )
 
 
-def all_hardware() -> Iterator[Hardware]:
-    """Every model at every precision on every GPU where it fits, and the whole profiles."""
+def all_hardware(tp: int | None = None) -> Iterator[Hardware]:
+    """Every model at every precision on every GPU, or group of them, and the whole profiles.
+
+    tp: groups of so many GPUs alone; None: the smallest that holds the model.
+    """
     for gpu in load_gpus():
         for model, shape in load_models().items():
             for precision in shape.precisions:
-                yield load_hardware(model, gpu, precision)
-    for name in load_profiles():
-        yield load_hardware(gpu=name)
+                groups = (load_group(model, gpu, precision, n) for n in ([tp] if tp else GROUPS))
+                yield from islice(filter(None, groups), 1)
+    if tp in (None, 1):
+        for name in load_profiles():
+            yield load_hardware(gpu=name)
 
 
-def print_list(console: Console) -> None:
+def load_group(model: str, gpu: str, precision: str, tp: int) -> Hardware | None:
+    """None where the model does not fit on so many."""
+    try:
+        return load_hardware(model, gpu, precision, tp=tp)
+    except DoesNotFitError:
+        return None
+
+
+def print_list(console: Console, tp: int | None = None) -> None:
     head = (
         "GPU", "model", "weights/KV", "KV tokens", "decode\nat 1k ms", "8,192 on\n131k ms",
         "step times",
     )  # fmt: skip
-    rows = [_line(hardware) for hardware in all_hardware()]
+    rows = [_line(hardware) for hardware in all_hardware(tp)]
     console.print(drawn(Table(head, rows, "LLLRRRl")))
 
 
@@ -51,7 +66,7 @@ def _line(hardware: Hardware) -> tuple[str, ...]:
     seconds = hardware.step_time.seconds
     decode, prefill = seconds(1, 1_024), seconds(0, 0, ((8_192, 131_072),))
     return (
-        hardware.gpu, hardware.model, f"{hardware.precision}/{hardware.kv_dtype}",
+        hardware.group, hardware.model, f"{hardware.precision}/{hardware.kv_dtype}",
         fixed(hardware.kv_tokens()), fixed(decode * 1e3, 1), fixed(prefill * 1e3),
         hardware.source.split()[0],
     )  # fmt: skip

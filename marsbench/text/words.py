@@ -34,6 +34,14 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def gpu_in(hardware: Mapping[str, object]) -> str:
+    """ "h200", or "h200x4" where four share a model, of what a run tells; it may tell nothing."""
+    gpu, several = hardware.get("gpu"), hardware.get("tensor_parallel")
+    if gpu is None:
+        return str(hardware.get("id", ""))
+    return str(gpu) if several in (None, 1) else f"{gpu}x{several}"
+
+
 def mix_in(meta: Mapping[str, object]) -> str | None:
     """ "autonomous", or "autonomous, tenants greedy:4": a workload's mix of tools, and of tenants
     where it has several, as its `meta` says; None where it says neither."""

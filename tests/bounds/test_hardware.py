@@ -26,6 +26,9 @@ def test_a_run_that_does_not_say_its_hardware_is_refused_in_a_sentence() -> None
 def test_the_hardware_is_the_runs_own_by_its_hash() -> None:
     own = load_hardware("qwen3-coder-30b", "h200", "bf16", kv_dtype="bf16").hash
     assert hardware_of(Path("run"), config(**TOLD, hash=own)).hash == own
+    four = load_hardware("qwen3-coder-30b", "h200", "bf16", kv_dtype="bf16", tp=4).hash
+    told = config(**TOLD, tensor_parallel=4, hash=four)
+    assert hardware_of(Path("run"), told).hash == four
     for other in ({}, {"hash": "of another"}):
         with pytest.raises(UsageError, match="give the profile with --hardware FILE"):
             hardware_of(Path("run"), config(**TOLD, **other))

@@ -53,6 +53,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "tenants": ("--tenants", "greedy:2"),
     "gpu": ("--gpu", "h100"),
     "model": ("--gpu", "h100", "--model", "gpt-oss-120b"),
+    "tp": ("--tp", "2"),
     "precision": ("--precision", "fp8"),
     "kv_dtype": ("--kv-dtype", "fp8"),
     "kv_blocks": ("--kv-blocks", "6601"),

@@ -11,7 +11,7 @@ import typer
 from cli.conftest import Marsbench
 from marsbench.cli.main import app
 
-SCREEN = 80
+SCREEN = 84
 
 
 def verbs(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -104,6 +104,21 @@ def test_another_seed_gives_another_run(played: Played, marsbench: Marsbench) ->
     assert hashes[0] != hashes[1]
 
 
+def test_one_gpu_that_is_asked_for_gives_the_same_run(played: Played, marsbench: Marsbench) -> None:
+    ran(marsbench(*played.arguments, "--tp", 1, "-o", "one"))
+    assert events_hash(Path("one")) == events_hash(played.folder)
+
+
+def test_a_run_on_several_gpus_says_so_and_how_long_its_steps_are(marsbench: Marsbench) -> None:
+    """A token of Llama-3.3-70B in bf16 reads 35 GB on each of four H100, which takes 10 ms."""
+    on = ("--gpu", "h100", "--model", "llama-3.3-70b", "--tp", 4)
+    done = ran(marsbench("run", "--backend", "fcfs", *SMALL, *on, "-o", "four", "--json"))
+    hardware = json.loads(Path("four/run.json").read_text())["hardware"]
+    assert (hardware["id"], hardware["gpu"]) == ("h100x4:llama-3.3-70b:bf16", "h100")
+    assert (hardware["tensor_parallel"], hardware["kv_tokens"]) == (4, 450_576)
+    assert 0.0104 < json.loads(done.out)["tpot"]["p50"] < 0.020
+
+
 def test_checking_every_step_changes_nothing(played: Played, marsbench: Marsbench) -> None:
     ran(marsbench(*played.arguments, "--check", "-o", "checked"))
     assert events_hash(Path("checked")) == events_hash(played.folder)

@@ -252,6 +252,14 @@ def test_another_gpu_is_other_hardware(tmp_path):
     assert compare([a, b], across=["hardware"]).backends == ("fcfs on h200", "fcfs on h100")
 
 
+def test_more_gpus_that_share_the_model_are_other_hardware(tmp_path):
+    a = write_run(tmp_path / "a")
+    b = write_run(tmp_path / "b", hardware={**HARDWARE, "tensor_parallel": 4, "hash": "1"})
+    with pytest.raises(UsageError, match="different hardware"):
+        compare([a, b])
+    assert compare([a, b], across=["hardware"]).backends == ("fcfs on h200", "fcfs on h200x4")
+
+
 def behind(folder, replicas, **params):
     """A run of fcfs on so many replicas behind llm-d, at these parameters where they are given."""
     router = {"name": "llm-d", "params": {**choose_router("llm-d").params, **params}}

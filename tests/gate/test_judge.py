@@ -190,6 +190,12 @@ ERRORS = {
         ),
         "different hardware",
     ),
+    "more GPUs that share the model": (
+        lambda tmp_path: write_run(
+            tmp_path / "x", "mars", BASE[0], hardware={**HARDWARE, "tensor_parallel": 4}
+        ),
+        "no run of mars on ilr-1.*h200",
+    ),
     "other settings": (
         lambda tmp_path: write_run(tmp_path / "x", "mars", BASE[0], settings={"tool_cores": 4}),
         "different engines",

@@ -7,7 +7,7 @@ import pytest
 from marsbench.errors import UsageError
 from marsbench.hardware.catalog import load_models
 from marsbench.hardware.profile import load_hardware
-from marsbench.hardware.schema import ModelShape
+from marsbench.hardware.shape import ModelShape
 
 CAPACITY = {
     ("qwen3-coder-30b", "h100", "bf16"): 118_341,

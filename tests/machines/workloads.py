@@ -14,6 +14,7 @@ from marsbench.core.workload.knobs import Knobs
 from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe, recipe_names
 from marsbench.hardware.catalog import load_gpus, load_models, load_profiles
+from marsbench.hardware.memory import DoesNotFitError
 from marsbench.hardware.profile import load_hardware
 from marsbench.hardware.steptime import StepTime
 from marsbench.show.workload_check import check
@@ -63,7 +64,7 @@ def _step_times() -> Iterator[tuple[str, str]]:
         for gpu in (*load_gpus(), *load_profiles()):
             try:
                 hardware = load_hardware(model, gpu)
-            except ValueError:  # a model that this card does not hold
+            except DoesNotFitError:  # a model that this card does not hold
                 continue
             yield f"step times of {hardware.id}", _digest(_packed(_seconds(hardware.step_time)))
 

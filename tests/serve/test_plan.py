@@ -122,3 +122,25 @@ def test_what_cannot_be_served_is_refused(asked: dict[str, Any], sentence: str) 
     with pytest.raises(UsageError, match=sentence) as refused:
         command(ServeRequest(choose("fcfs"), **asked), 8123, "m")
     assert "\n" not in str(refused.value)
+
+
+def test_gpus_that_share_a_model_are_passed_on_to_vllm() -> None:
+    request = ServeRequest(choose("fcfs"), model="some/model", tp=4)
+    assert flags(request)["--tensor-parallel-size"] == "4"
+    assert "--tensor-parallel-size" not in flags(ServeRequest(choose("fcfs"), model="some/model"))
+
+
+@pytest.mark.parametrize("flag", ["--tensor-parallel-size=2", "--tensor_parallel_size", "-tp"])
+def test_they_are_said_once(flag: str) -> None:
+    with pytest.raises(UsageError, match="--tp 4 are one thing"):
+        ServeRequest(choose("fcfs"), model="some/model", tp=4, flags=(flag,))
+
+
+def test_an_emulated_group_has_the_memory_of_all_its_gpus() -> None:
+    request = ServeRequest(choose("fcfs"), emulate="h100:llama-3.3-70b", tp=4)
+    found = flags(request)
+    assert found["--num-gpu-blocks-override"] == str(450_582 // 16 + 1)
+    assert "--tensor-parallel-size" not in found
+    told = json.loads(found["--additional-config"])["marsbench"]
+    assert (told["emulate"], told["tp"]) == ("h100:llama-3.3-70b", 4)
+    assert emulated_hardware("h100x4:llama-3.3-70b").hash == request.hardware.hash

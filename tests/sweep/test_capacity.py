@@ -191,6 +191,16 @@ def test_gpus_for_a_number_of_agents(played, tmp_path):
     assert compare([path]).capacities[0].answer == "17 GPUs for 200 agents"
 
 
+def test_gpus_that_share_a_model_are_counted_as_groups(played, tmp_path):
+    asked = {**OPTIONS, "sessions": None, "arrivals": "closed:200", "gpus": True, "tp": 4}
+    path, answer = capacity(search_of(asked), tmp_path / "c")
+    assert (answer["gpus"], answer["tp"], answer["hardware"]) == (17, 4, "h200x4")
+    said = told(answer, as_json=False)
+    assert "17 groups of 4 GPUs (h200x4), 12 agents on each" in said
+    assert "each group is played alone" in said
+    assert compare([path]).capacities[0].answer == "17 groups of 4 GPUs for 200 agents"
+
+
 @pytest.mark.parametrize(
     ("arrivals", "gpus", "message"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from marsbench.errors import UsageError
@@ -163,3 +165,26 @@ def test_workloads_may_have_tenants(tmp_path):
     assert [c.knobs.tenants for c in cells(tmp_path, text)] == ["greedy:4", None, None, None]
     with pytest.raises(UsageError, match=r"workloads.*even, greedy, long, shares"):
         cells(tmp_path, text.replace("greedy:4", "gready:4"))
+
+
+def test_gpus_that_share_a_model_are_hardware_of_their_own(tmp_path):
+    text = 'hardware = ["h100", {gpu = "h100", model = "gpt-oss-120b", tp = 4}]\n' + FILE
+    found = {
+        cell.hardware.key: hardware_of(cell.hardware, cell.folder) for cell in cells(tmp_path, text)
+    }
+    assert {key: one.id for key, one in found.items()} == {
+        "h100": "h100:qwen3-coder-30b:bf16",
+        "h100x4": "h100x4:gpt-oss-120b:mxfp4",
+    }
+
+
+def test_a_model_of_a_sweep_may_be_a_config_beside_its_file(tmp_path):
+    config = {
+        "model_type": "qwen3", "num_hidden_layers": 36, "hidden_size": 4096, "vocab_size": 151_936,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 12_288,
+        "max_position_embeddings": 40_960,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    text = 'hardware = [{gpu = "h100", model = "config.json"}]\n' + FILE
+    (first, *_) = cells(tmp_path, text)
+    assert hardware_of(first.hardware, first.folder).id.startswith("h100:qwen3@")

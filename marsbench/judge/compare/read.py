@@ -19,6 +19,7 @@ from marsbench.replicas.registry import router_label
 from marsbench.runs import RunFolder
 from marsbench.runs.folder import CONFIG
 from marsbench.runs.summary import CAP_SEARCH
+from marsbench.text.words import gpu_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def place_of_config(run: RunFolder) -> dict[str, Any]:
         "workload": config.workload,
         "load": load,
         "rate": config.workload_meta.get("rate") if load is None else None,
-        "hardware": str(config.hardware.get("gpu", config.hardware.get("id", ""))),
+        "hardware": gpu_in(config.hardware),
         "engine": config.engine,
         "variation": "base",
         **_fleet(config.settings),

@@ -22,7 +22,7 @@ class Capacity(NamedTuple):
     sessions: of each run. settled: whether twice as many gave the same; None where it was not
     tried. agents, gpus: of a search of GPUs, which has no rate. replicas, router: how many of them
     stand behind which router, or between which numbers the fewest were searched; None where each
-    is alone.
+    is alone. tp: GPUs that share the model and count as one.
     """
 
     path: str
@@ -41,13 +41,14 @@ class Capacity(NamedTuple):
     gpus: int | None = None
     replicas: int | Sequence[int] | None = None
     router: str | None = None
+    tp: int = 1
 
     @property
     def answer(self) -> str:
         """The number in a few words."""
         if self.agents is not None:
             behind = "" if self.router is None else f" behind {self.router}"
-            return f"{gpus_in_words(self.gpus)}{behind} for {self.agents} agents"
+            return f"{gpus_in_words(self.gpus, self.tp)}{behind} for {self.agents} agents"
         rate = "under all rates tried" if self.rate is None else f"{self.rate:.4g}/s"
         moving = " (not settled: more sessions a run may give less)"
         return rate + (moving if self.settled is False else "")
@@ -66,8 +67,10 @@ def capacity_in(folder: Path) -> Capacity:
         ) from error
 
 
-def gpus_in_words(gpus: int | None) -> str:
-    """ "1 GPU", "17 GPUs", or that no number was enough."""
+def gpus_in_words(gpus: int | None, tp: int = 1) -> str:
+    """ "1 GPU", "17 GPUs", "3 groups of 4 GPUs", or that no number was enough."""
+    if tp > 1:
+        return f"{gpus or 'no number of'} group{'' if gpus == 1 else 's'} of {tp} GPUs"
     return "1 GPU" if gpus == 1 else f"{gpus or 'no number of'} GPUs"
 
 
@@ -102,20 +105,23 @@ def _gpus(answer: Mapping[str, Any], who: str, goal: str) -> str:
         return _behind(answer, agents, goal)
     if answer["gpus"] is None:
         return f"{agents}: not even one agent a GPU is enough ({goal})"
+    tp = answer.get("tp", 1)
+    each = "GPU" if tp == 1 else "group"
     return (
-        f"{agents}: {gpus_in_words(answer['gpus'])} ({answer['hardware']}), "
+        f"{agents}: {gpus_in_words(answer['gpus'], tp)} ({answer['hardware']}), "
         f"{answer['lanes']} agents on "
-        f"each ({goal}); each GPU is played alone, so nothing is said of what a router adds"
+        f"each ({goal}); each {each} is played alone, so nothing is said of what a router adds"
     )
 
 
 def _behind(answer: Mapping[str, Any], agents: str, goal: str) -> str:
     """Of several replicas behind one router."""
-    most = answer["replicas"][1]
+    tp = answer.get("tp", 1)
     if answer["gpus"] is None:
-        return f"{agents}: {gpus_in_words(most)} behind {answer['router']} are not enough ({goal})"
+        most = gpus_in_words(answer["replicas"][1], tp)
+        return f"{agents}: {most} behind {answer['router']} are not enough ({goal})"
     return (
-        f"{agents}: {gpus_in_words(answer['gpus'])} ({answer['hardware']}) behind "
+        f"{agents}: {gpus_in_words(answer['gpus'], tp)} ({answer['hardware']}) behind "
         f"{answer['router']} ({goal})"
     )
 

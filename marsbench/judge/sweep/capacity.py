@@ -19,7 +19,7 @@ from marsbench.judge.sweep.answer import ANSWER
 from marsbench.judge.sweep.bisect import Bracket, fewest, highest_rate
 from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import PLAN, SweepFolder, write_json
-from marsbench.judge.sweep.play import request_of
+from marsbench.judge.sweep.play import hardware_of, request_of
 from marsbench.judge.sweep.probes import Probes
 from marsbench.judge.sweep.run import RESULTS
 from marsbench.judge.sweep.search import Probe, Search
@@ -58,12 +58,14 @@ def capacity(search: Search, output: Path | None = None) -> tuple[Path, dict[str
 
 def _searched(search: Search) -> dict[str, Any]:
     (first, *_) = search.cells(Probe(sessions=1, rate=1.0))
+    tp = hardware_of(first.hardware, first.folder).tensor_parallel
     return {
         "marsbench_capacity": FORMAT,
         "backend": first.backend.key,
         "workload": first.workload.key,
         "tools": first.tools,
         "hardware": first.hardware.key,
+        **({"tp": tp} if tp > 1 else {}),
         **_fleet(first, search.span),
         "alpha": search.alpha,
         "share": search.share,

@@ -35,6 +35,7 @@ class CapacityOptions:
     set: Assignments = ()
     gpu: Annotated[str, like(HardwareOptions, "gpu")] = "h200"
     model: Annotated[str | None, like(HardwareOptions, "model")] = None
+    tp: Annotated[int | None, like(HardwareOptions, "tp")] = None
     precision: Annotated[str | None, like(HardwareOptions, "precision")] = None
     kv_dtype: Annotated[str | None, like(HardwareOptions, "kv_dtype")] = None
     hardware: Annotated[str | Path | None, like(HardwareOptions, "hardware")] = None

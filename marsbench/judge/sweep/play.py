@@ -17,6 +17,7 @@ from marsbench.core.workload.recipe import load_recipe
 from marsbench.core.workload.scaling import with_tool_time
 from marsbench.engine_options import EngineOptions
 from marsbench.extras import look_here_too
+from marsbench.hardware.catalog import is_config, load_models
 from marsbench.hardware.profile import Hardware, load_hardware
 from marsbench.judge.sweep.cells import Cell
 from marsbench.judge.sweep.folder import SweepFolder
@@ -73,8 +74,11 @@ def _chosen(name: str, assignments: tuple[str, ...]) -> Choice:
 def hardware_of(entry: HardwareEntry, folder: Path) -> Hardware:
     """The hardware as it is, without a variation."""
     profile = None if entry.profile is None else folder / entry.profile
+    model = entry.model
+    if model is not None and is_config(str(folder / model)) and model not in load_models():
+        model = str(folder / model)
     return load_hardware(
-        entry.model, entry.gpu, entry.precision, kv_dtype=entry.kv_dtype, profile=profile
+        model, entry.gpu, entry.precision, kv_dtype=entry.kv_dtype, tp=entry.tp, profile=profile
     )
 
 

@@ -150,6 +150,7 @@ def _hardware(options: CapacityOptions) -> dict[str, object]:
         model=options.model,
         precision=options.precision,
         kv_dtype=options.kv_dtype,
+        tp=options.tp,
         profile=options.hardware,
     )
 

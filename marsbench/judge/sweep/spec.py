@@ -23,6 +23,7 @@ from marsbench.core.workload.recipe import recipe_folder
 from marsbench.core.workload.tenants import TenantMix
 from marsbench.errors import UsageError, unknown_name
 from marsbench.hardware.schema import KvDtype
+from marsbench.hardware.served import group_name
 from marsbench.presets import preset_named
 from marsbench.problems import first_problem
 from marsbench.replicas.options import DEFAULT as DEFAULT_ROUTER
@@ -129,19 +130,21 @@ class WorkloadEntry(_Table):
 
 
 class HardwareEntry(_Table):
-    """A GPU with a model on it, or a profile of one's own."""
+    """A GPU with a model on it, or several that share it, or a profile of one's own."""
 
     gpu: str = "h200"
     model: str | None = None
     precision: str | None = None
     kv_dtype: KvDtype = "auto"
+    tp: _Many | None = None
     profile: Path | None = None
     label: str = ""
 
     @property
     def key(self) -> str:
         """How tables and folders name it."""
-        return self.label or (self.profile.stem if self.profile else self.gpu)
+        named = self.profile.stem if self.profile else self.gpu
+        return self.label or group_name(named, self.tp or 1)
 
 
 class EngineEntry(_Table):
