@@ -39,7 +39,7 @@ class BerthAdmission(Admission):
     memory: bool = True
     cpu: bool = True
     give_up: bool = True
-    fill: float = ours(0.8, 0.6, 1.0, why=OURS)
+    fill: float = ours(0.75, 0.6, 1.0, why=OURS)
     stretch: float = ours(1.5, 1.0, 2.0, why=OURS)
     fast: float = ours(0.25, 0.1, 0.5, why=OURS)
     call_cores: float = ours(3.0, 1.0, 8.0, why="no paper; builds and tests take 4 to 8")
