@@ -32,8 +32,8 @@ PARTS = {"memory": "memory", "cpu": "cores", "give-up": "giving up", "host": "ho
 class Lead(NamedTuple):
     """Over another by one figure, means over the seeds that both have.
 
-    by: share of goodput(3), or the other's mean latency ÷ berth's. always: at every seed of several,
-    or at the one by more than the margin beyond which no more seeds were asked for.
+    by: share of goodput(3), or the other's mean latency ÷ berth's. always: at every seed of
+    several, or at the one by more than the margin beyond which no more seeds were asked for.
     """
 
     other: str

@@ -55,7 +55,7 @@ def test_targets_are_counted_and_the_worst_cell_is_named():
     text = told(good, bad)
     assert "highest other: 1 of 2 cells; furthest behind -10.0 points" in text
     assert "least other: 1 of 2 cells; furthest behind 1.10×" in text
-    assert "0 of 1 contended cells" in text, "fcfs is level in the other"
+    assert "1 of 1 contended cells" in text, "fcfs is level in the other"
     assert "`mars` ÷ its own with recorded pauses: 1.21× over 1 contended cells" in text
 
 
