@@ -24,6 +24,7 @@ BACKENDS = {
     "aios-rr": "marsbench_backends.policies.aios_rr:AiosRr",
     "autellix": "marsbench_backends.policies.autellix:Autellix",
     "autellix-atlas": "marsbench_backends.policies.autellix:AutellixAtlas",
+    "berth": "marsbench_backends.policies.berth:Berth",
     "clairvoyant": "marsbench_backends.policies.infercept:InferCept"
     "+marsbench_backends.policies.clairvoyant_admission:ClairvoyantAdmission",
     "concur": "marsbench_backends.policies.fcfs:FCFS+marsbench_backends.policies.concur:Concur",

@@ -16,7 +16,7 @@ from studies.map.standing import CAP, Standing, caps_tried, mean_regret, score
 from studies.map.tree import Cut, Fit, Tree
 from studies.map.worlds import FEATURES, told
 
-HOSTED = ("infercept", "infercept-static")
+HOSTED = ("berth", "infercept", "infercept-static")
 """Who may swap to host memory, which nobody else is given."""
 PAYS = 1.05
 """From here on a part is worth something: the map calls less than 5 % level."""
@@ -95,8 +95,8 @@ def hosted(standings: Sequence[Standing]) -> str:
     if not own:
         return "No cell is won by swapping to host memory."
     return (
-        f"`infercept` has 2,000,000 tokens of host memory, which nobody else is given; it is best "
-        f"in {len(own)} cells. `infercept-gpu-only` is the same without."
+        f"`berth` and `infercept` have 2,000,000 tokens of host memory, which nobody else is "
+        f"given; one of them is best in {len(own)} cells. `infercept-gpu-only` is without."
     )
 
 

@@ -29,6 +29,7 @@ backends = [
     { name = "fcfs-cap", label = "fcfs-cap-1", set = { cap = 1 } },
     { name = "fcfs-cap", label = "fcfs-cap-2", set = { cap = 2 } },
     "mars",
+    "berth",
 ]
 [[parts.workloads]]
 name = "ilr-1"
@@ -39,7 +40,11 @@ warm_start = true
 
 [[parts]]
 seeds = [1]
-backends = ["oracle", { name = "mars", label = "mars-no-admission", set = { admission = false } }]
+backends = [
+    "oracle",
+    { name = "mars", label = "mars-no-admission", set = { admission = false } },
+    { name = "berth", label = "berth-no-memory", set = { memory = false } },
+]
 [[parts.workloads]]
 name = "ilr-1"
 label = "contended"
@@ -68,7 +73,7 @@ def test_the_map_says_who_is_best_in_each_cell(folder):
     found = read(folder, bounded=True)
     assert [one.world.load for one in found.standings] == [1.0, 3.0]
     light, heavy = found.standings
-    assert heavy.contenders == ("fcfs", "mars", "fcfs-cap")
+    assert heavy.contenders == ("fcfs", "mars", "berth", "fcfs-cap")
     assert {"oracle", "mars-no-admission"} <= heavy.points.keys()
     assert heavy.seeds == 2, "as near as the margin, so that a second seed was asked for"
     assert min(one.times for n, one in heavy.regrets.items() if n in heavy.contenders) <= 1.0
@@ -100,6 +105,8 @@ def test_the_page_its_rows_and_its_pictures(folder, tmp_path, capsys):
     assert text.startswith("# Who is best where\n\nOf 2 cells, best or level with the best: `")
     assert not re.search(r"[{}]", text), "a field of the page was left open"
     assert "`mars`, admission: " in text
+    assert "goodput(3) within 2 points of the highest other: " in text
+    assert re.search(r"^\| contended, load 3, .*× \([+-]\d+\) \|", text, re.MULTILINE), "a part"
     for name in re.findall(r"\((map-\w+\.svg)\)", text):
         assert (tmp_path / name).read_text().startswith("<?xml")
     rows = list(csv.DictReader((tmp_path / "map.csv").read_text().splitlines()))
