@@ -30,9 +30,16 @@ from marsbench.replicas.computed import ComputedAnywhere
 from marsbench.replicas.config import FleetConfig
 from marsbench.replicas.known import segments
 from marsbench.replicas.lost import LostRound, Past, SentAgain
+from marsbench.replicas.moves import Moves
 from marsbench.replicas.ordered import OrderedEvents
 from marsbench.replicas.replica import Replica, ReplicaLoop
-from marsbench.replicas.router import RoundKey, RoundToPlace, of_index
+from marsbench.replicas.router import (
+    MovingRouter,
+    Placement,
+    RoundKey,
+    RoundToPlace,
+    of_index,
+)
 from marsbench.replicas.view import Views
 from marsbench.shortcuts.keys import WRITER_BYTES
 from marsbench_backends.signals import Signal
@@ -54,7 +61,13 @@ class Fleet:
         self._router = fleet.router.build()
         self._changes = Changes(fleet.changes, fleet.num)
         self._past = Past()
-        self.replicas = [self._fresh(index) for index in range(fleet.num)]
+        self.replicas: list[Replica] = []
+        self._moves: Moves | None = None
+        if isinstance(self._router, MovingRouter):
+            size = config.hardware.kv_bytes_per_token
+            own = (self._router, size, self.replicas, self._clock, self._events.add)
+            self._moves = Moves(*own)
+        self.replicas += [self._fresh(index) for index in range(fleet.num)]
         admission = self.replicas[0].engine.admission()
         self.sessions = SimSessions(self._clock, self._tools, admission, self, self._heard)
         for replica in self.replicas:
@@ -71,7 +84,10 @@ class Fleet:
 
     def _fresh(self, index: int) -> Replica:
         engine = (self.config, self._ledger, self._tools, self._heard)
-        return Replica(index, *engine, self._router.kv_event_delay_s)
+        replica = Replica(index, *engine, self._router.kv_event_delay_s)
+        if self._moves is not None:
+            self._moves.connect(replica)
+        return replica
 
     @property
     def decisions(self) -> dict[str, Any] | None:
@@ -109,14 +125,17 @@ class Fleet:
         clairvoyant = self._router.clairvoyant
         told = (matched if hears else None, work_s if clairvoyant else None)
         views = self._views.of(ask, self._changes.open, *told)
-        index = self._named(self._router.route(ask, views))
+        index, source = self._named(self._router.route(ask, views))
         self._router.placed(ask, index)
-        self._views.placed(ask, of_index(views, index))
+        sources = [of_index(views, one) for one in {index, source} - {None}]
+        self._views.placed(ask, index, max(one.matched_tokens or 0 for one in sources))
         self._at[ask.session] = self.replicas[index]
         self._under_way[ask.key] = step
         findable = self._computed.findable(ask, live.computed, prompt)
         self._events.add(events.Placed(now, ask.session, ask.round, index, findable))
         replica = self._reach(index)
+        if source is not None:
+            replica.peers.ask(f"{ask.session}#{ask.round}", source)
         replica.engine.submit(live, step)
 
     def tell(self, signal: Signal) -> None:
@@ -151,20 +170,31 @@ class Fleet:
         return RoundToPlace(
             *(now, session.id, number, prompt.num_tokens, size, blocks, self._draw),
             self._cost.prefill_s,
+            None if self._moves is None else self._moves.seconds,
         )
 
     def _draw(self, below: int) -> int:
         return int(self._dice.integers(below))
 
-    def _named(self, index: object) -> int:
-        """Raises RunFailedError when the router named no replica."""
-        if isinstance(index, int) and index in self._changes.open:
-            return index
-        open_ = ", ".join(map(str, sorted(self._changes.open)))
-        raise RunFailedError(
-            f"Router {self._fleet.router.name} named replica {index!r}; a router's route() returns "
-            f"the index of a replica that it was shown: {open_}."
-        )
+    def _named(self, answer: object) -> tuple[int, int | None]:
+        """The replica that the router named, and where the context is to come from, if anywhere.
+
+        Raises RunFailedError when it named none, or a source though it moves nothing.
+        """
+        index, source = answer if isinstance(answer, Placement) else (answer, None)
+        name, open_ = self._fleet.router.name, self._changes.open
+        for one in (index, index if source is None else source):
+            if not (isinstance(one, int) and one in open_):
+                raise RunFailedError(
+                    f"Router {name} named replica {one!r}; a router's route() returns the index of "
+                    f"a replica that it was shown: {', '.join(map(str, sorted(open_)))}."
+                )
+        if source is not None and self._moves is None:
+            raise RunFailedError(
+                f"Router {name} named replica {source} to copy from; only a subclass of "
+                "MovingRouter, which has a link, may do so."
+            )
+        return index, None if source == index else source
 
     def _there(self) -> list[Replica]:
         """Those that have not left."""
@@ -235,6 +265,8 @@ class Fleet:
         self._past.add(gone)
         self.replicas[index] = self._fresh(index)
         self.replicas[index].join(self.sessions)
+        if self._moves is not None:
+            self._moves.gone(gone)
         self._router.gone(index)
         for one in lost:
             key = (one.live.session.id, one.prompt.round)

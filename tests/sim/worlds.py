@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.hardware.profile import load_hardware
+from marsbench.replicas.router import (
+    MovingRouter,
+    Placement,
+    ReplicaView,
+    RoundKey,
+    RoundToPlace,
+)
 from marsbench_backends.policy import Discard, EvictionRank, Keep, Policy, Release, Retention, Swap
 
 HARDWARE = load_hardware()
@@ -170,3 +177,20 @@ class Ranking(Restless):
     """The same beside holds, discards and swaps."""
 
     eviction_order = Ranks.eviction_order
+
+
+@dataclass
+class Nomad(MovingRouter):
+    """Sends each round one further, and has the context come along from where it was longest."""
+
+    _num: int = field(default=0, init=False)
+
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int | Placement:
+        most = max(replicas, key=lambda one: (one.matched_tokens or 0, -one.index))
+        return Placement(replicas[self._num % len(replicas)].index, most.index)
+
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
+        self._num += 1
+
+    def lost(self, key: RoundKey) -> None:
+        self._num += 1
