@@ -11,7 +11,6 @@ from typing import Any
 from marsbench.core import events
 from marsbench.core.sim.clock import Due, VirtualClock
 from marsbench.core.sim.sessions import Emit
-from marsbench.offload.peer import PeerConnector
 from marsbench.replicas.replica import Replica
 from marsbench.replicas.router import MovingRouter
 from marsbench_backends.vllm.host_memory import Lane
@@ -62,7 +61,9 @@ class Moves:
         """Until so many tokens' KV would be there, were it asked for now."""
         now = self._clock.now
         begins_at = max(now, self._out[source].free_at, self._in[target].free_at)
-        return begins_at - now + tokens * self._bytes_per_token / self._bytes_per_s + self._latency_s
+        return (
+            begins_at - now + tokens * self._bytes_per_token / self._bytes_per_s + self._latency_s
+        )
 
     def connect(self, target: Replica) -> None:
         """Rounds of this replica may find in others what it lacks."""

@@ -301,7 +301,9 @@ class Replica:
         scheduler.host = scheduler.connector = self.peers
         scheduler.recompute_kv_load_failures = True
         scheduler.lent = {}
-        self.engine.steps.may_plan = lambda: self.peers.is_settled(scheduler)
+        steps = self.engine.steps
+        assert isinstance(steps, PlannedSteps)
+        steps.may_plan = lambda: self.peers.is_settled(scheduler)
 
     def lend(self, request_id: str, blocks: Sequence[Any]) -> None:
         """They stay here as long as they are copied for a round of another replica."""

@@ -10,12 +10,8 @@ from hypothesis import strategies as st
 
 from marsbench.core import events
 from marsbench.core.metrics.check import check_stream
-from marsbench.core.metrics.replicas import replica_figures
-from marsbench.core.metrics.stream import Stream
 from marsbench.core.session import Round, Session, ToolCall
-from marsbench.errors import RunFailedError
-from marsbench.replicas.router import Placement, Router
-from sim.test_replica_changes import change, kinds
+from sim.test_replica_changes import change
 from sim.test_replicas import POLICIES, played, whole
 from sim.worlds import HARDWARE, workloads
 
@@ -25,7 +21,7 @@ NOMAD = "sim.worlds:Nomad"
 PAUSE = (ToolCall("t", floor_s=5.0),)
 TWICE = Session("a", (Round(600, 40, PAUSE), Round(50, 10)))
 SLOW = 1e-9 * 592 * HARDWARE.kv_bytes_per_token  # GB a second: what moves below takes a second
-ALL = POLICIES + ["infercept"]
+ALL = [*POLICIES, "infercept"]
 
 
 def moved(seen: list[Any]) -> list[events.KvMoved]:
@@ -57,3 +53,21 @@ def test_books_balance_and_planned_runs_are_single_steps(
         assert sorted(map(whole, seen)) == sorted(map(whole, slow))
         plain = played(workload, num, NOMAD, given, those, backend=policy, fast=False)[1]
         assert sorted(map(whole, seen)) == sorted(map(whole, plain))
+
+
+def two(gb_s: float, changes: tuple[Any, ...] = (), **facts: Any) -> list[Any]:
+    """A session's two rounds on two replicas, the second with the context of the first."""
+    return played([TWICE], 2, NOMAD, (f"link_gb_s={gb_s}", "link_latency_s=0.25"), changes, **facts)[1]
+
+
+def test_a_context_that_was_copied_is_found_and_not_computed_again() -> None:
+    seen = two(SLOW)
+    (copy,) = moved(seen)
+    assert (copy.replica, copy.source, copy.blocks) == (1, 0, 39)  # 640 tokens; the last is missing
+    assert copy.bytes == 624 * HARDWARE.kv_bytes_per_token
+    assert copy.copy_s == pytest.approx(624 / 592)
+    assert copy.waited_s == pytest.approx(copy.copy_s + 0.25)
+    submit = kinds(seen, "a", events.GpuSubmit)[1]
+    start = kinds(seen, "a", events.GpuStart)[1]
+    assert start.at == copy.at == pytest.approx(submit.at + copy.waited_s)
+    assert (start.cached_tokens, start.loaded_tokens, start.reusable_tokens) == (0, 624, 624)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NotRequired, TypedDict
 
 from marsbench.core.events import (
@@ -107,20 +107,20 @@ def replica_figures(stream: Stream) -> ReplicaFigures | None:
 
 
 def _kv_moves(stream: Stream, moves: Sequence[KvMoved], num: int) -> KvMoves:
-    keys, ends = {event.key for event in moves}, range(num)
+    keys = {event.key for event in moves}
     loaded = (e.loaded_tokens or 0 for e in stream.of(GpuStart) if e.key in keys)
-    busy = (
-        [math.fsum(e.copy_s for e in moves if which(e) == index) / stream.end_s for index in ends]
-        for which in (lambda e: e.source, lambda e: e.replica)
-    )
-    out, back = busy
+
+    def shares(which: Callable[[KvMoved], int]) -> list[float]:
+        busy = ([e.copy_s for e in moves if which(e) == index] for index in range(num))
+        return [math.fsum(seconds) / stream.end_s for seconds in busy]
+
     return {
         "rounds": len(moves),
         "bytes": math.fsum(event.bytes for event in moves),
         "saved_tokens": sum(loaded),
         "wait": describe(event.waited_s for event in moves),
-        "out_busy_share": out,
-        "in_busy_share": back,
+        "out_busy_share": shares(lambda event: event.source),
+        "in_busy_share": shares(lambda event: event.replica),
     }
 
 

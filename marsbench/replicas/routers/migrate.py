@@ -28,9 +28,7 @@ class Migrate(MovingRouter):
         stay_s, fetch_s = costs[best]
         return Placement(best, most.index) if fetch_s < stay_s else best
 
-    def _costs(
-        self, ask: RoundToPlace, one: ReplicaView, most: ReplicaView
-    ) -> tuple[float, float]:
+    def _costs(self, ask: RoundToPlace, one: ReplicaView, most: ReplicaView) -> tuple[float, float]:
         """Seconds with what its cache has, and with what it would have once it was copied."""
         queue_s = ask.prefill_s(one.prefill_tokens, 0) if one.prefill_tokens else 0.0
         own = queue_s + _computing_s(ask, _cached(one), one)
