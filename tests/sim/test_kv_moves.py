@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ from hypothesis import strategies as st
 
 from marsbench.core import events
 from marsbench.core.metrics.check import check_stream
+from marsbench.core.metrics.replicas import replica_figures
+from marsbench.core.metrics.stream import Stream
 from marsbench.core.session import Round, Session, ToolCall
-from sim.test_replica_changes import change
+from marsbench.errors import RunFailedError
+from marsbench.replicas.router import Placement, RoundToPlace, Router
+from sim.test_replica_changes import change, kinds
 from sim.test_replicas import POLICIES, played, whole
 from sim.worlds import HARDWARE, workloads
 
@@ -55,9 +60,10 @@ def test_books_balance_and_planned_runs_are_single_steps(
         assert sorted(map(whole, seen)) == sorted(map(whole, plain))
 
 
-def two(gb_s: float, changes: tuple[Any, ...] = (), **facts: Any) -> list[Any]:
+def two(gb_s: float, changes: tuple[Any, ...] = ()) -> list[Any]:
     """A session's two rounds on two replicas, the second with the context of the first."""
-    return played([TWICE], 2, NOMAD, (f"link_gb_s={gb_s}", "link_latency_s=0.25"), changes, **facts)[1]
+    link = (f"link_gb_s={gb_s}", "link_latency_s=0.25")
+    return played([TWICE], 2, NOMAD, link, changes)[1]
 
 
 def test_a_context_that_was_copied_is_found_and_not_computed_again() -> None:
@@ -71,3 +77,57 @@ def test_a_context_that_was_copied_is_found_and_not_computed_again() -> None:
     start = kinds(seen, "a", events.GpuStart)[1]
     assert start.at == copy.at == pytest.approx(submit.at + copy.waited_s)
     assert (start.cached_tokens, start.loaded_tokens, start.reusable_tokens) == (0, 624, 624)
+
+
+def test_the_figures_of_moves_are_those_of_their_events() -> None:
+    seen = two(SLOW)
+    found = replica_figures(Stream(seen))
+    assert found is not None
+    moves, (copy,) = found["kv_moves"], moved(seen)
+    assert (moves["rounds"], moves["bytes"], moves["saved_tokens"]) == (1, copy.bytes, 624)
+    assert moves["wait"]["mean"] == copy.waited_s
+    share = copy.copy_s / seen[-1].at
+    assert (moves["out_busy_share"], moves["in_busy_share"]) == ([share, 0.0], [0.0, share])
+    assert (found["moves"], found["moved_recomputed_tokens"]) == (1, 0)
+
+
+def test_copies_queue_for_a_lane_of_each_end() -> None:
+    """Both from replica 0, to 1 and 2: the second begins when the first is over."""
+    makes_room = Session("c", (Round(2_000, 2),), arrival_s=50.0)  # by its size alone
+    three = [TWICE, replace(TWICE, id="b"), makes_room]
+    seen = played(three, 3, "sim.worlds:Spreads", (f"link_gb_s={SLOW}",))[1]
+    first, second = moved(seen)
+    assert (first.source, second.source) == (0, 0)
+    assert {first.replica, second.replica} == {1, 2}
+    assert second.at == pytest.approx(first.at + second.copy_s)
+    assert second.waited_s > 1.5 * second.copy_s
+
+
+def test_what_was_under_way_from_a_replica_that_left_is_computed() -> None:
+    middle = moved(two(SLOW))[0].at - 0.5
+    seen = two(SLOW, (change(middle, 0, "leaves"),))
+    assert moved(seen) == []
+    start = kinds(seen, "a", events.GpuStart)[1]
+    assert (start.at, start.cached_tokens, start.loaded_tokens) == (middle, 0, 0)
+    assert check_stream(seen) == []
+
+
+def test_a_round_whose_replica_left_with_its_copy_is_sent_again() -> None:
+    middle = moved(two(SLOW))[0].at - 0.5
+    seen = two(SLOW, (change(middle, 1, "leaves"),))
+    assert moved(seen) == []
+    assert [one.replica for one in kinds(seen, "a", events.Placed)] == [0, 1, 0]
+    start = kinds(seen, "a", events.GpuStart)[1]
+    assert (start.at, start.cached_tokens, start.resumed) == (middle, 624, False)
+
+
+class NoLink(Router):
+    """Asks for a copy, and is no MovingRouter."""
+
+    def route(self, ask: RoundToPlace, replicas: Any) -> Placement:
+        return Placement(0, 1)
+
+
+def test_a_router_without_a_link_copies_nothing() -> None:
+    with pytest.raises(RunFailedError, match=r"NoLink named replica 1 to copy from; only a subcl"):
+        played([TWICE], 2, "sim.test_kv_moves:NoLink")

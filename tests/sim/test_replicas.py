@@ -149,10 +149,3 @@ class NamesNobody(Router):
 def test_a_router_that_names_no_replica_is_said() -> None:
     with pytest.raises(RunFailedError, match=r"named replica 2; .* was shown: 0, 1"):
         played([Session("a", (Round(100, 3),))], 2, "sim.test_replicas:NamesNobody")
-
-
-class Alternates(Router):
-    """A session's first rounds go to the replicas by turns, and stay there."""
-
-    def route(self, ask: RoundToPlace, replicas: Any) -> int:
-        return int(ask.session[1:]) % len(replicas)

@@ -45,7 +45,7 @@ class Smetric(PrefixRouter):
         work = {one.index: self._work(ask, one.index) for one in replicas}
         fast = {index for index in work if self._is_fast(ask, index, work[index])}
         hits = {index: self._known.matched(ask, index) * ask.block_size for index in work}
-        best = min(work, key=lambda index: (-hits[index], work[index], index))
+        best = min(work, key=lambda index: (-hits[index], work[index], -index))
         is_there = hits[best] > self.hit_ratio * self._sent.get(ask.session, 0)
         if ask.round and is_there and (best in fast or not fast):
             return best
