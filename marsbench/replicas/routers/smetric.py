@@ -1,7 +1,8 @@
 """A session stays where its prefix is while that replica is fast enough; else the least work.
 
-Source: vllm-project/router, `smetric` (src/policies/smetric.rs), with the defaults of the proposal
-that measures each server's prefill rate: stays if the longest match exceeds hit_ratio of what the
+Source: vllm-project/router, `smetric` (src/policies/smetric.rs), with the rule and the defaults of
+the proposal whose costs are in tokens (--smetric-ttft-slo-secs 1.0). @8bef7312 counts characters,
+and its defaults were not found. Stays if the longest match exceeds hit_ratio of what the
 session's last round sent, and the work queued there, this prompt's with it, by the rate is within
 slack x (slo_s + slo_s_per_1k of each thousand tokens), or nobody is; else the least of that work x
 rounds under way, equals in turn. Work is uncached tokens n + n x (L - n/2) / crossover of rounds
