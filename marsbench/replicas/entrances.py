@@ -16,9 +16,9 @@ from typing import Any, ClassVar, Protocol
 from marsbench.core.entrance import Entrance
 from marsbench.core.session import Generate, Prompt, Session, play
 from marsbench.core.sim.clock import VirtualClock
-from marsbench.core.sim.engine import SimEngine
 from marsbench.core.sim.sessions import Emit, Engine, LiveSession, SimSessions
 from marsbench.core.sim.tools import SimTools
+from marsbench.replicas.replica import Replica
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.vllm.decisions import Entries, ModeTimes
@@ -27,9 +27,7 @@ from marsbench_backends.vllm.decisions import Entries, ModeTimes
 class Doors(Engine, Protocol):
     """What sessions that wait at replicas ask of a fleet."""
 
-    def engine(self, index: int) -> SimEngine:
-        """Of the replica that stands there now."""
-        ...
+    replicas: list[Replica]
 
     def keep(self, session: Session, prompt: Prompt) -> int:
         """Where the round will go when its session has been let in."""
@@ -121,8 +119,8 @@ class Entrances(Entrance):
         """The replica takes no more rounds, or is gone with its controller: who waited there."""
         door = self._doors[index]
         waiting = list(door.waiting)
-        for session_id in waiting:
-            door.leave(session_id)
+        door._waiting.clear()  # they have not left: who was held back counts once, wherever
+        door.entries.modes.enter(None, self._state(()).now)
         if is_gone:
             for session_id in door.in_flight:
                 del self._at[session_id]
@@ -158,22 +156,22 @@ class FleetSessions(SimSessions):
         self._fleet = fleet
         self._controllers: dict[int, Admission] = {}
         self._where: dict[str, int] = {}  # of each session's last round
-        ears = _ClairvoyantEars if fleet.engine(0).admission().clairvoyant else _Ears
+        clairvoyant = fleet.replicas[0].engine.admission().clairvoyant
+        ears = _ClairvoyantEars if clairvoyant else _Ears
         super().__init__(clock, tools, ears(self._hear), fleet, emit)
         own = (self._state, self._let_in, self._next_tick)
         self._doors = self._entrance = Entrances(num, self._opened, self._placed, own)
 
     def _opened(self, index: int, let_in: Callable[[str], None]) -> Entrance:
-        self._controllers[index] = self._fleet.engine(index).admission()
+        self._controllers[index] = self._fleet.replicas[index].engine.admission()
 
         def state(in_flight: Sequence[Candidate]) -> EngineState:
-            engine = self._fleet.engine(index)
-            total, free, _ = engine.kv_blocks()
-            queried, hit = engine.prefix_tokens()
+            replica = self._fleet.replicas[index]
+            queried, hit = replica.engine.prefix_tokens()
             return replace(
                 self._state(in_flight),
-                num_blocks=total,
-                free_blocks=free,
+                num_blocks=replica.num_blocks,
+                free_blocks=replica.free_blocks(self._clock.now),
                 num_queried_tokens=queried,
                 num_hit_tokens=hit,
             )

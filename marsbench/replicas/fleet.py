@@ -16,7 +16,7 @@ from typing import Any
 from marsbench.core import events
 from marsbench.core.session import Generate, Prompt, Session
 from marsbench.core.sim.clock import VirtualClock
-from marsbench.core.sim.engine import SimConfig, SimEngine
+from marsbench.core.sim.engine import SimConfig
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
 from marsbench.core.sim.tools import SimTools
@@ -75,12 +75,12 @@ class Fleet:
 
     def _make_sessions(self, num: int) -> SimSessions:
         """Behind one controller, or behind one for each replica."""
-        backend, world = self.engine(0).backend, (self._clock, self._tools)
-        waits = backend is not None and type(backend.admission) is not Admission
-        if waits and backend.admission.per_engine:
+        engine, world = self.replicas[0].engine, (self._clock, self._tools)
+        controller = Admission() if engine.backend is None else engine.backend.admission
+        if controller.per_engine and type(controller) is not Admission:  # that lets everyone in
             self._each = FleetSessions(*world, num, self, self._heard)
             return self._each
-        return SimSessions(*world, self.engine(0).admission(), self, self._heard)
+        return SimSessions(*world, engine.admission(), self, self._heard)
 
     def _fresh(self, index: int) -> Replica:
         engine = (self.config, self._ledger, self._tools, self._heard)
@@ -88,10 +88,6 @@ class Fleet:
         if self._moves is not None:
             self._moves.connect(replica)
         return replica
-
-    def engine(self, index: int) -> SimEngine:
-        """Of the replica that stands there now."""
-        return self.replicas[index].engine
 
     @property
     def decisions(self) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ NOMAD = "sim.worlds:Nomad"
 PAUSE = (ToolCall("t", floor_s=5.0),)
 TWICE = Session("a", (Round(600, 40, PAUSE), Round(50, 10)))
 SLOW = 1e-9 * 592 * HARDWARE.kv_bytes_per_token  # GB a second: what moves below takes a second
-ALL = [*POLICIES, "infercept"]
+ALL = [*POLICIES, "infercept", "retention"]
 
 
 def moved(seen: list[Any]) -> list[events.KvMoved]:
