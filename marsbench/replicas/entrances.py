@@ -11,31 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from marsbench.core.entrance import Entrance
-from marsbench.core.session import Generate, Prompt, Session, play
+from marsbench.core.session import Generate, Prompt, play
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.sessions import Emit, Engine, LiveSession, SimSessions
 from marsbench.core.sim.tools import SimTools
+from marsbench.replicas.placing import Placing
 from marsbench.replicas.replica import Replica
 from marsbench_backends import signals
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.vllm.decisions import Entries, ModeTimes
-
-
-class Doors(Engine, Protocol):
-    """What sessions that wait at replicas ask of a fleet."""
-
-    replicas: list[Replica]
-
-    def keep(self, session: Session, prompt: Prompt) -> int:
-        """Where the round will go when its session has been let in."""
-        ...
-
-    def take_back(self, key: tuple[str, int]) -> None:
-        """It is to be placed anew."""
-        ...
 
 
 class _SharedEntries(Entries):
@@ -148,25 +135,35 @@ class _ClairvoyantEars(_Ears):
 
 
 class FleetSessions(SimSessions):
-    """Sessions in front of replicas that have a controller each."""
+    """Sessions in front of replicas that have a controller each.
+
+    replicas: the fleet's own list, in which one that left is replaced.
+    """
 
     def __init__(
-        self, clock: VirtualClock, tools: SimTools, num: int, fleet: Doors, emit: Emit
+        self,
+        clock: VirtualClock,
+        tools: SimTools,
+        replicas: Sequence[Replica],
+        placing: Placing,
+        fleet: Engine,
+        emit: Emit,
     ) -> None:
-        self._fleet = fleet
+        self._replicas = replicas
+        self._placing = placing
         self._controllers: dict[int, Admission] = {}
         self._where: dict[str, int] = {}  # of each session's last round
-        clairvoyant = fleet.replicas[0].engine.admission().clairvoyant
+        clairvoyant = replicas[0].engine.admission().clairvoyant
         ears = _ClairvoyantEars if clairvoyant else _Ears
         super().__init__(clock, tools, ears(self._hear), fleet, emit)
         own = (self._state, self._let_in, self._next_tick)
-        self._doors = self._entrance = Entrances(num, self._opened, self._placed, own)
+        self._doors = self._entrance = Entrances(len(replicas), self._opened, self._placed, own)
 
     def _opened(self, index: int, let_in: Callable[[str], None]) -> Entrance:
-        self._controllers[index] = self._fleet.replicas[index].engine.admission()
+        self._controllers[index] = self._replicas[index].engine.admission()
 
         def state(in_flight: Sequence[Candidate]) -> EngineState:
-            replica = self._fleet.replicas[index]
+            replica = self._replicas[index]
             queried, hit = replica.engine.prefix_tokens()
             return replace(
                 self._state(in_flight),
@@ -182,7 +179,7 @@ class FleetSessions(SimSessions):
         session = self._waiting[session_id].session
         first = next(play(session))
         assert isinstance(first, Generate)
-        return self._fleet.keep(session, first.prompt)
+        return self._placing.keep(session, first.prompt)
 
     def _hear(self, signal: signals.Signal) -> None:
         """A round that is submitted is told of when it is known where."""
@@ -212,7 +209,7 @@ class FleetSessions(SimSessions):
             self._where = {one: where for one, where in self._where.items() if where != index}
         waiting = self._doors.close(index, is_gone)
         for session_id in waiting:
-            self._fleet.take_back((session_id, 0))
+            self._placing.take_back((session_id, 0))
         return waiting
 
     def stand_again(self, session_ids: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from marsbench.core import events
-from marsbench.core.session import Generate, Prompt, Session
+from marsbench.core.session import Generate, Session
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.engine import SimConfig
 from marsbench.core.sim.ledger import BlockLedger
@@ -45,7 +45,6 @@ class Fleet:
 
     def __init__(self, config: SimConfig, fleet: FleetConfig, emit: Emit, seed: int = 0) -> None:
         self.config = config
-        self._fleet = fleet
         self._clock = VirtualClock()
         self._ledger = BlockLedger(config.settings.block_size)
         self._events = OrderedEvents(emit)
@@ -63,7 +62,7 @@ class Fleet:
         world = (config, self._clock, self._ledger, self.replicas, self._changes, self._moves)
         self.placing = Placing(fleet.router, router, *world, seed)
         self._each: FleetSessions | None = None
-        self.sessions = self._make_sessions(fleet.num)
+        self.sessions = self._make_sessions()
         for replica in self.replicas:
             replica.join(self.sessions)
         self._computed = ComputedAnywhere()
@@ -73,12 +72,12 @@ class Fleet:
         self._watchdog = Watchdog()
         self._next_sample = 0.0
 
-    def _make_sessions(self, num: int) -> SimSessions:
+    def _make_sessions(self) -> SimSessions:
         """Behind one controller, or behind one for each replica."""
         engine, world = self.replicas[0].engine, (self._clock, self._tools)
         controller = Admission() if engine.backend is None else engine.backend.admission
         if controller.per_engine and type(controller) is not Admission:  # that lets everyone in
-            self._each = FleetSessions(*world, num, self, self._heard)
+            self._each = FleetSessions(*world, self.replicas, self.placing, self, self._heard)
             return self._each
         return SimSessions(*world, engine.admission(), self, self._heard)
 
@@ -124,14 +123,6 @@ class Fleet:
         if placed.source is not None:
             replica.peers.ask(f"{ask.session}#{ask.round}", placed.source)
         replica.engine.submit(live, step)
-
-    def keep(self, session: Session, prompt: Prompt) -> int:
-        """The replica at which a session waits, whose first round this is."""
-        return self.placing.keep(session, prompt)
-
-    def take_back(self, key: RoundKey) -> None:
-        """That round is to be placed anew."""
-        self.placing.take_back(key)
 
     def tell(self, signal: Signal) -> None:
         """To the replica that has the session; one that it left hears no more of it."""
