@@ -96,7 +96,7 @@ def sequence(ask: RoundToPlace) -> list[int]:
     return blocks[: (ask.prompt_tokens - 1) // ask.block_size]
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(workloads())
 def test_the_overlap_is_what_dynamos_radix_tree_finds(workload: list[Session]) -> None:
     fleet = Told(workload)

@@ -33,7 +33,7 @@ def moved(seen: list[Any]) -> list[events.KvMoved]:
     return [one for one in seen if isinstance(one, events.KvMoved)]
 
 
-@settings(max_examples=14)
+@settings(max_examples=6)
 @given(
     workloads(),
     st.integers(2, 3),
@@ -54,10 +54,9 @@ def test_books_balance_and_planned_runs_are_single_steps(
         for replica in fleet.replicas:
             assert replica.free_blocks(1e9) + replica.held_blocks == fleet.config.num_blocks
             assert replica.scheduler.lent == {}
-        slow = played(workload, num, NOMAD, given, those, backend=policy, merge=False)[1]
+        plain = {"merge": False, "fast": not those}
+        slow = played(workload, num, NOMAD, given, those, backend=policy, **plain)[1]
         assert sorted(map(whole, seen)) == sorted(map(whole, slow))
-        plain = played(workload, num, NOMAD, given, those, backend=policy, fast=False)[1]
-        assert sorted(map(whole, seen)) == sorted(map(whole, plain))
 
 
 def two(gb_s: float, changes: tuple[Any, ...] = ()) -> list[Any]:

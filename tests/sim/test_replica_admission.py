@@ -79,7 +79,7 @@ def test_a_session_that_moves_takes_its_place_along() -> None:
     assert admitted(seen)["s2"] == second.at
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(
     workloads(),
     st.sampled_from(sorted(ROUTERS)),
