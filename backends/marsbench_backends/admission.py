@@ -57,6 +57,10 @@ class Admission:
     clairvoyant: ClassVar[bool] = False
     """Whether candidates come with their future; of no use on a server."""
 
+    per_engine: ClassVar[bool] = True
+    """Of several engines behind a router: whether each has a controller of its own, before which
+    the sessions wait that are placed there; else one decides for all, and sees them as one."""
+
     tick_s: float = math.inf
     """Seconds between two askings while sessions wait; arrivals and ends always ask."""
 
@@ -88,7 +92,7 @@ class Admission:
 
 @dataclass
 class FixedCap(Admission):
-    """At most `cap` sessions in flight, tool calls included; first come, first served.
+    """At most `cap` sessions in flight at an engine, tool calls included; first come, first served.
 
     The control against unfair wins: an admission limit without any other cleverness. Without a
     cap, `marsbench run` searches the one with the best goodput.

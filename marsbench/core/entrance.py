@@ -53,8 +53,12 @@ class Entrance:
         if parent is not None:
             self._let_in(candidate.session_id)
             return
-        self._waiting[candidate.session_id] = candidate
         self.entries.came()
+        self.wait(candidate)
+
+    def wait(self, candidate: Candidate) -> None:
+        """It stands here; that it came is counted."""
+        self._waiting[candidate.session_id] = candidate
         self.ask()
 
     def take_back(self, candidate: Candidate) -> None:

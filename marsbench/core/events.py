@@ -311,6 +311,22 @@ class RoundLost(RoundEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class KvMoved(RoundEvent):
+    """KV of the round's prompt has come to its replica from the cache of another one, the source.
+
+    copy_s: seconds that the copy kept a lane of both. waited_s: since the round was admitted.
+    """
+
+    kind: ClassVar[str] = "kv_moved"
+    replica: int
+    source: int
+    blocks: int
+    bytes: float
+    copy_s: float
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Held(SessionEvent):
     """A policy holds `blocks` blocks of a paused session through its tool calls."""
 
@@ -371,7 +387,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         GpuFirstToken, GpuEnd, ToolStart, ToolEnd, Preempted, Evicted, Held, Unheld, KvUsage,
         PromptCached, PreemptionCount, Unmeasured, SwappedOut, SwappedIn, HostEvicted,
         HostStored, HostLoaded, HostDropped, HostUnderWay, Placed, ReplicaBusy,
-        ReplicaChanged, RoundLost,
+        ReplicaChanged, RoundLost, KvMoved,
     )
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
 Every round is handed to the router, which names the replica that gets it. What is due happens in
 the order of time; at one instant first what is due on the clock, then ends of steps in the order
 of the replicas, and then those begin that were idle. Admission is one controller for all replicas,
-which sees their blocks together.
+which sees their blocks together, or one for each (entrances.py), as the backend says.
 """
 
 from __future__ import annotations
@@ -14,27 +14,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from marsbench.core import events
-from marsbench.core.session import Generate, Prompt, Session
+from marsbench.core.session import Generate, Session
 from marsbench.core.sim.clock import VirtualClock
 from marsbench.core.sim.engine import SimConfig
 from marsbench.core.sim.ledger import BlockLedger
 from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
 from marsbench.core.sim.tools import SimTools
 from marsbench.core.sim.watchdog import Watchdog
-from marsbench.core.workload.draws import stream
 from marsbench.errors import RunFailedError
 from marsbench.hardware.host import ToolHost
-from marsbench.hardware.profile import HardwareCost
 from marsbench.replicas.changes import Changes
 from marsbench.replicas.computed import ComputedAnywhere
 from marsbench.replicas.config import FleetConfig
-from marsbench.replicas.known import segments
+from marsbench.replicas.entrances import FleetSessions
 from marsbench.replicas.lost import LostRound, Past, SentAgain
+from marsbench.replicas.moves import Moves
 from marsbench.replicas.ordered import OrderedEvents
+from marsbench.replicas.placing import Placing
 from marsbench.replicas.replica import Replica, ReplicaLoop
-from marsbench.replicas.router import RoundKey, RoundToPlace, of_index
-from marsbench.replicas.view import Views
-from marsbench.shortcuts.keys import WRITER_BYTES
+from marsbench.replicas.router import MovingRouter, RoundKey
+from marsbench_backends.admission import Admission
 from marsbench_backends.signals import Signal
 
 
@@ -46,22 +45,26 @@ class Fleet:
 
     def __init__(self, config: SimConfig, fleet: FleetConfig, emit: Emit, seed: int = 0) -> None:
         self.config = config
-        self._fleet = fleet
         self._clock = VirtualClock()
         self._ledger = BlockLedger(config.settings.block_size)
         self._events = OrderedEvents(emit)
         self._tools = SimTools(self._clock, ToolHost(config.tool_cores, config.tool_workers))
-        self._router = fleet.router.build()
         self._changes = Changes(fleet.changes, fleet.num)
         self._past = Past()
-        self.replicas = [self._fresh(index) for index in range(fleet.num)]
-        admission = self.replicas[0].engine.admission()
-        self.sessions = SimSessions(self._clock, self._tools, admission, self, self._heard)
+        self.replicas: list[Replica] = []
+        router = fleet.router.build()
+        self._delay_s, self._resends = router.kv_event_delay_s, router.resends
+        self._moves: Moves | None = None
+        if isinstance(router, MovingRouter):
+            size = config.hardware.kv_bytes_per_token
+            self._moves = Moves(router, size, self.replicas, self._clock, self._events.add)
+        self.replicas += [self._fresh(index) for index in range(fleet.num)]
+        world = (config, self._clock, self._ledger, self.replicas, self._changes, self._moves)
+        self.placing = Placing(fleet.router, router, *world, seed)
+        self._each: FleetSessions | None = None
+        self.sessions = self._make_sessions()
         for replica in self.replicas:
             replica.join(self.sessions)
-        self._views = Views(self.replicas, self._router.snapshot_age_s)
-        self._cost = HardwareCost(config.hardware, config.settings.max_num_batched_tokens)
-        self._dice = stream(seed, "router")
         self._computed = ComputedAnywhere()
         self._at: dict[str, Replica] = {}  # where each session's last round is
         self._under_way: dict[RoundKey, Generate] = {}
@@ -69,9 +72,21 @@ class Fleet:
         self._watchdog = Watchdog()
         self._next_sample = 0.0
 
+    def _make_sessions(self) -> SimSessions:
+        """Behind one controller, or behind one for each replica."""
+        engine, world = self.replicas[0].engine, (self._clock, self._tools)
+        controller = Admission() if engine.backend is None else engine.backend.admission
+        if controller.per_engine and type(controller) is not Admission:  # that lets everyone in
+            self._each = FleetSessions(*world, self.replicas, self.placing, self, self._heard)
+            return self._each
+        return SimSessions(*world, engine.admission(), self, self._heard)
+
     def _fresh(self, index: int) -> Replica:
         engine = (self.config, self._ledger, self._tools, self._heard)
-        return Replica(index, *engine, self._router.kv_event_delay_s)
+        replica = Replica(index, *engine, self._delay_s)
+        if self._moves is not None:
+            self._moves.connect(replica)
+        return replica
 
     @property
     def decisions(self) -> dict[str, Any] | None:
@@ -94,29 +109,19 @@ class Fleet:
     # --- what sessions ask of an engine
 
     def submit(self, live: LiveSession, step: Generate) -> None:
-        """Ask the router, and hand the round to the replica that it names."""
-        now, prompt = self._clock.now, step.prompt
-        hashes = self._ledger.hashes(live.session, prompt)
-        ask = self._ask(live.session, prompt, hashes.keys)
-        hears = self._router.hears_kv_events
-
-        def matched(replica: Replica) -> int:
-            return replica.heard_tokens(hashes, prompt.num_tokens, now)
-
-        def work_s(replica: Replica) -> float:
-            return replica.work_s(now)
-
-        clairvoyant = self._router.clairvoyant
-        told = (matched if hears else None, work_s if clairvoyant else None)
-        views = self._views.of(ask, self._changes.open, *told)
-        index = self._named(self._router.route(ask, views))
-        self._router.placed(ask, index)
-        self._views.placed(ask, of_index(views, index))
+        """Ask the router, unless it was asked before, and hand the round to its replica."""
+        prompt = step.prompt
+        placed = self.placing.of(live.session, prompt)
+        ask, index = placed.ask, placed.index
+        if self._each is not None:
+            self._each.submitted(live, prompt, index)
         self._at[ask.session] = self.replicas[index]
         self._under_way[ask.key] = step
         findable = self._computed.findable(ask, live.computed, prompt)
-        self._events.add(events.Placed(now, ask.session, ask.round, index, findable))
+        self._events.add(events.Placed(self._clock.now, ask.session, ask.round, index, findable))
         replica = self._reach(index)
+        if placed.source is not None:
+            replica.peers.ask(f"{ask.session}#{ask.round}", placed.source)
         replica.engine.submit(live, step)
 
     def tell(self, signal: Signal) -> None:
@@ -144,28 +149,6 @@ class Fleet:
         found = [self._past.prefix_tokens, *(one.engine.prefix_tokens() for one in self.replicas)]
         return sum(asked for asked, _ in found), sum(hit for _, hit in found)
 
-    def _ask(self, session: Session, prompt: Prompt, keys: Sequence[bytes]) -> RoundToPlace:
-        size = self._ledger.block_size
-        blocks = segments(keys, prompt.num_tokens // size, WRITER_BYTES)
-        now, number = self._clock.now, prompt.round
-        return RoundToPlace(
-            *(now, session.id, number, prompt.num_tokens, size, blocks, self._draw),
-            self._cost.prefill_s,
-        )
-
-    def _draw(self, below: int) -> int:
-        return int(self._dice.integers(below))
-
-    def _named(self, index: object) -> int:
-        """Raises RunFailedError when the router named no replica."""
-        if isinstance(index, int) and index in self._changes.open:
-            return index
-        open_ = ", ".join(map(str, sorted(self._changes.open)))
-        raise RunFailedError(
-            f"Router {self._fleet.router.name} named replica {index!r}; a router's route() returns "
-            f"the index of a replica that it was shown: {open_}."
-        )
-
     def _there(self) -> list[Replica]:
         """Those that have not left."""
         return [one for one in self.replicas if one.index in self._changes.there]
@@ -178,11 +161,10 @@ class Fleet:
     def _heard(self, event: events.Event) -> None:
         """What an engine writes down; the router sees answers pass."""
         if isinstance(event, events.GpuFirstToken):
-            self._views.first_token(event.key)
             self._computed.first_token(event.key)
-            self._router.first_token(event.key, event.at)
+            self.placing.first_token(event.key, event.at)
         elif isinstance(event, events.GpuEnd):
-            self._views.ended(event.key)
+            self.placing.views.ended(event.key)
             del self._under_way[event.key]
         told = self._again.told(event)
         if told is not None:
@@ -226,6 +208,8 @@ class Fleet:
         self._events.add(events.ReplicaChanged(at, change.replica, change.event))
         if change.event == "leaves":
             self._leave(change.replica)
+        elif change.event == "drains" and self._each is not None:
+            self._each.stand_again(self._each.close(change.replica, is_gone=False))
         self._look_on(True)
 
     def _leave(self, index: int) -> None:
@@ -235,19 +219,23 @@ class Fleet:
         self._past.add(gone)
         self.replicas[index] = self._fresh(index)
         self.replicas[index].join(self.sessions)
-        self._router.gone(index)
+        if self._moves is not None:
+            self._moves.gone(gone)
+        self.placing.router.gone(index)
+        waiting = [] if self._each is None else self._each.close(index, is_gone=True)
         for one in lost:
             key = (one.live.session.id, one.prompt.round)
             self._events.add(events.RoundLost(now, *key, index))
-            self._views.ended(key)
-            self._router.lost(key)
+            self.placing.lost(key)
             self._again.lost(one)
         for one in lost:
             self._send_again(one, index)
+        if self._each is not None:
+            self._each.stand_again(waiting)
 
     def _send_again(self, one: LostRound, index: int) -> None:
         step = self._under_way[one.live.session.id, one.prompt.round]
-        if self._router.resends:
+        if self._resends:
             self.submit(one.live, step)
         else:
             self.sessions.fail(one.live, f"replica {index} left")
@@ -276,7 +264,7 @@ class Fleet:
 
     def _look(self, at: float) -> None:
         """Reports to the router, and samples, up to the next instant."""
-        self._views.report(at)
+        self.placing.views.report(at)
         while self._next_sample <= at:
             if self._tools.in_flight or any(one.has_work for one in self.replicas):
                 self._events.add(self._usage(self._next_sample))

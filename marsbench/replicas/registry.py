@@ -25,6 +25,7 @@ ROUTERS = {
     "kv-aware": f"{_OURS}.kv_aware:KvAware",
     "least-load": f"{_OURS}.least_load:LeastLoad",
     "llm-d": f"{_OURS}.llm_d:LlmD",
+    "migrate": f"{_OURS}.migrate:Migrate",
     "prefix-aware": f"{_OURS}.prefix_aware:PrefixAware",
     "ray-prefix": f"{_OURS}.ray_prefix:RayPrefix",
     "round-robin": f"{_OURS}.round_robin:RoundRobin",

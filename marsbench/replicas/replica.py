@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
 from marsbench.core.sim.steps import ScheduledStep, Steps
 from marsbench.core.sim.tools import SimTools
 from marsbench.errors import RunFailedError
+from marsbench.offload.peer import PeerConnector, Peers
 from marsbench.offload.worker import StepCopies
 from marsbench.replicas.heard import HeardCache
 
@@ -33,9 +34,13 @@ Plan = tuple[Pattern | None, list[float], Mapping[int, StepCopies]]
 
 
 class PlannedSteps(Steps):
-    """Steps that are planned, perhaps cut, and then taken."""
+    """Steps that are planned, perhaps cut, and then taken.
+
+    may_plan: whether nothing of other replicas bears on the next steps.
+    """
 
     _planned: Plan = (None, [], {})
+    may_plan: Callable[[], bool] | None = None
 
     @property
     def ends(self) -> list[float]:
@@ -50,7 +55,8 @@ class PlannedSteps(Steps):
 
     def plan(self) -> None:
         """Look ahead from now, and schedule nothing yet."""
-        self._planned = super()._plan()
+        if self.may_plan is None or self.may_plan():
+            self._planned = super()._plan()
 
     def cut(self, at: float) -> None:
         """No step that begins after `at`."""
@@ -236,6 +242,10 @@ class Replica:
         """Leading tokens of a prompt that the router takes to be in the cache."""
         if self._heard is not None:
             return self._heard.tokens(hashes, prompt_tokens, self.scheduler.block_size, now)
+        return self.present_tokens(hashes, prompt_tokens, now)
+
+    def present_tokens(self, hashes: Any, prompt_tokens: int, now: float) -> int:
+        """Leading tokens of a prompt that are in the cache now."""
         found = self.cached_tokens(hashes, prompt_tokens)
         if found and self.loop.planned_from is not None:
             self.loop.reach(now)  # steps that have begun may have evicted some of it
@@ -271,5 +281,38 @@ class Replica:
 
     def cached_tokens(self, hashes: Any, prompt_tokens: int) -> int:
         """Leading tokens of a prompt that vLLM would find; it always computes the last one."""
+        return len(self.cached_blocks(hashes, prompt_tokens)) * int(self.scheduler.block_size)
+
+    def cached_blocks(self, hashes: Any, prompt_tokens: int) -> Sequence[Any]:
+        """The same as blocks of its cache."""
         coordinator = self.scheduler.kv_cache_manager.coordinator
-        return int(coordinator.find_longest_cache_hit(hashes, prompt_tokens - 1)[1])
+        blocks: Sequence[Any] = coordinator.find_longest_cache_hit(hashes, prompt_tokens - 1)[0][0]
+        return blocks
+
+    # --- KV that moves between replicas
+
+    def connect(self, peers: Peers) -> None:
+        """Its rounds may fetch from others, through vLLM's own seam for that."""
+        scheduler, hardware = self.scheduler, self.engine.config.hardware
+        clock = self.clock
+        self.peers = PeerConnector(
+            scheduler.host, peers, scheduler.block_size, hardware.swap_s, lambda: clock.now
+        )
+        scheduler.host = scheduler.connector = self.peers
+        scheduler.recompute_kv_load_failures = True
+        scheduler.lent = {}
+        steps = self.engine.steps
+        assert isinstance(steps, PlannedSteps)
+        steps.may_plan = lambda: self.peers.is_settled(scheduler)
+
+    def lend(self, request_id: str, blocks: Sequence[Any]) -> None:
+        """They stay here as long as they are copied for a round of another replica."""
+        self.scheduler.kv_cache_manager.block_pool.touch(blocks)
+        self.scheduler.lent[request_id] = blocks
+
+    def take_back(self, request_id: str, now: float) -> None:
+        """The copy is over."""
+        self.loop.reach(now)
+        blocks = self.scheduler.lent.pop(request_id)
+        self.scheduler.kv_cache_manager.block_pool.free_blocks(reversed(blocks))
+        self.engine.steps.forget_head()

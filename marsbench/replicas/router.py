@@ -25,6 +25,17 @@ class Segment(NamedTuple):
     end: int
 
 
+class Placement(NamedTuple):
+    """A replica that is to get a round, and another one whose cache has more of its prompt.
+
+    What the first lacks is copied from there when the round is admitted, as far as it is then still
+    in that cache; the round waits for it.
+    """
+
+    replica: int
+    source: int
+
+
 @dataclass(frozen=True, slots=True)
 class RoundToPlace:
     """A round that needs a replica, now.
@@ -32,6 +43,8 @@ class RoundToPlace:
     blocks: its prompt's full blocks, by who wrote them; no router reads text.
     draw: a number from 0 up to, and without, the given one, from the run's own stream.
     prefill_s: seconds that an idle replica takes to compute so many tokens behind so many cached.
+    move_s: seconds until so many tokens' KV of one replica (the first number) would be at another,
+        with what is under way between them; None where nothing is copied.
     """
 
     now: float
@@ -42,6 +55,7 @@ class RoundToPlace:
     blocks: tuple[Segment, ...]
     draw: Callable[[int], int]
     prefill_s: Callable[[int, int], float]
+    move_s: Callable[[int, int, int], float] | None = None
 
     @property
     def key(self) -> RoundKey:
@@ -103,8 +117,8 @@ class Router(ABC):
     resends: bool = True
 
     @abstractmethod
-    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
-        """The index of the replica that is to get the round."""
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int | Placement:
+        """The index of the replica that is to get the round; only a `MovingRouter` may say more."""
 
     def placed(self, ask: RoundToPlace, replica: int) -> None:  # noqa: B027  (many learn nothing)
         """The round went there."""
@@ -117,6 +131,25 @@ class Router(ABC):
 
     def gone(self, replica: int) -> None:  # noqa: B027
         """The replica is gone, and its cache with it; one that joins in its place is empty."""
+
+
+@dataclass
+class MovingRouter(Router):
+    """A router that may have the context of a round copied to the replica that it names.
+
+    link_gb_s: GB that each replica's link carries a second, each way; copies queue for it.
+    link_latency_s: seconds from the last byte sent until the blocks can be used.
+    """
+
+    hears_kv_events: ClassVar[bool] = True
+    link_gb_s: float = 50.0
+    link_latency_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.link_gb_s < float("inf"):
+            raise ValueError(f"link_gb_s must be more than 0, not {self.link_gb_s:g}")
+        if not 0 <= self.link_latency_s < float("inf"):
+            raise ValueError(f"link_latency_s must be 0 or more, not {self.link_latency_s:g}")
 
 
 def fewest(replicas: Sequence[ReplicaView], of: Callable[[ReplicaView], float]) -> int:

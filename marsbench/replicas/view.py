@@ -76,10 +76,10 @@ class Views:
         those = [one for one in self._replicas if one.index in among]
         return [self._view(one, ask, matched, work_s) for one in those]
 
-    def placed(self, ask: RoundToPlace, view: ReplicaView) -> None:
-        """The round was sent there."""
-        book, computed = self._books[view.index], view.matched_tokens or 0
-        sent = _Round(view.index, ask.prompt_tokens, ask.prompt_tokens - computed)
+    def placed(self, ask: RoundToPlace, index: int, found_tokens: int) -> None:
+        """The round was sent there, where so many of its tokens need not be computed."""
+        book = self._books[index]
+        sent = _Round(index, ask.prompt_tokens, ask.prompt_tokens - found_tokens)
         self._rounds[ask.session, ask.round] = sent
         book.under_way += 1
         book.placed_since += 1

@@ -18,7 +18,7 @@ from marsbench.core.metrics.goodput import Goodput
 from marsbench.core.metrics.host_kv import HostKvFigures
 from marsbench.core.metrics.load import Level
 from marsbench.core.metrics.percentiles import Distribution
-from marsbench.core.metrics.replicas import ReplicaFigures
+from marsbench.core.metrics.replicas import KvMoves, ReplicaFigures
 from marsbench.core.metrics.steady import Steady
 from marsbench.core.metrics.swaps import Swaps
 from marsbench.runs import RunFolder, RunSummary
@@ -166,7 +166,9 @@ def _facts(summary: RunSummary) -> Iterator[Fact]:
     )
     if "fairness" in summary:
         yield from _fairness(summary["fairness"])
-    yield "prefix hit rate", _hits(summary["prefix_hit_rate"])
+    moves = "replicas" in summary and "kv_moves" in summary["replicas"]
+    where = "loaded" if moves else "from host memory"
+    yield "prefix hit rate", _hits(summary["prefix_hit_rate"], where)
     yield "KV cache in use", _kv(summary)
     yield "tools in flight", _calls(summary["tools_in_flight"])
     yield "… that burn CPU", _calls(summary["cpu_calls"])
@@ -255,6 +257,22 @@ def _replicas(found: ReplicaFigures) -> Iterator[Fact]:
         yield "replica events", _changes(found)
     tokens = fixed(found["moved_recomputed_tokens"])
     yield "sessions moved", f"{fixed(found['moves'])} times; {tokens} tokens recomputed after it"
+    if "kv_moves" in found:
+        yield from _kv_moves(found["kv_moves"])
+
+
+def _kv_moves(found: KvMoves) -> Iterator[Fact]:
+    """Contexts that were copied from one replica to another, and how busy the links were."""
+    size, saved = fixed(found["bytes"] / 1e9, 1), fixed(found["saved_tokens"])
+    yield "KV moved", f"{size} GB; {saved} tokens not computed again"
+    wait = found["wait"]
+    yield (
+        "… waited for",
+        f"by {fixed(found['rounds'])} rounds, mean {seconds(wait['mean'])} s, "
+        f"max {seconds(wait['max'])} s",
+    )
+    out, back = (", ".join(map(_percent, found[k])) for k in ("out_busy_share", "in_busy_share"))
+    yield "… links in use", f"out {out}; in {back}"
 
 
 def _changes(found: ReplicaFigures) -> str:
@@ -279,13 +297,13 @@ def _branches(found: BranchFigures) -> Iterator[Fact]:
     )
 
 
-def _hits(found: HitRate) -> str:
-    """Found on the GPU and, where there is any, loaded from host memory."""
+def _hits(found: HitRate, where: str) -> str:
+    """Found on the GPU and, where there is any, loaded from elsewhere."""
     text = f"{_percent(found['continuation'])} of later rounds, {_percent(found['all'])} of all"
     if not found["host_all"]:
         return text
     later, every = _percent(found["host_continuation"]), _percent(found["host_all"])
-    return f"{text}; from host memory {later}, {every}"
+    return f"{text}; {where} {later}, {every}"
 
 
 def _goodput(figure: Goodput) -> str:

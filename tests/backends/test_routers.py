@@ -14,7 +14,7 @@ from marsbench.replicas.changes import Changes, read_changes
 from marsbench.replicas.known import KnownPrefixes, segments
 from marsbench.replicas.options import ReplicaOptions, divided, fleet_of
 from marsbench.replicas.registry import ROUTERS, choose_router
-from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, Segment
+from marsbench.replicas.router import Placement, ReplicaView, RoundToPlace, Router, Segment
 
 
 def ask(writer: int = 1, blocks: int = 100, **facts: Any) -> RoundToPlace:
@@ -139,6 +139,38 @@ def measured(found: Router, replica: int, tokens_per_s: float) -> None:
         given = ask(1000 + number + 8 * replica, 10, round=99)
         found.placed(given, replica)
         found.first_token((given.session, 99), 160 / tokens_per_s)
+
+
+def test_migrate_fetches_a_context_where_that_is_quicker_than_computing_it() -> None:
+    """1,600 tokens of prompt, a millisecond each; replica 1 has all but 100 of them."""
+    there = views(0, 1, 0, matched_tokens=[0, 1500, 0], prefill_tokens=[0, 0, 0])
+    quick, slow = (ask(1, move_s=lambda *of, s=s: s) for s in (0.05, 0.2))
+    found = router("migrate")
+    assert found.route(quick, there) == Placement(0, 1)  # 0.05 + 0.1, against 0.1 x 2
+    assert found.route(slow, there) == 1  # 0.2 + 0.1 = 0.3
+    busy = views(0, 9, 0, matched_tokens=[0, 1500, 0], prefill_tokens=[0, 5000, 0])
+    assert found.route(slow, busy) == Placement(0, 1)  # 0.3, against 5 + 0.1 x 10
+    assert found.route(ask(1), busy) == 0  # nothing is copied: 1.6
+    partly = views(0, 9, 0, matched_tokens=[0, 1500, 1480], prefill_tokens=[0, 5000, 0])
+    assert found.route(slow, partly) == 2  # 0.12 by itself
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("link_gb_s=0", "link_gb_s must be more than 0, not 0"),
+        ("link_latency_s=-1", "link_latency_s must be 0 or more, not -1"),
+    ],
+)
+def test_a_link_that_cannot_be_is_said(given: str, says: str) -> None:
+    with pytest.raises(UsageError, match=f"Router migrate: {says}"):
+        choose_router("migrate", [given])
+
+
+def test_smetric_takes_the_last_of_those_that_are_alike_in_match_and_work() -> None:
+    found = taught("smetric", sent=[(1, 100, 0), (1, 100, 1)])
+    found.first_token(("s1", 0), 1.0)  # nothing is queued any more
+    assert found.route(ask(1, 110, round=1), views(5, 5, 0)) == 1
 
 
 def test_smetric_stays_where_the_session_was_while_that_is_fast_enough() -> None:

@@ -6,7 +6,16 @@ import json
 
 import pytest
 
-from marsbench.core.events import Evicted, SwappedIn, SwappedOut, ToolEnd, ToolStart
+from marsbench.core.events import (
+    Evicted,
+    GpuSubmit,
+    KvMoved,
+    Placed,
+    SwappedIn,
+    SwappedOut,
+    ToolEnd,
+    ToolStart,
+)
 from marsbench.errors import UsageError
 from marsbench.judge.compare.figures import Figure, figures_of
 from marsbench.judge.compare.kinds import KINDS, Kind
@@ -47,6 +56,16 @@ def test_what_is_swapped_is_in_no_eviction_figure(tmp_path):
     assert figures[Figure("evicted_peak_per_s")] == 20
     assert figures[Figure("evicted_live_quarter_1_per_s")] == pytest.approx(0.8)
     assert figures[Figure("swapped_out_per_s")] == pytest.approx(100 * 4 / 100)
+
+
+def test_what_came_from_another_replica_is_told_with_what_it_saved(tmp_path):
+    again = a_round("a", 0, first=9.0, end=10.0, prompt=200, output=40, cached=20, loaded=100)
+    came = [Placed(0.0, "a", 0, 1), KvMoved(0.0, "a", 0, 1, 0, 7, 1e9, 2.0, 3.0)]
+    at = next(n for n, event in enumerate(again) if isinstance(event, GpuSubmit)) + 1
+    rounds = [*again[:at], *came, *again[at:]]
+    figures = figures_of(result(tmp_path, a_session("a", 0.0, 10.0, rounds=rounds)))
+    assert figures[Figure("kv_moved_saved_tokens")] == 100
+    assert figures[Figure("kv_move_wait_mean_s")] == 3.0
 
 
 def test_tokens_from_host_memory_are_neither_computed_nor_hits_on_the_gpu(tmp_path):

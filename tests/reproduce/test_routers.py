@@ -54,7 +54,7 @@ def test_the_study_plays_every_router_where_all_its_places_have_it() -> None:
     path = find_sweep("routers")
     file = read_sweep_file(path)
     played = {router.name for part in file.products for router in part.routers}
-    assert played == set(ROUTERS)
+    assert played == set(ROUTERS) - {"migrate"}  # no place has a link between its replicas
     assert len(cells_of(file, path.parent)) == 15 * 3 * 3 * 2 * 2
 
 

@@ -87,7 +87,7 @@ def test_every_round_is_served_once_and_the_books_balance(
             assert event.cached_tokens <= max(findable[event.key], shared[event.session])
     for replica in fleet.replicas:
         assert replica.free_blocks(1e9) + replica.held_blocks == fleet.config.num_blocks
-    assert fleet._views._rounds == {}
+    assert fleet.placing.views._rounds == {}
     assert lines(played(workload, num, router, backend=policy)[1]) == lines(seen)
 
 
@@ -135,7 +135,7 @@ def test_kv_events_are_heard_when_their_delay_is_over(delay_s: float, heard: int
     session = Session("a", (Round(100, 3, (ToolCall("t", floor_s=5.0),)), Round(10, 3)))
     given = (f"kv_event_delay_s={delay_s}",)
     fleet, _ = played([session], 2, "sim.test_replicas:Asks", given)
-    asks: Any = fleet._router
+    asks: Any = fleet.placing.router
     assert asks.seen == [0, heard]
 
 

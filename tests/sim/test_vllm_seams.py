@@ -121,3 +121,11 @@ def test_a_waiting_prefix_is_looked_up_as_the_adapter_asks_for_it(scheduler: Any
     assert "if request.num_computed_tokens == 0:" in source(type(scheduler).schedule)
     found = manager.coordinator.find_longest_cache_hit([], 0)
     assert found[1] == 0
+
+
+def test_a_load_that_failed_is_computed_where_that_is_asked_for(scheduler: Any) -> None:
+    owner = type(scheduler)
+    assert parameters(scheduler._handle_failed_recving) == ["failed_req_ids"]
+    assert "if self.recompute_kv_load_failures" in source(owner._handle_failed_recving)
+    assert "self.kv_cache_manager.free(request)" in source(owner._update_waiting_for_remote_kv)
+    assert parameters(scheduler._update_from_kv_xfer_finished) == ["kv_connector_output"]

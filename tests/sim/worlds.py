@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 
 from marsbench.core.session import Cut, Round, Session, ToolCall
 from marsbench.hardware.profile import load_hardware
+from marsbench.replicas.router import (
+    MovingRouter,
+    Placement,
+    ReplicaView,
+    RoundKey,
+    RoundToPlace,
+)
+from marsbench_backends.admission import FixedCap
 from marsbench_backends.policy import Discard, EvictionRank, Keep, Policy, Release, Retention, Swap
 
 HARDWARE = load_hardware()
@@ -170,3 +178,49 @@ class Ranking(Restless):
     """The same beside holds, discards and swaps."""
 
     eviction_order = Ranks.eviction_order
+
+
+@dataclass
+class Nomad(MovingRouter):
+    """Sends each round one further, and has the context come along from where it was longest."""
+
+    _num: int = field(default=0, init=False)
+
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int | Placement:
+        most = max(replicas, key=lambda one: (one.matched_tokens or 0, -one.index))
+        return Placement(replicas[self._num % len(replicas)].index, most.index)
+
+    def placed(self, ask: RoundToPlace, replica: int) -> None:
+        self._num += 1
+
+    def lost(self, key: RoundKey) -> None:
+        self._num += 1
+
+
+@dataclass
+class Spreads(Nomad):
+    """First rounds go to replica 0; a later one to the next of the others, with its context."""
+
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int | Placement:
+        return Placement(1 + self._num % (len(replicas) - 1), 0) if ask.round else 0
+
+
+@dataclass
+class OneForAll(FixedCap):
+    """A cap over all engines."""
+
+    per_engine: ClassVar[bool] = False
+
+
+class CappedInAll(Policy):
+    """vLLM's order behind a controller that oversees all engines."""
+
+    controller = OneForAll
+
+
+@dataclass
+class Away(Nomad):
+    """s1 goes to replica 1, as do later rounds; first rounds of others to replica 0."""
+
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
+        return int(ask.round > 0 or ask.session == "s1")

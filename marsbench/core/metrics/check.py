@@ -69,6 +69,7 @@ _BEFORE = {
     events.SwappedIn.kind: events.GpuSubmit.kind,
     events.HostLoaded.kind: events.GpuSubmit.kind,
     events.Placed.kind: events.GpuSubmit.kind,
+    events.KvMoved.kind: events.GpuSubmit.kind,
     events.RoundLost.kind: events.Placed.kind,
 }
 _BITS = {kind: 1 << place for place, kind in enumerate((events.RoundReady.kind, *_BEFORE))}
@@ -113,6 +114,7 @@ class Checker:
             events.Held: self._held,
             events.Unheld: self._unheld,
             events.Placed: self._placed,
+            events.KvMoved: self._came_back,
             events.ReplicaBusy: lambda _: None,
             events.ReplicaChanged: lambda _: None,
             events.RoundLost: self._lost,
@@ -254,7 +256,7 @@ class Checker:
             self._session(event)
         self._some(event, event.blocks, "moved")
 
-    def _came_back(self, event: events.SwappedIn | events.HostLoaded) -> None:
+    def _came_back(self, event: events.SwappedIn | events.HostLoaded | events.KvMoved) -> None:
         rnd = self._round(event)
         if rnd.has(events.GpuStart.kind) and not rnd.preempted:
             self._of_round(event, " is running")

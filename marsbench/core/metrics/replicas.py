@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NotRequired, TypedDict
 
 from marsbench.core.events import (
     GpuStart,
     GpuSubmit,
+    KvMoved,
     Placed,
     ReplicaBusy,
     ReplicaChanged,
     RoundLost,
 )
+from marsbench.core.metrics.percentiles import Distribution, describe
 from marsbench.core.metrics.stream import Stream
 
 
@@ -23,6 +25,23 @@ class ReplicaChange(TypedDict):
     at: float
     replica: int
     change: str
+
+
+class KvMoves(TypedDict):
+    """KV that was copied from one replica's cache to another's, for rounds that waited for it.
+
+    rounds: that waited; `wait` is in seconds, a value each: from admission to arrival, which is
+        part of a round's TTFT.
+    saved_tokens: of their prompts, that came so and were not computed again.
+    out_busy_share, in_busy_share: of the run, in which each replica's lane carried a copy.
+    """
+
+    rounds: int
+    bytes: float
+    saved_tokens: int
+    wait: Distribution
+    out_busy_share: list[float]
+    in_busy_share: list[float]
 
 
 class ReplicaFigures(TypedDict):
@@ -50,6 +69,7 @@ class ReplicaFigures(TypedDict):
     moved_recomputed_tokens: int
     changes: NotRequired[list[ReplicaChange]]
     lost_rounds: NotRequired[int]
+    kv_moves: NotRequired[KvMoves]
 
 
 def replica_figures(stream: Stream) -> ReplicaFigures | None:
@@ -81,7 +101,27 @@ def replica_figures(stream: Stream) -> ReplicaFigures | None:
             {"at": e.at, "replica": e.replica, "change": e.change} for e in changes
         ]
         figures["lost_rounds"] = len(stream.of(RoundLost))
+    if moves := stream.of(KvMoved):
+        figures["kv_moves"] = _kv_moves(stream, moves, num)
     return figures
+
+
+def _kv_moves(stream: Stream, moves: Sequence[KvMoved], num: int) -> KvMoves:
+    keys = {event.key for event in moves}
+    loaded = (e.loaded_tokens or 0 for e in stream.of(GpuStart) if e.key in keys)
+
+    def shares(which: Callable[[KvMoved], int]) -> list[float]:
+        busy = ([e.copy_s for e in moves if which(e) == index] for index in range(num))
+        return [math.fsum(seconds) / stream.end_s for seconds in busy]
+
+    return {
+        "rounds": len(moves),
+        "bytes": math.fsum(event.bytes for event in moves),
+        "saved_tokens": sum(loaded),
+        "wait": describe(event.waited_s for event in moves),
+        "out_busy_share": shares(lambda event: event.source),
+        "in_busy_share": shares(lambda event: event.replica),
+    }
 
 
 def _evicted(stream: Stream) -> list[int] | None:

@@ -38,9 +38,13 @@ def check_free_list(scheduler: Any) -> None:
 
 
 def _in_transfer(scheduler: Any) -> set[int]:
-    """Ids of GPU blocks that copies to host memory keep; the books of that memory balance too."""
+    """Ids of GPU blocks that copies keep; the books of host memory balance too.
+
+    lent: blocks that are copied for rounds of other replicas.
+    """
+    lent = getattr(scheduler, "lent", {}).values()
     if not scheduler.offloads:
-        return set()
+        return {block.block_id for blocks in lent for block in blocks}
     empty, filled, total = scheduler.host.host_books()
     if empty + filled != total:
         raise RunFailedError(f"Host blocks do not add up: {empty} + {filled} != total {total}.")

@@ -236,6 +236,11 @@ def _offloading(run: Result) -> bool:
     return "host_kv" in run.summary
 
 
+def _moving(run: Result) -> bool:
+    """Whether KV was copied from one replica to another."""
+    return "kv_moves" in run.summary.get("replicas", {})
+
+
 def _gigabytes(of: str) -> Callable[[Result], float | None]:
     """Bytes of `host_kv` that were stored, or loaded."""
 
@@ -323,6 +328,10 @@ KINDS: Mapping[str, Kind] = {
                            measured=_offloading),
     "host_dropped_per_s": Kind("blocks of 16 tokens evicted from host memory", "1/s", "lower",
                                _blocks("host_kv", "dropped_blocks"), measured=_offloading),
+    "kv_move_wait_mean_s": Kind("mean wait for KV from another replica", "s", "lower",
+                                _at("replicas", "kv_moves", "wait", "mean"), measured=_moving),
+    "kv_moved_saved_tokens": Kind("tokens that KV from another replica saved", "", None,
+                                  _at("replicas", "kv_moves", "saved_tokens"), measured=_moving),
     "critical_llm_mean_s": Kind("mean LLM seconds on the critical path", "s", "lower",
                                 _at("branches", "critical_llm_s", "mean"), measured=_fanning_out),
     "critical_share": Kind("critical path, of all LLM seconds", "", None,

@@ -1,7 +1,8 @@
 """A session stays where its prefix is while that replica is fast enough; else the least work.
 
-Source: vllm-project/router, `smetric` (src/policies/smetric.rs), with the defaults of the proposal
-that measures each server's prefill rate: stays if the longest match exceeds hit_ratio of what the
+Source: vllm-project/router, `smetric` (src/policies/smetric.rs), with the rule and the defaults of
+the proposal whose costs are in tokens (--smetric-ttft-slo-secs 1.0). @8bef7312 counts characters,
+and its defaults were not found. Stays if the longest match exceeds hit_ratio of what the
 session's last round sent, and the work queued there, this prompt's with it, by the rate is within
 slack x (slo_s + slo_s_per_1k of each thousand tokens), or nobody is; else the least of that work x
 rounds under way, equals in turn. Work is uncached tokens n + n x (L - n/2) / crossover of rounds
@@ -45,7 +46,7 @@ class Smetric(PrefixRouter):
         work = {one.index: self._work(ask, one.index) for one in replicas}
         fast = {index for index in work if self._is_fast(ask, index, work[index])}
         hits = {index: self._known.matched(ask, index) * ask.block_size for index in work}
-        best = min(work, key=lambda index: (-hits[index], work[index], index))
+        best = min(work, key=lambda index: (-hits[index], work[index], -index))
         is_there = hits[best] > self.hit_ratio * self._sent.get(ask.session, 0)
         if ask.round and is_there and (best in fast or not fast):
             return best
