@@ -29,6 +29,7 @@ from vllm.v1.request import RequestStatus
 
 from marsbench.shortcuts.as_read import is_as_read
 from marsbench.shortcuts.fast_manager import FastManager
+from marsbench.shortcuts.keys import HASH_BYTES, WRITER_BYTES
 
 
 class KnownKeys(RequestOffloadState):
@@ -52,7 +53,7 @@ class Positions:
         self._size = size
 
     def get(self, key: bytes) -> int:
-        return self._size * (1 + int.from_bytes(key[8:12], "big"))
+        return self._size * (1 + int.from_bytes(key[WRITER_BYTES:HASH_BYTES], "big"))
 
 
 class Unread(OffloadingConnectorStats):
