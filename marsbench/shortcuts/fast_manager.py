@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable
+from itertools import filterfalse
 from typing import Any
 
-from vllm.v1.kv_offload.base import OffloadingEvent, PrepareStoreOutput
+from vllm.v1.kv_offload.base import LoadStoreSpec, OffloadingEvent, PrepareStoreOutput
 from vllm.v1.kv_offload.cpu.manager import CPUOffloadingManager
 from vllm.v1.kv_offload.cpu.policies.arc import ARCCachePolicy
 from vllm.v1.kv_offload.cpu.policies.lru import LRUCachePolicy
@@ -22,6 +23,13 @@ from marsbench.shortcuts.keys import WRITER_BYTES
 
 MOST_MOVES = 256
 """Offers after which the remembered ones are put in order, though none is forgotten."""
+
+
+class Blocks(LoadStoreSpec):
+    """What a copy reads or fills, by its number: a list, since nobody here copies anything."""
+
+    def __init__(self, block_ids: list[int]) -> None:
+        self.block_ids = block_ids
 
 
 class HostSlot:
@@ -75,16 +83,17 @@ class Access:
         if self.failed:
             self.failed.difference_update(keys)
 
-    def offered(self, to_store: list[Any], new: list[Any]) -> None:
-        """Of blocks to be stored, those that it never found there; not stored yet."""
-        self.failed.update(
-            to_store if len(to_store) == len(new) else set(to_store).intersection(new)
-        )
+    def never_found(self, to_store: list[Any], new: list[Any]) -> Collection[Any]:
+        """Of blocks to be stored, those that it never found there."""
+        return to_store if len(to_store) == len(new) else set(to_store).intersection(new)
 
-    def succeeded(self, to_store: list[Any]) -> None:
-        done = self.failed.intersection(to_store)
-        self.failed -= done
-        self.stored |= done
+    def succeeded(self, to_store: list[Any], fresh: Collection[Any]) -> None:
+        """They are to be stored; fresh: those of them that it never found there."""
+        self.stored.update(fresh)
+        if self.failed:
+            done = self.failed.intersection(to_store)
+            self.failed -= done
+            self.stored |= done
 
     def head_to_tail(self, context: Any) -> list[Any]:
         if self.in_order:
@@ -118,7 +127,7 @@ class FastManager(CPUOffloadingManager):
     _unready: blocks whose store is under way. _counts_uses: whether the policy asks what a
     request used that was there. _seldom: remembered offers below the threshold. _moved: of those
     remembered, the ones that were offered again since they were in order. _offers: of who wrote
-    the last block, the longest; until the first block is forgotten.
+    the last block, the longest; until the first block is forgotten. _slots: by their numbers.
     """
 
     _policy: Any
@@ -127,6 +136,7 @@ class FastManager(CPUOffloadingManager):
     _moved: list[list[Any]]
     _offers: dict[bytes, Offer]
     _counts_uses: bool
+    _slots: list[HostSlot]
 
     @classmethod
     def takes(cls, manager: Any) -> bool:
@@ -138,7 +148,7 @@ class FastManager(CPUOffloadingManager):
         manager._policy = kind(manager._policy.cache_capacity)
         manager._counts_uses = kind is FastArc
         manager._unready, manager._seldom, manager._moved = set(), set(), []
-        manager._offers = {}
+        manager._offers, manager._slots = {}, []
         manager.__class__ = cls
         return True
 
@@ -171,40 +181,41 @@ class FastManager(CPUOffloadingManager):
             present = [key for key in present if key not in unready]
         to_store = self._often_enough(absent)
         self._miss(to_store, access, req_context)
-        used = keys
-        if len(present) + len(to_store) < len(keys):
-            recorded = {*present, *to_store}
-            used = [key for key in keys if key in recorded]
-        new = access.see(used, req_context)
+        new = access.see(_in_order(keys, present, absent, to_store), req_context)
         if new:
             policy.on_request_access(new, req_context)
+        fresh: Collection[Any] = ()
         if self._counts_uses:
             access.found(present)
-            access.offered(to_store, new)
+            fresh = access.never_found(to_store, new)
         if not to_store:
-            return PrepareStoreOutput([], self._get_load_store_spec([], []), [])
+            return PrepareStoreOutput([], Blocks([]), [])
         evicted = self._make_room(to_store, keys)
         if evicted is None:
+            access.failed.update(fresh)
             return None
         made = self._allocate_chunks(to_store)
         policy.insert_all(to_store, made, req_context)
         unready.update(to_store)
         self._num_write_pending_chunks += len(to_store)
         if self._counts_uses:
-            access.succeeded(to_store)
+            access.succeeded(to_store, fresh)
         return PrepareStoreOutput(to_store, self._get_load_store_spec(to_store, made), evicted)
+
+    def _get_load_store_spec(self, keys: Any, chunks: Any) -> Any:
+        return Blocks([chunk.chunk_id for chunk in chunks])
 
     def _often_enough(self, absent: list[Any]) -> list[Any]:
         """Those that have been offered so often that they are stored."""
-        counts, least = self.counts, self.store_threshold
-        if counts is None:
+        if self.counts is None:
             return absent
-        return [key for key in absent if counts.get(key, 0) >= least]
+        often = filterfalse(self._seldom.__contains__, absent)
+        return list(filter(self.counts.__contains__, often))
 
     def _miss(self, to_store: list[Any], access: Access, context: Any) -> None:
         """An LRU has nothing to learn of blocks that are not there."""
         if self._counts_uses:
-            new = [key for key in to_store if key not in access.missed]
+            new = list(filterfalse(access.missed.__contains__, to_store))
             self._policy.on_store_miss(new, context)
             access.missed.update(new)
 
@@ -215,7 +226,7 @@ class FastManager(CPUOffloadingManager):
             return []
         if lacking > self._num_evictable_cache_chunks:
             return None
-        found = self._policy.evict(lacking, set(keys))
+        found = self._policy.evict(lacking, keys)
         if found is None:
             return None
         self._num_evictable_cache_chunks -= len(found)
@@ -234,7 +245,11 @@ class FastManager(CPUOffloadingManager):
             begin = len(self._free_list) - (len(keys) - num_fresh)
             ids += reversed(self._free_list[begin:])
             del self._free_list[begin:]
-        return list(map(HostSlot, ids))
+        self._slots += map(HostSlot, ids[:num_fresh])
+        made = list(map(self._slots.__getitem__, ids))
+        for slot in made:
+            slot.ref_cnt = -1
+        return made
 
     def complete_store(self, keys: Collection[Any], req_context: Any, success: bool = True) -> None:
         if not success or self.events is not None:
@@ -254,26 +269,24 @@ class FastManager(CPUOffloadingManager):
         counts, least = self.counts, self.store_threshold
         assert counts is not None
         offer = self._offer(keys)
-        new = [key for key in keys[offer.num_known :] if key not in counts]
+        new = list(filterfalse(counts.__contains__, keys[offer.num_known :]))
         known = _without(keys, new)
         self._moved += [known, new]
         for key in self._seldom.intersection(known[offer.num_often :]):
             counts[key] += 1
             if counts[key] >= least:
                 self._seldom.remove(key)
-        if len(counts) + len(new) >= self.max_tracker_size or len(self._moved) > MOST_MOVES:
+        room, num_others = self.max_tracker_size - len(counts), len(counts) - len(known)
+        if room <= len(new) or len(self._moved) > MOST_MOVES:
             self._moved.pop()  # these come last in any case
             self._put_in_order()
-        num_others = len(counts) - len(known)
-        for key in new:
-            if len(counts) >= self.max_tracker_size:
-                self._offers.clear()
-                if num_others == 0:
-                    continue
-                self._seldom.discard(counts.popitem(last=False)[0])
-                num_others -= 1
-            counts[key] = 1
-            self._seldom.add(key)
+        new = new[: room + num_others]  # there is no place for more
+        for _ in range(len(new) - room):
+            self._seldom.discard(counts.popitem(last=False)[0])
+        if room <= len(new):
+            self._offers.clear()
+        counts.update(dict.fromkeys(new, 1))
+        self._seldom.update(new)
         offer.see(self._seldom)
 
     def _offer(self, keys: list[Any]) -> Offer:
@@ -325,8 +338,8 @@ class FastManager(CPUOffloadingManager):
 
     def reset_cache(self) -> None:
         super().reset_cache()
-        self._unready.clear()
-        self._offers.clear()
+        for books in (self._unready, self._offers, self._slots):
+            books.clear()
 
 
 def _without(keys: list[Any], some: list[Any]) -> list[Any]:
@@ -336,3 +349,15 @@ def _without(keys: list[Any], some: list[Any]) -> list[Any]:
         return keys[:num]
     others = set(some)
     return [key for key in keys if key not in others]
+
+
+def _in_order(
+    keys: list[Any], present: list[Any], absent: list[Any], to_store: list[Any]
+) -> list[Any]:
+    """Of these keys the ones that are there and the ones to be stored; others are left out."""
+    if len(present) + len(to_store) == len(keys):
+        return keys
+    if keys[len(present) :] == absent:
+        return present + to_store
+    recorded = {*present, *to_store}
+    return [key for key in keys if key in recorded]

@@ -11,6 +11,7 @@ full attention, a block a chunk, without KV events, and for the vLLM whose code 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -24,11 +25,10 @@ from vllm.distributed.kv_transfer.kv_connector.v1.offloading.scheduler import (
     TransferJobStatus,
 )
 from vllm.v1.core.single_type_kv_cache_manager import FullAttentionManager
-from vllm.v1.kv_offload.base import GPULoadStoreSpec
 from vllm.v1.request import RequestStatus
 
 from marsbench.shortcuts.as_read import is_as_read
-from marsbench.shortcuts.fast_manager import FastManager
+from marsbench.shortcuts.fast_manager import Blocks, FastManager
 from marsbench.shortcuts.keys import HASH_BYTES, WRITER_BYTES
 
 
@@ -104,6 +104,17 @@ class FastHalf(OffloadingConnectorScheduler):
         super().on_new_request(request)
         know_keys(self, request)
 
+    # --- one thread asks the manager: nobody is locked out
+
+    def _acquire_step(self) -> None:
+        """Nothing."""
+
+    def _release_step(self) -> None:
+        """Nothing."""
+
+    def _manager_locked(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
     # --- look-ups
 
     def _maximal_prefix_lookup(
@@ -152,6 +163,9 @@ class FastHalf(OffloadingConnectorScheduler):
 
     # --- stores
 
+    def _build_partial_tail_store_jobs(self, scheduler_output: Any) -> dict[int, TransferJob]:
+        return {}
+
     def _build_store_jobs(self, scheduler_output: Any) -> dict[int, TransferJob]:
         made = {}
         for status, keys, ids, num_chunks in self._to_offer(scheduler_output):
@@ -198,15 +212,13 @@ class FastHalf(OffloadingConnectorScheduler):
         self, status: Any, found: Any, keys: list[Any], ids: list[int]
     ) -> tuple[int, TransferJob]:
         """The job that copies these of a request's blocks."""
-        to_store, first = set(found.keys_to_store), status.group_states[0].next_stored_chunk_idx
-        place = keys.index(found.keys_to_store[0])
-        end = place + len(to_store)
-        if keys[place:end] == found.keys_to_store:
-            blocks = ids[place:end]
+        to_store: Any = found.keys_to_store
+        place = len(keys) - len(to_store)
+        if keys[place:] == to_store:
+            blocks = ids[place:]
         else:
-            places = [n for n, key in enumerate(keys) if key in to_store]
-            place, blocks = places[0], [ids[place] for place in places]
-        source = GPULoadStoreSpec(blocks, (len(blocks),), (first + place,))
+            chosen = set(to_store)
+            blocks = [block for key, block in zip(keys, ids, strict=True) if key in chosen]
         number, request_id = self._generate_job_id(), status.req.request_id
         status.transfer_jobs.add(number)
         self._jobs[number] = TransferJobStatus(
@@ -218,7 +230,7 @@ class FastHalf(OffloadingConnectorScheduler):
         )
         if status.req.is_finished():
             self._fence(number, blocks)
-        return number, TransferJob(request_id, source, found.store_spec)
+        return number, TransferJob(request_id, Blocks(blocks), found.store_spec)
 
     def _fence(self, job: int, blocks: list[int]) -> None:
         """Nobody holds these any more: who gets one of them waits for the copy."""

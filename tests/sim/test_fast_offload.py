@@ -46,7 +46,7 @@ class Twin:
             return None
         assert ours.keys_to_store == vllms.keys_to_store
         assert ours.evicted_keys == vllms.evicted_keys
-        assert ours.store_spec.block_ids.tolist() == vllms.store_spec.block_ids.tolist()
+        assert ours.store_spec.block_ids == vllms.store_spec.block_ids.tolist()
         return list(vllms.keys_to_store)
 
     def books(self, number: int) -> dict[str, Any]:
@@ -69,7 +69,8 @@ class Twin:
             return {**books, "lists": lists, "aim": policy.target_t1_size}
         ranks = policy._ranks
         order = policy.order() if number else sorted(ranks, key=ranks.__getitem__)
-        return {**books, "order": order, "may leave": policy._evictable}
+        may_leave = set(policy.chunks) - policy.busy if number else policy._evictable
+        return {**books, "order": order, "may leave": may_leave}
 
     def chunks(self, number: int, keys: list[Any]) -> list[tuple[int, int] | None]:
         found = [self.managers[number]._policy.get(key) for key in keys]
