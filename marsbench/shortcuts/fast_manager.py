@@ -7,7 +7,7 @@ statistics read are not kept.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterable
 from itertools import filterfalse
 from typing import Any
@@ -19,7 +19,8 @@ from vllm.v1.kv_offload.cpu.policies.lru import LRUCachePolicy
 
 from marsbench.shortcuts.fast_arc import FastArc
 from marsbench.shortcuts.fast_lru import FastLru
-from marsbench.shortcuts.keys import WRITER_BYTES
+from marsbench.shortcuts.keys import WRITER_BYTES, writers
+from marsbench.shortcuts.stretches import begins_with
 
 MOST_MOVES = 256
 """Offers after which the remembered ones are put in order, though none is forgotten."""
@@ -83,10 +84,6 @@ class Access:
         if self.failed:
             self.failed.difference_update(keys)
 
-    def never_found(self, to_store: list[Any], new: list[Any]) -> Collection[Any]:
-        """Of blocks to be stored, those that it never found there."""
-        return to_store if len(to_store) == len(new) else set(to_store).intersection(new)
-
     def succeeded(self, to_store: list[Any], fresh: Collection[Any]) -> None:
         """They are to be stored; fresh: those of them that it never found there."""
         self.stored.update(fresh)
@@ -104,14 +101,16 @@ class Access:
 class Offer:
     """Blocks of one context that were offered, head to tail.
 
-    num_known: so many of the first ones are remembered. num_often: that often enough.
+    num_known: so many of the first ones are remembered. num_often: that often enough. moved: as
+    they are to be put in order, unless they are offered again before.
     """
 
-    __slots__ = ("keys", "num_known", "num_often")
+    __slots__ = ("keys", "moved", "num_known", "num_often")
 
     def __init__(self, keys: list[Any]) -> None:
         self.keys = keys
         self.num_known = self.num_often = 0
+        self.moved: list[list[Any]] = []
 
     def see(self, seldom: set[Any]) -> None:
         """Now that they have been counted."""
@@ -127,7 +126,8 @@ class FastManager(CPUOffloadingManager):
     _unready: blocks whose store is under way. _counts_uses: whether the policy asks what a
     request used that was there. _seldom: remembered offers below the threshold. _moved: of those
     remembered, the ones that were offered again since they were in order. _offers: of who wrote
-    the last block, the longest; until the first block is forgotten. _slots: by their numbers.
+    the last block, the longest, until a block of it is forgotten. _holders: in which of them there
+    are blocks of a writer. _slots: by their numbers.
     """
 
     _policy: Any
@@ -135,6 +135,7 @@ class FastManager(CPUOffloadingManager):
     _seldom: set[Any]
     _moved: list[list[Any]]
     _offers: dict[bytes, Offer]
+    _holders: defaultdict[bytes, set[bytes]]
     _counts_uses: bool
     _slots: list[HostSlot]
 
@@ -148,7 +149,7 @@ class FastManager(CPUOffloadingManager):
         manager._policy = kind(manager._policy.cache_capacity)
         manager._counts_uses = kind is FastArc
         manager._unready, manager._seldom, manager._moved = set(), set(), []
-        manager._offers, manager._slots = {}, []
+        manager._offers, manager._holders, manager._slots = {}, defaultdict(set), []
         manager.__class__ = cls
         return True
 
@@ -181,13 +182,14 @@ class FastManager(CPUOffloadingManager):
             present = [key for key in present if key not in unready]
         to_store = self._often_enough(absent)
         self._miss(to_store, access, req_context)
-        new = access.see(_in_order(keys, present, absent, to_store), req_context)
+        used = _in_order(keys, present, absent, to_store)
+        new = access.see(used, req_context)
         if new:
             policy.on_request_access(new, req_context)
         fresh: Collection[Any] = ()
         if self._counts_uses:
             access.found(present)
-            fresh = access.never_found(to_store, new)
+            fresh = to_store if len(new) == len(used) else set(to_store).intersection(new)
         if not to_store:
             return PrepareStoreOutput([], Blocks([]), [])
         evicted = self._make_room(to_store, keys)
@@ -268,10 +270,13 @@ class FastManager(CPUOffloadingManager):
         """An offer; a count stops at the threshold, above which nobody asks."""
         counts, least = self.counts, self.store_threshold
         assert counts is not None
+        if not keys:
+            return
         offer = self._offer(keys)
         new = list(filterfalse(counts.__contains__, keys[offer.num_known :]))
         known = _without(keys, new)
-        self._moved += [known, new]
+        offer.moved = [known, new]
+        self._moved += offer.moved
         for key in self._seldom.intersection(known[offer.num_often :]):
             counts[key] += 1
             if counts[key] >= least:
@@ -280,29 +285,36 @@ class FastManager(CPUOffloadingManager):
         if room <= len(new) or len(self._moved) > MOST_MOVES:
             self._moved.pop()  # these come last in any case
             self._put_in_order()
-        new = new[: room + num_others]  # there is no place for more
-        for _ in range(len(new) - room):
-            self._seldom.discard(counts.popitem(last=False)[0])
-        if room <= len(new):
-            self._offers.clear()
-        counts.update(dict.fromkeys(new, 1))
-        self._seldom.update(new)
+        kept = new[: room + num_others]  # there is no place for more
+        if len(kept) < len(new):
+            self._offers.pop(keys[-1][:WRITER_BYTES], None)
+        self._forget(len(kept) - room)
+        counts.update(dict.fromkeys(kept, 1))
+        self._seldom.update(kept)
         offer.see(self._seldom)
 
-    def _offer(self, keys: list[Any]) -> Offer:
-        """What is known of these beforehand: what the round before offered is where they begin.
+    def _forget(self, num_offers: int) -> None:
+        """The oldest ones."""
+        counts = self.counts
+        assert counts is not None
+        gone = [counts.popitem(last=False)[0] for _ in range(num_offers)]
+        self._seldom.difference_update(gone)
+        for writer in {key[:WRITER_BYTES] for key in gone}:
+            for holder in self._holders.pop(writer, ()):
+                self._offers.pop(holder, None)
 
-        Nothing as soon as the memory of offers is full: some may be forgotten then.
-        """
-        counts = self.counts or {}
-        if not keys or len(counts) >= self.max_tracker_size:
-            return Offer(keys)
+    def _offer(self, keys: list[Any]) -> Offer:
+        """What is known of these beforehand: what the round before offered is where they begin."""
         writer = keys[-1][:WRITER_BYTES]
         last, found = self._offers.get(writer), Offer(keys)
-        if last is not None and keys[: len(last.keys)] == last.keys:
+        if last is not None and begins_with(keys, last.keys):
             found.num_known, found.num_often = len(last.keys), last.num_often
+            for moved in last.moved:
+                moved.clear()
         if last is None or len(last.keys) <= len(keys):
             self._offers[writer] = found
+            for own in writers(keys):
+                self._holders[own].add(writer)
         return found
 
     def _put_in_order(self) -> None:
@@ -338,7 +350,7 @@ class FastManager(CPUOffloadingManager):
 
     def reset_cache(self) -> None:
         super().reset_cache()
-        for books in (self._unready, self._offers, self._slots):
+        for books in (self._unready, self._offers, self._holders, self._slots):
             books.clear()
 
 

@@ -29,7 +29,7 @@ from vllm.v1.request import RequestStatus
 
 from marsbench.shortcuts.as_read import is_as_read
 from marsbench.shortcuts.fast_manager import Blocks, FastManager
-from marsbench.shortcuts.keys import HASH_BYTES, WRITER_BYTES
+from marsbench.shortcuts.keys import place_of
 
 
 class KnownKeys(RequestOffloadState):
@@ -53,7 +53,7 @@ class Positions:
         self._size = size
 
     def get(self, key: bytes) -> int:
-        return self._size * (1 + int.from_bytes(key[WRITER_BYTES:HASH_BYTES], "big"))
+        return self._size * (1 + place_of(key))
 
 
 class Unread(OffloadingConnectorStats):
@@ -213,10 +213,9 @@ class FastHalf(OffloadingConnectorScheduler):
     ) -> tuple[int, TransferJob]:
         """The job that copies these of a request's blocks."""
         to_store: Any = found.keys_to_store
-        place = len(keys) - len(to_store)
-        if keys[place:] == to_store:
-            blocks = ids[place:]
-        else:
+        begin, first, last = map(place_of, (keys[0], to_store[0], to_store[-1]))
+        blocks = ids[first - begin : last - begin + 1]
+        if len(blocks) > len(to_store):
             chosen = set(to_store)
             blocks = [block for key, block in zip(keys, ids, strict=True) if key in chosen]
         number, request_id = self._generate_job_id(), status.req.request_id

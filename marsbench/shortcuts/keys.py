@@ -19,6 +19,11 @@ def writer_of(block_hash: bytes) -> int:
     return int.from_bytes(block_hash[:WRITER_BYTES], "big")
 
 
+def place_of(key: bytes) -> int:
+    """Which block of its context this is, from 0 on."""
+    return int.from_bytes(key[WRITER_BYTES:HASH_BYTES], "big")
+
+
 _writer_bytes = itemgetter(slice(WRITER_BYTES))
 
 

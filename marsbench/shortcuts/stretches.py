@@ -1,6 +1,7 @@
 """Blocks of host memory that stay together: of a context that grows, a few runs, not each block.
 
-Where a whole context is looked up or moved, a run of it is compared and moved as one.
+Where a whole context is looked up or moved, a run of it is compared and moved as one. Where it has
+no gaps to compare its ends is enough, since a block's key stands for all that comes before it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import filterfalse, islice
 from typing import Any
+
+from marsbench.shortcuts.keys import place_of
 
 Part = tuple[Any, list[Any]]
 """A run, and some of its blocks."""
@@ -54,7 +57,7 @@ class Stretches(dict[Any, Any]):
         """So many of these are here without a gap."""
         place = 0
         while place < len(keys) and (run := self.get(keys[place])) is not None:
-            place = _behind(run, keys, place)
+            place = _behind(run, keys, place) or place + 1
         return place
 
     def parts(self, keys: list[Any]) -> Iterator[tuple[Any, int, list[Any]]]:
@@ -68,11 +71,9 @@ class Stretches(dict[Any, Any]):
             if run is None:
                 place += 1
                 continue
-            end = place + len(run.keys)
-            if keys[place:end] != run.keys:
-                end = self._end_of_run(keys, place, run)
-            yield run, place, keys[place:end]
-            place = end
+            begin, end = place, _behind(run, keys, place)
+            place = end or self._end_of_run(keys, begin, run)
+            yield run, begin, run.keys if end else keys[begin:place]
 
     def _end_of_run(self, keys: list[Any], place: int, run: Stretch) -> int:
         place, of = place + 1, self.get
@@ -82,9 +83,13 @@ class Stretches(dict[Any, Any]):
 
 
 def _behind(run: Stretch, keys: list[Any], place: int) -> int:
-    """Behind a run where all of it is here, else behind its first block."""
-    end = place + len(run.keys)
-    return end if keys[place:end] == run.keys else place + 1
+    """Where a whole run that begins there ends; 0 where these are not all of it, or others."""
+    own = run.keys
+    end = place + len(own)
+    if end > len(keys) or keys[end - 1] != own[-1] or keys[place] != own[0]:
+        return 0
+    has_gaps = place_of(own[-1]) - place_of(own[0]) >= len(own)
+    return 0 if has_gaps and keys[place:end] != own else end
 
 
 class Kept:
@@ -143,6 +148,12 @@ class Kept:
     def forget_all(self) -> None:
         for books in (self.chunks, self.run_of, self.busy):
             books.clear()
+
+
+def begins_with(keys: list[Any], some: list[Any]) -> bool:
+    """Whether these blocks of a context begin with some; both are without gaps."""
+    num = len(some)
+    return num <= len(keys) and keys[0] == some[0] and keys[num - 1] == some[-1]
 
 
 def keys_of(parts: Iterable[Part]) -> list[Any]:
