@@ -26,7 +26,7 @@ MOST_MOVES = 256
 """Offers after which the remembered ones are put in order, though none is forgotten."""
 
 
-class Blocks(LoadStoreSpec):
+class BlockNumbers(LoadStoreSpec):
     """What a copy reads or fills, by its number: a list, since nobody here copies anything."""
 
     def __init__(self, block_ids: list[int]) -> None:
@@ -191,7 +191,7 @@ class FastManager(CPUOffloadingManager):
             access.found(present)
             fresh = to_store if len(new) == len(used) else set(to_store).intersection(new)
         if not to_store:
-            return PrepareStoreOutput([], Blocks([]), [])
+            return PrepareStoreOutput([], BlockNumbers([]), [])
         evicted = self._make_room(to_store, keys)
         if evicted is None:
             access.failed.update(fresh)
@@ -205,7 +205,7 @@ class FastManager(CPUOffloadingManager):
         return PrepareStoreOutput(to_store, self._get_load_store_spec(to_store, made), evicted)
 
     def _get_load_store_spec(self, keys: Any, chunks: Any) -> Any:
-        return Blocks([chunk.chunk_id for chunk in chunks])
+        return BlockNumbers([chunk.chunk_id for chunk in chunks])
 
     def _often_enough(self, absent: list[Any]) -> list[Any]:
         """Those that have been offered so often that they are stored."""

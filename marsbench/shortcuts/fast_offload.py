@@ -28,7 +28,7 @@ from vllm.v1.core.single_type_kv_cache_manager import FullAttentionManager
 from vllm.v1.request import RequestStatus
 
 from marsbench.shortcuts.as_read import is_as_read
-from marsbench.shortcuts.fast_manager import Blocks, FastManager
+from marsbench.shortcuts.fast_manager import BlockNumbers, FastManager
 from marsbench.shortcuts.keys import place_of
 
 
@@ -229,7 +229,7 @@ class FastHalf(OffloadingConnectorScheduler):
         )
         if status.req.is_finished():
             self._fence(number, blocks)
-        return number, TransferJob(request_id, Blocks(blocks), found.store_spec)
+        return number, TransferJob(request_id, BlockNumbers(blocks), found.store_spec)
 
     def _fence(self, job: int, blocks: list[int]) -> None:
         """Nobody holds these any more: who gets one of them waits for the copy."""
