@@ -58,7 +58,7 @@ def read(folder: Path) -> list[Row]:
 def _row(result: Result) -> Row:
     place, summary = result.place, result.summary
     goodput, steady = next(iter(summary["goodput"].values())), summary.get("steady")
-    backlog = {} if steady is None else steady["backlog"]
+    backlog = None if steady is None else steady["backlog"]
     ttft, hits = summary["ttft"]["ready"]["all"], summary["prefix_hit_rate"]
     copied = summary.get("host_kv")
     return Row(
@@ -79,6 +79,6 @@ def _row(result: Result) -> Row:
         dropped=None if copied is None else copied["dropped_blocks"],
         steady_goodput=None if steady is None else next(iter(steady["goodput"].values()))["share"],
         steady_latency_s=None if steady is None else steady["latency"]["mean"],
-        drift=backlog.get("drift"),
-        drift_low=backlog.get("drift_low"),
+        drift=None if backlog is None else backlog["drift"],
+        drift_low=None if backlog is None else backlog["drift_low"],
     )
