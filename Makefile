@@ -143,7 +143,9 @@ gate-calibration: setup ## how often the gate is wrong, into reports/gate-calibr
 host-kv: setup ## vLLM's own KV offloading beside each scheduler, into reports/host-kv.md: hours
 	$(SWEEP) host-kv $(ARGS)
 	$(SWEEP) host-kv-lazy $(ARGS)
-	$(BIN)/python -m studies.host_kv results/host-kv results/host-kv-lazy -o reports/host-kv.md
+	$(SWEEP) host-kv-steady $(ARGS)
+	$(BIN)/python -m studies.host_kv results/host-kv results/host-kv-lazy results/host-kv-steady \
+		-o reports/host-kv.md
 
 routers: setup ## all routers under three schedulers on 2, 4, 8 replicas, into reports/routers.md: hours
 	$(SWEEP) routers $(ARGS)

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 LIMIT = 2.0
-REPEATS = 2
+REPEATS = 5
 
 
 class Kind(NamedTuple):

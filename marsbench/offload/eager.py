@@ -16,7 +16,7 @@ from marsbench.offload.link import Copy, Link
 from marsbench.offload.modelled import EagerWorker
 from marsbench.offload.worker import Offload, StepCopies, Swapped
 from marsbench.shortcuts.fast_offload import install
-from marsbench.shortcuts.keys import some_writers
+from marsbench.shortcuts.keys import writers
 
 NOBODY = SimpleNamespace(req_ids=(), new_block_ids=(), resumed_req_ids=frozenset())
 
@@ -52,7 +52,6 @@ class EagerOffload(Offload):
             self._num_held += len(found.keys_to_store) - len(found.evicted_keys)
             self.note_dropped(found.evicted_keys)
             self.touch(found.keys_to_store)
-            self.touch(found.evicted_keys)
         return found
 
     # --- macro steps
@@ -141,7 +140,7 @@ class EagerOffload(Offload):
         if not waited_for:
             return False
         ended = (copy for copy in self.link.under_way if copy.ends_at <= now)
-        return any(not waited_for.isdisjoint(some_writers(copy.keys)) for copy in ended)
+        return any(not waited_for.isdisjoint(writers(copy.keys)) for copy in ended)
 
     def _place_blocks(self, pattern: Any) -> None:
         """Room for the ids of blocks that are allocated only afterwards: minus their places."""

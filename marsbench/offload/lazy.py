@@ -72,10 +72,9 @@ class LazyOffload(Offload):
         if not isinstance(half, FastLazy):
             return super().rehearse(pattern, seconds, now, limit)
         tokens = pattern.tokens
-        quiet = half.quiet_steps(len(seconds), sum(tokens.values()), len(tokens))
-        ends, copies = super().rehearse(pattern, seconds[:quiet], now, limit)
-        half.walk_on(len(ends))
-        return ends, copies
+        safe = half.safe_steps(len(seconds), sum(tokens.values()), len(tokens))
+        ends, copies = super().rehearse(pattern, seconds[:safe], now, limit)
+        return ends[: half.walk_on(len(ends))], copies
 
     def scheduled(self, pattern: Any) -> None:
         self.worker.launched_nothing()
@@ -83,6 +82,9 @@ class LazyOffload(Offload):
     @property
     def limit(self) -> float:
         return self.link.next_end
+
+    def touch(self, keys: Sequence[bytes]) -> None:
+        self._touched.update(keys[:1])  # some have come: whose they are is not asked
 
     def changed_for_waiting(self) -> bool:
         """Whether any copy has begun or ended: each changes the free list as well."""

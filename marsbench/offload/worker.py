@@ -25,7 +25,7 @@ from marsbench.extras import look_here_too
 from marsbench.offload.host_kv import EVICTIONS, HostKv, check_size
 from marsbench.offload.link import Copy
 from marsbench.offload.modelled import ModelledWorker
-from marsbench.shortcuts.keys import by_writer, some_writers, writers
+from marsbench.shortcuts.keys import by_writer_bytes, writer_of, writers
 from marsbench_backends.vllm.host import Load
 
 NONE_DROPPED: Mapping[int, int] = {}
@@ -142,9 +142,9 @@ class Offload(ABC):
         """Whether copies leave the next steps alike."""
         return len(self._scheduler.kv_holding_waiting) <= len(self.loading)
 
-    def touch(self, keys: Iterable[bytes]) -> None:
-        """These blocks have come to host memory, or left it."""
-        self._touched |= some_writers(keys)
+    def touch(self, keys: Sequence[bytes]) -> None:
+        """These blocks have come to host memory, or will; each writer's are side by side."""
+        self._touched |= writers(keys)
 
     def waiting_writers(self) -> set[bytes]:
         """Who wrote the blocks of the prompts that wait."""
@@ -189,7 +189,7 @@ class Offload(ABC):
 
     @property
     def next_arrival(self) -> float:
-        return min(self.loading.values(), default=float("inf"))
+        return min(self.loading.values()) if self.loading else float("inf")
 
     def take_arrived(self, now: float) -> None:  # noqa: B027  (one that has nothing to do)
         """Nothing: ended loads are in the report of a step."""
@@ -253,7 +253,10 @@ class Offload(ABC):
     # --- books
 
     def note_dropped(self, keys: Iterable[bytes]) -> None:
-        self._dropped.update(by_writer(keys))
+        """These blocks have left host memory."""
+        found = by_writer_bytes(keys)
+        self._touched |= found.keys()
+        self._dropped.update({writer_of(writer): blocks for writer, blocks in found.items()})
 
     def gpu_blocks_in_transfer(self) -> set[int]:
         """Ids of blocks that only the connector keeps on the GPU, or others too."""

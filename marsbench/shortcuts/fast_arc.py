@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 from vllm.v1.kv_offload.cpu.policies.arc import ARCCachePolicy
 from vllm.v1.kv_offload.cpu.policies.base import ChunkStatus
 
-from marsbench.shortcuts.stretches import Stretch, Stretches
+from marsbench.shortcuts.stretches import Kept, Part, Stretch, keys_of
 
 
 class ArcRun(Stretch):
@@ -25,13 +25,16 @@ class ArcRun(Stretch):
         super().__init__(group, keys)
         self.tail_first = tail_first
 
+    def leaving(self) -> Iterator[Any]:
+        return super().leaving() if self.tail_first else iter(self.keys)
+
 
 class ArcList(OrderedDict[ArcRun, None]):
     """T1 or T2: runs, the first to leave first."""
 
     def keys_in_order(self) -> Iterator[Any]:
         for run in self:
-            yield from reversed(run.keys) if run.tail_first else run.keys
+            yield from run.leaving()
 
     def num_keys(self) -> int:
         return sum(len(run.keys) for run in self)
@@ -43,23 +46,18 @@ class ArcList(OrderedDict[ArcRun, None]):
             del self[run]
 
 
-class FastArc(ARCCachePolicy):
-    """Gives up what vLLM's ARC does, in the same order.
-
-    chunks: those of T1 and of T2. _run_of: and where they are.
-    """
+class FastArc(Kept, ARCCachePolicy):
+    """Gives up what vLLM's ARC does, in the same order. chunks: those of T1 and of T2."""
 
     target_t1_size: float
 
     def __init__(self, cache_capacity: int) -> None:
         super().__init__(cache_capacity)
-        self.chunks: dict[Any, Any] = {}
-        self.t1, self.t2, self.run_of = ArcList(), ArcList(), Stretches()
+        self.t1, self.t2 = ArcList(), ArcList()
 
     def clear(self) -> None:
         super().clear()
-        self.chunks.clear()
-        self.run_of.clear()
+        self.forget_all()
 
     def get(self, key: Any) -> ChunkStatus | None:
         return self.chunks.get(key)
@@ -71,12 +69,12 @@ class FastArc(ARCCachePolicy):
 
     def insert_all(self, keys: list[Any], chunks: Iterable[Any], context: Any) -> None:
         """Enter blocks, head to tail."""
-        self.chunks.update(zip(keys, chunks, strict=True))
+        self.enter(keys, chunks)
         run = ArcRun(self.t1, [*keys], tail_first=False)
         self.t1[run] = None
         self.run_of.enter(run, keys)
         for ghost in (self.b1, self.b2):
-            for key in [key for key in keys if key in ghost]:
+            for key in list(filter(ghost.__contains__, keys)):
                 del ghost[key]
 
     def on_store_miss(self, keys: Iterable[Any], req_context: Any) -> None:
@@ -93,8 +91,7 @@ class FastArc(ARCCachePolicy):
                 self.target_t1_size = aim if aim > 0 else 0
 
     def remove(self, key: Any) -> None:
-        del self.chunks[key]
-        run = self.run_of.pop(key)
+        run = self.forget(key)
         run.group.drop(run, [key])
 
     # --- what leaves
@@ -103,38 +100,29 @@ class FastArc(ARCCachePolicy):
         chosen = self._choose(n, protected)
         if chosen is None:
             return None
-        of = self.run_of
-        for own, ghost, keys in ((self.t1, self.b1, chosen[0]), (self.t2, self.b2, chosen[1])):
-            for run, some in groupby(keys, of.__getitem__):
-                own.drop(run, [*some])
-            for key in keys:
-                del of[key]
-                ghost[key] = None
+        of_t1, of_t2, num_first = chosen
+        first, second = keys_of(of_t1), keys_of(of_t2)
+        for ghost, parts, keys in ((self.b1, of_t1, first), (self.b2, of_t2, second)):
+            for run, some in parts:
+                run.group.drop(run, some)
+            ghost.update(dict.fromkeys(keys))
             for _ in range(len(ghost) - self.cache_capacity):
                 ghost.popitem(last=False)
-        return [(key, self.chunks.pop(key)) for key in chosen[2]]
+        return self.give_up([*first[:num_first], *second, *first[num_first:]])
 
-    def _choose(self, n: int, protected: Any) -> tuple[list[Any], list[Any], list[Any]] | None:
-        """The keys of T1 and of T2 that leave, and both in their order; None for too few.
+    def _choose(self, n: int, protected: Any) -> tuple[list[Part], list[Part], int] | None:
+        """What leaves of T1 and of T2, and how many of T1 do so before T2's; None for too few.
 
         T1 gives while it is as large as it should be, and where T2 has nothing left to give.
         """
-        first, second = self._free(self.t1, protected), self._free(self.t2, protected)
         spare = self.t1.num_keys() - int(self.target_t1_size) + 1
-        of_t1 = list(islice(first, max(0, min(n, spare))))
-        of_t2 = list(islice(second, n - len(of_t1)))
-        rest = list(islice(first, n - len(of_t1) - len(of_t2)))
-        if len(of_t1) + len(of_t2) + len(rest) < n:
-            return None
-        return [*of_t1, *rest], of_t2, [*of_t1, *of_t2, *rest]
-
-    def _free(self, runs: ArcList, protected: Any) -> Iterator[Any]:
-        """Those that may leave, the first to do so first."""
-        chunks, keys = self.chunks, runs.keys_in_order()
-        return (key for key in keys if chunks[key].ref_cnt == 0 and key not in protected)
-
-    def all_evictable(self, keys: set[Any]) -> None:
-        """Their stores are done: nothing is written down of it."""
+        of_t1 = self.choose(self.t1, max(0, min(n, spare)), protected)
+        num_first = _num(of_t1)
+        of_t2 = self.choose(self.t2, n - num_first, protected)
+        left = n - _num(of_t2)
+        if left > num_first:
+            of_t1 = self.choose(self.t1, left, protected)
+        return (of_t1, of_t2, num_first) if _num(of_t1) == left else None
 
     # --- the end of a request
 
@@ -182,6 +170,10 @@ class FastArc(ARCCachePolicy):
         self.run_of.enter(head, tail.keys)
         head.keys += tail.keys
         return head
+
+
+def _num(parts: list[Part]) -> int:
+    return sum(len(keys) for _, keys in parts)
 
 
 def _by_use(keys: list[Any], stored: set[Any], failed: set[Any]) -> list[tuple[bool, list[Any]]]:

@@ -103,28 +103,30 @@ class FastLazy(SimpleCPUOffloadScheduler):
 
     # --- macro steps
 
-    def quiet_steps(self, most: int, num_tokens: int, num_requests: int) -> int:
-        """Of so many steps alike, the first ones in which the walk finds nothing to store.
+    def safe_steps(self, most: int, num_tokens: int, num_requests: int) -> int:
+        """Of so many steps alike, the first ones in which the cursor stays in the free list.
 
-        num_tokens: of all requests in one step. The cursor, which is in the free list, must stay
-        there: what leaves it meanwhile are blocks at its front, at most one a request more than
-        its tokens fill.
+        num_tokens: of all requests in one step. What leaves the list meanwhile are blocks at its
+        front, at most one a request more than its tokens fill.
         """
         size, head = self.block_size, self._queue.fake_free_list_head
         num_pops = most * num_tokens // size + num_requests
         before = self._loops.before(self._cursor, head, num_pops)
         if before < num_pops:
             most = max(0, before - num_requests) * size // num_tokens
-        if not most or not self._blocks.num_free:
-            return most
-        _, visited, found = self._scan(self._cursor, most * self._target_free, 1)
-        return (visited - 1) // self._target_free if found else most
+        return most
 
-    def walk_on(self, steps: int) -> None:
-        """The walk of so many steps, which find nothing."""
-        if self._blocks.num_free:
-            last, visited, _ = self._scan(self._cursor, steps * self._target_free, 1)
-            self._cursor = last if visited else self._cursor
+    def walk_on(self, steps: int) -> int:
+        """Of so many of those, the first ones in which the walk finds nothing to store: walked."""
+        each = self._target_free
+        if not steps or not self._blocks.num_free:
+            return steps
+        last, visited, found = self._scan(self._cursor, steps * each, 1)
+        if found:
+            steps = (visited - 1) // each
+            last, visited, _ = self._scan(self._cursor, steps * each, 1)
+        self._cursor = last if visited else self._cursor
+        return steps
 
     def _process_store_completion(
         self, gpu_block_ids: list[int], cpu_block_ids: list[int], block_meta: Any = None

@@ -15,7 +15,7 @@ from typing import Any
 from vllm.v1.kv_offload.cpu.policies.base import ChunkStatus
 from vllm.v1.kv_offload.cpu.policies.lru import LRUCachePolicy
 
-from marsbench.shortcuts.stretches import Stretch, Stretches
+from marsbench.shortcuts.stretches import Kept, Stretch, keys_of
 
 
 class Group:
@@ -31,26 +31,28 @@ class Group:
         self.runs: list[Stretch] = []
 
 
-class FastLru(LRUCachePolicy):
-    """Gives up what vLLM's LRU does, in the same order, where every key has its position."""
+class FastLru(Kept, LRUCachePolicy):
+    """Gives up what vLLM's LRU does, in the same order, where every key has its position.
+
+    _lifetime: what is in it now belongs to one; a group of another is of what was cleared.
+    """
 
     def __init__(self, cache_capacity: int) -> None:
         super().__init__(cache_capacity)
         self.clear()
 
     def clear(self) -> None:
-        self.chunks.clear()
-        self._evictable.clear()
+        self.forget_all()
+        self._lifetime = object()
         self._next_rank = 0
         self._groups: list[Group] = []
-        self.run_of = Stretches()
         self._most_groups = 64
 
     # --- ranks
 
     def _new_group(self, is_open: bool) -> Group:
         self._next_rank += 1
-        group = Group(self.run_of, self._next_rank, is_open)
+        group = Group(self._lifetime, self._next_rank, is_open)
         if len(self._groups) >= self._most_groups:
             self._groups = [group for group in self._groups if group.runs or group.is_open]
             self._most_groups = 64 + 2 * len(self._groups)
@@ -59,27 +61,27 @@ class FastLru(LRUCachePolicy):
 
     def _group_of_request(self, context: Any) -> Group:
         group: Group | None = context.get_state(Group)
-        if group is None or group.owner is not self.run_of:
+        if group is None or group.owner is not self._lifetime:
             group = self._new_group(is_open=True)
             context.set_state(group)
         return group
 
     def insert_all(self, keys: list[Any], chunks: Iterable[Any], context: Any) -> None:
         """Enter blocks, head to tail, as their request's."""
-        self.chunks.update(zip(keys, chunks, strict=True))
+        self.enter(keys, chunks)
         group, position = self._group_of_request(context), context.get_offload_key_position
         last = group.runs[-1] if group.runs else None
         if last is not None and position(last.keys[-1]) < position(keys[0]):
             last.keys += keys
-            self.run_of.update(dict.fromkeys(keys, last))
+            self.run_of.enter(last, keys)
         else:
-            self._append(group, keys)
+            self._append(group, [*keys])
             self._sort(group, position)
 
     def _append(self, group: Group, keys: list[Any]) -> None:
         run = Stretch(group, keys)
         group.runs.append(run)
-        self.run_of.update(dict.fromkeys(keys, run))
+        self.run_of.enter(run, keys)
 
     def _sort(self, group: Group, position: Any) -> None:
         """Head to tail again, where what came last does not belong there."""
@@ -126,55 +128,25 @@ class FastLru(LRUCachePolicy):
     # --- what leaves
 
     def remove(self, key: Any) -> None:
-        del self.chunks[key]
-        _leave(self.run_of.pop(key), [key])
-        self._evictable.discard(key)
+        _leave(self.forget(key), [key])
 
     def evict(self, n: int, protected: Any) -> list[tuple[Any, ChunkStatus]] | None:
         """The n keys of the lowest ranks; None, and nothing changed, where there are fewer."""
-        taken: list[tuple[Stretch, list[Any]]] = []
-        left = n
-        for run in self._by_rank():
-            if left == 0:
-                break
-            if keys := self._of_tail(run, left, protected):
-                taken.append((run, keys))
-                left -= len(keys)
-        if left:
+        chosen = self.choose(self._by_rank(), n, protected)
+        keys = keys_of(chosen)
+        if len(keys) < n:
             return None
-        for run, keys in taken:
-            _leave(run, keys)
-        return [(key, self._give_up(key)) for _, keys in taken for key in keys]
+        for run, some in chosen:
+            _leave(run, some)
+        return self.give_up(keys)
 
     def _by_rank(self) -> Iterator[Stretch]:
         """Those whose blocks leave first, first."""
         return (run for group in self._groups for run in reversed(group.runs))
 
-    def _of_tail(self, run: Stretch, most: int, protected: Any) -> list[Any]:
-        """Those of a run that may leave, tail first."""
-        evictable, found = self._evictable, []
-        for key in reversed(run.keys):
-            if key in evictable and key not in protected:
-                found.append(key)
-                if len(found) == most:
-                    break
-        return found
-
-    def _give_up(self, key: Any) -> ChunkStatus:
-        self._evictable.remove(key)
-        del self.run_of[key]
-        return self.chunks.pop(key)
-
-    def mark_evictable(self, key: Any) -> None:
-        self._evictable.add(key)
-
-    def all_evictable(self, keys: set[Any]) -> None:
-        """Their stores are done."""
-        self._evictable |= keys
-
     def order(self) -> list[Any]:
         """All keys, the first to leave first."""
-        return [key for run in self._by_rank() for key in reversed(run.keys)]
+        return [key for run in self._by_rank() for key in run.leaving()]
 
 
 def _leave(run: Stretch, keys: list[Any]) -> None:

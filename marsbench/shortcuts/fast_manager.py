@@ -7,21 +7,30 @@ statistics read are not kept.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterable
+from itertools import filterfalse
 from typing import Any
 
-from vllm.v1.kv_offload.base import OffloadingEvent, PrepareStoreOutput
+from vllm.v1.kv_offload.base import LoadStoreSpec, OffloadingEvent, PrepareStoreOutput
 from vllm.v1.kv_offload.cpu.manager import CPUOffloadingManager
 from vllm.v1.kv_offload.cpu.policies.arc import ARCCachePolicy
 from vllm.v1.kv_offload.cpu.policies.lru import LRUCachePolicy
 
 from marsbench.shortcuts.fast_arc import FastArc
 from marsbench.shortcuts.fast_lru import FastLru
-from marsbench.shortcuts.keys import WRITER_BYTES
+from marsbench.shortcuts.keys import WRITER_BYTES, writers
+from marsbench.shortcuts.stretches import begins_with
 
 MOST_MOVES = 256
 """Offers after which the remembered ones are put in order, though none is forgotten."""
+
+
+class BlockNumbers(LoadStoreSpec):
+    """What a copy reads or fills, by its number: a list, since nobody here copies anything."""
+
+    def __init__(self, block_ids: list[int]) -> None:
+        self.block_ids = block_ids
 
 
 class HostSlot:
@@ -75,16 +84,13 @@ class Access:
         if self.failed:
             self.failed.difference_update(keys)
 
-    def offered(self, to_store: list[Any], new: list[Any]) -> None:
-        """Of blocks to be stored, those that it never found there; not stored yet."""
-        self.failed.update(
-            to_store if len(to_store) == len(new) else set(to_store).intersection(new)
-        )
-
-    def succeeded(self, to_store: list[Any]) -> None:
-        done = self.failed.intersection(to_store)
-        self.failed -= done
-        self.stored |= done
+    def succeeded(self, to_store: list[Any], fresh: Collection[Any]) -> None:
+        """They are to be stored; fresh: those of them that it never found there."""
+        self.stored.update(fresh)
+        if self.failed:
+            done = self.failed.intersection(to_store)
+            self.failed -= done
+            self.stored |= done
 
     def head_to_tail(self, context: Any) -> list[Any]:
         if self.in_order:
@@ -95,14 +101,16 @@ class Access:
 class Offer:
     """Blocks of one context that were offered, head to tail.
 
-    num_known: so many of the first ones are remembered. num_often: that often enough.
+    num_known: so many of the first ones are remembered. num_often: that often enough. moved: as
+    they are to be put in order, unless they are offered again before.
     """
 
-    __slots__ = ("keys", "num_known", "num_often")
+    __slots__ = ("keys", "moved", "num_known", "num_often")
 
     def __init__(self, keys: list[Any]) -> None:
         self.keys = keys
         self.num_known = self.num_often = 0
+        self.moved: list[list[Any]] = []
 
     def see(self, seldom: set[Any]) -> None:
         """Now that they have been counted."""
@@ -118,7 +126,8 @@ class FastManager(CPUOffloadingManager):
     _unready: blocks whose store is under way. _counts_uses: whether the policy asks what a
     request used that was there. _seldom: remembered offers below the threshold. _moved: of those
     remembered, the ones that were offered again since they were in order. _offers: of who wrote
-    the last block, the longest; until the first block is forgotten.
+    the last block, the longest, until a block of it is forgotten. _holders: in which of them there
+    are blocks of a writer. _slots: by their numbers.
     """
 
     _policy: Any
@@ -126,7 +135,9 @@ class FastManager(CPUOffloadingManager):
     _seldom: set[Any]
     _moved: list[list[Any]]
     _offers: dict[bytes, Offer]
+    _holders: defaultdict[bytes, set[bytes]]
     _counts_uses: bool
+    _slots: list[HostSlot]
 
     @classmethod
     def takes(cls, manager: Any) -> bool:
@@ -138,7 +149,7 @@ class FastManager(CPUOffloadingManager):
         manager._policy = kind(manager._policy.cache_capacity)
         manager._counts_uses = kind is FastArc
         manager._unready, manager._seldom, manager._moved = set(), set(), []
-        manager._offers = {}
+        manager._offers, manager._holders, manager._slots = {}, defaultdict(set), []
         manager.__class__ = cls
         return True
 
@@ -171,40 +182,42 @@ class FastManager(CPUOffloadingManager):
             present = [key for key in present if key not in unready]
         to_store = self._often_enough(absent)
         self._miss(to_store, access, req_context)
-        used = keys
-        if len(present) + len(to_store) < len(keys):
-            recorded = {*present, *to_store}
-            used = [key for key in keys if key in recorded]
+        used = _in_order(keys, present, absent, to_store)
         new = access.see(used, req_context)
         if new:
             policy.on_request_access(new, req_context)
+        fresh: Collection[Any] = ()
         if self._counts_uses:
             access.found(present)
-            access.offered(to_store, new)
+            fresh = to_store if len(new) == len(used) else set(to_store).intersection(new)
         if not to_store:
-            return PrepareStoreOutput([], self._get_load_store_spec([], []), [])
+            return PrepareStoreOutput([], BlockNumbers([]), [])
         evicted = self._make_room(to_store, keys)
         if evicted is None:
+            access.failed.update(fresh)
             return None
         made = self._allocate_chunks(to_store)
         policy.insert_all(to_store, made, req_context)
         unready.update(to_store)
         self._num_write_pending_chunks += len(to_store)
         if self._counts_uses:
-            access.succeeded(to_store)
+            access.succeeded(to_store, fresh)
         return PrepareStoreOutput(to_store, self._get_load_store_spec(to_store, made), evicted)
+
+    def _get_load_store_spec(self, keys: Any, chunks: Any) -> Any:
+        return BlockNumbers([chunk.chunk_id for chunk in chunks])
 
     def _often_enough(self, absent: list[Any]) -> list[Any]:
         """Those that have been offered so often that they are stored."""
-        counts, least = self.counts, self.store_threshold
-        if counts is None:
+        if self.counts is None:
             return absent
-        return [key for key in absent if counts.get(key, 0) >= least]
+        often = filterfalse(self._seldom.__contains__, absent)
+        return list(filter(self.counts.__contains__, often))
 
     def _miss(self, to_store: list[Any], access: Access, context: Any) -> None:
         """An LRU has nothing to learn of blocks that are not there."""
         if self._counts_uses:
-            new = [key for key in to_store if key not in access.missed]
+            new = list(filterfalse(access.missed.__contains__, to_store))
             self._policy.on_store_miss(new, context)
             access.missed.update(new)
 
@@ -215,7 +228,7 @@ class FastManager(CPUOffloadingManager):
             return []
         if lacking > self._num_evictable_cache_chunks:
             return None
-        found = self._policy.evict(lacking, set(keys))
+        found = self._policy.evict(lacking, keys)
         if found is None:
             return None
         self._num_evictable_cache_chunks -= len(found)
@@ -234,7 +247,11 @@ class FastManager(CPUOffloadingManager):
             begin = len(self._free_list) - (len(keys) - num_fresh)
             ids += reversed(self._free_list[begin:])
             del self._free_list[begin:]
-        return list(map(HostSlot, ids))
+        self._slots += map(HostSlot, ids[:num_fresh])
+        made = list(map(self._slots.__getitem__, ids))
+        for slot in made:
+            slot.ref_cnt = -1
+        return made
 
     def complete_store(self, keys: Collection[Any], req_context: Any, success: bool = True) -> None:
         if not success or self.events is not None:
@@ -253,43 +270,51 @@ class FastManager(CPUOffloadingManager):
         """An offer; a count stops at the threshold, above which nobody asks."""
         counts, least = self.counts, self.store_threshold
         assert counts is not None
+        if not keys:
+            return
         offer = self._offer(keys)
-        new = [key for key in keys[offer.num_known :] if key not in counts]
+        new = list(filterfalse(counts.__contains__, keys[offer.num_known :]))
         known = _without(keys, new)
-        self._moved += [known, new]
+        offer.moved = [known, new]
+        self._moved += offer.moved
         for key in self._seldom.intersection(known[offer.num_often :]):
             counts[key] += 1
             if counts[key] >= least:
                 self._seldom.remove(key)
-        if len(counts) + len(new) >= self.max_tracker_size or len(self._moved) > MOST_MOVES:
+        room, num_others = self.max_tracker_size - len(counts), len(counts) - len(known)
+        if room <= len(new) or len(self._moved) > MOST_MOVES:
             self._moved.pop()  # these come last in any case
             self._put_in_order()
-        num_others = len(counts) - len(known)
-        for key in new:
-            if len(counts) >= self.max_tracker_size:
-                self._offers.clear()
-                if num_others == 0:
-                    continue
-                self._seldom.discard(counts.popitem(last=False)[0])
-                num_others -= 1
-            counts[key] = 1
-            self._seldom.add(key)
+        kept = new[: room + num_others]  # there is no place for more
+        if len(kept) < len(new):
+            self._offers.pop(keys[-1][:WRITER_BYTES], None)
+        self._forget(len(kept) - room)
+        counts.update(dict.fromkeys(kept, 1))
+        self._seldom.update(kept)
         offer.see(self._seldom)
 
-    def _offer(self, keys: list[Any]) -> Offer:
-        """What is known of these beforehand: what the round before offered is where they begin.
+    def _forget(self, num_offers: int) -> None:
+        """The oldest ones."""
+        counts = self.counts
+        assert counts is not None
+        gone = [counts.popitem(last=False)[0] for _ in range(num_offers)]
+        self._seldom.difference_update(gone)
+        for writer in {key[:WRITER_BYTES] for key in gone}:
+            for holder in self._holders.pop(writer, ()):
+                self._offers.pop(holder, None)
 
-        Nothing as soon as the memory of offers is full: some may be forgotten then.
-        """
-        counts = self.counts or {}
-        if not keys or len(counts) >= self.max_tracker_size:
-            return Offer(keys)
+    def _offer(self, keys: list[Any]) -> Offer:
+        """What is known of these beforehand: what the round before offered is where they begin."""
         writer = keys[-1][:WRITER_BYTES]
         last, found = self._offers.get(writer), Offer(keys)
-        if last is not None and keys[: len(last.keys)] == last.keys:
+        if last is not None and begins_with(keys, last.keys):
             found.num_known, found.num_often = len(last.keys), last.num_often
+            for moved in last.moved:
+                moved.clear()
         if last is None or len(last.keys) <= len(keys):
             self._offers[writer] = found
+            for own in writers(keys):
+                self._holders[own].add(writer)
         return found
 
     def _put_in_order(self) -> None:
@@ -325,8 +350,8 @@ class FastManager(CPUOffloadingManager):
 
     def reset_cache(self) -> None:
         super().reset_cache()
-        self._unready.clear()
-        self._offers.clear()
+        for books in (self._unready, self._offers, self._holders, self._slots):
+            books.clear()
 
 
 def _without(keys: list[Any], some: list[Any]) -> list[Any]:
@@ -336,3 +361,15 @@ def _without(keys: list[Any], some: list[Any]) -> list[Any]:
         return keys[:num]
     others = set(some)
     return [key for key in keys if key not in others]
+
+
+def _in_order(
+    keys: list[Any], present: list[Any], absent: list[Any], to_store: list[Any]
+) -> list[Any]:
+    """Of these keys the ones that are there and the ones to be stored; others are left out."""
+    if len(present) + len(to_store) == len(keys):
+        return keys
+    if keys[len(present) :] == absent:
+        return present + to_store
+    recorded = {*present, *to_store}
+    return [key for key in keys if key in recorded]

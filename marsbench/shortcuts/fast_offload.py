@@ -11,6 +11,7 @@ full attention, a block a chunk, without KV events, and for the vLLM whose code 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -24,11 +25,11 @@ from vllm.distributed.kv_transfer.kv_connector.v1.offloading.scheduler import (
     TransferJobStatus,
 )
 from vllm.v1.core.single_type_kv_cache_manager import FullAttentionManager
-from vllm.v1.kv_offload.base import GPULoadStoreSpec
 from vllm.v1.request import RequestStatus
 
 from marsbench.shortcuts.as_read import is_as_read
-from marsbench.shortcuts.fast_manager import FastManager
+from marsbench.shortcuts.fast_manager import BlockNumbers, FastManager
+from marsbench.shortcuts.keys import place_of
 
 
 class KnownKeys(RequestOffloadState):
@@ -52,7 +53,7 @@ class Positions:
         self._size = size
 
     def get(self, key: bytes) -> int:
-        return self._size * (1 + int.from_bytes(key[8:12], "big"))
+        return self._size * (1 + place_of(key))
 
 
 class Unread(OffloadingConnectorStats):
@@ -103,6 +104,17 @@ class FastHalf(OffloadingConnectorScheduler):
         super().on_new_request(request)
         know_keys(self, request)
 
+    # --- one thread asks the manager: nobody is locked out
+
+    def _acquire_step(self) -> None:
+        """Nothing."""
+
+    def _release_step(self) -> None:
+        """Nothing."""
+
+    def _manager_locked(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
     # --- look-ups
 
     def _maximal_prefix_lookup(
@@ -151,6 +163,9 @@ class FastHalf(OffloadingConnectorScheduler):
 
     # --- stores
 
+    def _build_partial_tail_store_jobs(self, scheduler_output: Any) -> dict[int, TransferJob]:
+        return {}
+
     def _build_store_jobs(self, scheduler_output: Any) -> dict[int, TransferJob]:
         made = {}
         for status, keys, ids, num_chunks in self._to_offer(scheduler_output):
@@ -197,15 +212,12 @@ class FastHalf(OffloadingConnectorScheduler):
         self, status: Any, found: Any, keys: list[Any], ids: list[int]
     ) -> tuple[int, TransferJob]:
         """The job that copies these of a request's blocks."""
-        to_store, first = set(found.keys_to_store), status.group_states[0].next_stored_chunk_idx
-        place = keys.index(found.keys_to_store[0])
-        end = place + len(to_store)
-        if keys[place:end] == found.keys_to_store:
-            blocks = ids[place:end]
-        else:
-            places = [n for n, key in enumerate(keys) if key in to_store]
-            place, blocks = places[0], [ids[place] for place in places]
-        source = GPULoadStoreSpec(blocks, (len(blocks),), (first + place,))
+        to_store: Any = found.keys_to_store
+        begin, first, last = map(place_of, (keys[0], to_store[0], to_store[-1]))
+        blocks = ids[first - begin : last - begin + 1]
+        if len(blocks) > len(to_store):
+            chosen = set(to_store)
+            blocks = [block for key, block in zip(keys, ids, strict=True) if key in chosen]
         number, request_id = self._generate_job_id(), status.req.request_id
         status.transfer_jobs.add(number)
         self._jobs[number] = TransferJobStatus(
@@ -217,7 +229,7 @@ class FastHalf(OffloadingConnectorScheduler):
         )
         if status.req.is_finished():
             self._fence(number, blocks)
-        return number, TransferJob(request_id, source, found.store_spec)
+        return number, TransferJob(request_id, BlockNumbers(blocks), found.store_spec)
 
     def _fence(self, job: int, blocks: list[int]) -> None:
         """Nobody holds these any more: who gets one of them waits for the copy."""

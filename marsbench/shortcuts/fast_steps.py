@@ -70,6 +70,14 @@ class FastSteps(Scheduler):
             num_output_tokens=[],
         )
 
+    def _connector_finished(self, request: Request) -> tuple[bool, dict[str, Any] | None]:
+        """The connector to host memory does not ask which blocks a request had."""
+        if not (self.fast_steps and self.offloads):
+            return super()._connector_finished(request)
+        connector: Any = self.connector
+        delays, parameters = connector.request_finished_all_groups(request, ())
+        return bool(delays), parameters
+
     def _update_after_schedule(self, scheduler_output: Any) -> None:
         if not self.fast_steps:
             super()._update_after_schedule(scheduler_output)

@@ -19,18 +19,22 @@ def writer_of(block_hash: bytes) -> int:
     return int.from_bytes(block_hash[:WRITER_BYTES], "big")
 
 
+def place_of(key: bytes) -> int:
+    """Which block of its context this is, from 0 on."""
+    return int.from_bytes(key[WRITER_BYTES:HASH_BYTES], "big")
+
+
 _writer_bytes = itemgetter(slice(WRITER_BYTES))
 
 
 def by_writer(keys: Iterable[bytes]) -> dict[int, int]:
     """How many of these blocks each writer wrote, in the order of their first ones."""
-    found = Counter(map(_writer_bytes, keys))
-    return {int.from_bytes(writer, "big"): blocks for writer, blocks in found.items()}
+    return {writer_of(writer): blocks for writer, blocks in by_writer_bytes(keys).items()}
 
 
-def some_writers(keys: Iterable[bytes]) -> set[bytes]:
-    """Who wrote any of these blocks."""
-    return set(map(_writer_bytes, keys))
+def by_writer_bytes(keys: Iterable[bytes]) -> Counter[bytes]:
+    """The same by the first bytes of the writers' keys."""
+    return Counter(map(_writer_bytes, keys))
 
 
 def writers(context: Sequence[bytes]) -> set[bytes]:

@@ -10,7 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from marsbench.text.numbers import UNMEASURED, fixed, percent, seconds
+from studies.host_kv import kinds, steady
 from studies.host_kv.rows import Row, read
+from studies.host_kv.tables import heading, line, name_of
 
 OBSERVED = (
     ("vLLM with Mooncake, 610 Codex traces", "3.8 x throughput, 46 x TTFT", "ttft"),
@@ -30,32 +32,40 @@ LEVEL = (
 
 
 def document(folders: Sequence[Path], figure: str) -> tuple[list[Row], str, str]:
-    """The rows, the page and the rows as CSV. Raises UsageError for a folder without runs."""
+    """The rows of runs of the size that most have, the page, and all rows as CSV.
+
+    Raises UsageError for a folder without runs.
+    """
     rows = [row for folder in folders for row in read(folder)]
     names = " and ".join(f"`{folder.name}`" for folder in folders)
+    num_sessions = min(row.sessions for row in rows)
+    main = [row for row in rows if row.sessions == num_sessions]
     parts = [
         "# KV in host memory beside each scheduler\n",
         f"{len(rows)} simulated runs of {names}; engine: host memory / working set, eager "
-        "LRU unless it says otherwise. Every figure is of one traffic a place.\n",
+        f"LRU unless it says otherwise. {num_sessions} sessions a run, unless it says more. Every "
+        "figure is of one traffic a place.\n",
         f"![goodput over host memory]({figure})\n",
-        _moot(rows),
-        *(_place(place, rows) for place in dict.fromkeys(row.place for row in rows)),
-        _observations(rows),
+        _moot(main),
+        *kinds.section(main),
+        *steady.section(rows),
+        *(_place(place, main) for place in dict.fromkeys(row.place for row in main)),
+        _observations(main),
     ]
-    return rows, "\n".join(parts), _csv(rows)
+    return main, "\n".join(parts), _csv(rows)
 
 
 def _moot(rows: Sequence[Row]) -> str:
     """At each place and size who serves most sessions in time, beside fcfs."""
     head = ("place", "host memory / working set", "best goodput", "fcfs", "mean s", "fcfs's")
-    lines = ["## Where the scheduler is moot\n", LEVEL, _line(head), "|" + " --- |" * len(head)]
+    lines = ["## Where the scheduler is moot\n", LEVEL, *heading(head)]
     sized = [row for row in rows if row.ratio is not None]
     places = sorted({(row.place, row.ratio) for row in sized}, key=_by_place)
     for place, ratio in places:
         own = [row for row in sized if (row.place, row.ratio) == (place, ratio)]
         plain = next((row for row in own if row.backend == "fcfs"), None)
         if plain is not None:
-            lines.append(_line(_beside(_name(place), ratio, plain, own)))
+            lines.append(line(_beside(name_of(place), ratio, plain, own)))
     return "\n".join([*lines, ""])
 
 
@@ -83,16 +93,12 @@ def _is_level(row: Row, best: Row) -> bool:
     return near and (row.latency_s or 0.0) <= (1 + NEAR) * (best.latency_s or 0.0)
 
 
-def _name(place: tuple[str, float | None]) -> str:
-    return place[0] + ("" if place[1] is None else f" at load {place[1]:g}")
-
-
 def _place(place: tuple[str, float | None], rows: Sequence[Row]) -> str:
     head = ("engine", "backend", "goodput", "mean s", "TTFT P50 s", "TTFT P99 s", "on GPU")
     more = ("from host", "load wait s", "link out", "dropped")
     own = sorted((row for row in rows if row.place == place), key=_by_engine)
-    lines = [f"## {_name(place)}\n", _line((*head, *more)), "|" + " --- |" * 11]
-    return "\n".join([*lines, *(_line(_cells(row)) for row in own), ""])
+    lines = [f"## {name_of(place)}\n", *heading((*head, *more))]
+    return "\n".join([*lines, *(line(_cells(row)) for row in own), ""])
 
 
 def _by_engine(row: Row) -> tuple[float, str]:
@@ -114,17 +120,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 def _observations(rows: Sequence[Row]) -> str:
     """Beside each what it is here for fcfs at the heaviest place, from no host memory to most."""
     own = _heaviest([row for row in rows if row.backend == "fcfs" and row.ratio is not None])
-    where = f"here, fcfs, {_name(own[0].place)}" if own else "here"
-    lines = ["## Beside what others saw\n", _line(("who", "what they saw", where))]
-    lines.append("|" + " --- |" * 3)
-    lines += [_line((who, what, _ours(kind, own))) for who, what, kind in OBSERVED]
+    where = f"here, fcfs, {name_of(own[0].place)}" if own else "here"
+    lines = ["## Beside what others saw\n", *heading(("who", "what they saw", where))]
+    lines += [line((who, what, _ours(kind, own))) for who, what, kind in OBSERVED]
     return "\n".join([*lines, ""])
 
 

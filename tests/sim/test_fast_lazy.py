@@ -168,8 +168,7 @@ def walk_together(ours: World, vllms: World, dice: Any, happened: Counter[str]) 
     if cursor is None or cursor.ref_cnt:
         return
     is_first = ours.pool.free_block_queue.fake_free_list_head.next_free_block is cursor
-    steps = ours.half.quiet_steps(most, max(1, SIZE * blocks), 1)
-    ours.half.walk_on(steps)
+    steps = ours.half.walk_on(ours.half.safe_steps(most, max(1, SIZE * blocks), 1))
     ours.pop(steps * blocks)
     held: list[Any] = []
     for _ in range(steps):

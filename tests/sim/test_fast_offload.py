@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
+from functools import cache
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ class Twin:
             return None
         assert ours.keys_to_store == vllms.keys_to_store
         assert ours.evicted_keys == vllms.evicted_keys
-        assert ours.store_spec.block_ids.tolist() == vllms.store_spec.block_ids.tolist()
+        assert ours.store_spec.block_ids == vllms.store_spec.block_ids.tolist()
         return list(vllms.keys_to_store)
 
     def books(self, number: int) -> dict[str, Any]:
@@ -68,28 +69,43 @@ class Twin:
             return {**books, "lists": lists, "aim": policy.target_t1_size}
         ranks = policy._ranks
         order = policy.order() if number else sorted(ranks, key=ranks.__getitem__)
-        return {**books, "order": order, "may leave": policy._evictable}
+        may_leave = set(policy.chunks) - policy.busy if number else policy._evictable
+        return {**books, "order": order, "may leave": may_leave}
 
     def chunks(self, number: int, keys: list[Any]) -> list[tuple[int, int] | None]:
         found = [self.managers[number]._policy.get(key) for key in keys]
         return [chunk and (chunk.chunk_id, chunk.ref_cnt) for chunk in found]
 
 
+@cache
+def context_of(owner: int) -> list[bytes]:
+    """All blocks of an owner, as the simulator names them; the first five are everybody's."""
+    from marsbench.core.session import Round, Session
+    from marsbench.core.sim.hashes import BlockWriters, SessionHashes
+
+    writers = BlockWriters()
+    for number in range(9):
+        writers.number(f"s{number}")
+    rounds = (Round(append_tokens=42 * TOKENS, output_tokens=1),)
+    session = Session(f"s{owner}", rounds, prefix_group="tools", prefix_tokens=5 * TOKENS)
+    return SessionHashes(session, writers, TOKENS).upto(42 * TOKENS).keys
+
+
 def keys_of(owner: int, first: int, end: int) -> list[bytes]:
-    """A context's blocks; the first five are everybody's."""
-    return [
-        (0 if n < 5 else owner).to_bytes(8, "big") + n.to_bytes(4, "big") for n in range(first, end)
-    ]
+    return context_of(owner)[first:end]
 
 
 def contexts_of(number: int, keys: list[bytes]) -> list[Any]:
+    """For vLLM's manager, which is told each key's position, and for ours, which reads it."""
     from vllm.v1.kv_offload.base import ReqContext
 
-    made = [ReqContext(f"r{number}") for _ in range(2)]
-    for context in made:
-        for place, key in enumerate(keys, 1):
-            context.set_offload_key_position(key, TOKENS * place)
-    return made
+    from marsbench.shortcuts.fast_offload import Positions
+
+    told, reads = ReqContext(f"r{number}"), ReqContext(f"r{number}")
+    for place, key in enumerate(keys, 1):
+        told.set_offload_key_position(key, TOKENS * place)
+    reads._offload_key_positions = Positions(TOKENS)
+    return [told, reads]
 
 
 class Requests:
