@@ -60,7 +60,7 @@ class Follower:
             try:
                 found = self._store.leader()
                 if found is not None:
-                    return (await self._proxy(found[0]).relay(request, content))[0]
+                    return await self._proxy(found[0]).relay(request, content)
             except UpstreamError as error:
                 if not _was_unreached(error) and self._may_be_in(session_id):
                     return refusal(502, f"The gateway that decides gave no answer: {error}")
@@ -79,7 +79,7 @@ class Follower:
             if found is None:
                 return refusal(503, NO_LEADER, SOON)
             try:
-                return (await self._proxy(found[1]).relay(request, content))[0]
+                return await self._proxy(found[1]).relay(request, content)
             except UpstreamError:
                 return refusal(503, NO_LEADER, SOON)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import httpx
 import msgspec
@@ -23,8 +24,9 @@ from marsbench.gateway.ending import Outcome, Word
 from marsbench.gateway.length import ModelLength
 from marsbench.gateway.limits import Bodies, TooLongError, check_names
 from marsbench.gateway.paths import PATH, TARGET, without_host
-from marsbench.gateway.reading import APIS, AnswerReader, ReadAnswer, WhatWasSaid
+from marsbench.gateway.reading import APIS, AnswerReader, EndReader, ReadAnswer, WhatWasSaid
 from marsbench.gateway.request import RoundRequest, read
+from marsbench.gateway.session import OpenRound
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.store import KeptChat
 from marsbench.gateway.telemetry import Telemetry
@@ -52,6 +54,17 @@ class HeldRequest:
     async def passed(self) -> None:
         """Returns when the request may go on. Raises NotAdmittedError when it never will."""
         await self._passed
+
+
+@dataclass(slots=True)
+class Passed:
+    """What has become of a request, kept as it passes: it holds however its handler ends.
+
+    said: where the answer is whole and can be read.
+    """
+
+    outcome: Outcome = "left"
+    said: WhatWasSaid | None = None
 
 
 class NotAdmittedError(Exception):
@@ -138,26 +151,28 @@ class Proxy:
         assert whose.session_id is not None
         held = HeldRequest()
         round_ = self._sessions.ask(whose.session_id, asked, held)
-        outcome: Outcome = "left"
-        said: WhatWasSaid | None = None
+        passed = Passed()
         try:
             await self._let_in(held)
-            response, outcome, said = await self.relay(request, content, APIS.get(request[PATH]))
-            if said is not None:
-                self._attribution.answered(whose, said)
-            return response
+            return await self.relay(request, content, APIS.get(request[PATH]), passed)
         except (NotAdmittedError, HeldTooLongError) as why:
-            outcome = "refused"
+            passed.outcome = "refused"
             return _not_let_in(why)
         except UpstreamError as error:
-            outcome = "failed"
+            passed.outcome = "failed"
             return self._failure(error)
         finally:
             # Reached by a cancellation too: a client that went away is no longer waited for.
-            self._sessions.end(round_, outcome, _word(asked, said))
-            self._telemetry.requests.labels(outcome).inc()
-            if said is not None and self.keep is not None:
-                self._keep(whose, said, self.keep)
+            self._ended(round_, asked, whose, passed)
+
+    def _ended(self, round_: OpenRound, asked: RoundRequest, whose: Whose, passed: Passed) -> None:
+        said = passed.said
+        if said is not None:
+            self._attribution.answered(whose, said)
+        self._sessions.end(round_, passed.outcome, _word(asked, said))
+        self._telemetry.requests.labels(passed.outcome).inc()
+        if said is not None and self.keep is not None:
+            self._keep(whose, said, self.keep)
 
     def _keep(self, whose: Whose, said: WhatWasSaid, keep: Callable[[KeptChat], None]) -> None:
         """After the round's end, so that nothing is written of a session that it ended."""
@@ -187,15 +202,18 @@ class Proxy:
     async def _uncontrolled(self, request: web.Request, content: bytes) -> web.StreamResponse:
         self._telemetry.requests.labels("passed on").inc()
         try:
-            response, _, _ = await self.relay(request, content)
+            return await self.relay(request, content)
         except UpstreamError as error:
             return self._failure(error)
-        return response
 
     async def relay(
-        self, request: web.Request, content: bytes, read_answer: ReadAnswer | None = None
-    ) -> tuple[web.StreamResponse, Outcome, WhatWasSaid | None]:
-        """The server's answer, sent on, and what it says where it is whole and can be read.
+        self,
+        request: web.Request,
+        content: bytes,
+        read_answer: ReadAnswer | None = None,
+        passed: Passed | None = None,
+    ) -> web.StreamResponse:
+        """The server's answer, sent on; `passed` is told what becomes of it.
 
         Raises UpstreamError while nothing of it was sent.
         """
@@ -204,39 +222,46 @@ class Proxy:
             request.method, request[TARGET], request.raw_headers, content
         )
         self._last_failure = None
-        reader = _reader(read_answer, answer)
         try:
-            response, outcome = await self._send(request, answer, reader)
+            response = await self._send(request, answer, read_answer, passed or Passed())
         finally:
             await drop(answer)
         seconds = clock.monotonic() - begun_at
         # Neither headers nor queries are ever logged: both may carry credentials.
         log.debug("%s %s %d %.3f s", request.method, request[PATH], answer.status_code, seconds)
-        said = reader.result() if reader is not None and outcome == "answered" else None
-        return response, outcome, said
+        return response
 
     async def _send(
-        self, request: web.Request, answer: httpx.Response, reader: AnswerReader | None
-    ) -> tuple[web.StreamResponse, Outcome]:
+        self,
+        request: web.Request,
+        answer: httpx.Response,
+        read_answer: ReadAnswer | None,
+        passed: Passed,
+    ) -> web.StreamResponse:
         response = web.StreamResponse(
             status=answer.status_code,
             reason=answer.reason_phrase,
             headers=relayed(answer, self._upstream.url),
         )
-        outcome: Outcome = "answered" if answer.is_success else "refused"
+        reader = _reader(read_answer, answer)
         try:
             await response.prepare(request)
             async for chunk in chunks(answer):
                 await response.write(chunk)
-                if reader is not None:
-                    reader.feed(chunk)
+                reader.feed(chunk)
+            passed.outcome = "answered" if answer.is_success else "refused"
         except UpstreamError as error:
             log.warning("%s broke off: %s", request[PATH], error)
             _break_off(request)
-            outcome = "failed"
+            passed.outcome = "failed"
         except ConnectionError:
-            outcome = "left"
-        return response, outcome
+            passed.outcome = "left"
+        finally:
+            if reader.is_whole:  # many a client leaves before the server has ended the body
+                passed.outcome = "answered"
+            if passed.outcome == "answered":
+                passed.said = reader.result()
+        return response
 
     def _failure(self, error: UpstreamError) -> web.Response:
         if str(error) != self._last_failure:  # whoever waits for the server asks again and again
@@ -255,14 +280,14 @@ def relayed(answer: httpx.Response, upstream: str) -> CIMultiDict[str]:
     return CIMultiDict([(name, without_host(name, value, upstream)) for name, value in pairs])
 
 
-def _reader(read_answer: ReadAnswer | None, answer: httpx.Response) -> AnswerReader | None:
-    """What reads the answer as it passes; None where there is nothing to learn."""
-    if read_answer is None or not answer.is_success:
-        return None
+def _reader(read_answer: ReadAnswer | None, answer: httpx.Response) -> AnswerReader | EndReader:
+    """What reads the answer as it passes. Of an error there is nothing to learn."""
     headers = answer.headers
-    return AnswerReader(
-        read_answer, headers.get("content-type", ""), headers.get("content-encoding", "")
-    )
+    kind = headers.get("content-type", "") if answer.is_success else ""
+    encoding = headers.get("content-encoding", "")
+    if read_answer is None or not answer.is_success:
+        return EndReader(kind, encoding)
+    return AnswerReader(read_answer, kind, encoding)
 
 
 def _word(asked: RoundRequest, said: WhatWasSaid | None) -> Word:
