@@ -111,7 +111,7 @@ class Fleet:
         views = self._views.of(ask, self._changes.open, *told)
         index = self._named(self._router.route(ask, views))
         self._router.placed(ask, index)
-        self._views.placed(ask, of_index(views, index))
+        self._views.books.placed(ask, of_index(views, index))
         self._at[ask.session] = self.replicas[index]
         self._under_way[ask.key] = step
         findable = self._computed.findable(ask, live.computed, prompt)
@@ -178,11 +178,11 @@ class Fleet:
     def _heard(self, event: events.Event) -> None:
         """What an engine writes down; the router sees answers pass."""
         if isinstance(event, events.GpuFirstToken):
-            self._views.first_token(event.key)
+            self._views.books.first_token(event.key)
             self._computed.first_token(event.key)
             self._router.first_token(event.key, event.at)
         elif isinstance(event, events.GpuEnd):
-            self._views.ended(event.key)
+            self._views.books.ended(event.key)
             del self._under_way[event.key]
         told = self._again.told(event)
         if told is not None:
@@ -239,7 +239,7 @@ class Fleet:
         for one in lost:
             key = (one.live.session.id, one.prompt.round)
             self._events.add(events.RoundLost(now, *key, index))
-            self._views.ended(key)
+            self._views.books.ended(key)
             self._router.lost(key)
             self._again.lost(one)
         for one in lost:
