@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
@@ -25,12 +26,15 @@ from marsbench.gateway.length import ModelLength
 from marsbench.gateway.limits import Bodies, TooLongError, check_names
 from marsbench.gateway.paths import PATH, TARGET, without_host
 from marsbench.gateway.reading import APIS, AnswerReader, EndReader, ReadAnswer, WhatWasSaid
-from marsbench.gateway.request import RoundRequest, read
+from marsbench.gateway.request import RoundRequest, RoundToSend, read
 from marsbench.gateway.session import OpenRound
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.store import KeptChat
 from marsbench.gateway.telemetry import Telemetry
-from marsbench.gateway.upstream import Upstream, UpstreamError, chunks, drop, end_to_end
+from marsbench.gateway.upstream import SERVER, Upstream, UpstreamError, chunks, drop, end_to_end
+
+if TYPE_CHECKING:
+    from marsbench.gateway.upstreams import Upstreams
 
 log = logging.getLogger("marsbench.gateway")
 
@@ -86,7 +90,7 @@ class Proxy:
 
     def __init__(
         self,
-        upstream: Upstream,
+        upstream: Upstream | Upstreams,
         sessions: OpenSessions,
         telemetry: Telemetry,
         bodies: Bodies,
@@ -134,11 +138,13 @@ class Proxy:
             if answer is not None:
                 return answer
         whose = self._attribution.of(asked)
+        nobodys = RoundToSend(None, 0, asked, request[PATH])
         if whose.session_id is None:
-            return await self._uncontrolled(request, content)
+            return await self._uncontrolled(request, content, nobodys)
         is_new = not self._sessions.knows(whose.session_id)
         if is_new and await self._length.is_exceeded(asked, request[PATH], content):
-            return await self._uncontrolled(request, content)  # the server can only refuse it
+            # The server can only refuse it.
+            return await self._uncontrolled(request, content, nobodys)
         if self._is_full(whose.session_id):
             return refusal(
                 503, f"{self._most_sessions} sessions are known here, as many as may be.", LATER
@@ -154,7 +160,8 @@ class Proxy:
         passed = Passed()
         try:
             await self._let_in(held)
-            return await self.relay(request, content, APIS.get(request[PATH]), passed)
+            to_send = RoundToSend(whose.session_id, round_.number, asked, request[PATH])
+            return await self.relay(request, content, to_send, passed)
         except (NotAdmittedError, HeldTooLongError) as why:
             passed.outcome = "refused"
             return _not_let_in(why)
@@ -199,10 +206,12 @@ class Proxy:
                 f"it was held for {self._hold_s:g} s (--hold-timeout)"
             ) from error
 
-    async def _uncontrolled(self, request: web.Request, content: bytes) -> web.StreamResponse:
+    async def _uncontrolled(
+        self, request: web.Request, content: bytes, round_: RoundToSend | None = None
+    ) -> web.StreamResponse:
         self._telemetry.requests.labels("passed on").inc()
         try:
-            return await self.relay(request, content)
+            return await self.relay(request, content, round_)
         except UpstreamError as error:
             return self._failure(error)
 
@@ -210,7 +219,7 @@ class Proxy:
         self,
         request: web.Request,
         content: bytes,
-        read_answer: ReadAnswer | None = None,
+        round_: RoundToSend | None = None,
         passed: Passed | None = None,
     ) -> web.StreamResponse:
         """The server's answer, sent on; `passed` is told what becomes of it.
@@ -219,9 +228,10 @@ class Proxy:
         """
         begun_at = clock.monotonic()
         answer = await self._upstream.open(
-            request.method, request[TARGET], request.raw_headers, content
+            request.method, request[TARGET], request.raw_headers, content, round_
         )
         self._last_failure = None
+        read_answer = None if passed is None else APIS.get(request[PATH])
         try:
             response = await self._send(request, answer, read_answer, passed or Passed())
         finally:
@@ -241,7 +251,7 @@ class Proxy:
         response = web.StreamResponse(
             status=answer.status_code,
             reason=answer.reason_phrase,
-            headers=relayed(answer, self._upstream.url),
+            headers=relayed(answer, answer.extensions[SERVER]),
         )
         reader = _reader(read_answer, answer)
         try:
