@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
@@ -13,6 +13,9 @@ from marsbench.gateway.limits import Bodies, check_names
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
+
+if TYPE_CHECKING:
+    from marsbench.gateway.upstreams import Upstreams
 
 PROMETHEUS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
@@ -41,7 +44,7 @@ class Control:
         self,
         sessions: OpenSessions,
         telemetry: Telemetry,
-        upstream: Upstream,
+        upstream: Upstream | Upstreams,
         bodies: Bodies,
         about: dict[str, Any],
         attribution: Attribution,
@@ -94,7 +97,7 @@ class Control:
             "rounds": self._attribution.counts,
             "passed_on_share": self._attribution.passed_on_share,
         }
-        return web.json_response({**self._about, **now})
+        return web.json_response({**self._about, **now, **self._upstream.now()})
 
     async def events(self, request: web.Request) -> web.Response:
         """Lines of the information stream, from number `since` on; `X-Next` goes on there."""
@@ -108,9 +111,9 @@ class Control:
         )
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        """The server's own page, if it has one, then the gateway's figures."""
+        """The server's own page, or those of all, if there is one; then the gateway's figures."""
         try:
-            page = await self._upstream.get("/metrics")
+            page = await self._upstream.metrics()
         except UpstreamError as error:
             page = f"# the server tells no metrics: {error}\n".encode()
         if page and not page.endswith(b"\n"):

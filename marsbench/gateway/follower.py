@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import httpx
 from aiohttp import web
 
 from marsbench import clock
@@ -60,9 +59,9 @@ class Follower:
             try:
                 found = self._store.leader()
                 if found is not None:
-                    return (await self._proxy(found[0]).relay(request, content))[0]
+                    return await self._proxy(found[0]).relay(request, content)
             except UpstreamError as error:
-                if not _was_unreached(error) and self._may_be_in(session_id):
+                if not error.unreached and self._may_be_in(session_id):
                     return refusal(502, f"The gateway that decides gave no answer: {error}")
             if clock.monotonic() > until:
                 return refusal(503, NO_LEADER, SOON)
@@ -79,7 +78,7 @@ class Follower:
             if found is None:
                 return refusal(503, NO_LEADER, SOON)
             try:
-                return (await self._proxy(found[1]).relay(request, content))[0]
+                return await self._proxy(found[1]).relay(request, content)
             except UpstreamError:
                 return refusal(503, NO_LEADER, SOON)
 
@@ -92,8 +91,3 @@ class Follower:
         """Drop the connections to leaders."""
         for proxy in self._proxies.values():
             await proxy.close()
-
-
-def _was_unreached(error: UpstreamError) -> bool:
-    """Nobody listened, so nobody can have passed the request on."""
-    return isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)

@@ -15,7 +15,15 @@ class GatewayOptions:
     """The options of `marsbench gateway`; `marsbench.gateway.server.Config` says what each is."""
 
     backend: BackendName
-    upstream: Annotated[str, Option("URL", "The server, as http://127.0.0.1:8000")]
+    upstream: Annotated[
+        Sequence[str],
+        Option("URL", "The server, as http://127.0.0.1:8000; repeatable", typed=list[str]),
+    ]
+    router: Annotated[
+        str | None,
+        Option("NAME", "Of several servers: who gets a round (round-robin)", completes="router"),
+    ] = None
+    router_record: Annotated[Path | None, Option("FILE", "What it saw and said (none)")] = None
     set: Assignments = ()
     host: Annotated[str, Option("HOST", "Where to listen (127.0.0.1)")] = "127.0.0.1"
     port: Annotated[int, Option("P", "0 for any free one (8080)", least=0, most=65535)] = 8080

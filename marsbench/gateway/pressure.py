@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from marsbench.serve.metrics_page import read_server_metrics
+from marsbench.serve.metrics_page import ServerMetrics, read_server_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,16 @@ def read(page: str, num_blocks: int | None = None) -> Pressure:
 
     Raises ValueError where it is no metrics page.
     """
-    found = read_server_metrics(page)
-    found = replace(found, num_blocks=num_blocks or found.num_blocks)
+    return of(replace_blocks(read_server_metrics(page), num_blocks))
+
+
+def replace_blocks(found: ServerMetrics, num_blocks: int | None) -> ServerMetrics:
+    """What the server says, with what it was told to have."""
+    return replace(found, num_blocks=num_blocks or found.num_blocks)
+
+
+def of(found: ServerMetrics) -> Pressure:
+    """The pressure that is in such a reading."""
     block_size = found.block_size or Pressure().block_size
     hits = (found.queried_tokens, found.hit_tokens)
     return Pressure(found.num_blocks, found.free_blocks, block_size, *hits)

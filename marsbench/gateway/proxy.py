@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
@@ -23,12 +25,16 @@ from marsbench.gateway.ending import Outcome, Word
 from marsbench.gateway.length import ModelLength
 from marsbench.gateway.limits import Bodies, TooLongError, check_names
 from marsbench.gateway.paths import PATH, TARGET, without_host
-from marsbench.gateway.reading import APIS, AnswerReader, ReadAnswer, WhatWasSaid
-from marsbench.gateway.request import RoundRequest, read
+from marsbench.gateway.reading import APIS, AnswerReader, EndReader, ReadAnswer, WhatWasSaid
+from marsbench.gateway.request import RoundRequest, RoundToSend, read
+from marsbench.gateway.session import OpenRound
 from marsbench.gateway.sessions import OpenSessions
 from marsbench.gateway.store import KeptChat
 from marsbench.gateway.telemetry import Telemetry
-from marsbench.gateway.upstream import Upstream, UpstreamError, chunks, drop, end_to_end
+from marsbench.gateway.upstream import SERVER, Upstream, UpstreamError, chunks, drop, end_to_end
+
+if TYPE_CHECKING:
+    from marsbench.gateway.upstreams import Upstreams
 
 log = logging.getLogger("marsbench.gateway")
 
@@ -54,6 +60,17 @@ class HeldRequest:
         await self._passed
 
 
+@dataclass(slots=True)
+class Passed:
+    """What has become of a request, kept as it passes: it holds however its handler ends.
+
+    said: where the answer is whole and can be read.
+    """
+
+    outcome: Outcome = "left"
+    said: WhatWasSaid | None = None
+
+
 class NotAdmittedError(Exception):
     """A request that was held and is not going to be let in."""
 
@@ -73,7 +90,7 @@ class Proxy:
 
     def __init__(
         self,
-        upstream: Upstream,
+        upstream: Upstream | Upstreams,
         sessions: OpenSessions,
         telemetry: Telemetry,
         bodies: Bodies,
@@ -121,11 +138,13 @@ class Proxy:
             if answer is not None:
                 return answer
         whose = self._attribution.of(asked)
+        nobodys = RoundToSend(None, 0, asked, request[PATH])
         if whose.session_id is None:
-            return await self._uncontrolled(request, content)
+            return await self._uncontrolled(request, content, nobodys)
         is_new = not self._sessions.knows(whose.session_id)
         if is_new and await self._length.is_exceeded(asked, request[PATH], content):
-            return await self._uncontrolled(request, content)  # the server can only refuse it
+            # The server can only refuse it.
+            return await self._uncontrolled(request, content, nobodys)
         if self._is_full(whose.session_id):
             return refusal(
                 503, f"{self._most_sessions} sessions are known here, as many as may be.", LATER
@@ -138,26 +157,29 @@ class Proxy:
         assert whose.session_id is not None
         held = HeldRequest()
         round_ = self._sessions.ask(whose.session_id, asked, held)
-        outcome: Outcome = "left"
-        said: WhatWasSaid | None = None
+        passed = Passed()
         try:
             await self._let_in(held)
-            response, outcome, said = await self.relay(request, content, APIS.get(request[PATH]))
-            if said is not None:
-                self._attribution.answered(whose, said)
-            return response
+            to_send = RoundToSend(whose.session_id, round_.number, asked, request[PATH])
+            return await self.relay(request, content, to_send, passed)
         except (NotAdmittedError, HeldTooLongError) as why:
-            outcome = "refused"
+            passed.outcome = "refused"
             return _not_let_in(why)
         except UpstreamError as error:
-            outcome = "failed"
+            passed.outcome = "failed"
             return self._failure(error)
         finally:
             # Reached by a cancellation too: a client that went away is no longer waited for.
-            self._sessions.end(round_, outcome, _word(asked, said))
-            self._telemetry.requests.labels(outcome).inc()
-            if said is not None and self.keep is not None:
-                self._keep(whose, said, self.keep)
+            self._ended(round_, asked, whose, passed)
+
+    def _ended(self, round_: OpenRound, asked: RoundRequest, whose: Whose, passed: Passed) -> None:
+        said = passed.said
+        if said is not None:
+            self._attribution.answered(whose, said)
+        self._sessions.end(round_, passed.outcome, _word(asked, said))
+        self._telemetry.requests.labels(passed.outcome).inc()
+        if said is not None and self.keep is not None:
+            self._keep(whose, said, self.keep)
 
     def _keep(self, whose: Whose, said: WhatWasSaid, keep: Callable[[KeptChat], None]) -> None:
         """After the round's end, so that nothing is written of a session that it ended."""
@@ -184,59 +206,72 @@ class Proxy:
                 f"it was held for {self._hold_s:g} s (--hold-timeout)"
             ) from error
 
-    async def _uncontrolled(self, request: web.Request, content: bytes) -> web.StreamResponse:
+    async def _uncontrolled(
+        self, request: web.Request, content: bytes, round_: RoundToSend | None = None
+    ) -> web.StreamResponse:
         self._telemetry.requests.labels("passed on").inc()
         try:
-            response, _, _ = await self.relay(request, content)
+            return await self.relay(request, content, round_)
         except UpstreamError as error:
             return self._failure(error)
-        return response
 
     async def relay(
-        self, request: web.Request, content: bytes, read_answer: ReadAnswer | None = None
-    ) -> tuple[web.StreamResponse, Outcome, WhatWasSaid | None]:
-        """The server's answer, sent on, and what it says where it is whole and can be read.
+        self,
+        request: web.Request,
+        content: bytes,
+        round_: RoundToSend | None = None,
+        passed: Passed | None = None,
+    ) -> web.StreamResponse:
+        """The server's answer, sent on; `passed` is told what becomes of it.
 
         Raises UpstreamError while nothing of it was sent.
         """
         begun_at = clock.monotonic()
         answer = await self._upstream.open(
-            request.method, request[TARGET], request.raw_headers, content
+            request.method, request[TARGET], request.raw_headers, content, round_
         )
         self._last_failure = None
-        reader = _reader(read_answer, answer)
+        read_answer = None if passed is None else APIS.get(request[PATH])
         try:
-            response, outcome = await self._send(request, answer, reader)
+            response = await self._send(request, answer, read_answer, passed or Passed())
         finally:
             await drop(answer)
         seconds = clock.monotonic() - begun_at
         # Neither headers nor queries are ever logged: both may carry credentials.
         log.debug("%s %s %d %.3f s", request.method, request[PATH], answer.status_code, seconds)
-        said = reader.result() if reader is not None and outcome == "answered" else None
-        return response, outcome, said
+        return response
 
     async def _send(
-        self, request: web.Request, answer: httpx.Response, reader: AnswerReader | None
-    ) -> tuple[web.StreamResponse, Outcome]:
+        self,
+        request: web.Request,
+        answer: httpx.Response,
+        read_answer: ReadAnswer | None,
+        passed: Passed,
+    ) -> web.StreamResponse:
         response = web.StreamResponse(
             status=answer.status_code,
             reason=answer.reason_phrase,
-            headers=relayed(answer, self._upstream.url),
+            headers=relayed(answer, answer.extensions[SERVER]),
         )
-        outcome: Outcome = "answered" if answer.is_success else "refused"
+        reader = _reader(read_answer, answer)
         try:
             await response.prepare(request)
             async for chunk in chunks(answer):
                 await response.write(chunk)
-                if reader is not None:
-                    reader.feed(chunk)
+                reader.feed(chunk)
+            passed.outcome = "answered" if answer.is_success else "refused"
         except UpstreamError as error:
             log.warning("%s broke off: %s", request[PATH], error)
             _break_off(request)
-            outcome = "failed"
+            passed.outcome = "failed"
         except ConnectionError:
-            outcome = "left"
-        return response, outcome
+            passed.outcome = "left"
+        finally:
+            if reader.is_whole:  # many a client leaves before the server has ended the body
+                passed.outcome = "answered"
+            if passed.outcome == "answered":
+                passed.said = reader.result()
+        return response
 
     def _failure(self, error: UpstreamError) -> web.Response:
         if str(error) != self._last_failure:  # whoever waits for the server asks again and again
@@ -255,14 +290,14 @@ def relayed(answer: httpx.Response, upstream: str) -> CIMultiDict[str]:
     return CIMultiDict([(name, without_host(name, value, upstream)) for name, value in pairs])
 
 
-def _reader(read_answer: ReadAnswer | None, answer: httpx.Response) -> AnswerReader | None:
-    """What reads the answer as it passes; None where there is nothing to learn."""
-    if read_answer is None or not answer.is_success:
-        return None
+def _reader(read_answer: ReadAnswer | None, answer: httpx.Response) -> AnswerReader | EndReader:
+    """What reads the answer as it passes. Of an error there is nothing to learn."""
     headers = answer.headers
-    return AnswerReader(
-        read_answer, headers.get("content-type", ""), headers.get("content-encoding", "")
-    )
+    kind = headers.get("content-type", "") if answer.is_success else ""
+    encoding = headers.get("content-encoding", "")
+    if read_answer is None or not answer.is_success:
+        return EndReader(kind, encoding)
+    return AnswerReader(read_answer, kind, encoding)
 
 
 def _word(asked: RoundRequest, said: WhatWasSaid | None) -> Word:

@@ -1,7 +1,8 @@
 """What an answer says, read as it passes: its id, the model's words, and whether it was the last.
 
 Three APIs, each as one object or as a stream of events. Nothing is changed, and an answer that
-cannot be read (one that is encoded, say) tells nothing.
+cannot be read (one that is encoded, say) tells nothing. Many clients close their connection at a
+stream's final event, before the server ends its body: from that event on the answer is whole.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ LONGEST = 8 << 20
 """Bytes of an answer that are kept to be read, or of one event of a stream."""
 MOST_CALLS = 64
 """Tool calls of an answer that are remembered: any one of them shows whose it was."""
+DATA, DONE = b"data:", b"[DONE]"
+"""How an event's line begins, and the last event of OpenAI's streams."""
+TAIL = 32
+"""Bytes that the line of that event is found in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +42,14 @@ class WhatWasSaid:
 
 @dataclass(slots=True)
 class Heard:
-    """What has been read of an answer so far."""
+    """What has been read of an answer so far. is_whole: its API's own final event was."""
 
     response_id: str | None = None
     call_ids: dict[str, None] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     calls_tools: bool = False
     is_done: bool = False
+    is_whole: bool = False
 
     def call(self, call_id: str | None) -> None:
         self.calls_tools = True
@@ -121,6 +127,7 @@ class _Part(msgspec.Struct):
 class _Anthropic(msgspec.Struct):
     """A message, or an event of its stream."""
 
+    type: str = ""
     id: str | None = None
     content: list[_Part] = []
     stop_reason: str | None = None
@@ -135,6 +142,7 @@ _read_anthropic = msgspec.json.Decoder(_Anthropic).decode
 def read_messages(content: bytes | bytearray, heard: Heard) -> None:
     told = _read_anthropic(content)
     heard.response_id = told.id or (told.message and told.message.id) or heard.response_id
+    heard.is_whole |= told.type == "message_stop"
     stops = {told.stop_reason, told.delta and told.delta.stop_reason}
     heard.is_done |= bool(stops & {"end_turn", "stop_sequence"})
     for part in (*told.content, told.content_block, told.delta):
@@ -169,6 +177,9 @@ class _Response(msgspec.Struct):
     response: _Response | None = None
 
 
+FINAL = ("completed", "incomplete", "failed")
+"""Statuses of a response that nothing follows."""
+
 _read_response = msgspec.json.Decoder(_Response).decode
 
 
@@ -179,6 +190,7 @@ def read_responses(content: bytes | bytearray, heard: Heard) -> None:
         return
     heard.response_id = whole.id or heard.response_id
     heard.is_done = whole.status == "completed"
+    heard.is_whole = whole.status in FINAL
     for item in whole.output:
         _hear_item(item, heard)
 
@@ -195,22 +207,26 @@ def _hear_item(item: _Item, heard: Heard) -> None:
 
 
 class AnswerReader:
-    """Fed with an answer's bytes as they pass; `result` when it has ended."""
+    """Fed with an answer's bytes as they pass; `result` when it has ended.
+
+    is_whole: a stream's final event has passed, whatever of the stream could be read.
+    """
 
     def __init__(self, read_answer: ReadAnswer, content_type: str, encoding: str) -> None:
+        self.is_whole = False
         self._read_answer = read_answer
-        self._is_stream = content_type.startswith("text/event-stream")
+        self._is_stream = is_stream(content_type, encoding)
         self._heard: Heard | None = None if encoding else Heard()
         self._rest = bytearray()
 
     def feed(self, chunk: bytes) -> None:
-        if self._heard is None:
+        if self._heard is None and not self._is_stream:
             return
         self._rest += chunk
         if self._is_stream:
             *lines, self._rest = self._rest.split(b"\n")
             for event in _events(lines):
-                self._read(event)
+                self._hear(event)
         if len(self._rest) > LONGEST:
             self._heard, self._rest = None, bytearray()
 
@@ -219,6 +235,13 @@ class AnswerReader:
         if not self._is_stream:
             self._read(self._rest)
         return None if self._heard is None else self._heard.result()
+
+    def _hear(self, event: bytearray) -> None:
+        if event == DONE:
+            self.is_whole = True
+            return
+        self._read(event)
+        self.is_whole |= self._heard is not None and self._heard.is_whole
 
     def _read(self, content: bytes | bytearray) -> None:
         if self._heard is None:
@@ -229,12 +252,34 @@ class AnswerReader:
             self._heard = None
 
 
+class EndReader:
+    """Of an answer that nothing is read of: only whether its stream's final event has passed."""
+
+    def __init__(self, content_type: str, encoding: str) -> None:
+        self._is_stream = is_stream(content_type, encoding)
+        self._tail = b""
+
+    def feed(self, chunk: bytes) -> None:
+        self._tail = (self._tail + chunk[-TAIL:])[-TAIL:]
+
+    @property
+    def is_whole(self) -> bool:
+        last = bytearray(self._tail.rstrip().rpartition(b"\n")[2])
+        return self._is_stream and list(_events([last])) == [DONE]
+
+    def result(self) -> None:
+        """Nothing is known of what it said."""
+
+
+def is_stream(content_type: str, encoding: str) -> bool:
+    """Whether the answer is a stream of events that can be read."""
+    return content_type.startswith("text/event-stream") and not encoding
+
+
 def _events(lines: list[bytearray]) -> Iterator[bytearray]:
     for line in lines:
-        if line.startswith(b"data:"):
-            data = line[5:].strip()
-            if data and data != b"[DONE]":
-                yield data
+        if line.startswith(DATA) and (data := line[len(DATA) :].strip()):
+            yield data
 
 
 APIS: dict[str, ReadAnswer] = {
@@ -242,4 +287,4 @@ APIS: dict[str, ReadAnswer] = {
     "/v1/messages": read_messages,
     "/v1/responses": read_responses,
 }
-"""By the path of the request; of plain completions nothing is read."""
+"""By the path of the request; of plain completions nothing is read but their end."""

@@ -33,6 +33,7 @@ class RoundRequest:
     tells: its client says itself what follows (`vllm_xargs.marsbench_…`), so its answers need not.
     offers_tools: the model may call tools, so an answer without a call is its last word.
     previous_response_id: the response that it goes on from, which has a session.
+    needs_response: it goes on from a response, which its server has.
     messages: of a chat that names no session otherwise. seed: what else tells such chats apart.
     tenant: on whose account its session runs.
     """
@@ -49,6 +50,17 @@ class RoundRequest:
     messages: Sequence[Any] = ()
     seed: Sequence[Any] = ()
     tenant: str = DEFAULT_TENANT
+    needs_response: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoundToSend:
+    """A round that may go. session: None where it is nobody's. path: its API."""
+
+    session: str | None
+    number: int
+    asked: RoundRequest
+    path: str
 
 
 class Body(Names):
@@ -95,12 +107,21 @@ def read(
         messages,
         (body.model, body.system, body.instructions) if messages else (),
         tenant_of(headers, body),
+        body.previous_response_id is not None,
     )
 
 
 def _messages(body: Body) -> tuple[Any, ...]:
     raw = bytes(body.messages) or bytes(body.input)
     return tuple(listed(msgspec.json.decode(raw))) if raw else ()
+
+
+def text_of(content: bytes) -> bytes:
+    """The prompt's bytes as they stand in the request; what it goes on with stands at the end."""
+    body = _decoder.decode(content)
+    beside = (msgspec.json.encode(one) for one in (body.system, body.instructions) if one)
+    prompt = bytes(body.messages) or bytes(body.input) or bytes(body.prompt)
+    return b"".join((bytes(body.tools), *beside, prompt[:-1]))  # without its closing bracket
 
 
 def _is_ids(prompt: bytes) -> bool:

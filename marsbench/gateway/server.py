@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -34,9 +34,13 @@ from marsbench.gateway.store import Keeper, Store
 from marsbench.gateway.telemetry import Telemetry
 from marsbench.gateway.upstream import Upstream, UpstreamError
 from marsbench.http_server import listen, loop_factory, stop_signals, url_of
+from marsbench.replicas.registry import RouterChoice
 from marsbench.version import __version__
 from marsbench_backends.answers.admission import watched
 from marsbench_backends.answers.wrong import WarnOnce
+
+if TYPE_CHECKING:  # one server needs none of it
+    from marsbench.gateway.upstreams import Upstreams
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -45,7 +49,7 @@ PASSED_ON = ("/health", "/version", "/tokenize", "/detokenize")
 MAX_HEADER_BYTES = 32 * 1024
 GARBAGE = 100_000
 """Objects made and not freed before Python searches for garbage (700 by default)."""
-MAX_POLL_S = 1.0
+MAX_POLL_S, LEAST_POLL_S = 1.0, 0.05
 """Seconds between two looks at the server's KV cache, at most."""
 
 
@@ -63,6 +67,8 @@ class Config:
     state: the file that says who was let in, for a restart, and for other gateways beside.
     session_header: one more header that names sessions.
     hold_s: wall seconds after which a request that is held is refused; None: never.
+    others: more servers, among which the router chooses, which is given then. router_record: a file
+        for all that it was asked, told, and answered.
     """
 
     choice: Choice
@@ -83,6 +89,14 @@ class Config:
     rules: LoadRules = field(default_factory=LoadRules)
     session_header: str | None = None
     hold_s: float | None = None
+    others: tuple[str, ...] = ()
+    router: RouterChoice | None = None
+    router_record: Path | None = None
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """All servers."""
+        return (self.upstream, *self.others)
 
 
 class Gateway:
@@ -94,42 +108,75 @@ class Gateway:
         self.pressure = Pressure(config.kv_blocks)
         warn = WarnOnce(logging.getLogger("marsbench.gateway").warning)
         self._admission = watched(config.choice.admission(), config.choice.name, warn)
-        self._upstream = Upstream(config.upstream, config.timeout_s, config.connect_s)
         self.telemetry = Telemetry(config.limits.history)
+        self._clock = WallClock(config.speed)
+        self.upstreams = self._several() if config.others else None
+        self._upstream = self.upstreams or self._one(config.upstream)
         self.attribution = Attribution()
         self.store: Store | None = None
         self._keeper: Keeper | None = None
         self.leads = config.state is None
         self.seeking: asyncio.Task[None] | None = None
         self.url = ""
-        emit: Callable[[events.Event], None] = self.telemetry
+        listeners: list[Callable[[events.Event], None]] = [self.telemetry]
+        if self.upstreams is not None:
+            listeners.append(self.upstreams.told)
         if config.state is not None:
             self.store = Store(config.state, _decides(config))
             told = logging.getLogger("marsbench.gateway").warning
             self._keeper = Keeper(self.store, lambda session: self.sessions.place(session), told)
-            emit = partial(_each, (self.telemetry, self._keeper))
+            listeners.append(self._keeper)
         self._bodies = Bodies(config.limits)
         self.sessions = OpenSessions(
-            WallClock(config.speed),
+            self._clock,
             self._admission,
-            lambda: self.pressure,
-            emit,
+            self.pressure_now,
+            partial(_each, listeners) if len(listeners) > 1 else self.telemetry,
             config.tool_cores,
             config.session_timeout_s,
             config.rules,
         )
-        self.telemetry.follow(self.sessions, lambda: self.pressure)
+        self.telemetry.follow(self.sessions, self.pressure_now)
         self.telemetry.follow_rounds(self.attribution.counts)
         self._follower = None if self.store is None else self._following(self.store)
+
+    def _one(self, url: str) -> Upstream:
+        return Upstream(url, self.config.timeout_s, self.config.connect_s)
+
+    def _several(self) -> Upstreams:
+        from marsbench.gateway.member import Member
+        from marsbench.gateway.routed import recorded
+        from marsbench.gateway.upstreams import Upstreams
+
+        config = self.config
+        assert config.router is not None
+        router = recorded(config.router.build(), config.router_record)
+        members = [
+            Member(number, self._one(url), config.kv_blocks, router.hears_kv_events)
+            for number, url in enumerate(config.upstreams)
+        ]
+        every_s = self._look_s()
+        if router.snapshot_age_s:
+            every_s = min(every_s, max(LEAST_POLL_S, router.snapshot_age_s / config.speed))
+        upstreams = Upstreams(members, router, self._clock, self.telemetry, every_s)
+        self.telemetry.follow_upstreams(upstreams)
+        return upstreams
+
+    def pressure_now(self) -> Pressure:
+        """Of the server, or of all that are up."""
+        return self.pressure if self.upstreams is None else self.upstreams.pressure()
 
     def about(self) -> dict[str, Any]:
         """How it was started."""
         config = self.config
+        before: dict[str, Any] = {"upstream": config.upstream}
+        if config.router is not None:
+            before = {"router": config.router.name, "router_parameters": config.router.params}
         return {
             "version": __version__,
             "backend": config.choice.name,
             "parameters": config.choice.params,
-            "upstream": config.upstream,
+            **before,
             "speed": config.speed,
             "tool_cores": config.tool_cores,
             "gaps": "cpu" if config.rules.gaps_burn else "wait",
@@ -139,7 +186,7 @@ class Gateway:
             "hold_timeout_s": config.hold_s,
         }
 
-    def _proxy(self, upstream: Upstream) -> Proxy:
+    def _proxy(self, upstream: Upstream | Upstreams) -> Proxy:
         config = self.config
         return Proxy(
             upstream,
@@ -153,12 +200,11 @@ class Gateway:
         )
 
     def _following(self, store: Store) -> Follower:
-        config = self.config
-
         def proxy_to(url: str) -> Proxy:
-            return self._proxy(Upstream(url, config.timeout_s, config.connect_s))
+            return self._proxy(self._one(url))
 
-        return Follower(store, lambda: self.leads, proxy_to, self._bodies, config.connect_s)
+        connect_s = self.config.connect_s
+        return Follower(store, lambda: self.leads, proxy_to, self._bodies, connect_s)
 
     def seek(self) -> None:
         """Lead if nobody does; then whoever was let in before is in."""
@@ -233,6 +279,8 @@ class Gateway:
             self.seek()
 
     async def _life(self, _app: web.Application) -> AsyncIterator[None]:
+        if self.upstreams is not None:
+            await self.upstreams.begin()
         watching = asyncio.create_task(self._watch())
         yield
         watching.cancel()
@@ -249,11 +297,13 @@ class Gateway:
         self.sessions.close("the gateway is stopping")
 
     async def _watch(self) -> None:
-        """Look at the server's KV cache once a control interval."""
-        every = min(self._admission.tick_s / self.config.speed, MAX_POLL_S)
-        while True:
+        """Look at the server's KV cache once a control interval; several are looked at anyway."""
+        while self.upstreams is None:
             self.pressure = await self._look()
-            await asyncio.sleep(every)
+            await asyncio.sleep(self._look_s())
+
+    def _look_s(self) -> float:
+        return min(self._admission.tick_s / self.config.speed, MAX_POLL_S)
 
     async def _look(self) -> Pressure:
         blocks = self.config.kv_blocks
@@ -272,7 +322,7 @@ def _each(listeners: Sequence[Callable[[events.Event], None]], event: events.Eve
 def _decides(config: Config) -> str:
     """What the state file is about: another controller's places, or server's, are no use."""
     params = json.dumps(config.choice.params, sort_keys=True, default=str)
-    return f"{config.choice.name} {params} before {config.upstream}"
+    return f"{config.choice.name} {params} before {' and '.join(config.upstreams)}"
 
 
 def _serving(routes: Routes) -> web.Application:

@@ -96,8 +96,12 @@ class OpenSession:
 
 @dataclass(slots=True, eq=False)
 class OpenRound:
-    """A request of a session, from its arrival to the end of its answer."""
+    """A request of a session, from its arrival to the end of its answer.
+
+    number: among its session's rounds, from when it is let in.
+    """
 
     session: OpenSession
     request: RoundRequest
     waiter: Waiter
+    number: int = 0

@@ -144,7 +144,7 @@ class OpenSessions:
         session.quiet()
         session.rhythm.resume(now)
         self._tools.end_all(session)
-        number = session.num_rounds
+        number = round_.number = session.num_rounds
         if number:
             self._emit(events.RoundReady(now, session.id, number))
         session.num_rounds += 1

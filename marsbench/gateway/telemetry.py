@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,6 +15,9 @@ from marsbench.gateway.history import History
 from marsbench.gateway.limits import Limits
 from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.sessions import OpenSessions
+
+if TYPE_CHECKING:
+    from marsbench.gateway.upstreams import Upstreams
 
 PREFIX = "marsbench_gateway_"
 WAITS_S = (0.001, 0.01, 0.1, 1, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -53,6 +57,10 @@ class Telemetry:
         """Show these, by how each round's session is known."""
         self._registry.register(_Rounds(counts))
 
+    def follow_upstreams(self, upstreams: Upstreams) -> None:
+        """Show these, server by server."""
+        self._registry.register(_Upstreams(upstreams))
+
     def _gauge(self, name: str, about: str, source: OpenSessions, attribute: str) -> None:
         gauge = Gauge(f"{PREFIX}{name}", about, registry=self._registry)
         gauge.set_function(lambda: float(getattr(source, attribute)))
@@ -90,6 +98,29 @@ class _Rounds(Collector):
         for how, number in self._counts.items():
             family.add_metric([how], number)
         yield family
+
+
+class _Upstreams(Collector):
+    """What is known of several servers."""
+
+    def __init__(self, upstreams: Upstreams) -> None:
+        self._upstreams = upstreams
+
+    def collect(self) -> Iterator[Metric]:
+        label, members = ["upstream"], self._upstreams.members
+        up = GaugeMetricFamily(f"{PREFIX}upstream_up", "1: it takes rounds", labels=label)
+        rounds = CounterMetricFamily(f"{PREFIX}upstream_rounds", "Rounds sent there", labels=label)
+        now = GaugeMetricFamily(
+            f"{PREFIX}upstream_rounds_in_flight", "Rounds that it has", labels=label
+        )
+        for one in members:
+            up.add_metric([one.url], one.is_up)
+            rounds.add_metric([one.url], one.num_rounds)
+            now.add_metric([one.url], self._upstreams.num_under_way(one))
+        yield from (up, rounds, now)
+        moves, resent = self._upstreams.num_moves, self._upstreams.num_resent
+        yield CounterMetricFamily(f"{PREFIX}moves", "Sessions that went elsewhere", value=moves)
+        yield CounterMetricFamily(f"{PREFIX}resent", "Rounds that were sent again", value=resent)
 
 
 class _FreeBlocks(Collector):

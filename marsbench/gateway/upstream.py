@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from typing import Any
 
 import aiohttp
 import httpx
@@ -32,14 +33,20 @@ KEEPALIVE_S = 3.0
 PAGE_S = 5.0
 SLICE = 1 << 16
 AT_ONCE = 1 << 20
+SERVER = "marsbench server"
+"""Of an answer's extensions: the URL of the server whose it is."""
 
 
 class UpstreamError(Exception):
-    """The server gave no whole answer; `timed_out` where it only was too slow."""
+    """The server gave no whole answer; `timed_out` where it only was too slow.
 
-    def __init__(self, reason: str, timed_out: bool) -> None:
+    unreached: nobody listened, so nobody can have taken the request.
+    """
+
+    def __init__(self, reason: str, timed_out: bool, unreached: bool = False) -> None:
         super().__init__(reason)
         self.timed_out = timed_out
+        self.unreached = unreached
 
 
 class Slices(httpx.AsyncByteStream):
@@ -70,9 +77,17 @@ class Upstream:
         self._timeout = {"connect": connect_s, "read": timeout_s, "pool": None}
 
     async def open(
-        self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], content: bytes
+        self,
+        method: str,
+        path: str,
+        headers: Iterable[tuple[bytes, bytes]],
+        content: bytes,
+        _round: object = None,
     ) -> httpx.Response:
-        """The answer, its head read and its body not. Raises UpstreamError."""
+        """The answer, its head read and its body not. Raises UpstreamError.
+
+        _round: which round of whose it is, for those who choose among servers.
+        """
         kept, extensions = end_to_end(headers, OURS), {"timeout": self._timeout}
         url = self.url + path
         if len(content) > AT_ONCE:
@@ -84,40 +99,62 @@ class Upstream:
                 method, url, headers=kept, content=content, extensions=extensions
             )
         try:
-            return await self._transport.handle_async_request(request)
+            answer = await self._transport.handle_async_request(request)
         except _FAILURES as error:
             raise _upstream_error(error) from error
+        answer.extensions[SERVER] = self.url
+        return answer
 
     async def get(self, path: str) -> bytes:
         """A small page of the server's own. Raises UpstreamError, also when it is not there."""
-        return await self._in_time("GET", path, (), b"")
+        return _found(path, *await self._in_time("GET", path, (), b""))
+
+    async def status(self, path: str) -> int:
+        """How it answers for such a page. Raises UpstreamError where it does not answer."""
+        return (await self._in_time("GET", path, (), b""))[0]
 
     async def ask(self, path: str, content: bytes) -> bytes:
         """The server's answer to a small question in JSON, in the same way."""
-        return await self._in_time("POST", path, JSON, content)
+        return _found(path, *await self._in_time("POST", path, JSON, content))
 
-    async def _in_time(self, method: str, path: str, headers: Headers, content: bytes) -> bytes:
+    async def _in_time(
+        self, method: str, path: str, headers: Headers, content: bytes
+    ) -> tuple[int, bytes]:
         try:
             async with asyncio.timeout(PAGE_S):
                 return await self._page(method, path, headers, content)
         except TimeoutError as error:
             raise UpstreamError(f"{path} took more than {PAGE_S:g} s", timed_out=True) from error
 
-    async def _page(self, method: str, path: str, headers: Headers, content: bytes) -> bytes:
+    async def _page(
+        self, method: str, path: str, headers: Headers, content: bytes
+    ) -> tuple[int, bytes]:
         response = await self.open(method, path, headers, content)
         try:
             page = b"".join([chunk async for chunk in chunks(response)])
         finally:
             await drop(response)
-        if response.status_code != httpx.codes.OK:
-            raise UpstreamError(f"{path} answered {response.status_code}", timed_out=False)
-        return page
+        return response.status_code, page
+
+    def now(self) -> dict[str, Any]:
+        """Nothing is known of it beside its metrics."""
+        return {}
+
+    async def metrics(self) -> bytes:
+        """Its metrics page, in the same way."""
+        return await self.get("/metrics")
 
     async def close(self) -> None:
         await self._transport.aclose()
 
 
-async def chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+def _found(path: str, status: int, page: bytes) -> bytes:
+    if status != httpx.codes.OK:
+        raise UpstreamError(f"{path} answered {status}", timed_out=False)
+    return page
+
+
+async def chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
     """The body as it arrives, as it is encoded. Raises UpstreamError when it breaks off."""
     assert isinstance(response.stream, httpx.AsyncByteStream)
     try:
@@ -126,6 +163,12 @@ async def chunks(response: httpx.Response) -> AsyncIterator[bytes]:
             yield chunk
     except _FAILURES as error:
         raise _upstream_error(error) from error
+
+
+async def first_of(response: httpx.Response) -> tuple[bytes, AsyncGenerator[bytes]]:
+    """The first piece of the body, b"" where there is none, and the rest. Raises UpstreamError."""
+    rest = chunks(response)
+    return await anext(rest, b""), rest
 
 
 async def drop(response: httpx.Response) -> None:
@@ -167,4 +210,5 @@ def _upstream_error(error: Exception) -> UpstreamError:
     """httpx's names for aiohttp's errors are rough: the cause says what happened."""
     cause = error.__cause__ or error
     timed_out = isinstance(error, httpx.TimeoutException) and isinstance(cause, TimeoutError)
-    return UpstreamError(f"{type(cause).__name__}: {cause}".rstrip(": "), timed_out)
+    unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    return UpstreamError(f"{type(cause).__name__}: {cause}".rstrip(": "), timed_out, unreached)

@@ -164,7 +164,7 @@ class Fleet:
             self._computed.first_token(event.key)
             self.placing.first_token(event.key, event.at)
         elif isinstance(event, events.GpuEnd):
-            self.placing.views.ended(event.key)
+            self.placing.views.books.ended(event.key)
             del self._under_way[event.key]
         told = self._again.told(event)
         if told is not None:

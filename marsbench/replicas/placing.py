@@ -86,12 +86,12 @@ class Placing:
 
     def first_token(self, key: RoundKey, at: float) -> None:
         """The round's prompt has been computed."""
-        self.views.first_token(key)
+        self.views.books.first_token(key)
         self.router.first_token(key, at)
 
     def lost(self, key: RoundKey) -> None:
         """The round is no longer where it was sent."""
-        self.views.ended(key)
+        self.views.books.ended(key)
         self.router.lost(key)
 
     def _place(self, session: Session, prompt: Prompt) -> PlacedRound:
@@ -101,7 +101,7 @@ class Placing:
         own = of_index(views, index)
         other = own if source is None else of_index(views, source)
         found = max(own.matched_tokens or 0, other.matched_tokens or 0)
-        self.views.placed(ask, index, found)
+        self.views.books.placed(ask, index, found)
         return PlacedRound(ask, index, source)
 
     def _shown(self, session: Session, prompt: Prompt) -> tuple[RoundToPlace, list[ReplicaView]]:

@@ -102,6 +102,7 @@ class Router(ABC):
 
     `route` decides and changes nothing; what a router learns, it learns from `placed`.
     hears_kv_events: whether it is shown what is in each replica's cache.
+    reads_prompts: whether it looks at `ask.blocks`.
     clairvoyant: whether it is shown how much work each replica has.
     snapshot_age_s: seconds between two reports of load; 0: it always sees the present.
     resends: whether a round whose replica is gone is sent again, by the router or by its client;
@@ -111,6 +112,7 @@ class Router(ABC):
     """
 
     hears_kv_events: ClassVar[bool] = False
+    reads_prompts: ClassVar[bool] = True
     clairvoyant: ClassVar[bool] = False
     snapshot_age_s: float = 0.0
     kv_event_delay_s: float = 0.0

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from marsbench.replicas.books import Books
 from marsbench.replicas.replica import Replica
 from marsbench.replicas.router import ReplicaView, RoundToPlace
 
@@ -19,28 +20,10 @@ class _Report:
     free_blocks: int
 
 
-@dataclass(slots=True)
-class _Round:
-    """A round that was sent to a replica and is not answered."""
-
-    replica: int
-    tokens: int
-    prefill_tokens: int
-
-
-@dataclass(slots=True)
-class _Book:
-    """What the router itself knows of a replica."""
-
-    under_way: int = 0
-    tokens: int = 0
-    prefill_tokens: int = 0
-    placed_since: int = 0
-
-
 class Views:
     """The router's books and the replicas' reports.
 
+    books: who places a round writes it down there, and what becomes of it.
     age_s: seconds between two reports; 0: the present is shown.
     next_at: when the next one is due.
     """
@@ -49,16 +32,15 @@ class Views:
         self._replicas = replicas
         self._age_s = age_s
         self.next_at = 0.0 if age_s else math.inf
-        self._books = [_Book() for _ in replicas]
+        self.books = Books(range(len(replicas)))
         self._reports: list[_Report] = []
-        self._rounds: dict[tuple[str, int], _Round] = {}
 
     def report(self, at: float) -> None:
         """Every replica says how it stands, at every point of the grid up to `at`."""
         while self.next_at <= at:
             self._reports = [_report(replica, self.next_at) for replica in self._replicas]
-            for book in self._books:
-                book.placed_since = 0
+            for replica in self._replicas:
+                self.books.of(replica.index).placed_since = 0
             self.next_at += self._age_s
 
     def of(
@@ -76,30 +58,6 @@ class Views:
         those = [one for one in self._replicas if one.index in among]
         return [self._view(one, ask, matched, work_s) for one in those]
 
-    def placed(self, ask: RoundToPlace, index: int, found_tokens: int) -> None:
-        """The round was sent there, where so many of its tokens need not be computed."""
-        book = self._books[index]
-        sent = _Round(index, ask.prompt_tokens, ask.prompt_tokens - found_tokens)
-        self._rounds[ask.session, ask.round] = sent
-        book.under_way += 1
-        book.placed_since += 1
-        book.tokens += sent.tokens
-        book.prefill_tokens += sent.prefill_tokens
-
-    def first_token(self, key: tuple[str, int]) -> None:
-        """The round's prompt has been computed."""
-        sent = self._rounds[key]
-        self._books[sent.replica].prefill_tokens -= sent.prefill_tokens
-        sent.prefill_tokens = 0
-
-    def ended(self, key: tuple[str, int]) -> None:
-        """The round has been answered, or lost."""
-        sent = self._rounds.pop(key)
-        book = self._books[sent.replica]
-        book.under_way -= 1
-        book.tokens -= sent.tokens
-        book.prefill_tokens -= sent.prefill_tokens  # of one that was lost before its first token
-
     def _view(
         self,
         replica: Replica,
@@ -107,7 +65,8 @@ class Views:
         matched: Callable[[Replica], int] | None,
         work_s: Callable[[Replica], float] | None,
     ) -> ReplicaView:
-        book, index = self._books[replica.index], replica.index
+        index = replica.index
+        book = self.books.of(index)
         seen = self._reports[index] if self._age_s else _report(replica, ask.now)
         return ReplicaView(
             index,

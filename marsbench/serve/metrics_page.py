@@ -1,11 +1,12 @@
 """What a vLLM server says of itself on its metrics page: the one reader, of live runs and gateways.
 
 A page holds one engine's figures, or those of several under data parallelism, told apart by the
-label "engine".
+label "engine". A gateway's page holds those of several servers, told apart by the label "upstream".
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ QUERIES, HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total
 # With their labels' bracket: some are the beginning of other names.
 ALL = (USAGE, RUNNING, WAITING, PREEMPTIONS, CONFIG, QUERIES, HITS)
 WANTED = tuple(f"{name}{{" for name in ALL)
+UPSTREAM = "upstream"
+"""The label of a server on the page of a gateway before several."""
 NULL_BLOCKS = 1
 """Of each engine's blocks vLLM gives this many to nobody, and leaves them out of its usage."""
 
@@ -64,7 +67,33 @@ def read_server_metrics(page: str) -> ServerMetrics:
     Requests and preemptions of the engines are added, usage is their mean: engines of one server
     are alike, and what one alone has is not told (`_num_blocks`).
     """
-    found = _samples(page)
+    return together([_read(samples) for samples in _samples(page).values()])
+
+
+def together(servers: Sequence[ServerMetrics]) -> ServerMetrics:
+    """Several servers as one; what one of them does not tell is not known of all."""
+    if len(servers) == 1:
+        return servers[0]
+
+    def total(name: str) -> int | None:
+        values = [getattr(one, name) for one in servers]
+        return None if not values or None in values else sum(values)
+
+    num_blocks, used = total("num_blocks"), total("used_blocks")
+    sizes = {one.block_size for one in servers}
+    return ServerMetrics(
+        usage=None if used is None or not num_blocks else used / num_blocks,
+        running=total("running"),
+        waiting=total("waiting"),
+        preemptions=total("preemptions"),
+        num_blocks=num_blocks,
+        block_size=sizes.pop() if len(sizes) == 1 else None,
+        queried_tokens=total("queried_tokens"),
+        hit_tokens=total("hit_tokens"),
+    )
+
+
+def _read(found: Mapping[str, Sequence[Sample]]) -> ServerMetrics:
     engines = [sample.labels for sample in found[CONFIG]]
     usage = [sample.value for sample in found[USAGE]]
     whole = usage and len(usage) >= len(engines)
@@ -80,14 +109,16 @@ def read_server_metrics(page: str) -> ServerMetrics:
     )
 
 
-def _samples(page: str) -> dict[str, list[Sample]]:
-    """By name. Only these lines are parsed: a whole page takes 10 ms, and no stream goes on."""
-    found: dict[str, list[Sample]] = {n.rstrip("{"): [] for n in WANTED}
+def _samples(page: str) -> Mapping[str, Mapping[str, list[Sample]]]:
+    """By server and name. Only these lines are parsed: a whole page takes 10 ms, and no stream
+    goes on."""
+    found: dict[str, dict[str, list[Sample]]] = {}
     lines = [line for line in page.splitlines() if line.startswith(WANTED)]
     for family in text_string_to_metric_families("\n".join(lines) + "\n"):
         for sample in family.samples:
-            found[sample.name].append(sample)
-    return found
+            server = found.setdefault(sample.labels.get(UPSTREAM, ""), defaultdict(list))
+            server[sample.name].append(sample)
+    return found or {"": defaultdict(list)}
 
 
 def _num_blocks(engines: Sequence[Mapping[str, str]]) -> int | None:

@@ -1,59 +1,29 @@
 """vLLM's KV events over ZMQ: which blocks left the server's cache, and whose they were.
 
 A removed block is named by its hash alone, so the stored ones are remembered with their session.
-vLLM 0.33.0 publishes [topic, sequence number, batch] (`vllm.distributed.kv_events`); a number that
-is missing means that events are, and then nobody knows how many blocks were evicted.
+Where events are missing, nobody knows how many blocks were evicted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import msgspec
 import zmq
-import zmq.asyncio
 
 from marsbench.clock import WallClock
 from marsbench.core import events
 from marsbench.core.metrics.cache import OTHER_OWNER, PREFIX_OWNER
 from marsbench.core.session import Session
 from marsbench.errors import UsageError
-
-ON_GPU = (None, "GPU")
-_Hash = int | bytes
-
-
-class BlockStored(msgspec.Struct, tag=True):
-    """Blocks that entered the cache, one after another in one context."""
-
-    block_hashes: list[_Hash]
-    parent_block_hash: _Hash | None = None
-    block_size: int = 0
-    medium: str | None = None
-    session_id: str | None = None
-
-
-class BlockRemoved(msgspec.Struct, tag=True):
-    """Blocks that left the cache."""
-
-    block_hashes: list[_Hash]
-    medium: str | None = None
-
-
-class AllBlocksCleared(msgspec.Struct, tag=True):
-    """The cache was emptied on request."""
-
-
-class KvEventBatch(msgspec.Struct, array_like=True):
-    """What one step of the server changed."""
-
-    ts: float
-    events: list[BlockStored | BlockRemoved | AllBlocksCleared]
-
-
-_decode = msgspec.msgpack.Decoder(KvEventBatch).decode
+from marsbench.serve.kv_events import (
+    AllBlocksCleared,
+    BlockHash,
+    BlockRemoved,
+    BlockStored,
+    KvEvent,
+    KvSubscription,
+)
 
 
 class Owners:
@@ -63,7 +33,8 @@ class Owners:
         self._sessions = sessions
         # Of a branch, whose context it begins with.
         self._parents = {child.id: one for one in sessions.values() for child in one.children}
-        self._blocks: dict[_Hash, tuple[str, int]] = {}  # the owner, and the index in its context
+        # The owner, and the index in its context.
+        self._blocks: dict[BlockHash, tuple[str, int]] = {}
 
     def stored(self, event: BlockStored) -> None:
         """Remembers the blocks; those that lie in a shared prefix belong to its group."""
@@ -109,60 +80,31 @@ class KvEvents:
         self._clock = clock
         self._record = record
         self._owners = Owners(sessions)
-        self._last: int | None = None
         self._missed = False
-        self._socket: Any = zmq.asyncio.Context.instance().socket(zmq.SUB)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.RCVHWM, 0)
-        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
         try:
-            self._socket.connect(endpoint)
+            self._subscription = KvSubscription(endpoint, self._apply, self._miss)
         except zmq.ZMQError as error:
-            self._socket.close()
             raise UsageError(
                 f"--kv-events cannot listen to '{endpoint}': {error}; "
                 "for example tcp://127.0.0.1:5557."
             ) from error
-
-    async def follow(self) -> None:
-        """Listen for ever."""
-        while True:
-            self.read(await self._socket.recv_multipart())
-
-    def read(self, frames: list[bytes]) -> None:
-        """One message of the server."""
-        _, number, batch = frames
-        self._follow(int.from_bytes(number, "big"))
-        at = self._clock.now
-        try:
-            found = _decode(batch)
-        except msgspec.DecodeError as error:
-            self._miss(f"a KV event could not be read ({error})")
-            return
-        for event in found.events:
-            self._apply(event, at)
+        self.follow, self.read = self._subscription.follow, self._subscription.read
 
     def close(self) -> None:
         """Stop listening. A server that was never heard was perhaps not there: not 0 evictions."""
-        self._socket.close()
-        if self._last is None:
+        self._subscription.close()
+        if not self._subscription.has_heard:
             self._miss("no KV event was heard from the endpoint")
 
-    def _apply(self, event: BlockStored | BlockRemoved | AllBlocksCleared, at: float) -> None:
+    def _apply(self, event: KvEvent) -> None:
         if isinstance(event, AllBlocksCleared):
             self._owners.cleared()
-        elif event.medium not in ON_GPU:
-            return
         elif isinstance(event, BlockStored):
             self._owners.stored(event)
         else:
+            at = self._clock.now
             for owner, blocks in self._owners.removed(event).items():
                 self._record(events.Evicted(at, owner, blocks))
-
-    def _follow(self, number: int) -> None:
-        if self._last is not None and number != self._last + 1:
-            self._miss(f"KV events {self._last + 1} to {number - 1} were lost on their way")
-        self._last = number
 
     def _miss(self, reason: str) -> None:
         if not self._missed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import sleep
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ ANSWER_S, AGAIN_S = 60.0, 0.5
 KEY = "OPENAI_API_KEY"
 # Of what a gateway says of itself, what the run folder keeps: where it was is not among it.
 GATEWAY_FACTS = ("version", "backend", "parameters", "speed", "tool_cores")
+ROUTER_FACTS = ("router", "router_parameters")
+"""The same, of one before several servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +64,19 @@ class Server:
     @property
     def facts(self) -> dict[str, Any]:
         """For the run folder: what it is, not where."""
-        gateway = self.gateway
         return {
             "model": self.model,
             "vllm": self.is_vllm,
             "version": self.version,
             "max_model_len": self.max_model_len,
-            "gateway": gateway and {name: gateway.get(name) for name in GATEWAY_FACTS},
+            "gateway": self.gateway and _kept(self.gateway),
             "metrics": self.scrape is not None,
         }
+
+
+def _kept(gateway: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: gateway.get(name) for name in GATEWAY_FACTS}
+    return kept | {name: gateway[name] for name in ROUTER_FACTS if name in gateway}
 
 
 def headers() -> dict[str, str]:

@@ -174,6 +174,9 @@ class Replay:
             )
         session, prompts = self._sessions[info.session_id]
         prompt = next(prompts)
+        while prompt.round < info.round:  # those before went to another server
+            self._ledger.hashes(session, prompt)
+            prompt = next(prompts)
         planned = (prompt.round, prompt.num_tokens, prompt.output_tokens)
         sent = (info.round, line["prompt_tokens"], line["max_tokens"])
         if planned != sent:

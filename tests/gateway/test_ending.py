@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from marsbench.gateway.pressure import Pressure
 from marsbench.gateway.request import RoundRequest
 from marsbench.gateway.session import OpenRound
 from marsbench.gateway.sessions import OpenSessions
+from waits import turns
 
 TOOLS = [{"type": "function", "function": {"name": "bash"}}]
 CALL = {"id": "call-1", "type": "function", "function": {"name": "bash", "arguments": "{}"}}
@@ -94,6 +96,137 @@ def test_a_final_answer_is_read_off_a_stream() -> None:
         async with world(script, *CAP) as w:
             assert await ask(w, "a", stream=True) == 200
             await w.until(0, 0, 0, 0)
+
+    play(story())
+
+
+def chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:
+    event = {"id": "x", "choices": [{"delta": delta, "finish_reason": reason}]}
+    return b"data: " + json.dumps(event).encode() + b"\n\n"
+
+
+def event(kind: str, **fields: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+
+END, STOP = b"data: [DONE]\n\n", event("message_stop")
+SAID = event("message_start", message={"id": "x", "type": "message"}) + event(
+    "message_delta", delta={"stop_reason": "end_turn"}
+)
+BEGUN = event("response.created", response={"id": "x", "status": "in_progress"})
+
+
+def over(status: str) -> bytes:
+    return event(f"response.{status}", response={"id": "x", "status": status})
+
+
+COMPLETIONS, RESPONSES, MESSAGES = "/v1/completions", "/v1/responses", "/v1/messages"
+STREAMS = [
+    (CHAT, [chunk({"content": "done"}), chunk({}, "stop"), END]),
+    (CHAT, [chunk({"content": "done"}), chunk({}, "stop") + b"data: [DO", b"NE]\n\n"]),
+    (COMPLETIONS, [b'data: {"choices":[{"text":"done"}]}\n\n', END]),
+    (COMPLETIONS, [b'data: {"choices":[{"text":"done"}]}\n\ndata: [D', b"ONE]\n\n"]),
+    (MESSAGES, [SAID, STOP]),
+    (RESPONSES, [BEGUN, over("completed")]),
+    (RESPONSES, [BEGUN, over("incomplete")]),
+    (RESPONSES, [BEGUN, over("failed")]),
+]
+"""By path, the pieces of a stream; the last of them is or ends its final event."""
+
+
+@dataclass
+class HoldsOpen:
+    """Sends pieces, and does not end the body before its client is gone."""
+
+    pieces: list[bytes]
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for piece in self.pieces:
+            await response.write(piece)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+        return response
+
+
+async def leave_at(w: World, path: str, text: bytes) -> None:
+    """Ask as session a, and close the connection when all of that was read."""
+    sent = {"session_id": "a", "messages": [HELLO], "input": "hello", "tools": TOOLS}
+    async with w.client.post(w.url + path, json={**sent, "stream": True}) as answer:
+        await answer.content.readexactly(len(text))
+        answer.close()
+
+
+def requests(w: World) -> dict[str, float]:
+    """Those that have ended, by how."""
+    page = w.gateway.telemetry.page().decode()
+    found = re.findall(r'^marsbench_gateway_requests_total\{outcome="(.+)"\} (.+)$', page, re.M)
+    return {outcome: float(number) for outcome, number in found}
+
+
+@pytest.mark.parametrize(("path", "pieces"), STREAMS)
+def test_a_client_may_leave_at_the_final_event(path: str, pieces: list[bytes]) -> None:
+    async def story() -> None:
+        server = HoldsOpen(pieces)
+        async with world(server, *CAP) as w:
+            await leave_at(w, path, b"".join(pieces))
+            await server.left.wait()
+            assert await turns(lambda: requests(w) == {"answered": 1.0}), requests(w)
+            assert w.counts[2] == 0
+
+    play(story())
+
+
+@pytest.mark.parametrize(("path", "pieces"), STREAMS)
+def test_a_client_that_leaves_before_the_final_event_has_left(
+    path: str, pieces: list[bytes]
+) -> None:
+    async def story() -> None:
+        server = HoldsOpen(pieces[:-1])
+        async with world(server, *CAP) as w:
+            await leave_at(w, path, b"".join(pieces[:-1]))
+            await server.left.wait()
+            assert await turns(lambda: requests(w) == {"left": 1.0}), requests(w)
+            await w.until(0, 0, 0, 0)
+
+    play(story())
+
+
+@pytest.mark.parametrize(("path", "pieces"), [STREAMS[0], STREAMS[1], STREAMS[4], STREAMS[5]])
+def test_what_was_said_is_read_of_a_client_that_left_at_the_final_event(
+    path: str, pieces: list[bytes]
+) -> None:
+    """Its session is over with it, as that of one that stayed."""
+
+    async def story() -> None:
+        async with world(HoldsOpen(pieces), *CAP) as w:
+            await leave_at(w, path, b"".join(pieces))
+            await w.until(0, 0, 0, 0)
+            told, _ = w.gateway.telemetry.since(0)
+            (end,) = (one for one in told if isinstance(one, SessionEnded))
+            assert (end.outcome, end.reason) == ("finished", None)
+
+    play(story())
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_a_server_that_breaks_off_behind_the_final_event_has_answered(path: str) -> None:
+    async def script(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(chunk({}, "stop") + END)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async def story() -> None:
+        async with world(script, *CAP) as w:
+            await leave_at(w, path, chunk({}, "stop") + END)
+            assert await turns(lambda: requests(w) == {"answered": 1.0}), requests(w)
 
     play(story())
 

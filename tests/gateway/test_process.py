@@ -14,10 +14,16 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from typer.testing import CliRunner
 
+from marsbench.cli.main import app
+from marsbench.errors import UsageError
 from waits import output, until
 
 pytestmark = pytest.mark.live
+
+HERE = "http://127.0.0.1"
+LATE = ("--set", "router.kv_event_delay_s=1")
 
 
 @contextmanager
@@ -99,6 +105,38 @@ def test_what_counts_as_load_is_an_option_and_can_be_read_off() -> None:
     with gateway("http://127.0.0.1:9") as (_, url):
         about = get(f"{url}/marsbench/info")
     assert (about["gaps"], about["waiting_tools"]) == ("wait", ["user"])
+
+
+def test_several_servers_are_named_with_their_router() -> None:
+    options = ("--upstream", "http://127.0.0.1:10", "--router", "llm-d")
+    with gateway("http://127.0.0.1:9", *options, "--set", "router.kv_weight=1") as (_, url):
+        about = get(f"{url}/marsbench/info")
+    assert about["router"] == "llm-d"
+    assert isinstance(about["router_parameters"], dict)
+    assert about["router_parameters"]["kv_weight"] == 1.0
+    assert [one["url"][-3:] for one in about["upstreams"]] == ["1:9", ":10"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--upstream", f"{HERE}:10", "--router", "clairvoyant"), "choose another: aibrix, "),
+        (("--upstream", f"{HERE}:10", "--router", "migrate"), "copied between replicas"),
+        (("--upstream", f"{HERE}:9"), "is there twice"),
+        (
+            ("--upstream", f"{HERE}:10", "--router", "dynamo", *LATE),
+            "for simulations",
+        ),
+        (("--router-record", "r"), "give a second --upstream"),
+    ],
+)
+def test_what_cannot_stand_before_real_servers_is_one_sentence(
+    options: tuple[str, ...], said: str
+) -> None:
+    words = ["gateway", "--backend", "fcfs", "--upstream", f"{HERE}:9", *options]
+    found = CliRunner().invoke(app, words)
+    assert isinstance(found.exception, UsageError)
+    assert said in str(found.exception)
 
 
 def test_a_second_signal_cuts_what_still_runs() -> None:

@@ -11,6 +11,7 @@ from marsbench.gateway.messages import Said
 from marsbench.gateway.reading import (
     LONGEST,
     AnswerReader,
+    EndReader,
     ReadAnswer,
     WhatWasSaid,
     read_chat,
@@ -139,3 +140,23 @@ def test_what_cannot_be_read_tells_nothing(kind: str, encoding: str, content: by
     reader = AnswerReader(read_chat, kind, encoding)
     reader.feed(content)
     assert reader.result() is None
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    ("kind", "encoding", "content", "is_whole"),
+    [
+        (STREAM, "", b"data: {broken\n\ndata: [DONE]\n\n", True),
+        (STREAM, "", b"data: {}\n\ndata:[DONE]\r\n\r\n", True),
+        (STREAM, "", b'data: {"text": "data: [DONE]"}\n\n', False),
+        (STREAM, "gzip", b"data: [DONE]\n\n", False),
+        (JSON, "", b"data: [DONE]\n\n", False),
+    ],
+)
+def test_a_stream_is_whole_at_its_final_event_whatever_could_be_read(
+    kind: str, encoding: str, content: bytes, is_whole: bool, size: int
+) -> None:
+    for reader in (AnswerReader(read_chat, kind, encoding), EndReader(kind, encoding)):
+        for start in range(0, len(content), size):
+            reader.feed(content[start : start + size])
+        assert reader.is_whole == is_whole

@@ -14,9 +14,10 @@ from live.world import Call, Done, Server, a_session, play, serving, sessions
 from marsbench.core.events import SessionArrived
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.errors import UsageError
+from marsbench.serve.kv_events import BlockRemoved, BlockStored
 from marsbench.wall import company
 from marsbench.wall.gateway import GatewayLink
-from marsbench.wall.kv_events import BlockRemoved, BlockStored, Owners
+from marsbench.wall.kv_events import Owners
 from marsbench.wall.live.options import LiveOptions
 from marsbench.wall.nonce import LONGEST, WireNames, in_uuid
 from marsbench.wall.server import await_server

@@ -40,13 +40,14 @@ def _session(name: str, number: int, rng: np.random.Generator) -> Session:
 def drive(server: VllmServer, workload: list[Session]) -> list[dict[str, Any]]:
     """Play them all; the usage that the server reports of each round."""
     request = server.request
-    played = _drive(server.url, request.served_name, workload, request.speed)
+    played = driven(server.url, request.served_name, workload, request.speed)
     return asyncio.run(bounded(played, server.process))
 
 
-async def _drive(
+async def driven(
     url: str, model: str, workload: list[Session], speed: float
 ) -> list[dict[str, Any]]:
+    """Them all at that URL; the usage of each round."""
     async with httpx.AsyncClient(base_url=url, timeout=None, trust_env=False) as client:
         tasks = [_play(client, model, session, speed) for session in workload]
         return [usage for usages in await asyncio.gather(*tasks) for usage in usages]
@@ -76,7 +77,11 @@ async def _play(
             "temperature": 0,
             "session_id": session.id,
             "return_token_ids": True,
-            "vllm_xargs": {"marsbench_tools": tools, "marsbench_last": int(step.is_last)},
+            "vllm_xargs": {
+                "marsbench_tools": tools,
+                "marsbench_last": int(step.is_last),
+                "marsbench_round": prompt.round,
+            },
         }
         reply = await client.post("/v1/completions", json=body)
         assert reply.status_code == 200, reply.text

@@ -100,7 +100,7 @@ def test_every_session_enters_once_whatever_leaves_and_joins(
     fleet, seen = played(workload, 3, router, changes=changes, **facts)
     assert check_stream(seen, 3 * fleet.config.num_blocks) == []
     assert admitted(seen).keys() == {s.id for root in workload for s in root.walk()}
-    assert fleet.placing.views._rounds == fleet.placing._kept == {}
+    assert fleet.placing.views.books._rounds == fleet.placing._kept == {}
     each: Any = fleet.sessions
     assert each._where == each._doors._at == each._doors._known == {}
     slow = played(workload, 3, router, changes=changes, merge=False, **facts)[1]

@@ -63,8 +63,11 @@ def test_rounds_end_once_whatever_leaves_and_joins(
         if isinstance(event, events.Placed):
             assert not (event.replica == 1 and leaves < event.at < joins)
             assert not (event.replica == 2 and event.at > drains)
-    assert fleet.placing.views._rounds == {}
-    assert all(book.prefill_tokens == book.tokens == 0 for book in fleet.placing.views._books)
+    assert fleet.placing.views.books._rounds == {}
+    assert all(
+        book.prefill_tokens == book.tokens == 0
+        for book in fleet.placing.views.books._books.values()
+    )
     slow = played(workload, 3, router, changes=changes, backend=policy, merge=False)[1]
     assert sorted(map(whole, seen)) == sorted(map(whole, slow))
 

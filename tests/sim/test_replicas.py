@@ -87,7 +87,7 @@ def test_every_round_is_served_once_and_the_books_balance(
             assert event.cached_tokens <= max(findable[event.key], shared[event.session])
     for replica in fleet.replicas:
         assert replica.free_blocks(1e9) + replica.held_blocks == fleet.config.num_blocks
-    assert fleet.placing.views._rounds == {}
+    assert fleet.placing.views.books._rounds == {}
     assert lines(played(workload, num, router, backend=policy)[1]) == lines(seen)
 
 

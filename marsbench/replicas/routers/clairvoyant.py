@@ -22,6 +22,7 @@ class Clairvoyant(Router):
     """Knows the present, and the length of every answer."""
 
     hears_kv_events: ClassVar[bool] = True
+    reads_prompts: ClassVar[bool] = False
     clairvoyant: ClassVar[bool] = True
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:

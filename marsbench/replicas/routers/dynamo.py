@@ -22,6 +22,7 @@ class Dynamo(Router):
     """overlap_weight: of a block to prefill against one under way."""
 
     hears_kv_events: ClassVar[bool] = True
+    reads_prompts: ClassVar[bool] = False
     overlap_weight: float = 1.0
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:

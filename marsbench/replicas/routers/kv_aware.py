@@ -20,6 +20,7 @@ class KvAware(Router):
     """threshold_tokens: of the prompt, the most that the chosen replica may have to compute."""
 
     hears_kv_events: ClassVar[bool] = True
+    reads_prompts: ClassVar[bool] = False
     threshold_tokens: int = 2000
     virtual_nodes: int = 160
 

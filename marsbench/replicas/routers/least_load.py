@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest
 
@@ -15,6 +16,7 @@ from marsbench.replicas.router import ReplicaView, RoundToPlace, Router, fewest
 class LeastLoad(Router):
     """by_tokens: count prompt tokens in place of rounds."""
 
+    reads_prompts: ClassVar[bool] = False
     by_tokens: bool = False
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:

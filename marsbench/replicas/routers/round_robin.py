@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
 
@@ -15,6 +16,7 @@ from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
 class RoundRobin(Router):
     """Counts the rounds that it has sent."""
 
+    reads_prompts: ClassVar[bool] = False
     _sent: int = field(default=0, init=False)
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from typing import ClassVar
 
 from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
 
@@ -21,6 +22,7 @@ from marsbench.replicas.router import ReplicaView, RoundToPlace, Router
 class SessionAffinity(Router):
     """virtual_nodes: places of each replica on the ring."""
 
+    reads_prompts: ClassVar[bool] = False
     virtual_nodes: int = 160
 
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
