@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from marsbench.errors import UsageError
 from marsbench.judge.compare.points import Place
-from marsbench.judge.why.causes import LABELS, mean
-from marsbench.judge.why.explain import ExplainedRun
+from marsbench.judge.why.causes import LABELS
+from marsbench.judge.why.mean import mean_session
 from marsbench.report.canvas import Drawing
 from marsbench.report.figures.dots import dots, rows_of
 from marsbench.report.figures.fence import Fence, fence, mark
@@ -76,15 +75,10 @@ def _bars(material: Material) -> dict[Key, Bar]:
 
 def _bar(path: Path) -> Bar | None:
     """None where no session finished, its time alone is not known, or no events were kept."""
-    try:
-        explained = ExplainedRun.read(path).explained
-    except UsageError:
+    own = mean_session(path)
+    if own.ideal_s is None:
         return None
-    if not explained:
-        return None
-    alone = sum(one.record.ideal_s or 0.0 for one in explained) / len(explained)
-    known = mean([one.causes for one in explained]).known
-    return Bar(alone, {name: max(0.0, seconds) for name, seconds in known.items()})
+    return Bar(own.ideal_s, {name: max(0.0, s) for name, s in own.causes.known.items()})
 
 
 def _patch(label: str, color: str) -> Any:
