@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from marsbench.errors import UsageError
 from marsbench.judge.why.causes import Causes, mean
-from marsbench.judge.why.explain import CAUSE_KINDS, ExplainedRun
+
+if TYPE_CHECKING:
+    from marsbench.judge.why.explain import ExplainedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ class MeanSession:
 
 def mean_session(path: Path) -> MeanSession:
     """Of a run's folder. Of one that cannot be told nothing but the note."""
+    # It brings scipy, which no --help may load: all of compare knows a mean session.
+    from marsbench.judge.why.explain import CAUSE_KINDS, ExplainedRun
+
     try:
         return mean_of(ExplainedRun.read(path, kinds=CAUSE_KINDS))
     except UsageError as error:
