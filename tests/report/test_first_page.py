@@ -65,14 +65,17 @@ def test_where_nothing_is_better_one_stays(material):
 
 
 def test_a_place_at_which_it_is_behind_is_not_hidden(material):
+    near = HERE._replace(load=0.7)
     runs = of(
         material,
-        point("fcfs", HERE, 0.9, 100.0), point("fcfs", FAR, 0.5, 900.0),
-        point("mars", HERE, 0.5, 300.0), point("mars", FAR, 0.9, 300.0),
-        point("fcfs-cap", HERE, 0.9, 101.0), point("fcfs-cap", FAR, 0.3, 900.0),
-    )  # fmt: skip
-    verdict = facts_of(runs)["Verdict"]
-    assert "At 1 of 2 places nothing was clearly better" in verdict or "Stay with" in verdict
+        *(point("fcfs", place, 0.1, 900.0) for place in (near, HERE)),
+        *(point("mars", place, 0.9, 100.0) for place in (near, HERE)),
+        *(point(name, FAR, good, 300.0) for name, good in {"fcfs": 0.9, "mars": 0.2}.items()),
+    )
+    assert facts_of(runs)["Verdict"] == (
+        "`mars` looks better than `fcfs`; these runs do not settle it. At 2 of 3 places nothing "
+        "was clearly better than `mars`; the summary names the others."
+    )
 
 
 def test_invalid_runs_and_growing_backlogs_are_said(material):
