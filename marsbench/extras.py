@@ -39,8 +39,9 @@ OPENHANDS = Extra(
     "openhands", "OpenHands", "`pip install 'marsbench[openhands]'`, in an environment without vLLM"
 )
 RAY = Extra("ray", "Ray", "`pip install 'marsbench[ray]'`")
+WANDB = Extra("wandb", "wandb", "`pip install 'marsbench[wandb]'`")
 
-EXTRAS = {"vllm": SIM, "torch": SIM, "openhands": OPENHANDS, "ray": RAY}
+EXTRAS = {"vllm": SIM, "torch": SIM, "openhands": OPENHANDS, "ray": RAY, "wandb": WANDB}
 """By module. What these need in turn is theirs to bring: without it their install is broken."""
 
 IMPORTED_AS = {"pyzmq": "zmq"}

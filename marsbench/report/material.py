@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from marsbench.errors import UsageError, unknown_name
 from marsbench.judge.compare import compare, traces
+from marsbench.judge.compare.causes import Means, read_means
 from marsbench.judge.compare.points import Matrix, Place
 from marsbench.judge.compare.traces import first_runs
 from marsbench.judge.compare.values import Comparison, RunSource, Traces
@@ -157,6 +158,11 @@ class Material:
             if source.place in places and source.backend in self.contenders
         )
         return first_runs(shown)
+
+    @cached_property
+    def means(self) -> Means:
+        """The mean session of those, for where its seconds went."""
+        return read_means([((s.place, s.backend), s.seed, Path(s.path)) for s in self.at_heaviest])
 
     @property
     def versions(self) -> list[str]:

@@ -156,7 +156,7 @@ def _measured(texts: Iterable[str], heads: Iterable[str] = ()) -> str:
 
 
 def kind(block: Block) -> str:
-    """What a block is: text, points, commands, table or plate."""
+    """What a block is: text, points, facts, commands, table or plate."""
     return type(block).__name__.lower()
 
 

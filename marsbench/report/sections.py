@@ -10,6 +10,7 @@ from marsbench.report.chapters import CHAPTERS
 from marsbench.report.commands import figure_command, run_commands
 from marsbench.report.document import Block, Commands, Document, Plate, Points, Section, Text
 from marsbench.report.figures import FIGURES
+from marsbench.report.first_page import first_page
 from marsbench.report.material import Absent, Material
 from marsbench.report.standing import choices
 from marsbench.report.summary import summary
@@ -55,6 +56,7 @@ def _byline(material: Material) -> str:
 
 def _sections(material: Material, step: Step) -> Iterator[Section]:
     step("summary")
+    yield Section("first-page", "On one page", tuple(first_page(material)), alone=True)
     yield Section("summary", "Summary", tuple(summary(material)))
     yield Section("cautions", "Cautions", (Points(tables.cautions(material)),))
     yield Section("setup", "What was run", tuple(_setup(material)))

@@ -1,4 +1,4 @@
-"""The first page: in plain sentences, what these runs say to one who has to choose a backend."""
+"""The summary: in sentences, what these runs say to one who has to choose a backend."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from marsbench.report.standing import (
     recommended,
 )
 from marsbench.text.numbers import count, percent, short, span, times
-from marsbench.text.words import few, gpu_in, listed, quoted
+from marsbench.text.words import capital, few, gpu_in, listed, quoted
 
 FEW = 3
 """So many places at which another is ahead are named."""
 
 
 def summary(material: Material) -> Iterator[Block]:
-    """What to take, by how much it is better, how surely, for which world, and what to do next."""
+    """What to take, by how much it is better, how surely, and for which world."""
     yield Points(tuple(_sentences(material)))
     if len(choices(material)) > 1:
         yield in_front(material)
@@ -48,7 +48,6 @@ def _sentences(material: Material) -> Iterator[str]:
         yield _how_surely(material, best)
         yield from _room(material, best)
     yield _world(material)
-    yield _next(material, best)
 
 
 def _without_choice(material: Material, names: Sequence[str]) -> Iterator[str]:
@@ -172,9 +171,10 @@ def _room(material: Material, best: str) -> Iterator[str]:
         )
 
 
-def _next(material: Material, best: str | None) -> str:
+def next_steps(material: Material, best: str | None) -> str:
+    """What one who has read this does next."""
     comparison = material.comparison
-    steps = ["read the cautions below"]
+    steps = ["read the cautions"]
     if any(source.engine == "sim" for source in comparison.sources):
         whom = f"`{best}`" if best else "it"
         steps.append(f"repeat the heaviest load with {whom} on a real server (docs/live.md)")
@@ -183,7 +183,7 @@ def _next(material: Material, best: str | None) -> str:
     needed = fewest(comparison.confidence)
     if len({source.seed for source in comparison.sources}) < needed:
         steps.append(f"play {needed} seeds or more")
-    return f"What to do next: {listed(steps)}."
+    return capital(listed(steps))
 
 
 def _world(material: Material) -> str:

@@ -10,17 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from marsbench.core.metrics import percentiles
-from marsbench.judge.why.causes import LABELS, Causes, mean
+from marsbench.judge.why.causes import LABELS, SHORT, Causes, mean
 from marsbench.judge.why.explain import Explained, ExplainedRun
+from marsbench.judge.why.mean import mean_of
 from marsbench.judge.why.story import story_of
 from marsbench.text.console import drawn
 from marsbench.text.numbers import UNMEASURED, percent, seconds
 from marsbench.text.tables import Cell, Table
 from marsbench.text.words import each
-
-_HEADS = ("admission", "queued", "recomp.", "found", "steps", "agents", "tools", "rest")
-SHORT = dict(zip(LABELS, _HEADS, strict=True))
-"""Names of the causes over narrow columns, in the order of their rows above."""
 
 MOST_SESSIONS = 10
 """That lost most; `--json` has them all."""
@@ -140,18 +137,18 @@ def _run_record(run: ExplainedRun, session: str | None) -> dict[str, Any]:
     if session is not None:
         one = run.session(session)
         return {**about, **_record(one), "rounds": _rounds(one), "story": story_of(run, one)}
-    of = run.explained
+    whole = mean_of(run)
     return {
         **about,
-        "sessions": len(of),
-        "left_out": run.num_left_out,
+        "sessions": whole.sessions,
+        "left_out": whole.left_out,
         "mean": {
-            "completion_s": _mean([e.record.completion_s for e in of]),
-            "ideal_s": _mean([e.record.ideal_s for e in of]),
-            "slowdown_s": _mean([e.slowdown_s for e in of]),
-            "causes": _causes(mean([e.causes for e in of])),
+            "completion_s": whole.completion_s,
+            "ideal_s": whole.ideal_s,
+            "slowdown_s": _mean([e.slowdown_s for e in run.explained]),
+            "causes": _causes(whole.causes),
         },
-        "each": [_record(one) for one in of],
+        "each": [_record(one) for one in run.explained],
     }
 
 

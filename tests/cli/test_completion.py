@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,30 @@ def test_the_script_of_a_shell_is_shown_and_asks_this_program(
     shown = marsbench("--show-completion")
     assert shown.code == 0
     assert "_MARSBENCH_COMPLETE=complete_zsh marsbench" in shown.out
+
+
+def test_zsh_completes_at_the_first_tab_too(
+    marsbench: Marsbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda *_: ("zsh", "/bin/zsh"))
+    script = marsbench("--show-completion").out
+    called = 'if [[ $funcstack[1] == _marsbench ]]; then\n  _marsbench_completion "$@"\nfi'
+    assert script.count(called) == 1
+    assert marsbench("--show-completion").out == script
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+def test_in_zsh_itself_each_tab_asks_this_program(
+    marsbench: Marsbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda *_: ("zsh", "/bin/zsh"))
+    (tmp_path / "_marsbench").write_text(marsbench("--show-completion").out)
+    (tmp_path / "marsbench").write_text("#!/bin/sh\necho print asked for $_TYPER_COMPLETE_ARGS\n")
+    (tmp_path / "marsbench").chmod(0o755)
+    loaded = "compdef() { print registered; }; fpath=($PWD); PATH=$PWD:$PATH; autoload _marsbench"
+    twice = "words=(marsbench ru); CURRENT=2; _marsbench; _marsbench"
+    done = subprocess.run(
+        ["zsh", "-fc", f"{loaded}; {twice}"], cwd=tmp_path, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["registered", "asked for marsbench ru"] * 2

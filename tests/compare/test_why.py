@@ -162,6 +162,19 @@ def histories(draw: st.DrawFn) -> tuple[list[Event], float]:
     return [*found, SessionEnded(ended, "a", "finished")], draw(st.floats(0.1, 1000))
 
 
+def test_an_answer_is_priced_once_however_often_it_is_asked_for() -> None:
+    asked: list[int] = []
+
+    class Counted(Flat):
+        def run_seconds(self, decodes: int, kv: int, prefills: object, steps: int) -> list[float]:
+            asked.append(steps)
+            return super().run_seconds(decodes, kv, prefills, steps)
+
+    alone = Alone(cast("StepTime", Counted()), budget=8192)
+    assert [alone.decode_s(100, out) for out in (11, 5, 11)] == pytest.approx([1.0, 0.4, 1.0])
+    assert asked == [10, 4]
+
+
 @given(history=histories(), modelled=st.booleans())
 def test_the_causes_add_up_to_completion_less_time_alone(
     history: tuple[list[Event], float], modelled: bool
@@ -199,10 +212,12 @@ def test_the_story_names_whose_prompt_was_computed_when_blocks_went() -> None:
     assert line.endswith("12.0 s, while answers grew or a policy discarded them.")
 
 
-def test_a_mean_is_of_what_every_session_can_tell() -> None:
+def test_a_mean_is_of_what_every_session_can_tell_and_adds_up() -> None:
     seen = run_of(waited(TWO_ROUNDS, admitted=2, ended=19), a=5.2).explained
     blind = run_of(waited(TWO_ROUNDS, admitted=4, ended=19), alone=None, a=5.2).explained
-    assert mean([e.causes for e in (*seen, *blind)]).known == {"admission_s": 3.0, "queue_s": 3.0}
+    told = mean([e.causes for e in (*seen, *blind)])
+    assert told.known == {"admission_s": 3.0, "queue_s": 3.0, "rest_s": pytest.approx(7.8)}
+    assert told.total_s == pytest.approx(13.8)
     assert mean([]).known == {}
 
 

@@ -29,7 +29,7 @@ def markdown(report):
 
 def test_every_section_is_there_in_order(report):
     ids = [section.id for section in report.sections]
-    assert ids == ["summary", "cautions", "setup", *CHAPTERS, "figures"]
+    assert ids == ["first-page", "summary", "cautions", "setup", *CHAPTERS, "figures"]
 
 
 def test_html_refers_to_nothing_outside_itself(html):

@@ -11,6 +11,12 @@ from marsbench.core.metrics.goodput import check_alpha
 from marsbench.errors import UsageError, unknown_name
 from marsbench.judge.compare.alike import check_alike, check_dimensions
 from marsbench.judge.compare.caps import caps_in, given_caps
+from marsbench.judge.compare.causes import (
+    MOST_RUNS,
+    cause_differences,
+    cause_rows,
+    read_means,
+)
 from marsbench.judge.compare.cautions import cautions_on
 from marsbench.judge.compare.curves import cdf_of, curve_of, rounds_at
 from marsbench.judge.compare.fairness import fairness, size_rows, tenant_rows
@@ -33,12 +39,15 @@ def compare(
     alphas: Sequence[float] | None = None,
     across: Collection[str] = (),
     confidence: float = CONFIDENCE,
+    why: bool | None = False,
 ) -> Comparison:
     """Everything that these folders (of runs, sweeps, capacity searches) say beside each other.
 
     baseline: the label that differences are against (fcfs where there is one, else the first).
     alphas: where goodput is taken (where all runs took it). across: dimensions that the runs may
     differ in; they then stand beside each other under labels that say so.
+    why: whether to read from events where each run's seconds went; None for that where the runs
+    are at most `MOST_RUNS`.
     Raises UsageError for a folder that is none of the three, for runs that are not alike, and for
     a baseline, an α or a confidence that cannot be.
     """
@@ -50,7 +59,8 @@ def compare(
     base = _baseline(own, baseline)
     if own and not given.alphas:
         raise UsageError("The runs have no α in common; say at which with --alpha, as --alpha 3.")
-    return _comparison(given, own, base, confidence)
+    asked = len(own) <= MOST_RUNS if why is None else why
+    return _comparison(given, own, base, confidence, asked)
 
 
 def _alike(given: Folders, dimensions: Collection[str]) -> tuple[ReadRun, ...]:
@@ -77,6 +87,7 @@ def _comparison(
     runs: Sequence[ReadRun],
     baseline: str,
     confidence: float,
+    why: bool,
 ) -> Comparison:
     matrix = Matrix(points_of((run.where, run.source.seed, run.figures) for run in runs))
     points = matrix.ordered
@@ -101,7 +112,18 @@ def _comparison(
         capacities=given.capacities,
         cautions=(*cautions_on(given, points, baseline, confidence), *given_caps(caps)),
         **_of_sessions(points, runs, alpha, confidence),
+        **_of_events(runs if why else (), [point.where for point in points], baseline),
     )
+
+
+def _of_events(runs: Sequence[ReadRun], order: Sequence[Where], baseline: str) -> dict[str, Any]:
+    """The rows that are of what happened in the runs."""
+    means = read_means([(run.where, run.source.seed, Path(run.source.path)) for run in runs])
+    told = [where for where in order if where in means]
+    return {
+        "causes": tuple(cause_rows(means, told)),
+        "cause_differences": tuple(cause_differences(means, told, baseline)),
+    }
 
 
 def _of_sessions(

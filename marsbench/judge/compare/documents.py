@@ -13,6 +13,7 @@ from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.ranking import told
 from marsbench.judge.compare.values import Comparison
 from marsbench.judge.intervals import Interval
+from marsbench.judge.why.causes import LABELS, Causes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,8 @@ TABLES = (
     "fairness",
     "ttft_by_round",
     "of_oracle",
+    "causes",
+    "cause_differences",
     "caps",
     "capacities",
 )
@@ -92,6 +95,8 @@ def flat(row: Any) -> dict[str, Any]:
             fields |= {"order": [n for level in value for n in level], "told": told(value)}
         elif isinstance(value, Figure):
             fields |= {name: str(value)}
+        elif isinstance(value, Causes):
+            fields |= {cause: getattr(value, cause) for cause in LABELS}
         elif isinstance(value, Interval):
             fields |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
         else:

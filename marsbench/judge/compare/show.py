@@ -8,13 +8,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from marsbench.judge.compare.caps import by_backend, in_words
+from marsbench.judge.compare.causes import MOST_RUNS, CauseRow
 from marsbench.judge.compare.figures import LATENCY, Figure
 from marsbench.judge.compare.points import Place
 from marsbench.judge.compare.ranking import told
 from marsbench.judge.compare.values import Comparison, Difference, Estimate, Fairness, TenantRow
+from marsbench.judge.why.causes import SHORT
 from marsbench.text.cautions import print_caution
 from marsbench.text.console import drawn
-from marsbench.text.numbers import UNMEASURED, measured, percent, plain, span, times
+from marsbench.text.numbers import UNMEASURED, measured, percent, plain, seconds, span, times
 from marsbench.text.tables import Cell, Styled, Table
 
 DEFAULT = (
@@ -45,6 +47,8 @@ def render(found: Comparison, metrics: Sequence[Figure], console: Console) -> No
         console.print(drawn(_evenness(found, place)))
         if any(row.place == place for row in found.tenants):
             console.print(drawn(tenants(found, place)))
+        if any(row.place == place for row in found.causes):
+            _why(found, place, console)
     for line in _lines(found):
         console.print(escape(line), highlight=False)
     for caution in found.cautions:
@@ -124,6 +128,50 @@ def _signed(figure: Figure, value: float | None) -> str:
     return f"+{text}" if value is not None and value > 0 else text
 
 
+def _why(found: Comparison, place: Place, console: Console) -> None:
+    """Where the seconds went, then in sentences what makes the difference, and what is not told."""
+    rows = [row for row in found.causes if row.place == place]
+    if any(row.completion_s is not None for row in rows):
+        console.print(drawn(_causes(rows)))
+    differences = (one.told for one in found.cause_differences if one.place == place)
+    for line in (*differences, *_left_out(rows)):
+        console.print(escape(line), highlight=False)
+
+
+def _causes(rows: Sequence[CauseRow]) -> Table:
+    """Seconds alone and by cause, which add up to the last column; causes that nobody had apart."""
+    told = [n for n in SHORT if any(round(row.causes.known.get(n, 0.0), 6) for row in rows)]
+    cells = [
+        (
+            row.backend,
+            seconds(row.ideal_s),
+            *(seconds(_of_clock(row.causes.known.get(name))) for name in told),
+            seconds(row.completion_s),
+        )
+        for row in rows
+    ]
+    head = ("mean seconds", "alone", *(SHORT[name] for name in told), "completion")
+    return Table(head, cells, "Lr")
+
+
+def _of_clock(value: float | None) -> float | None:
+    """Differences of clock readings have rounding errors of a billionth; they are none."""
+    return None if value is None else round(value, 6) + 0.0
+
+
+def _left_out(rows: Sequence[CauseRow]) -> Iterator[str]:
+    """What the table cannot tell."""
+    for row in rows:
+        if row.note is not None:
+            less = "not all causes" if row.causes.known else "no causes"
+            yield f"{row.backend}: {less} are told apart, since {row.note.removesuffix('.')}."
+        if row.left_out:
+            yield (
+                f"{row.backend}: {row.left_out} of {row.sessions + row.left_out} sessions did not "
+                "finish, or have no time alone, and are in no mean."
+            )
+
+
 def _sizes(found: Comparison, place: Place) -> Table:
     """Mean slowdown by size, the worst, and how many starved."""
     sizes = [s for s in ("small", "middle", "long", "over 50k") if _has(found, place, s)]
@@ -191,6 +239,11 @@ def _mean(found: Comparison, row: Fairness, size: str) -> float | None:
 def _lines(found: Comparison) -> Iterator[str]:
     for ranking in found.rankings:
         yield f"ranking on {found.matrix.title(ranking.place)}: {told(ranking.order)}"
+    if not found.causes and len(found.sources) > MOST_RUNS:
+        yield (
+            f"where the seconds went was not read from the events of {len(found.sources)} runs; "
+            "--why reads them"
+        )
     for dimension, rows in found.held.items():
         for row in rows:
             other = getattr(row.other, dimension)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from marsbench.judge.compare.caps import Cap
+from marsbench.judge.compare.causes import CauseDifference, CauseRow
 from marsbench.judge.compare.figures import Figure
 from marsbench.judge.compare.points import Matrix, Place
 from marsbench.judge.compare.ranking import HeldRanking, Order
@@ -227,6 +228,7 @@ class Comparison:
     against. alphas: where goodput is taken; the first one ranks. confidence: of all intervals.
     matrix: the same runs as points, for what reads means only.
     held: whether the ranking held under what a sweep varies (variation, engine, hardware).
+    causes: where the seconds of a session went; none where that was not asked for.
     caps: under which caps a fixed admission limit ran, and whether they were searched.
     cautions: one sentence each, on the comparison; those of single runs are in their sources.
     """
@@ -250,6 +252,8 @@ class Comparison:
     fairness: tuple[Fairness, ...]
     ttft_by_round: tuple[RoundRow, ...]
     of_oracle: tuple[OfOracle, ...]
+    causes: tuple[CauseRow, ...]
+    cause_differences: tuple[CauseDifference, ...]
     caps: tuple[Cap, ...]
     capacities: tuple[Capacity, ...]
     cautions: tuple[str, ...]

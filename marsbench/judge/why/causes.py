@@ -18,6 +18,11 @@ LABELS = {
 }
 
 
+_HEADS = ("admission", "queued", "recomp.", "found", "steps", "agents", "tools", "rest")
+SHORT = dict(zip(LABELS, _HEADS, strict=True))
+"""Names of the causes over narrow columns."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Causes:
     """Seconds of completion - ideal, which they add up to; None where a run cannot tell.
@@ -55,11 +60,18 @@ class Causes:
 
 
 def mean(of: Sequence[Causes]) -> Causes:
-    """Of each cause, over sessions of one run; one that a session cannot tell is not told."""
-    found = {name: [getattr(one, name) for one in of] for name in LABELS}
-    return Causes(
-        **{
-            name: fsum(values) / len(of) if of and None not in values else None
-            for name, values in found.items()
-        }
-    )
+    """Of each cause, over sessions or runs, as `alike` tells them: the mean adds up too."""
+    own = alike(of)
+    names = own[0].known if own else ()
+    return Causes(**{name: fsum(one.known[name] for one in own) / len(own) for name in names})
+
+
+def alike(of: Sequence[Causes]) -> list[Causes]:
+    """The same, each told by the causes that all of them can tell; rest_s is what is left."""
+    told = [name for name in LABELS if name != "rest_s" and all(name in one.known for one in of)]
+    left = [[v for name, v in one.known.items() if name not in told] for one in of]
+    rests = [fsum(values) if any(left) else None for values in left]
+    return [
+        Causes(**{name: one.known[name] for name in told}, rest_s=rest_s)
+        for one, rest_s in zip(of, rests, strict=True)
+    ]

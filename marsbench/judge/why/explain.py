@@ -10,7 +10,7 @@ from math import fsum
 from pathlib import Path
 
 from marsbench.bounds.hardware import hardware_of
-from marsbench.core.events import EVENT_TYPES, KvUsage, ToolEnd, ToolStart
+from marsbench.core.events import EVENT_TYPES, Evicted, KvUsage, ToolEnd, ToolStart
 from marsbench.core.metrics.rounds import RoundRecord, rounds_of
 from marsbench.core.metrics.sessions import SessionRecord, roots, sessions_of
 from marsbench.core.metrics.stream import Stream
@@ -22,6 +22,10 @@ from marsbench.judge.why.rounds import RoundCost, Runs, cost_of
 from marsbench.runs import RunFolder
 
 KINDS = frozenset(EVENT_TYPES) - {KvUsage.kind}
+CAUSE_KINDS = KINDS - {Evicted.kind}
+"""Of events that causes are told from; a story names who was in the way as well."""
+_PRICES: dict[tuple[str, int], Alone] = {}
+"""By hardware and budget: runs that are told one after the other have sessions in common."""
 _OF_ROUNDS = ("queue_s", "recompute_s", "found_s", "contention_s")
 
 
@@ -214,4 +218,4 @@ def _alone(folder: RunFolder, profile: Path | None) -> tuple[Alone | None, str |
     budget = config.settings.get("max_num_batched_tokens")
     if budget is None:
         return None, "the run does not say how many tokens a step may compute"
-    return Alone(hardware.step_time, budget), None
+    return _PRICES.setdefault((hardware.hash, budget), Alone(hardware.step_time, budget)), None

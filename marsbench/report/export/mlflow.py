@@ -146,14 +146,20 @@ def _name(key: str) -> str:
                    for char in key)  # fmt: skip
 
 
-def _tags(results: Results) -> dict[str, str]:
+def note(results: Results) -> str:
+    """Whether it is valid, why not, and its cautions: a line each."""
     facts = results.facts
     notes = [*facts["reasons"], *(f"{one['code']}: {one['text']}" for one in _cautions(results))]
     valid = "valid" if facts["valid"] else "not valid"
+    return "\n".join(f"- {line}" for line in [valid, *notes])
+
+
+def _tags(results: Results) -> dict[str, str]:
+    facts = results.facts
     return {
         "mlflow.runName": results.name,
         "mlflow.source.name": EXPERIMENT,
-        "mlflow.note.content": "\n".join(f"- {line}" for line in [valid, *notes]),
+        "mlflow.note.content": note(results),
         "marsbench.valid": json.dumps(facts["valid"]),
         "marsbench.cautions": ", ".join(facts["cautions"]),
     }

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from marsbench.errors import UsageError
 from marsbench.judge.compare.points import Place
-from marsbench.judge.why.causes import LABELS, mean
-from marsbench.judge.why.explain import ExplainedRun
+from marsbench.judge.why.causes import LABELS
+from marsbench.judge.why.mean import MeanSession
 from marsbench.report.canvas import Drawing
 from marsbench.report.figures.dots import dots, rows_of
 from marsbench.report.figures.fence import Fence, fence, mark
@@ -70,21 +68,15 @@ def causes(material: Material) -> Iterator[Drawing]:
 
 def _bars(material: Material) -> dict[Key, Bar]:
     """Of the first run of each whole backend where a load is highest, if it kept its events."""
-    found = {(s.place, s.backend): _bar(Path(s.path)) for s in material.at_heaviest}
+    found = {key: _bar(own) for key, of in material.means.items() for own in of.values()}
     return {key: bar for key, bar in found.items() if bar is not None}
 
 
-def _bar(path: Path) -> Bar | None:
+def _bar(own: MeanSession) -> Bar | None:
     """None where no session finished, its time alone is not known, or no events were kept."""
-    try:
-        explained = ExplainedRun.read(path).explained
-    except UsageError:
+    if own.ideal_s is None:
         return None
-    if not explained:
-        return None
-    alone = sum(one.record.ideal_s or 0.0 for one in explained) / len(explained)
-    known = mean([one.causes for one in explained]).known
-    return Bar(alone, {name: max(0.0, seconds) for name, seconds in known.items()})
+    return Bar(own.ideal_s, {name: max(0.0, s) for name, s in own.causes.known.items()})
 
 
 def _patch(label: str, color: str) -> Any:
