@@ -8,7 +8,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from marsbench.replicas.router import ReplicaView, RoundKey, RoundToPlace, Router, Segment
+from marsbench.replicas.router import (
+    Placement,
+    ReplicaView,
+    RoundKey,
+    RoundToPlace,
+    Router,
+    Segment,
+)
 
 
 class RecordedRouter(Router):
@@ -25,7 +32,7 @@ class RecordedRouter(Router):
         self.hears_kv_events = router.hears_kv_events  # type: ignore[misc]
         self.reads_prompts = router.reads_prompts  # type: ignore[misc]
 
-    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
+    def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int | Placement:
         drawn: list[int] = []
 
         def draw(below: int) -> int:
@@ -68,7 +75,7 @@ class Rerouted(NamedTuple):
 
     key: RoundKey
     was: int
-    again: int
+    again: int | Placement
 
 
 def routed_again(lines: Iterable[Mapping[str, Any]], router: Router) -> Iterator[Rerouted]:
