@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from marsbench_backends.admission import Candidate, EngineState
 from marsbench_backends.parts.duty import Duty
-from marsbench_backends.policies.berth import Berth
 from marsbench_backends.policies.berth_admission import BerthAdmission
-from marsbench_backends.policies.infercept import RunningBatch
+from marsbench_backends.policies.infercept import InferCept, RunningBatch
 from marsbench_backends.policy import Key, Paused, Release, Req, Retention, View
 from marsbench_backends.signals import RoundSubmitted, Signal
 
@@ -62,7 +61,7 @@ class MisledAdmission(BerthAdmission):
 
 
 @dataclass
-class Misled(Berth):
+class Misled(InferCept):
     """costs: of computing, times as much as it takes. unnamed: as above; such a round's context is
     nobody's, and is left to the prefix cache.
     """

@@ -24,7 +24,8 @@ BACKENDS = {
     "aios-rr": "marsbench_backends.policies.aios_rr:AiosRr",
     "autellix": "marsbench_backends.policies.autellix:Autellix",
     "autellix-atlas": "marsbench_backends.policies.autellix:AutellixAtlas",
-    "berth": "marsbench_backends.policies.berth:Berth",
+    "berth": "marsbench_backends.policies.infercept:InferCept"
+    "+marsbench_backends.policies.berth_admission:BerthAdmission",
     "clairvoyant": "marsbench_backends.policies.infercept:InferCept"
     "+marsbench_backends.policies.clairvoyant_admission:ClairvoyantAdmission",
     "concur": "marsbench_backends.policies.fcfs:FCFS+marsbench_backends.policies.concur:Concur",
