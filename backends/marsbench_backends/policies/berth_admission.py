@@ -2,10 +2,10 @@
 
 No paper's: ours (docs/policies/berth.md). Memory: a session that is away needs no GPU memory, so
 it counts at its peak times the share of its life in which it computes, learned from the rounds and
-pauses of all. Cores: the tool calls that sessions in flight burn CPU with are expected to keep all
-cores busy and no more. Who has waited so long that it cannot end within alpha times a typical
-session's time alone goes last; who has waited far longer goes first, so that nobody is overtaken
-for ever.
+pauses of all; less where less than all count for is measured in use. Cores: the tool calls that
+sessions in flight burn CPU with are expected to keep all cores busy and no more. Who has waited so
+long that it cannot end within alpha times a typical session's time alone goes last; who has waited
+far longer goes first, so that nobody is overtaken for ever.
 Not modelled: how much a session will generate; what sub-agents need; cores of each tool.
 """
 
@@ -27,7 +27,8 @@ OURS = "no paper; tuned on worlds that the map does not have"
 class BerthAdmission(Admission):
     """memory, cpu, give_up: off for the ablation without that part.
 
-    fill: of the KV cache, what sessions in flight may need on average.
+    fill: of the KV cache, what sessions in flight may need on average; one more may pass it.
+    kept: of the use that was measured a tick ago, what still counts.
     stretch: how much longer a round takes among others; `fast`: the quantile of rounds that is
         taken for one alone.
     call_cores: cores that a tool call is taken to use, of those that burn CPU.
@@ -39,7 +40,8 @@ class BerthAdmission(Admission):
     memory: bool = True
     cpu: bool = True
     give_up: bool = True
-    fill: float = ours(0.75, 0.6, 1.0, why=OURS)
+    fill: float = ours(0.67, 0.5, 1.0, why=OURS)
+    kept: float = ours(0.99, 0.9, 0.999, why="no paper; minutes of ticks")
     stretch: float = ours(1.5, 1.0, 2.0, why=OURS)
     fast: float = ours(0.25, 0.1, 0.5, why=OURS)
     call_cores: float = ours(3.0, 1.0, 8.0, why="no paper; builds and tests take 4 to 8")
@@ -50,13 +52,16 @@ class BerthAdmission(Admission):
     tick_s: float = 1.0
     _duty: Duty = field(init=False, repr=False)
     _weights: dict[str, float] = field(init=False, repr=False)
+    _counted: float = field(default=0.0, init=False, repr=False)
+    _in_use: float = field(default=0.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("fill", "stretch", "call_cores", "alpha", "margin", "overdue", "tick_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
-        if not 0 <= self.fast < 1:
-            raise ValueError(f"fast must be at least 0 and below 1, not {self.fast}")
+        for name in ("fast", "kept"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1")
         self._duty = Duty(self.fast)
         self._weights = _weights(self.shares)
 
@@ -64,24 +69,26 @@ class BerthAdmission(Admission):
         room, calls = self._room(state)
         chosen: list[str] = []
         for candidate in sorted(waiting, key=self._order(state)):
-            needed = self._needed(candidate)
-            fits = needed <= room and self._duty.calls_each <= calls
+            fits = room > 0 and self._duty.calls_each <= calls
             if not fits and (state.in_flight or chosen):
                 break
             chosen.append(candidate.session_id)
-            room, calls = room - needed, calls - self._duty.calls_each
+            room, calls = room - self._needed(candidate), calls - self._duty.calls_each
         return chosen
 
     def why_held(self, waiting: Sequence[Candidate], state: EngineState) -> Mapping[str, str]:
-        """ "kv", "cpu", or "behind" one that does not fit."""
+        """ "kv", "cpu", or "behind" those who are let in now."""
         room, calls = self._room(state)
+        lacks = "cpu" if self._duty.calls_each > calls else "behind" if room > 0 else "kv"
+        return {c.session_id: lacks for c in waiting}
 
-        def lacks(candidate: Candidate) -> str:
-            if self._duty.calls_each > calls:
-                return "cpu"
-            return "kv" if self._needed(candidate) > room else "behind"
-
-        return {c.session_id: lacks(c) for c in waiting}
+    def tick(self, state: EngineState) -> None:
+        """What all inside count for, and what of the KV cache is in use: sums that fade."""
+        if state.num_blocks is None or state.free_blocks is None:
+            return
+        in_use = (state.num_blocks - state.free_blocks) * state.block_size
+        self._in_use = self.kept * self._in_use + in_use
+        self._counted = self.kept * self._counted + self._needed_inside(state)
 
     def observe(self, signal: Signal) -> None:
         self._duty.observe(signal)
@@ -90,13 +97,22 @@ class BerthAdmission(Admission):
         """Tokens of the KV cache, and tool calls, that are left for new sessions."""
         tokens = calls = math.inf
         if self.memory and state.num_blocks is not None:
-            used = math.fsum(self._needed(c) for c in state.in_flight)
-            tokens = self.fill * state.num_blocks * state.block_size - used
+            capacity = self.fill * state.num_blocks * state.block_size
+            tokens = capacity / self._worth - self._needed_inside(state)
         if self.cpu:
-            calls = state.tool_cores / self.call_cores - self._duty.calls_each * len(
-                state.in_flight
-            )
+            calls = state.tool_cores / self.call_cores
+            calls -= self._duty.calls_each * len(state.in_flight)
         return tokens, calls
+
+    @property
+    def _worth(self) -> float:
+        """Tokens in use of one counted, at most 1: contexts stay where nobody needs the room."""
+        if not 0 < self._in_use < self._counted:
+            return 1.0
+        return self._in_use / self._counted
+
+    def _needed_inside(self, state: EngineState) -> float:
+        return math.fsum(self._needed(c) for c in state.in_flight)
 
     def _needed(self, candidate: Candidate) -> float:
         """Tokens of GPU memory, on average over its life; the peak before anything is known."""
