@@ -19,8 +19,8 @@ from marsbench.text.words import listed
 FEWEST_SESSIONS = 30
 """Fewer recorded sessions are a first look: a share of them moves by 3 points with each."""
 MAP_BORDER = 0.81
-"""CPU seconds that tools ask for a second, per core: the one border of reports/map.md's shortest
-rule. Below it InferCept is best or level in most of those worlds, above it MARS."""
+"""CPU seconds that tools ask for a second, per core: below it InferCept has the higher goodput(3)
+or the lower latency of the two in most worlds of reports/map.md, above it MARS."""
 
 
 def plan(traffic: Traffic, backends: Sequence[str], seeds: int) -> str:
@@ -223,8 +223,8 @@ def _tools(advice: Advice) -> str:
     near = " Yours are near it." if MAP_BORDER / 2 <= per_core <= MAP_BORDER * 2 else ""
     return (
         f"Tools: they ask for {asked:.2g} of {cores} cores, for no recording says what they "
-        f"compute. On the map of marsbench's own worlds the answer turns from infercept to mars "
-        f"where they ask for more than {MAP_BORDER} of all cores.{near}"
+        f"compute. On the map of marsbench's own worlds mars passes infercept where they ask for "
+        f"more than {MAP_BORDER} of all cores.{near}"
     )
 
 

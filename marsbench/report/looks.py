@@ -50,7 +50,7 @@ LOOKS = {
     "progress-ttl": Look("#CC3311", (5, 0, 90), LONG),
     "retention": Look("#B8860B", (5, 1, 36), DASHED),
     "t-lru": Look("#5B7553", (6, 0, 0), DOTTED, hollow=True),
-    "berth": Look("#004D40", (8, 1, 0), width=1.5),
+    "berth": Look("#004D40", (10, 1, 0), width=1.5),
     "fcfs-cap": Look("#7F7F7F", "s", DASHED),
     "mars": Look("#D55E00", "*", width=1.5),
     "mars-published": Look("#A63603", (7, 1, 0), DASHED),

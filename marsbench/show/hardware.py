@@ -59,7 +59,7 @@ def print_list(console: Console, tp: int | None = None) -> None:
         "step times",
     )  # fmt: skip
     rows = [_line(hardware) for hardware in all_hardware(tp)]
-    console.print(drawn(Table(head, rows, "LLLRRRl")))
+    console.print(drawn(Table(head, rows, "LLLRRRL"), gap=0))
 
 
 def _line(hardware: Hardware) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from marsbench_backends.admission import Admission, Candidate, EngineState
 from marsbench_backends.parameters import ours
 from marsbench_backends.parts.duty import Duty
+from marsbench_backends.parts.shares import Shares
 from marsbench_backends.signals import Signal
 
 OURS = "no paper; tuned on worlds that the map does not have"
@@ -51,7 +52,7 @@ class BerthAdmission(Admission):
     shares: str = ""
     tick_s: float = 1.0
     _duty: Duty = field(init=False, repr=False)
-    _weights: dict[str, float] = field(init=False, repr=False)
+    _shares: Shares = field(init=False, repr=False)
     _counted: float = field(default=0.0, init=False, repr=False)
     _in_use: float = field(default=0.0, init=False, repr=False)
 
@@ -63,7 +64,7 @@ class BerthAdmission(Admission):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1")
         self._duty = Duty(self.fast)
-        self._weights = _weights(self.shares)
+        self._shares = Shares(self.shares)
 
     def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
         room, calls = self._room(state)
@@ -125,7 +126,7 @@ class BerthAdmission(Admission):
     def _order(self, state: EngineState) -> Callable[[Candidate], tuple[float, ...]]:
         """Who is overdue, who can still be good, the rest; by shares, and by arrival."""
         alone_s = self._duty.alone_s
-        held = self._held_tokens(state)
+        taken = self._shares.taken((c.tenant, self._needed(c)) for c in state.in_flight)
 
         def rank(candidate: Candidate) -> tuple[float, ...]:
             waited_s = state.now - candidate.arrived_at
@@ -134,28 +135,6 @@ class BerthAdmission(Admission):
                 is_lost = waited_s > (self.alpha - self.margin) * alone_s
                 is_overdue = waited_s > self.overdue * alone_s
                 place = 0.0 if is_overdue else 1.0 + is_lost
-            return (place, held.get(candidate.tenant, 0.0), candidate.arrived_at)
+            return (place, taken.get(candidate.tenant, 0.0), candidate.arrived_at)
 
         return rank
-
-    def _held_tokens(self, state: EngineState) -> Mapping[str, float]:
-        """What each tenant's sessions in flight need, by its share; nothing without shares."""
-        held: dict[str, float] = {}
-        for one in state.in_flight if self._weights else ():
-            needed = self._needed(one) / self._weights.get(one.tenant, 1.0)
-            held[one.tenant] = held.get(one.tenant, 0.0) + needed
-        return held
-
-
-def _weights(shares: str) -> dict[str, float]:
-    """Raises ValueError for what is no "tenant=share" with a share above 0."""
-    weights = {}
-    for one in filter(None, shares.split(",")):
-        tenant, _, share = one.partition("=")
-        try:
-            weights[tenant] = float(share)
-        except ValueError:
-            weights[tenant] = 0.0
-        if not (tenant and 0 < weights[tenant] < math.inf):
-            raise ValueError(f'shares must be as "a=2,b=1", not "{shares}"')
-    return weights
