@@ -6,10 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from marsbench.errors import MarsbenchError, UsageError
 from marsbench.judge.sweep.folder import PLAN, Result, SweepFolder
 from marsbench.outputs import save_text
+
+Rows = TypeVar("Rows")
 
 
 def results_of(
@@ -26,6 +29,27 @@ def results_of(
             f"{folder} holds no complete run of a sweep; play it first with {made_by}."
         )
     return found
+
+
+def pictured(
+    document: Callable[[Sequence[Path], str], tuple[Rows, str, str]],
+    draw: Callable[[Rows, Path], None],
+    suffix: str,
+) -> Callable[[Sequence[Path], Path], tuple[str, str]]:
+    """A page whose pictures are drawn beside it.
+
+    document: from the folders and the pictures' name to rows, text and rows as CSV. draw: of the
+    rows, at that place. suffix: of the page's own name in place of its ending.
+    """
+
+    def page(folders: Sequence[Path], output: Path) -> tuple[str, str]:
+        place = output.with_suffix(suffix)
+        rows, text, table = document(folders, place.name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draw(rows, place)
+        return text, table
+
+    return page
 
 
 def command(

@@ -74,9 +74,6 @@ def _against(one: Standing, runs: Mapping[tuple[Place, str], Result]) -> Against
     others = [one.points[name] for name in one.contenders if name != OURS]
     if own is None or not others or (goodput := own.mean(GOODPUT)) is None:
         return None
-    labels = (OURS, one.cap) if one.cap else (OURS,)
-    found = [runs.get((one.place, label)) for label in labels]
-    mine, cap = (*found, None)[:2]
     capped = one.points.get(CAP)
     plain = one.regrets.get("fcfs")
     return Against(
@@ -88,7 +85,7 @@ def _against(one: Standing, runs: Mapping[tuple[Place, str], Result]) -> Against
         contended=plain is not None and plain.times > NEAR_TIMES,
         ahead=all(_is_ahead(own, other) for other in others),
         worst=(own.mean(WORST), None if capped is None else capped.mean(WORST)),
-        large=(_large(mine), _large(cap)),
+        large=(_large(runs.get((one.place, OURS))), _large(runs.get((one.place, one.cap or "")))),
     )
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from backends.mars_world import state
 from marsbench_backends.admission import Candidate
-from marsbench_backends.parts.duty import Duty, Recent
+from marsbench_backends.parts.duty import Duty
+from marsbench_backends.parts.rolling import Ranked
 from marsbench_backends.policies.berth_admission import BerthAdmission
 from marsbench_backends.policies.infercept import InferCept
 from marsbench_backends.registry import load
@@ -206,7 +207,7 @@ def test_inside_it_is_infercept() -> None:
 
 @given(st.lists(st.floats(0.0, 100.0), min_size=1, max_size=40), st.floats(0.0, 0.999))
 def test_a_quantile_is_of_the_last_numbers(numbers: list[float], share: float) -> None:
-    recent = Recent(8)
+    recent = Ranked(8)
     for number in numbers:
         recent.add(number)
     last = sorted(numbers[-8:])

@@ -213,7 +213,8 @@ def test_one_more_enters_without_reserve_if_the_batch_gains_what_it_costs() -> N
 def test_what_the_others_lose_is_their_misses_by_the_rounds_that_they_lose() -> None:
     policy = ripe(prefill_s=(1.0, 0.0, 0.0), kept_speed=1.0)
     plan = policy._plan
-    plan.seen.growth._last.extend([100.0] * 3)
+    for _ in range(3):
+        plan.seen.growth.add(100.0)
     target = plan.seen.target_rounds(14)
     play(policy, submitted("d", 20.0, tokens=100))
     one = plan.programs.get("d")

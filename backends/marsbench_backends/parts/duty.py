@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left, insort
-from collections import deque
 from dataclasses import dataclass
 
+from marsbench_backends.parts.rolling import Ranked, Rolling
 from marsbench_backends.signals import (
     RoundSubmitted,
     SessionEnded,
@@ -14,33 +12,6 @@ from marsbench_backends.signals import (
     ToolEnded,
     ToolStarted,
 )
-
-
-class Recent:
-    """The last `most` numbers: their mean and quantiles, None before the first."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._last: deque[float] = deque()
-        self._sorted: list[float] = []
-
-    def __len__(self) -> int:
-        return len(self._last)
-
-    def add(self, number: float) -> None:
-        if len(self._last) == self._most:
-            del self._sorted[bisect_left(self._sorted, self._last.popleft())]
-        self._last.append(number)
-        insort(self._sorted, number)
-
-    @property
-    def mean(self) -> float | None:
-        return math.fsum(self._sorted) / len(self._sorted) if self._sorted else None
-
-    def quantile(self, share: float) -> float | None:
-        """The smallest that more than `share` of them do not pass."""
-        last = len(self._sorted) - 1
-        return self._sorted[min(last, int(share * len(self._sorted)))] if self._sorted else None
 
 
 @dataclass(slots=True)
@@ -70,8 +41,9 @@ class Duty:
     def __init__(self, fast: float, whole: int = 3, rounds: int = 256, sessions: int = 200) -> None:
         self._fast, self._whole = fast, whole
         self._lives: dict[str, _Life] = {}
-        self._rounds_s, self._pauses_s, self._burnt_s = (Recent(rounds) for _ in range(3))
-        self._growth, self._num_rounds, self._away_s = (Recent(sessions) for _ in range(3))
+        self._rounds_s, self._growth = Ranked(rounds), Rolling(sessions)
+        self._pauses_s, self._burnt_s = Rolling(rounds), Rolling(rounds)
+        self._num_rounds, self._away_s = Ranked(sessions), Ranked(sessions)
 
     def observe(self, signal: Signal) -> None:
         match signal:
@@ -92,12 +64,12 @@ class Duty:
     @property
     def pause_s(self) -> float:
         """Seconds from a round's end to the session's next one; 0 until one was seen."""
-        return self._pauses_s.mean or 0.0
+        return self._pauses_s.mean
 
     @property
     def calls_each(self) -> float:
         """Tool calls that burn CPU, of a session at any instant; 0 until a pause was seen."""
-        burnt_s, lived_s = self._burnt_s.mean or 0.0, (self._rounds_s.mean or 0.0) + self.pause_s
+        burnt_s, lived_s = self._burnt_s.mean, self._rounds_s.mean + self.pause_s
         return burnt_s / lived_s if burnt_s else 0.0
 
     @property

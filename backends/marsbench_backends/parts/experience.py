@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from marsbench_backends.parts.gaps import Gaps
-from marsbench_backends.parts.progress import Rolling, SegmentedProgram
+from marsbench_backends.parts.progress import SegmentedProgram
+from marsbench_backends.parts.rolling import Rolling
 from marsbench_backends.signals import RoundEnded, RoundStarted
 
 FOUND = 0.9

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 from marsbench_backends.exact import exp, log, normal_cdf
@@ -53,24 +52,6 @@ class SegmentedProgram(PausableProgram):
         self.context, self.answered_at = tokens, at
         self.rounds += self.found
         self.rounds_since_ttl += self.found
-
-
-class Rolling:
-    """The mean of the last `most` numbers, 0 before the first."""
-
-    def __init__(self, most: int) -> None:
-        self._last: deque[float] = deque(maxlen=most)
-
-    def add(self, number: float) -> None:
-        self._last.append(number)
-
-    @property
-    def mean(self) -> float:
-        return math.fsum(self._last) / len(self._last) if self._last else 0.0
-
-    @property
-    def is_full(self) -> bool:
-        return len(self._last) == self._last.maxlen
 
 
 @dataclass(frozen=True, slots=True)
