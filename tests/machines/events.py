@@ -22,6 +22,7 @@ from marsbench.core.workload.make import make_workload
 from marsbench.core.workload.recipe import load_recipe
 from marsbench.hardware.profile import load_hardware
 from marsbench_backends.registry import BACKENDS
+from sim.test_offload import crowd, offloading, played, twins
 
 OURS = ("marsbench", "marsbench_backends")
 plain_sum = builtins.sum
@@ -45,6 +46,8 @@ def hashes() -> dict[str, str]:
     found = {"alone": _digest(repr(alone))}
     for backend in BACKENDS:
         found[backend] = _digest(_lines(simulate(backend, world_of(backend))[0]))
+    for name, workload in ("crowd", crowd()), ("twins", twins("abcde")):
+        found[f"host memory, {name}"] = _digest(_lines(played(workload, 200, offloading(14))[0]))
     for backend in ("continuum", "mars"):
         events, _ = simulate(backend, sessions, settings=settings)
         figures = summarise(events, ideal_s=alone.ideal_s, alphas=(3.0,))

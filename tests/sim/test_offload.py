@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -68,6 +69,12 @@ def crowd(sessions: int = 8) -> list[Session]:
     return [Session(f"s{n}", rounds, arrival_s=0.05 * n) for n in range(sessions)]
 
 
+def twins(names: Sequence[str]) -> list[Session]:
+    """Sessions that end in one step, all but the last, which comes behind them."""
+    early = [Session(name, (Round(60, 20),)) for name in names[:-1]]
+    return [*early, Session(names[-1], (Round(80, 5),), arrival_s=30.0)]
+
+
 def blocks_of(seen: list[Any], kind: type[Any]) -> int:
     return sum(event.blocks for event in seen if isinstance(event, kind))
 
@@ -103,6 +110,14 @@ def test_the_same_where_sessions_come_back_from_host_memory(blocks: int, store: 
     )
     if blocks == 300:
         assert blocks_of(quick, HostLoaded) > 100
+
+
+@pytest.mark.parametrize("prefix", ["a", "b", "xy", "session-"])
+def test_of_rounds_that_end_in_one_step_the_first_by_name_is_evicted_first(prefix: str) -> None:
+    """And not the first of a set, whose order depends on the process."""
+    names = [f"{prefix}{number}" for number in range(5)]
+    seen, _ = played(twins(names), 200, offloading(14))
+    assert [e.owner for e in seen if isinstance(e, HostDropped)] == names[:1]
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)

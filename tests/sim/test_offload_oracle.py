@@ -247,6 +247,8 @@ class Engine:
 
     def step(self) -> None:
         held = self.in_host()
+        # A set in vLLM, whose order is the process's own, and eager goes through it.
+        self.scheduler.finished_req_ids = dict.fromkeys(sorted(self.scheduler.finished_req_ids))
         output, now = self.scheduler.schedule(), self.now
         self.note_dropped(held)
         meta, num_sent = output.kv_connector_metadata, len(self.worker.sent)

@@ -34,6 +34,7 @@ from marsbench_backends.policy import Policy
 from marsbench_backends.registry import BuiltBackend
 from marsbench_backends.signals import EngineStarted, SessionEnded, Signal
 from marsbench_backends.vllm.decisions import Decisions
+from marsbench_backends.vllm.ended import hear_in_order
 from marsbench_backends.vllm.eviction import EvictionOrder
 from marsbench_backends.vllm.host import HostConnector
 from marsbench_backends.vllm.host_memory import HostMemory
@@ -92,6 +93,8 @@ class PolicyMixin(Scheduler):
         self.marsbench_policy: Policy = backend.policy
         self.reqs: dict[str, VllmReq] = {}
         self.watch = watch or BlockWatch()
+        if self.connector is not None:
+            hear_in_order(self.connector)
         self.host: HostTier | None = None
         if tier is not None:
             self.host = tier(self)
