@@ -68,9 +68,12 @@ class Duty:
 
     @property
     def calls_each(self) -> float:
-        """Tool calls that burn CPU, of a session at any instant; 0 until a pause was seen."""
+        """Tool calls that burn CPU, of a session at any instant; 0 until a pause was seen.
+
+        At most 1, whatever is believed of pauses.
+        """
         burnt_s, lived_s = self._burnt_s.mean, self._rounds_s.mean + self.pause_s
-        return burnt_s / lived_s if burnt_s else 0.0
+        return min(1.0, burnt_s / lived_s) if burnt_s else 0.0
 
     @property
     def alone_s(self) -> float | None:
