@@ -1,7 +1,8 @@
 """Berth with wrong beliefs: pauses, step times, and rounds of which nobody says whose they are.
 
-Backends of a sweep (workloads/sweeps/berth-misled.toml) and of nothing else. Tool names are not
-here: neither berth nor InferCept reads any.
+The last is asked of a fixed cap as well, which is what berth is compared with there. Backends of a
+sweep (workloads/sweeps/berth-misled.toml) and of nothing else. Tool names are not here: neither
+berth nor InferCept reads any.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from marsbench_backends.admission import Candidate, EngineState
+from marsbench_backends.admission import Candidate, EngineState, FixedCap
 from marsbench_backends.parts.duty import Duty
 from marsbench_backends.policies.berth_admission import BerthAdmission
+from marsbench_backends.policies.fcfs import FCFS
 from marsbench_backends.policies.infercept import InferCept, RunningBatch
 from marsbench_backends.policy import Key, Paused, Release, Req, Retention, View
 from marsbench_backends.signals import RoundSubmitted, Signal
@@ -22,6 +24,14 @@ def is_unnamed(session_id: str, number: int, share: float) -> bool:
     """Whether this round came without its session's id: the same answer on every machine."""
     digest = hashlib.blake2b(f"{session_id} {number}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") < share * 2**32
+
+
+def passing(
+    waiting: Sequence[Candidate], share: float
+) -> tuple[list[str], Sequence[Candidate]]:
+    """Who passes uncontrolled, since its first round has no id; and the others."""
+    passed = [c.session_id for c in waiting if is_unnamed(c.session_id, 0, share)]
+    return passed, [c for c in waiting if c.session_id not in passed]
 
 
 class WrongDuty(Duty):
@@ -49,8 +59,7 @@ class MisledAdmission(BerthAdmission):
         self._duty.times = self.pauses
 
     def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
-        passed = [c.session_id for c in waiting if is_unnamed(c.session_id, 0, self.unnamed)]
-        others = [c for c in waiting if c.session_id not in passed]
+        passed, others = passing(waiting, self.unnamed)
         return [*passed, *super().admit(others, state)]
 
     def observe(self, signal: Signal) -> None:
@@ -83,3 +92,21 @@ class Misled(InferCept):
 
     def _discard_waste(self, paused: Paused, batch: RunningBatch, view: View) -> float:
         return self.costs * super()._discard_waste(paused, batch, view)
+
+
+@dataclass
+class MisledCapAdmission(FixedCap):
+    """unnamed: as above."""
+
+    unnamed: float = 0.0
+
+    def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
+        passed, others = passing(waiting, self.unnamed)
+        return [*passed, *super().admit(others, state)]
+
+
+@dataclass
+class MisledCap(FCFS):
+    """vLLM as it is, which knows no ids, behind such a cap."""
+
+    controller = MisledCapAdmission

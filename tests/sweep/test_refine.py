@@ -100,6 +100,28 @@ def test_level_backends_get_all_seeds_and_nothing_is_played_twice(tmp_path):
     assert len(SweepFolder.open(root).plan()["cells"]) == 18
 
 
+def test_some_get_all_seeds_everywhere_and_the_best_other_with_them(tmp_path):
+    text = OPEN.replace("margin = 0.1", 'margin = 0.1, most = 2, always = ["autellix"]')
+    root = tmp_path / "out"
+    sweep(str(sweep_file(tmp_path, text)), root, 1, player(told_apart))
+    assert seeds_by_backend(root) == {
+        (0.5, "fcfs"): [1, 2, 3],
+        (0.5, "mars"): [1, 2],
+        (0.5, "autellix"): [1, 2, 3],
+        (0.9, "fcfs"): [1, 2, 3],
+        (0.9, "mars"): [1],
+        (0.9, "autellix"): [1, 2, 3],
+    }
+    alone = text.replace('"mars", "autellix"]', '"mars", "autellix", "las"]').replace(
+        'always = ["autellix"]', 'always = ["las"]'
+    )
+    leads = player(lambda cell: 10.0 if cell.backend.name == "las" else told_apart(cell) + 9)
+    sweep(str(sweep_file(tmp_path, alone)), tmp_path / "alone", 1, leads)
+    assert seeds_by_backend(tmp_path / "alone")[0.9, "fcfs"] == [1, 2, 3], "the best of the others"
+    with pytest.raises(UsageError, match="refine.always has 'sjf', which is none"):
+        read_sweep_file(sweep_file(tmp_path, text.replace('always = ["autellix"]', 'always = ["sjf"]')))
+
+
 def test_what_is_missing_opens_nothing(tmp_path):
     def fails(groups, jobs):
         for order in (order for group in groups for order in group):

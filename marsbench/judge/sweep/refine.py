@@ -66,11 +66,20 @@ def _of_point(
     open_ = set(refine.among) or {cell.backend.key for cell in cells}
     for number in range(refine.screen, len(seeds)):
         means = _means(cells, open_, seeds[:number], scores)
-        open_ = set(leaders(means, refine.margin)[: refine.most])
+        open_ = _open(means, refine)
         if len(open_) < 2:
             return
         following = (c for c in cells if c.backend.key in open_ and c.knobs.seed == seeds[number])
         yield from following
+
+
+def _open(means: Mapping[str, Lead], refine: Refine) -> set[str]:
+    """Who gets the next seed: the leaders; those that always do, with the nearest other at least."""
+    found = leaders(means, refine.margin)[: refine.most]
+    named = [name for name in refine.always if name in means]
+    if named and not set(found) - set(named):
+        found += leaders({n: lead for n, lead in means.items() if n not in named}, 0.0)[:1]
+    return {*found, *named}
 
 
 def _means(

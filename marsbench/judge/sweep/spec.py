@@ -214,12 +214,14 @@ class Refine(_Table):
         lead: as a difference of goodput, and as a share of mean latency.
     most: backends that get more seeds at one place, the nearest to the best.
     among: labels of the backends that may lead; all where it is empty.
+    always: labels of those that get all seeds everywhere, the best other with them.
     """
 
     screen: _Many = 1
     margin: Annotated[float, Field(gt=0, le=1)] = 0.1
     most: Annotated[int, Field(ge=2)] | None = None
     among: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
 
 
 def _named(field: str) -> BeforeValidator:
@@ -283,9 +285,11 @@ class SweepFile(_Table):
             _check_names(kind, [entry.key for entry in getattr(self, kind)])
         _check_names("seeds", [str(seed) for seed in self.seeds])
         _check_names("replicas", [str(num) for num in self.replicas])
-        unknown = set(self.refine.among if self.refine else ()) - {b.key for b in self.backends}
-        if unknown:
-            raise ValueError(f"refine.among has {min(unknown)!r}, which is none of its backends")
+        for field in ("among", "always"):
+            named = set(getattr(self.refine, field, ()))
+            if unknown := named - {b.key for b in self.backends}:
+                told = f"refine.{field} has {min(unknown)!r}"
+                raise ValueError(f"{told}, which is none of its backends")
         return self
 
     @property
