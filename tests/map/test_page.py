@@ -11,12 +11,14 @@ import pytest
 from marsbench.judge.sweep.play import play
 from marsbench.judge.sweep.run import sweep
 from marsbench.judge.sweep.workers import Outcome
+from studies import berth
 from studies.map.__main__ import main
 from studies.map.read import read
 from studies.map.words import passing_bounds
 from sweep.fakes import sweep_file
 
 TINY = """
+description = "A tiny map"
 seeds = [1, 2]
 sessions = 3
 alphas = [3.0, 1.5, 2.0, 5.0]
@@ -130,3 +132,19 @@ def test_a_folder_without_runs_is_told(tmp_path, capsys):
     (tmp_path / "sweep.json").write_text('{"name": "map", "file": "", "cells": []}')
     assert main([str(tmp_path), "-o", str(tmp_path / "map.md")]) == 2
     assert "holds no complete run yet" in capsys.readouterr().err
+
+
+@pytest.mark.vllm
+def test_berths_own_page_holds_it_against_the_best_other_and_its_beliefs_apart(folder, tmp_path):
+    first_part = TINY.rpartition("[[parts]]")[0].replace("refine = { margin = 1.0, most = 2 }", "")
+    alone = re.sub(r"backends = \[.*?\n\]", 'backends = ["berth"]', first_part, flags=re.DOTALL)
+    file = sweep_file(tmp_path, alone, "beliefs")
+    sweep(str(file), tmp_path / "beliefs", 1, here)
+    page = tmp_path / "berth.md"
+    assert berth.main([str(folder), str(tmp_path / "beliefs"), "-o", str(page)]) == 0
+    first, second = page.read_text().split("\n## ")[1:]
+    assert "goodput(3) within 2 points of the highest other: " in first
+    assert re.search(r"^\| berth \| \d+%, [\d.,]+ s \|", second, re.MULTILINE)
+    with page.with_suffix(".csv").open() as table:
+        rows = [row for row in csv.DictReader(table) if row["sweep"] == folder.name]
+    assert {row["backend"] for row in rows} >= {"berth", "mars", "fcfs"}

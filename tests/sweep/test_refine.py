@@ -118,8 +118,10 @@ def test_some_get_all_seeds_everywhere_and_the_best_other_with_them(tmp_path):
     leads = player(lambda cell: 10.0 if cell.backend.name == "las" else told_apart(cell) + 9)
     sweep(str(sweep_file(tmp_path, alone)), tmp_path / "alone", 1, leads)
     assert seeds_by_backend(tmp_path / "alone")[0.9, "fcfs"] == [1, 2, 3], "the best of the others"
-    with pytest.raises(UsageError, match="refine.always has 'sjf', which is none"):
-        read_sweep_file(sweep_file(tmp_path, text.replace('always = ["autellix"]', 'always = ["sjf"]')))
+    with pytest.raises(UsageError, match="'sjf', which is none of its"):
+        read_sweep_file(
+            sweep_file(tmp_path, text.replace('always = ["autellix"]', 'always = ["sjf"]'))
+        )
 
 
 def test_what_is_missing_opens_nothing(tmp_path):

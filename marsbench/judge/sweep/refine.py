@@ -74,7 +74,7 @@ def _of_point(
 
 
 def _open(means: Mapping[str, Lead], refine: Refine) -> set[str]:
-    """Who gets the next seed: the leaders; those that always do, with the nearest other at least."""
+    """Who gets the next seed: the leaders, and those that always do, with the best other."""
     found = leaders(means, refine.margin)[: refine.most]
     named = [name for name in refine.always if name in means]
     if named and not set(found) - set(named):
