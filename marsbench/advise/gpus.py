@@ -28,10 +28,11 @@ SHARE, TOLERANCE, MOST_SEEDS = 0.9, 0.1, 3
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What one GPU carries under a backend.
+    """What one GPU, or group of GPUs, carries under a backend.
 
     rate: sessions a second, above: the lowest rate tried that was too much; None where none was.
-    users: that begin so many, in the busy half of a day. gpus: that all users need.
+    users: that begin so many, in the busy half of a day. gpus: that all users need, or groups of
+        them that share the model.
     """
 
     backend: str
@@ -62,6 +63,7 @@ def world_of(options: AdviseOptions, workload: Path, backend: BackendEntry) -> S
             arrivals="poisson",
             gpu=options.gpu,
             model=options.model,
+            tp=options.tp,
             precision=options.precision,
             kv_dtype=options.kv_dtype,
             hardware=options.hardware,

@@ -19,9 +19,10 @@ Pattern = Literal["recorded", "poisson"]
 class AdviseOptions:
     """The options of `marsbench advise`.
 
-    users: to be served; None is as many as were recorded. gpus: that share them; None is as many
-    as their GPU seconds need. idle: seconds of a pause that ends a session. sessions: that arrive
-    in each run. jobs: processes; None is one a core, 1 is this one.
+    users: to be served; None is as many as were recorded. gpus: that share them, groups of `tp`
+        where that is more than one; None is as many as their GPU seconds need.
+    idle: seconds of a pause that ends a session. sessions: that arrive in each run.
+    jobs: processes; None is one a core, 1 is this one.
     """
 
     users: Annotated[int | None, Option("N", "Users to serve (as recorded)", least=1)] = None
@@ -52,6 +53,7 @@ class AdviseOptions:
     ] = None
     gpu: Annotated[str, like(HardwareOptions, "gpu")] = "h200"
     model: Annotated[str | None, like(HardwareOptions, "model")] = None
+    tp: Annotated[int | None, like(HardwareOptions, "tp")] = None
     precision: Annotated[str | None, like(HardwareOptions, "precision")] = None
     kv_dtype: Annotated[str | None, like(HardwareOptions, "kv_dtype")] = None
     hardware: Annotated[

@@ -145,6 +145,7 @@ def facts_of(traffic: Traffic) -> Iterator[tuple[str, object]]:
     busy, found = traffic.busy, traffic.recorded
     yield "users", traffic.users
     yield "gpus", traffic.gpus
+    yield "tp", traffic.hardware.tensor_parallel
     yield "sessions_per_user_per_s", busy.per_user_s
     yield "busy_s", busy.length_s
     yield "days", busy.num_days

@@ -26,13 +26,20 @@ or the lower latency of the two in most worlds of reports/map.md, above it MARS.
 def plan(traffic: Traffic, backends: Sequence[str], seeds: int) -> str:
     """What is going to be played, for whoever waits."""
     today = traffic.loads[0]
-    where = "1 GPU" if traffic.gpus == 1 else f"each of {traffic.gpus} GPUs"
+    tp = traffic.hardware.tensor_parallel
+    where = gpus_in_words(traffic.gpus, tp)
+    where = where if traffic.gpus == 1 else f"each of {where}"
     each = f"{count(seeds, 'seed')} of {count(traffic.sessions, 'session')}"
     return (
         f"With {count(today.users, 'user')} like the recorded ones {today.rate:.3g} sessions a "
         f"second begin on {where}. {listed([FCFS, *backends])} meet them at that rate and at twice "
-        f"that, {each} each, a cell a run; then a search finds what one GPU carries."
+        f"that, {each} each, a cell a run; then a search finds what one {_unit(tp)} carries."
     )
+
+
+def _unit(tp: int) -> str:
+    """What has the model once."""
+    return "GPU" if tp == 1 else f"group of {tp} GPUs"
 
 
 def summary(advice: Advice) -> str:
@@ -87,13 +94,16 @@ def _gpus(advice: Advice) -> Iterator[str]:
     best = next(one for one in advice.carried if one.backend == advice.verdict.choice)
     others = [one for one in advice.carried if one.backend != advice.verdict.choice]
     told = [_carries(advice, one) for one in (best, *others)]
-    yield f"One GPU carries {' and '.join(told)}, with {_goal(advice)}."
+    tp = advice.traffic.hardware.tensor_parallel
+    yield f"One {_unit(tp)} carries {' and '.join(told)}, with {_goal(advice)}."
     users = users_at(advice, TODAY)
-    needs = [f"{gpus_in_words(one.gpus)} under {one.backend}" for one in advice.carried if one.gpus]
+    found = [one for one in advice.carried if one.gpus]
+    needs = [f"{gpus_in_words(one.gpus, tp)} under {one.backend}" for one in found]
     if needs:
         yield (
-            f"{users.capitalize()} need {listed(needs)}; the GPUs are independent here, each with "
-            "users of its own, and nothing is said of what a router adds or takes."
+            f"{users.capitalize()} need {listed(needs)}; the {'GPUs' if tp == 1 else 'groups'} are "
+            "independent here, each with users of its own, and nothing is said of what a router "
+            "adds or takes."
         )
 
 
@@ -192,7 +202,8 @@ def _users(advice: Advice) -> str:
 
 
 def _load(advice: Advice) -> str:
-    today, gpus = load_of(advice, TODAY), gpus_in_words(advice.traffic.gpus)
+    today, tp = load_of(advice, TODAY), advice.traffic.hardware.tensor_parallel
+    gpus = gpus_in_words(advice.traffic.gpus, tp)
     dealt = "" if advice.traffic.gpus == 1 else ", dealt evenly, of which one is played"
     return (
         f"Load: {users_at(advice, TODAY)} on {gpus}{dealt} ask for {today.gpu_load:.2g} of its "

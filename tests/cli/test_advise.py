@@ -186,3 +186,25 @@ def test_a_workload_of_ours_is_taken_as_it_is(marsbench: Marsbench) -> None:
     record = json.loads(done.out)
     assert record["traffic"]["days"] is None
     assert "always at work" in record["depends"][0]
+    assert record["traffic"]["tp"] == 1
+
+
+GROUP = ("--gpu", "h100", "--tp", "2", "--gpus", "1")
+
+
+@pytest.mark.vllm
+def test_gpus_that_share_a_model_are_counted_as_groups(marsbench: Marsbench) -> None:
+    write_workload(workload(session("a", Round(900, 40), Round(50, 40))), Path("mine.jsonl"))
+    only = ("--backends", "fcfs", "--sessions", "2", "--seeds", "1", "--jobs", "1", "--json")
+    done = marsbench("advise", "mine.jsonl", *only, *GROUP, "--users", "3")
+    assert done.code == 0, done.err
+    assert "begin on 1 group of 2 GPUs." in done.err
+    assert "what one group of 2 GPUs carries" in done.err
+    record = json.loads(done.out)
+    assert (record["traffic"]["gpus"], record["traffic"]["tp"]) == (1, 2)
+    assert record["hardware"].startswith("h100x2:")
+    assert "One group of 2 GPUs carries " in record["summary"]
+    assert (
+        "3 users need 1 group of 2 GPUs under fcfs; the groups are independent" in record["summary"]
+    )
+    assert "3 users on 1 group of 2 GPUs ask for " in " ".join(record["depends"])
