@@ -11,13 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marsbench.core.events import GpuStart, HostDropped, HostLoaded, HostStored, HostUnderWay
+from marsbench.core.events import (
+    GpuEnd,
+    GpuStart,
+    HostDropped,
+    HostLoaded,
+    HostStored,
+    HostUnderWay,
+)
 from marsbench.core.metrics.check import check_stream
 from marsbench.core.metrics.summary import Scale, measure
 from marsbench.core.session import Round, Session, ToolCall
 from marsbench.core.settings import EngineSettings
 from marsbench.offload.host_kv import GIB, HostKv
-from marsbench_backends.policy import Policy, Release
+from marsbench_backends.policy import Keep, Policy, Release, Swap
 from tests.sim.worlds import HARDWARE, enough_blocks, lines, workloads
 
 pytestmark = pytest.mark.vllm
@@ -50,7 +57,8 @@ def played(
     from marsbench.core.sim.simulation import SimConfig, Simulation
 
     blocks = enough_blocks(workload, 16) + extra
-    knobs = EngineSettings(256, 8, kv_blocks=blocks, host_kv=host_kv)
+    whole = config.pop("reserve_full_prompt", True)
+    knobs = EngineSettings(256, 8, kv_blocks=blocks, host_kv=host_kv, reserve_full_prompt=whole)
     seen: list[Any] = []
     simulation = Simulation(
         SimConfig(HARDWARE, knobs, **{"check": True, "sample_s": 0.05, **config}), seen.append
@@ -110,6 +118,51 @@ def test_the_same_where_sessions_come_back_from_host_memory(blocks: int, store: 
     )
     if blocks == 300:
         assert blocks_of(quick, HostLoaded) > 100
+
+
+class Swaps(Policy):
+    """Every pause's blocks go to host memory."""
+
+    host_tokens = 16_000
+
+    def retain(self, paused: Any, view: Any) -> Any:
+        return Keep() if paused.returned else Swap()
+
+
+def a_load_that_waits_for_room(pause_s: float, prompts: tuple[int, int]) -> list[Session]:
+    """`a` returns from host memory but for the prefix, which `d` has taken from there.
+
+    The prefix is cached on the GPU and in nobody's use, and two that decode reuse one free block
+    after the other. As soon as its last block is gone nothing is to be loaded, and there is room
+    for a first chunk of `a` where there was none for all of it.
+    """
+    group: dict[str, Any] = {"prefix_group": "g", "prefix_tokens": 160}
+    pause = (ToolCall("fetch", floor_s=pause_s),)
+    long = [
+        Session(name, (Round(tokens, 400),), arrival_s=0.65)
+        for name, tokens in zip("bc", prompts, strict=True)
+    ]
+    return [
+        Session("a", (Round(1_280, 20, pause), Round(60, 20)), **group),
+        Session("d", (Round(176, 5),), arrival_s=0.35, **group),
+        Session("e", (Round(640, 5),), arrival_s=0.45),
+        *long,
+    ]
+
+
+def test_a_macro_step_ends_where_a_waiting_rounds_hit_is_reused() -> None:
+    chunked = 0
+    for extra, *prompts in (7, 256, 224), (5, 288, 256), (3, 256, 288):
+        workload = a_load_that_waits_for_room(0.8, (prompts[0], prompts[1]))
+        facts: dict[str, Any] = {"backend": f"{__name__}:Swaps", "reserve_full_prompt": False}
+        plain, _ = played(workload, extra, None, **facts, merge=False)
+        quick, simulation = played(workload, extra, None, **facts)
+        assert lines(quick) == lines(plain)
+        assert simulation.counters.schedule_calls < simulation.counters.steps / 2
+        starts = [e for e in plain if isinstance(e, GpuStart) and e.session == "a"]
+        ends = [e.at for e in plain if isinstance(e, GpuEnd) and e.session in "bc"]
+        chunked += starts[1].loaded_tokens == 0 and starts[1].at < min(ends)
+    assert chunked >= 1
 
 
 @pytest.mark.parametrize("prefix", ["a", "b", "xy", "session-"])

@@ -27,7 +27,11 @@ def popped_by_step(
     """
     each = np.array(list(tokens.values()))
     after = np.array([requests[i].num_computed_tokens for i in tokens])
-    before = after - steps * each
+    return pops(after - steps * each, each, steps, block_size)
+
+
+def pops(before: Any, each: Any, steps: int, block_size: int) -> list[int]:
+    """The same from arrays: tokens that requests have before the first step, and get in each."""
     upto = before + np.arange(1, steps + 1)[:, None] * each
     blocks = -(-upto // block_size) - -(-before // block_size)
     return [int(n) for n in blocks.sum(axis=1)]

@@ -2,20 +2,25 @@
 
 Nothing changes while the same requests decode and the same prefills continue by equal chunks: no
 request finishes its prompt or ends (but in the last of the k steps), none is admitted or
-preempted, no event is due, no hold runs out and no policy answer may differ. Then k calls of
+preempted, no event is due, no hold runs out, no block is reused that a waiting request would have
+found (with host memory) and no policy answer may differ. Then k calls of
 `schedule()` allocate the same blocks, in the same order of the free list, as one call in which
 every request gets k times its tokens. tests/sim/test_against_vllm.py compares every event.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from marsbench.core.sim.ends import MOST_STEPS
+from marsbench.core.sim.evictions import pops
+from marsbench.core.sim.loads import LoadsTried
 from marsbench.shortcuts.fast_steps import TOKEN, FastSteps
 from marsbench.shortcuts.keys import WRITER_BYTES
 from marsbench_backends.policy import Policy
@@ -88,6 +93,7 @@ class Merger:
         self._asks_chunks = policy.chunk is not Policy.chunk
         self._asks_steady = policy.steady_tokens is not Policy.steady_tokens
         self._blocked_head: Request | None = None
+        self._loads = None if scheduler.connector is None else LoadsTried(scheduler.connector)
 
     def forget_head(self) -> None:
         """Blocks were freed or requests ended: the head of the queue may now fit."""
@@ -98,6 +104,8 @@ class Merger:
         waiting = self._scheduler.waiting
         tried = output.total_num_scheduled_tokens < self._budget and not output.preempted_req_ids
         self._blocked_head = waiting.peek_request() if waiting and tried else None
+        if self._loads is not None:
+            self._loads.step_ended()
 
     def pattern(self) -> Pattern | None:
         """The next step, if it is sure to repeat; None when only a single step is safe."""
@@ -111,9 +119,28 @@ class Merger:
             return None
         left = self._budget - sum(found.tokens.values())
         waiting = scheduler.waiting
-        if left > 0 and waiting and waiting.peek_request() is not self._blocked_head:
-            return None
-        return found
+        if left > 0 and waiting:
+            if waiting.peek_request() is not self._blocked_head:
+                return None
+            if self._loads is not None:
+                found.steps = self._steps_before_hits(found, self._loads)
+        return found if found.steps > 1 else None
+
+    def _steps_before_hits(self, found: Pattern, loads: LoadsTried) -> int:
+        """Steps before one reuses a block that somebody found who waits for room to load others."""
+        hits = loads.hits(self._block_size)
+        if not hits:
+            return found.steps
+        requests, tokens = self._scheduler.requests, found.tokens
+        before = np.array([requests[i].num_computed_tokens for i in tokens])
+        popped = pops(before, np.array(list(tokens.values())), found.steps, self._block_size)
+        block = self._pool.free_block_queue.fake_free_list_head.next_free_block
+        for number in range(popped[-1]):
+            key = block._block_hash
+            if key is not None and any(key in hit for hit in hits):
+                return bisect_right(popped, number)
+            block = block.next_free_block
+        return found.steps
 
     def _predict(self) -> Pattern:
         found = Pattern({}, [], [], 0, MOST_STEPS, [])
@@ -197,4 +224,6 @@ class Merger:
             found.tokens
         ):
             raise AssertionError(f"a macro step of {steps} was not {found.tokens}: {given}")
+        if self._loads is not None:
+            self._loads.step_ended()
         return output
