@@ -73,6 +73,8 @@ class PolicyMixin(Scheduler):
     tier: makes what stands for vLLM's own host memory, where the engine has a connector to it.
     """
 
+    connector: Any  # to host memory: vLLM's own, or ours
+
     def __init__(
         self,
         *args: Any,
