@@ -195,6 +195,11 @@ def test_each_server_decided_as_the_simulator_does(played: Played) -> None:
     facts = (load("fcfs"), {}, SETTINGS, emulated_hardware(EMULATE), False)
     found = [replay(record, World(everybody, *facts)) for record in played.servers]
     assert [one.differences for one in found] == [()] * 3
-    assert sum(one.requests for one in found) == len(of(played, Placed))
+    # Who is killed may not have heard of the last that were sent to it: others answered those.
+    placed, lost = of(played, Placed), of(played, RoundLost)
+    submitted = [line for record in played.servers for line in record if "prompt_tokens" in line]
+    assert sum(one.requests for one in found) == len(submitted)
+    assert {(line["session"], line["round"]) for line in submitted} == {e.key for e in placed}
+    assert len(placed) - len(lost) <= len(submitted) <= len(placed)
     assert all(one.steps > 10 for one in found)
     assert sum(one.evicted_blocks for one in found) > SETTINGS.kv_blocks  # type: ignore[operator]
