@@ -51,13 +51,12 @@ HOSTS = st.sampled_from(
 
 
 def played(
-    workload: list[Any], extra: int, host_kv: HostKv | None, **config: Any
+    workload: list[Any], extra: int, host_kv: HostKv | None, whole: bool = True, **config: Any
 ) -> tuple[list[Any], Any]:
-    """The events under pressure, and the simulation."""
+    """The events under pressure, and the simulation. whole: a prompt must fit before it begins."""
     from marsbench.core.sim.simulation import SimConfig, Simulation
 
     blocks = enough_blocks(workload, 16) + extra
-    whole = config.pop("reserve_full_prompt", True)
     knobs = EngineSettings(256, 8, kv_blocks=blocks, host_kv=host_kv, reserve_full_prompt=whole)
     seen: list[Any] = []
     simulation = Simulation(
@@ -129,7 +128,7 @@ class Swaps(Policy):
         return Keep() if paused.returned else Swap()
 
 
-def a_load_that_waits_for_room(pause_s: float, prompts: tuple[int, int]) -> list[Session]:
+def a_load_that_waits_for_room(prompts: tuple[int, int]) -> list[Session]:
     """`a` returns from host memory but for the prefix, which `d` has taken from there.
 
     The prefix is cached on the GPU and in nobody's use, and two that decode reuse one free block
@@ -137,7 +136,7 @@ def a_load_that_waits_for_room(pause_s: float, prompts: tuple[int, int]) -> list
     for a first chunk of `a` where there was none for all of it.
     """
     group: dict[str, Any] = {"prefix_group": "g", "prefix_tokens": 160}
-    pause = (ToolCall("fetch", floor_s=pause_s),)
+    pause = (ToolCall("fetch", floor_s=0.8),)
     long = [
         Session(name, (Round(tokens, 400),), arrival_s=0.65)
         for name, tokens in zip("bc", prompts, strict=True)
@@ -153,8 +152,8 @@ def a_load_that_waits_for_room(pause_s: float, prompts: tuple[int, int]) -> list
 def test_a_macro_step_ends_where_a_waiting_rounds_hit_is_reused() -> None:
     chunked = 0
     for extra, *prompts in (7, 256, 224), (5, 288, 256), (3, 256, 288):
-        workload = a_load_that_waits_for_room(0.8, (prompts[0], prompts[1]))
-        facts: dict[str, Any] = {"backend": f"{__name__}:Swaps", "reserve_full_prompt": False}
+        workload = a_load_that_waits_for_room((prompts[0], prompts[1]))
+        facts: dict[str, Any] = {"backend": f"{__name__}:Swaps", "whole": False}
         plain, _ = played(workload, extra, None, **facts, merge=False)
         quick, simulation = played(workload, extra, None, **facts)
         assert lines(quick) == lines(plain)
@@ -165,11 +164,14 @@ def test_a_macro_step_ends_where_a_waiting_rounds_hit_is_reused() -> None:
     assert chunked >= 1
 
 
+@pytest.mark.parametrize("backend", ["fcfs", None])
 @pytest.mark.parametrize("prefix", ["a", "b", "xy", "session-"])
-def test_of_rounds_that_end_in_one_step_the_first_by_name_is_evicted_first(prefix: str) -> None:
+def test_of_rounds_that_end_in_one_step_the_first_by_name_is_evicted_first(
+    prefix: str, backend: str | None
+) -> None:
     """And not the first of a set, whose order depends on the process."""
     names = [f"{prefix}{number}" for number in range(5)]
-    seen, _ = played(twins(names), 200, offloading(14))
+    seen, _ = played(twins(names), 200, offloading(14), backend=backend)
     assert [e.owner for e in seen if isinstance(e, HostDropped)] == names[:1]
 
 

@@ -25,6 +25,7 @@ from marsbench.shortcuts.fast_steps import TOKEN, FastSteps
 from marsbench.shortcuts.keys import WRITER_BYTES
 from marsbench_backends.policy import Policy
 from marsbench_backends.scheduler import SimScheduler
+from marsbench_backends.vllm.ended import hear_in_order
 
 
 class MergeMixin(Scheduler):
@@ -58,6 +59,11 @@ class MergeMixin(Scheduler):
 
 class StockScheduler(MergeMixin, FastSteps):
     """vLLM's own scheduler: no policy is asked."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.connector is not None:
+            hear_in_order(self.connector)  # as the adapter does
 
 
 class PolicyScheduler(MergeMixin, SimScheduler, FastSteps):
