@@ -11,14 +11,14 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from marsbench.judge.compare.figures import GOODPUT, LATENCY, figures_of
-from marsbench.judge.compare.points import Matrix, MatrixPoint, place_of, points_of
-from marsbench.judge.sweep.folder import SweepFolder
+from marsbench.judge.compare.figures import GOODPUT, LATENCY
+from marsbench.judge.compare.points import Matrix, MatrixPoint
+from marsbench.judge.sweep.folder import Result, SweepFolder
 from marsbench.text.numbers import percent, seconds
 from marsbench.text.tables import Table, as_csv, markdown
 from marsbench.text.words import bulleted
 from studies.map.ours import OURS, against, table, targets
-from studies.map.read import read
+from studies.map.read import matrix_of, read
 from studies.pages import command, results_of
 
 HEAD = """\
@@ -38,29 +38,18 @@ same ids: a session whose first round has none passes them uncontrolled too.
 
 def document(folders: Sequence[Path], output: Path) -> tuple[str, str]:
     """The page, and a row of CSV for each backend at each place."""
-    parts = {folder: _matrix(folder) for folder in folders}
-    text = "\n".join([HEAD, *(_part(folder, matrix) for folder, matrix in parts.items())])
-    rows = [row for folder, matrix in parts.items() for row in _rows(folder.name, matrix)]
+    results = {one: results_of(one, f"marsbench sweep {one.name}") for one in folders}
+    text = "\n".join([HEAD, *(_part(folder, own) for folder, own in results.items())])
+    rows = [row for folder, own in results.items() for row in _rows(folder.name, matrix_of(own))]
     head = ("sweep", "place", "backend", "seeds", "goodput_3", "latency_mean_s")
     return text, as_csv(Table(head, rows))
 
 
-def _matrix(folder: Path) -> Matrix:
-    results = results_of(folder, f"marsbench sweep {folder.name}")
-    found = (
-        ((place_of(one), str(one.place["backend"])), one.place["seed"], figures_of(one))
-        for one in results
-    )
-    return Matrix(points_of(found))
-
-
-def _part(folder: Path, matrix: Matrix) -> str:
+def _part(folder: Path, results: Sequence[Result]) -> str:
     """A section: each target with its table where others were played, else the beliefs."""
-    points = [point for place in matrix.places for point in matrix.here(place)]
-    head = f"## {folder.name}\n\n{sum(len(point.seeds) for point in points)} runs. "
-    if not any(point.backend == PLAIN for point in points):
-        return f"{head}{BELIEFS}\n{markdown(_beliefs(matrix))}\n"
-    results = [*SweepFolder(folder).results()]
+    head = f"## {folder.name}\n\n{len(results)} runs. "
+    if not any(one.place["backend"] == PLAIN for one in results):
+        return f"{head}{BELIEFS}\n{markdown(_beliefs(matrix_of(results)))}\n"
     own = against(read(folder, bounded=False).standings, results)
     hosted = any(one.run.config.settings.get("host_kv") for one in results)
     told = bulleted(targets(own, hosted=hosted))

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from marsbench_backends.admission import Candidate, EngineState, FixedCap
+from marsbench_backends.admission import Admission, Candidate, EngineState, FixedCap
 from marsbench_backends.parts.duty import Duty
 from marsbench_backends.policies.berth_admission import BerthAdmission
 from marsbench_backends.policies.fcfs import FCFS
@@ -26,10 +26,18 @@ def is_unnamed(session_id: str, number: int, share: float) -> bool:
     return int.from_bytes(digest, "big") < share * 2**32
 
 
-def passing(waiting: Sequence[Candidate], share: float) -> tuple[list[str], Sequence[Candidate]]:
-    """Who passes uncontrolled, since its first round has no id; and the others."""
-    passed = [c.session_id for c in waiting if is_unnamed(c.session_id, 0, share)]
-    return passed, [c for c in waiting if c.session_id not in passed]
+@dataclass
+class Unnamed(Admission):
+    """unnamed: share of rounds without an id; a session whose first has none passes uncontrolled,
+    as at the gateway.
+    """
+
+    unnamed: float = 0.0
+
+    def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
+        passed = [c.session_id for c in waiting if is_unnamed(c.session_id, 0, self.unnamed)]
+        others = [c for c in waiting if c.session_id not in passed]
+        return [*passed, *super().admit(others, state)]
 
 
 class WrongDuty(Duty):
@@ -43,22 +51,15 @@ class WrongDuty(Duty):
 
 
 @dataclass
-class MisledAdmission(BerthAdmission):
-    """pauses: times as long as they are. unnamed: share of rounds without an id; a session whose
-    first has none passes uncontrolled, as at the gateway.
-    """
+class MisledAdmission(Unnamed, BerthAdmission):
+    """pauses: times as long as they are."""
 
     pauses: float = 1.0
-    unnamed: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._duty = WrongDuty(self.fast)
         self._duty.times = self.pauses
-
-    def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
-        passed, others = passing(waiting, self.unnamed)
-        return [*passed, *super().admit(others, state)]
 
     def observe(self, signal: Signal) -> None:
         match signal:
@@ -93,14 +94,8 @@ class Misled(InferCept):
 
 
 @dataclass
-class MisledCapAdmission(FixedCap):
-    """unnamed: as above."""
-
-    unnamed: float = 0.0
-
-    def admit(self, waiting: Sequence[Candidate], state: EngineState) -> Sequence[str]:
-        passed, others = passing(waiting, self.unnamed)
-        return [*passed, *super().admit(others, state)]
+class MisledCapAdmission(Unnamed, FixedCap):
+    """A cap that misses as many ids."""
 
 
 @dataclass

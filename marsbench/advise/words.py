@@ -27,8 +27,7 @@ def plan(traffic: Traffic, backends: Sequence[str], seeds: int) -> str:
     """What is going to be played, for whoever waits."""
     today = traffic.loads[0]
     tp = traffic.hardware.tensor_parallel
-    where = gpus_in_words(traffic.gpus, tp)
-    where = where if traffic.gpus == 1 else f"each of {where}"
+    where = ("" if traffic.gpus == 1 else "each of ") + gpus_in_words(traffic.gpus, tp)
     each = f"{count(seeds, 'seed')} of {count(traffic.sessions, 'session')}"
     return (
         f"With {count(today.users, 'user')} like the recorded ones {today.rate:.3g} sessions a "

@@ -51,7 +51,7 @@ def read(path: Path, bounded: bool) -> Map:
     among = contenders(file)
     done = [(cells[result.run.path.name], result) for result in results]
     here = list(_judged(done, [cells[name] for name in plan["cells"]], among))
-    matrix = Matrix(points_of(_figures([result for _, result in here])))
+    matrix = matrix_of([result for _, result in here])
     worlds = {place_of(result): world_of(cell, result) for cell, result in reversed(here)}
     standings = _standings(matrix, worlds, among)
     if not standings:
@@ -116,6 +116,11 @@ def _home(name: str) -> Path:
         return find_sweep(name).parent
     except UsageError:
         return Path.cwd()
+
+
+def matrix_of(results: Sequence[Result]) -> Matrix:
+    """Every figure of these runs, by place, backend and seed."""
+    return Matrix(points_of(_figures(results)))
 
 
 def _figures(results: Sequence[Result]) -> Iterator[tuple[Where, Seed, Figures]]:
