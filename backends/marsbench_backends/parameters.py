@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Union, get_args, get_origin
@@ -49,6 +50,18 @@ class Parameter:
         if isinstance(value, str):
             return _read(self.kind, value)
         return tuple(value) if isinstance(value, list) else value
+
+
+def told(value: object) -> Any:
+    """A value as JSON can hold it, and as text gives it: infinity, which JSON lacks, is a word."""
+    if isinstance(value, tuple):
+        return tuple(map(told, value))
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
+def values_of(one: object) -> dict[str, Any]:
+    """The parameters of a policy, controller or router with their values, as JSON can hold them."""
+    return {p.name: told(getattr(one, p.name)) for p in parameters_of(type(one))}
 
 
 def parameters_of(cls: type) -> Iterator[Parameter]:
@@ -108,6 +121,13 @@ def _read(kind: str, text: str) -> object:
     return _READERS.get(kind, str)(text)
 
 
+def _number(text: str) -> float:
+    value = float(text)
+    if math.isnan(value):
+        raise ValueError(text)
+    return value
+
+
 def _boolean(text: str) -> bool:
     if text.lower() not in WORDS:
         raise ValueError(text)
@@ -116,7 +136,7 @@ def _boolean(text: str) -> bool:
 
 _READERS: dict[str, Callable[[str], object]] = {
     "int": int,
-    "float": float,
+    "float": _number,
     "bool": _boolean,
     "str": str,
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 from marsbench_backends.admission import Admission
 from marsbench_backends.answers.contract import check_class, check_values
-from marsbench_backends.parameters import Parameter, make, parameters_of
+from marsbench_backends.parameters import Parameter, make, parameters_of, values_of
 from marsbench_backends.policy import Policy
 
 BACKENDS = {
@@ -65,11 +65,8 @@ class BuiltBackend:
     @property
     def params(self) -> dict[str, Any]:
         """Every parameter with its value, the policy's first; one name counts once."""
-        found: dict[str, Any] = {}
-        for one in (self.policy, self.admission):
-            for parameter in parameters_of(type(one)):
-                found.setdefault(parameter.name, getattr(one, parameter.name))
-        return found
+        own = values_of(self.policy)
+        return own | values_of(self.admission) | own
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from marsbench.errors import UsageError, unknown_name
 from marsbench.extras import look_here_too
 from marsbench.replicas.router import SET, Router
-from marsbench_backends.parameters import Parameter, make, parameters_of
+from marsbench_backends.parameters import Parameter, make, parameters_of, values_of
 
 _OURS = "marsbench.replicas.routers"
 ROUTERS = {
@@ -57,8 +57,7 @@ class RouterChoice:
     @property
     def params(self) -> dict[str, Any]:
         """Every parameter with its value."""
-        built = self.build()
-        return {one.name: getattr(built, one.name) for one in self.parameters}
+        return values_of(self.build())
 
     def build(self) -> Router:
         """A fresh one for one run. Raises UsageError for a value that cannot be."""

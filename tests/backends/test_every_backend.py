@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -279,6 +281,19 @@ def test_another_reading_can_be_built_and_is_another(
     one = load(name).build({parameter: value})
     assert one.params[parameter] == value
     assert {p.name: p.default for p in load(name).parameters}[parameter] != value
+
+
+def test_an_infinite_parameter_is_a_word_in_json_and_reads_back() -> None:
+    one = load("berth").build({"margin": "inf"})
+    assert one.admission.margin == math.inf  # type: ignore[attr-defined]
+    again = json.loads(json.dumps(one.params, allow_nan=False))
+    assert again["margin"] == "inf"
+    assert load("berth").build(again).params == one.params
+
+
+def test_no_number_is_no_parameter() -> None:
+    with pytest.raises(ValueError, match="margin must be of type float, not 'nan'"):
+        load("berth").build({"margin": "nan"})
 
 
 def test_the_published_mars_is_mars_without_our_reservation() -> None:
