@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -118,6 +119,9 @@ def _command(arguments: list[str]) -> int:
         here()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception:
+        traceback.print_exc()  # as Python would, were this the process that was started
+        return 1
     return 0
 
 

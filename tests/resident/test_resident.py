@@ -108,6 +108,14 @@ def test_a_mistake_has_its_sentence_and_its_exit_code(home: Home) -> None:
     assert err.startswith("marsbench: Unknown backend 'nosuch'.")
 
 
+def test_what_breaks_in_a_fork_is_shown_as_it_would_be_here(home: Home) -> None:
+    router = "from marsbench.replicas.router import Router\n\nclass Broken(Router):\n"
+    (home.folder / "broken.py").write_text(f"{router}    def route(self, *_):\n        1 // 0\n")
+    code, _, err = home.run(*SMALL, "--replicas", "2", "--router", "broken:Broken", "-o", "broken")
+    assert code == 1
+    assert err.endswith("ZeroDivisionError: integer division or modulo by zero\n")
+
+
 def test_ctrl_c_stops_the_run_and_keeps_its_folder(home: Home) -> None:
     long = ("run", "--backend", "fcfs", "--sessions", "400", "--rate", "0.05", "-o", "stopped")
     process = home.start(*long)
