@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -40,7 +40,7 @@ class RecordedRouter(Router):
             return drawn[-1]
 
         answer = self._router.route(replace(ask, draw=draw), replicas)
-        shown = [asdict(view) for view in replicas]
+        shown = [view._asdict() for view in replicas]
         self._write("route", ask=_facts(ask), views=shown, drawn=drawn, answer=answer)
         return answer
 

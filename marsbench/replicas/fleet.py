@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from marsbench.core import events
@@ -22,6 +23,7 @@ from marsbench.core.sim.sessions import Emit, LiveSession, SimSessions
 from marsbench.core.sim.tools import SimTools
 from marsbench.core.sim.watchdog import Watchdog
 from marsbench.errors import RunFailedError
+from marsbench.garbage import without_old_garbage
 from marsbench.hardware.host import ToolHost
 from marsbench.replicas.changes import Changes
 from marsbench.replicas.computed import ComputedAnywhere
@@ -35,6 +37,8 @@ from marsbench.replicas.replica import Replica, ReplicaLoop
 from marsbench.replicas.router import MovingRouter, RoundKey
 from marsbench_backends.admission import Admission
 from marsbench_backends.signals import Signal
+
+WAKES_AT = attrgetter("loop.wake_at")
 
 
 class Fleet:
@@ -177,10 +181,11 @@ class Fleet:
 
         Raises RunFailedError when nothing can go on, and when an answer cannot be carried out.
         """
-        self.sessions.play(sessions, self.config.lanes, self._play)
+        with without_old_garbage():
+            self.sessions.play(sessions, self.config.lanes, self._play)
 
     def _play(self) -> None:
-        while math.isfinite(at := min(self._clock.next_due, self._next_wake().wake_at)):
+        while math.isfinite(at := min(self._clock.next_due, (loop := self._next_wake()).wake_at)):
             if self._changes.next_at <= at:
                 self._change(self._changes.next_at)
             elif self._clock.next_due <= at:
@@ -188,7 +193,7 @@ class Fleet:
                 self._do(at)
             else:
                 self._look(at)
-                self._wake(at)
+                self._wake(loop, at)
             if self._clock.next_due > self._clock.now:
                 self._start_idle()
             self._pass_on()
@@ -248,19 +253,18 @@ class Fleet:
             action()
         self._look_on(self._clock.num_done > num_done)
 
-    def _wake(self, at: float) -> None:
+    def _wake(self, loop: ReplicaLoop, at: float) -> None:
         """The replica whose turn it is goes on."""
         self._clock.now = at
-        self._look_on(self._next_wake().wake(at))
+        self._look_on(loop.wake(at))
 
     def _start_idle(self) -> None:
         """All that is due now has happened: who was idle, or could run nothing, tries again."""
         for replica in self.replicas:
-            if replica.loop.is_free and replica.has_work and replica.loop.wake_at > self._clock.now:
-                replica.loop.start(self._clock.now)
+            replica.loop.start_idle(self._clock.now)
 
     def _next_wake(self) -> ReplicaLoop:
-        return min((one.loop for one in self.replicas), key=lambda loop: loop.wake_at)
+        return min(self.replicas, key=WAKES_AT).loop
 
     def _look(self, at: float) -> None:
         """Reports to the router, and samples, up to the next instant."""
@@ -287,7 +291,7 @@ class Fleet:
 
     def _pass_on(self) -> None:
         now = self._clock.now
-        if not self._events.waits_before(now):
+        if not self._events.are_many:
             return
         begins = (one.loop.planned_from for one in self.replicas)
         self._events.flush(min([now, *(at for at in begins if at is not None)]))

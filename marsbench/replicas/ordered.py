@@ -11,6 +11,8 @@ import heapq
 from marsbench.core.events import Event
 from marsbench.core.sim.sessions import Emit
 
+MANY = 256
+
 
 class OrderedEvents:
     """Passes events on by (time, order of arrival)."""
@@ -24,9 +26,10 @@ class OrderedEvents:
         self._num += 1
         heapq.heappush(self._heap, (event.at, self._num, event))
 
-    def waits_before(self, at: float) -> bool:
-        """Whether something that happened before then has yet to be passed on."""
-        return bool(self._heap) and self._heap[0][0] < at
+    @property
+    def are_many(self) -> bool:
+        """Whether so many wait that it pays to ask up to when they can be passed on."""
+        return len(self._heap) >= MANY
 
     def flush(self, before: float) -> None:
         """Pass on what happened before then: nothing else of that time will come."""

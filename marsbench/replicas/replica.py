@@ -40,6 +40,9 @@ class PlannedSteps(Steps):
     """
 
     _planned: Plan = (None, [], {})
+    _given: Sequence[tuple[int, int]] = ()  # computed tokens of each, and what a step adds
+    _blocks_before = 0
+    _popped = (0, 0)  # steps, and blocks that they take
     may_plan: Callable[[], bool] | None = None
 
     @property
@@ -47,16 +50,26 @@ class PlannedSteps(Steps):
         """When each step of the planned run ends; none where a single one is to be taken."""
         return self._planned[1]
 
-    @property
-    def tokens(self) -> dict[str, int]:
-        """What each step of the planned run gives each request."""
-        pattern = self._planned[0]
-        return {} if pattern is None else pattern.tokens
+    def popped(self, steps: int) -> int:
+        """Blocks that the first steps of the planned run take from the free ones."""
+        if self._popped[0] != steps:
+            size = self._scheduler.block_size
+            ends = [-(-(before + steps * n) // size) for before, n in self._given]
+            self._popped = (steps, sum(ends) - self._blocks_before)
+        return self._popped[1]
 
     def plan(self) -> None:
         """Look ahead from now, and schedule nothing yet."""
-        if self.may_plan is None or self.may_plan():
-            self._planned = super()._plan()
+        if self.may_plan is not None and not self.may_plan():
+            return
+        self._planned = super()._plan()
+        pattern = self._planned[0]
+        if pattern is None:
+            return
+        size, requests = self._scheduler.block_size, self._scheduler.requests
+        self._given = [(requests[i].num_computed_tokens, n) for i, n in pattern.tokens.items()]
+        self._blocks_before = sum(-(-before // size) for before, _ in self._given)
+        self._popped = (0, 0)
 
     def cut(self, at: float) -> None:
         """No step that begins after `at`."""
@@ -81,6 +94,7 @@ class ReplicaLoop(Loop):
         super().__init__(engine, sessions)
         self.wake_at = math.inf
         self._step_taken: ScheduledStep | None = None
+        self._may_start = True
 
     @property
     def planned_from(self) -> float | None:
@@ -104,8 +118,19 @@ class ReplicaLoop(Loop):
         else:
             self._take()
 
+    def start_idle(self, now: float) -> None:
+        """Begin if it was idle and has work now, or had work of which nothing could run."""
+        if not self._may_start:
+            return  # nothing has happened here since it was found to rest, or in a step
+        if self.is_free and self._scheduler.has_unfinished_requests():
+            if self.wake_at > now:
+                self.start(now)
+        else:
+            self._may_start = False
+
     def reach(self, now: float) -> None:
         """Something is about to reach this replica."""
+        self._may_start = True
         if self._steps.ends:
             self._steps.cut(now)
             self._take()
@@ -113,6 +138,7 @@ class ReplicaLoop(Loop):
 
     def wake(self, now: float) -> bool:
         """What was to happen at `wake_at`; whether tokens were made."""
+        self._may_start = True
         if self._steps.ends:
             self._take()
         step, self._step_taken = self._step_taken, None
@@ -128,11 +154,7 @@ class ReplicaLoop(Loop):
         if not ends or at <= self._clock.now:
             return 0
         steps = 1 + bisect_left(ends, at, 0, len(ends) - 1)  # each begins where one ends
-        size, requests = self._scheduler.block_size, self._scheduler.requests
-        return sum(
-            _blocks(requests[i].num_computed_tokens, steps * tokens, size)
-            for i, tokens in self._steps.tokens.items()
-        )
+        return self._steps.popped(steps)
 
     def left_of_step(self, now: float) -> float:
         """Seconds until the step that is under way would end; 0 where none is."""
@@ -152,10 +174,6 @@ class ReplicaLoop(Loop):
         self._steps.forget_head()
         again = bool(step.output.preempted_req_ids)  # vLLM admits nobody in such a step
         self.wake_at = self._clock.now if again else max(self._clock.now, self._steps.limit())
-
-
-def _blocks(before: int, tokens: int, size: int) -> int:
-    return -(-(before + tokens) // size) - -(-before // size)
 
 
 class Replica:

@@ -68,8 +68,7 @@ class RoundToPlace:
         return self.blocks[-1].end if self.blocks else 0
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaView:
+class ReplicaView(NamedTuple):
     """What a router knows of a replica.
 
     running, waiting, free_blocks, kv_usage: as the replica reported, `snapshot_age_s` ago at most;

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from marsbench.replicas.books import Books
 from marsbench.replicas.replica import Replica
 from marsbench.replicas.router import ReplicaView, RoundToPlace
 
 
-@dataclass(frozen=True, slots=True)
-class _Report:
+class _Report(NamedTuple):
     """What a replica says of itself."""
 
     running: int

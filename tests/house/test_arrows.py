@@ -14,8 +14,8 @@ OURS = ("marsbench", "marsbench_backends")
 GROUND = tuple(
     f"marsbench.{name}"
     for name in (
-        *("errors", "clock", "extras", "http_server", "option", "outputs", "patience"),
-        *("problems", "version"),
+        *("errors", "clock", "extras", "garbage", "http_server", "option", "outputs"),
+        *("patience", "problems", "version"),
     )
 )
 ENGINES = (

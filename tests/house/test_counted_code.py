@@ -22,6 +22,7 @@ COMPUTES_NOTHING = {
     "marsbench.errors",
     "marsbench.engines",
     "marsbench.extras",
+    "marsbench.garbage",
     "marsbench.option",
     "marsbench.outputs",
     "marsbench.problems",

@@ -13,6 +13,7 @@ from marsbench.core.sim.loop import Loop
 from marsbench.core.sim.sessions import Emit, SimSessions
 from marsbench.core.sim.steps import Counters
 from marsbench.core.sim.tools import SimTools
+from marsbench.garbage import without_old_garbage
 from marsbench.hardware.host import ToolHost
 
 __all__ = ["SimConfig", "Simulation"]
@@ -65,5 +66,5 @@ class Simulation:
 
         Raises RunFailedError when nothing can go on, and when an answer cannot be carried out.
         """
-        with self.engine.ticking():
+        with self.engine.ticking(), without_old_garbage():
             self.sessions.play(sessions, self.config.lanes, self._loop.play)

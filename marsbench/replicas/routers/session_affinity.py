@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from typing import ClassVar
 
@@ -32,15 +32,16 @@ class SessionAffinity(Router):
 def on_ring(session: str, replicas: Sequence[ReplicaView], virtual_nodes: int) -> int:
     """The one whose place on the ring follows the session's."""
     places, owners = _ring(tuple(one.index for one in replicas), virtual_nodes)
-    return owners[bisect_right(places, _hash(session)) % len(places)]
+    return owners[bisect_right(places, _place(session)) % len(places)]
 
 
 @cache
 def _ring(indices: tuple[int, ...], virtual_nodes: int) -> tuple[list[int], list[int]]:
     places = ((index, f"{index}#{n}") for index in indices for n in range(virtual_nodes))
-    ring = sorted((_hash(text), index) for index, text in places)
+    ring = sorted((_place(text), index) for index, text in places)
     return [place for place, _ in ring], [index for _, index in ring]
 
 
-def _hash(text: str) -> int:
+@lru_cache(1 << 16)
+def _place(text: str) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big")

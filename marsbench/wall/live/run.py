@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from marsbench.core.events import Event, SessionArrived, SessionEnded
 from marsbench.core.isolated import UNCONTENDED_CORES
 from marsbench.core.session import Session
 from marsbench.errors import RunFailedError
+from marsbench.garbage import without_old_garbage
 from marsbench.http_server import loop_factory
 from marsbench.runs import RunSummary, RunWriter
 from marsbench.runs.job import run_folder
@@ -175,16 +174,3 @@ async def _gateway(stage: Stage, to_arrive: int, company: Company | None) -> NoG
     link = gateway.LiveGateway(stage.recorder, client, root, stage.names, to_arrive)
     await stage.follow(link, company)
     return link
-
-
-@contextmanager
-def without_old_garbage() -> Iterator[None]:
-    """What is there by now is not searched for garbage: that takes a tenth of a second a time.
-
-    Nor is it before: what garbage is among it can wait for the run's end.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
