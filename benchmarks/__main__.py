@@ -10,6 +10,7 @@ from benchmarks import (
     live_client,
     long_runs,
     policies,
+    replicas,
     simulator,
     sweeps,
     tool_host,
@@ -23,6 +24,8 @@ def main() -> None:
     long_runs.report()
     print("\n## KV in host memory\n")
     host_memory.report()
+    print("\n## Replicas\n")
+    replicas.report(*replicas.SHORT)
     print("\n## A sweep on two cores\n")
     sweeps.report()
     print("\n## What a policy adds to a step\n")

@@ -1,23 +1,30 @@
 """What replicas cost the simulator: CPU seconds of N behind a router, of N runs of one.
 
-    python -m benchmarks.replicas [--long]
+    python -m benchmarks.replicas [--long | --commands]
 
 `ilr-1` under fcfs at load 0.9 of each, blocks of 64. What each replica got behind
 `session-affinity` is also played as a run of its own, so that both do the same work; other routers
-move sessions, which is other work. The loop alone, events kept, all in one process.
+move sessions, which is other work. The loop alone, events kept, all in one process. `--commands`
+has whole commands instead, as a user types them, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import gc
+import math
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from benchmarks.long_runs import ASKED, Cost, command
 
 LIMIT = 1.0
 LOAD = 0.9
+SHORT = (4, 30, ("llm-d", "dynamo", "clairvoyant"))
 STAYS = "session-affinity"
 """The router behind which a replica's sessions are those of a run of their own."""
 Emit = Callable[[Any], None]
@@ -118,8 +125,39 @@ def _row(router: str, own: Played, single: Played, size: float) -> str:
     )
 
 
+def report_commands(num: int, each: Sequence[int]) -> None:
+    """One `marsbench run` of them all, and one of each engine by itself, in Markdown."""
+    print("| sessions each | runs of one, CPU s | replicas, CPU s | of it | limit | MB | MB |")
+    print("|--:|--:|--:|--:|--:|--:|--:|")
+    for sessions in each:
+        with tempfile.TemporaryDirectory() as home:
+            singles = [_typed(Path(home), 1, sessions, seed) for seed in range(1, num + 1)]
+            whole = _typed(Path(home), num, sessions, 0)
+        alone_s = math.fsum(one.cpu_s for one in singles)
+        print(
+            f"| {sessions} | {alone_s:.0f} | {whole.cpu_s:.0f} | {whole.cpu_s / alone_s:.2f} "
+            f"| {LIMIT} | {singles[-1].rss_mb:,.0f} | {whole.rss_mb:,.0f} |",
+            flush=True,
+        )
+
+
+def _typed(home: Path, num: int, sessions: int, seed: int) -> Cost:
+    """So many sessions an engine, at the load of each; nothing is kept from another command."""
+    several = ("--replicas", str(num), "--router", STAYS) if num > 1 else ()
+    knobs = {
+        "sessions": sessions * num,
+        "load": LOAD * num,
+        "seed": seed,
+        "output": home / f"{seed}",
+    }
+    words = [word for name, value in knobs.items() for word in (f"--{name}", str(value))]
+    return command(*ASKED, *several, *words, cache=str(home / f"cache{seed}"))
+
+
 if __name__ == "__main__":
-    if "--long" in sys.argv[1:]:
+    if "--commands" in sys.argv[1:]:
+        report_commands(16, (25, 400))
+    elif "--long" in sys.argv[1:]:
         report(16, 400, ())
     else:
-        report(4, 30, ("llm-d", "dynamo", "clairvoyant"))
+        report(*SHORT)
