@@ -32,6 +32,7 @@ ROUTERS = {
     "session-affinity": f"{_OURS}.session_affinity:SessionAffinity",
     "smetric": f"{_OURS}.smetric:Smetric",
     "smg": f"{_OURS}.smg:Smg",
+    "vllm-dp": f"{_OURS}.vllm_dp:VllmDp",
 }
 ENTRY_POINTS = "marsbench.routers"
 
