@@ -48,9 +48,18 @@ def _range(ratios: dict[Spot, float], what: str) -> str:
 def _weights(rows: Sequence[Row]) -> str:
     ratios = (
         _range(latency_ratios(rows, name, "llm-d"), f"`{name}`: mean latency")
-        for name in ("llm-d-prefix-only", "llm-d-affinity")
+        for name in ("llm-d-prefix-only", "llm-d-match-length", "llm-d-affinity")
     )
     return "; ".join(ratios) + ", against its default chart, under fcfs"
+
+
+def _by_session(rows: Sequence[Row]) -> str:
+    names = ("llm-d", "llm-d-match-length", "llm-d-affinity")
+    ratios = (
+        _range(latency_ratios(rows, "session-affinity", name), f"to `{name}`: mean latency")
+        for name in names
+    )
+    return "`session-affinity` " + "; ".join(ratios) + ", under fcfs"
 
 
 def _hashing(rows: Sequence[Row]) -> str:
@@ -109,7 +118,13 @@ ARGUMENTS = (
         "llm-d-router #1958",
         "how much the prefix scorer should weigh for agents",
         _weights,
-        "matchLengthWeight 0.8, which counts matched tokens, is not played; one model, one GPU",
+        "weights between these; one model, one GPU",
+    ),
+    Argument(
+        "llm-d-router #1867",
+        "whether affinity by session does for agents what scores of prefixes do",
+        _by_session,
+        "agents that share more than a system prompt; sessions without an id",
     ),
     Argument(
         "prime-rl #3255, NeMo-RL #3663",

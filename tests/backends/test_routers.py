@@ -113,6 +113,16 @@ def test_llm_d_weighs_queue_cache_and_prefix() -> None:
     assert found.route(ask(1, draw=lambda below: below - 1), shown) == 2
 
 
+def test_llm_d_counts_how_long_a_match_is() -> None:
+    sent, length = [(1, 50, 1)], "match_length_tokens=1600"
+    # 800 of 1,600 tokens: 0.2 x 0.5 + 0.8 x 0.25 = 0.3, so 2 x 0.9 + 3 x 0.3 = 2.7 against 2 x 1.4
+    shown = views(0, 0, waiting=[0, 4], kv_usage=[0.6, 0.1])
+    assert taught("llm-d", sent=sent).route(ask(1), shown) == 1  # 3.3
+    assert taught("llm-d", "match_length_weight=0.8", length, sent=sent).route(ask(1), shown) == 0
+    longer = taught("llm-d", "match_length_weight=0.8", "match_length_tokens=400", sent=sent)
+    assert longer.route(ask(1), shown) == 1  # all of it: 0.8 + 0.1, so 4.5
+
+
 def test_llm_d_filters_by_affinity_where_that_costs_no_more_than_18_s() -> None:
     found = taught("llm-d", "affinity=true", sent=[(1, 80, 1)])
     far = {"waiting": [0, 9, 0], "kv_usage": [0.0, 0.9, 0.0]}  # 4 against 0.2 + 2.4

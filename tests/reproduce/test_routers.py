@@ -55,7 +55,7 @@ def test_the_study_plays_every_router_where_all_its_places_have_it() -> None:
     file = read_sweep_file(path)
     played = {router.name for part in file.products for router in part.routers}
     assert played == set(ROUTERS) - {"migrate"}  # no place has a link between its replicas
-    assert len(cells_of(file, path.parent)) == 16 * 3 * 3 * 2 * 2
+    assert len(cells_of(file, path.parent)) == 17 * 3 * 3 * 2 * 2
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ Source: llm-d/llm-d-router @ebab68792, the scorers of its default chart: queue
 (max - q)/(max - min), 1 if all are equal; KV cache 1 - usage; prefix matched/total of what was
 sent there, of at most 131,072 tokens. A report of load is 50 ms old at most, the default of its
 --refresh-metrics-interval.
+A match counts by its share of the prompt; with match_length_weight w by (1 - w) x that
++ w x min(1, matched tokens / match_length_tokens)^2, which the scorer has since (pull request
+#1459; the names and the length's default are those of #1958).
 With affinity=true its affinity filter stands before the scorers: where a replica matches at least
 0.80 of the prompt only such ones are scored, unless the first token of the best of them comes more
 than 18 s after that of the best other, by tokens in flight / 15,928 a second. Not modelled: the
@@ -23,6 +26,8 @@ from marsbench.replicas.router import ReplicaView, RoundToPlace
 class LlmD(PrefixRouter):
     """Weights of the three scores. most_tokens: of a prompt, those that are looked up.
 
+    match_length_weight: of a match's own length in its score, from 0 to 1; match_length_tokens: a
+        match that long has all of it.
     affinity: the filter, which the default chart has not. affinity_match: share of the prompt.
     affinity_gap_s: behind which stickiness is given up; tokens_per_s: what it takes a prefill for.
     """
@@ -32,6 +37,8 @@ class LlmD(PrefixRouter):
     kv_weight: float = 2.0
     prefix_weight: float = 3.0
     most_tokens: int = 131_072
+    match_length_weight: float = 0.0
+    match_length_tokens: int = 16_000
     affinity: bool = False
     affinity_match: float = 0.8
     affinity_gap_s: float = 18.0
@@ -53,14 +60,24 @@ class LlmD(PrefixRouter):
         behind = min(one.tokens for one in sticky) - min(one.tokens for one in others)
         return replicas if behind / self.tokens_per_s > self.affinity_gap_s else sticky
 
-    def _share(self, ask: RoundToPlace, one: ReplicaView) -> float:
+    def _matched(self, ask: RoundToPlace, one: ReplicaView) -> tuple[float, int]:
+        """The share of the blocks that are looked up, and the tokens."""
         looked_up = min(ask.num_blocks, self.most_tokens // ask.block_size)
         matched = min(looked_up, self._known.matched(ask, one.index))
-        return matched / looked_up if looked_up else 0.0
+        return matched / looked_up if looked_up else 0.0, matched * ask.block_size
+
+    def _share(self, ask: RoundToPlace, one: ReplicaView) -> float:
+        return self._matched(ask, one)[0]
+
+    def _prefix(self, ask: RoundToPlace, one: ReplicaView) -> float:
+        share, tokens = self._matched(ask, one)
+        length = min(1.0, tokens / self.match_length_tokens)
+        weight = self.match_length_weight
+        return weight * (length * length) + (1.0 - weight) * share
 
     def _score(self, ask: RoundToPlace, one: ReplicaView, replicas: Sequence[ReplicaView]) -> float:
         waiting = [other.waiting for other in replicas]
         span = max(waiting) - min(waiting)
         queue = (max(waiting) - one.waiting) / span if span else 1.0
-        kept, prefix = 1.0 - one.kv_usage, self._share(ask, one)
+        kept, prefix = 1.0 - one.kv_usage, self._prefix(ask, one)
         return self.queue_weight * queue + self.kv_weight * kept + self.prefix_weight * prefix
