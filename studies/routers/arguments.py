@@ -136,7 +136,7 @@ ARGUMENTS = (
         "vllm-project/router #286, llm-d-router #2964, Dynamo #15164, #15105",
         "whether program-aware admission helps behind a router",
         _admission,
-        "admission is one controller over all replicas; one in each was not played",
+        "admission stands before each replica; one controller over all was not played",
     ),
     Argument(
         "gateway-api-inference-extension #709",

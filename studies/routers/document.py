@@ -13,8 +13,10 @@ from studies.routers.rows import LINE, PLAIN, Row, Spot, at, read, spots
 
 NEAR = 0.05
 HOW = (
-    "Load is of each replica's capacity. All replicas share one stream of sessions, one admission "
-    "controller and one tool host. Level: within 5 points of goodput(3) and 5 % of mean latency of "
+    "Load is of each replica's capacity. All replicas share one stream of sessions and one tool "
+    "host; `mars` has an admission controller before each. `infercept` has host memory for "
+    "2,000,000 tokens at each, which the others lack: where it leads, part of that is the memory. "
+    "Level: within 5 points of goodput(3) and 5 % of mean latency of "
     "the best of a place, `clairvoyant` apart, which knows the length of every answer and is no "
     "router that anybody could run. It decides round by round, so it is no bound: where another is "
     "ahead of it, that one was better by what it did not count. One seed a cell: an order within "
