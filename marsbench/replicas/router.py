@@ -82,7 +82,7 @@ class ReplicaView(NamedTuple):
         for a clairvoyant router, since nobody knows how long answers will be.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # in the place of a tuple's search, which nobody needs
     running: int = 0
     waiting: int = 0
     free_blocks: int = 0
