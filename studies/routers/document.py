@@ -20,7 +20,9 @@ HOW = (
     "the best of a place, `clairvoyant` apart, which knows the length of every answer and is no "
     "router that anybody could run. It decides round by round, so it is no bound: where another is "
     "ahead of it, that one was better by what it did not count. One seed a cell: an order within "
-    "the margin means nothing, and a lead beyond it holds for this traffic.\n"
+    "the margin means nothing, and a lead beyond it holds for this traffic. Forty sessions a "
+    "replica are few for a hash: `session-affinity` gives some replicas many more than others "
+    "(CV), which thousands of shorter sessions would even out.\n"
 )
 
 
@@ -37,6 +39,7 @@ def document(folders: Sequence[Path], stem: str) -> tuple[list[Row], str, str]:
         f"{len(rows)} simulated runs of {names}: routers, schedulers and numbers of "
         "replicas ([docs/replicas.md](../docs/replicas.md)).\n",
         HOW,
+        *_not_all(rows),
         f"![mean latency behind each router]({stem}-latency.svg)\n",
         f"![tokens that each router found, and evenness]({stem}-cache.svg)\n",
         _section("Who is best", _best_table(rows)),
@@ -45,6 +48,17 @@ def document(folders: Sequence[Path], stem: str) -> tuple[list[Row], str, str]:
         *(_section(spot.title, _spot_table(rows, spot)) for spot in spots(rows)),
     ]
     return rows, "\n".join(parts), _csv(rows)
+
+
+def _not_all(rows: Sequence[Row]) -> Iterator[str]:
+    """A sentence on the places at which not every pair of router and scheduler was played."""
+    most = len({(row.router, row.backend) for row in rows})
+    played = {
+        spot: len({(r.router, r.backend) for r in rows if r.spot == spot}) for spot in spots(rows)
+    }
+    few = [f"{spot.title}: {num} of {most}" for spot, num in played.items() if num < most]
+    if few:
+        yield f"Not every pair of router and scheduler was played: {'; '.join(few)}.\n"
 
 
 def _section(title: str, table: Table, text: str = "") -> str:

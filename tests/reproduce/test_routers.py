@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from marsbench.replicas.registry import ROUTERS
 from reproduce.small_sweep import played
 from studies.routers.__main__ import main
 from studies.routers.arguments import ARGUMENTS
-from studies.routers.document import document, is_level
+from studies.routers.document import _not_all, document, is_level
 from studies.routers.rows import Row, read
 
 SMALL = """
@@ -70,6 +71,13 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
 def test_level_is_within_the_margin_in_both(goodput: float, latency_s: float, level: bool) -> None:
     best = row(goodput=0.9, latency_s=100.0)
     assert is_level(row(goodput=goodput, latency_s=latency_s), best) is level
+
+
+def test_a_place_at_which_a_pair_is_missing_is_named() -> None:
+    here, there = row(0.9, 1.0), replace(row(0.9, 1.0), load=0.6)
+    assert list(_not_all([here, there])) == []
+    (said,) = _not_all([here, there, replace(here, router="dynamo")])
+    assert said.endswith("was played: short at 0.6, 4 replicas: 1 of 2.\n")
 
 
 def row(goodput: float, latency_s: float) -> Row:
