@@ -297,6 +297,8 @@ def asked(num: int, name: str | None = None, *settings: str, **facts: Any) -> Ca
         (asked(2, None, "snapshot_age_s"), "--set takes PARAMETER=VALUE"),
         (asked(2, None, "snapshot_age_s=-1"), "router.snapshot_age_s must be 0 or more, not -1"),
         (asked(2, "smg", "balance_abs=x"), "balance_abs must be of type int, not 'x'"),
+        (asked(2, "llm-d", "match_length_weight=2"), "match_length_weight must be from 0 to 1"),
+        (asked(2, "llm-d", "match_length_tokens=0"), "match_length_tokens must be 1 or more"),
         (asked(2, "marsbench.replicas.router:Router"), "has no route(), which names the replica."),
         (asked(2, "json:dumps"), "is no subclass of marsbench's Router"),
         (asked(2, "dynamo", "kv_event_delay_s=-1"), "router.kv_event_delay_s must be 0 or more"),

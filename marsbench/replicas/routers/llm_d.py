@@ -44,6 +44,16 @@ class LlmD(PrefixRouter):
     affinity_gap_s: float = 18.0
     tokens_per_s: float = 15_928.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.match_length_weight <= 1:
+            raise ValueError(
+                f"match_length_weight must be from 0 to 1, not {self.match_length_weight:g}"
+            )
+        if self.match_length_tokens < 1:
+            raise ValueError(
+                f"match_length_tokens must be 1 or more, not {self.match_length_tokens}"
+            )
+
     def route(self, ask: RoundToPlace, replicas: Sequence[ReplicaView]) -> int:
         among = self._filtered(ask, replicas) if self.affinity else replicas
         scores = [self._score(ask, one, among) for one in among]
