@@ -43,6 +43,8 @@ def _saved(figure: Any, path: Path) -> None:
 def _latency(
     rows: Sequence[Row], places: Sequence[Spot], routers: Sequence[str], backends: Sequence[str]
 ) -> Any:
+    from matplotlib.ticker import LogLocator, NullLocator
+
     figure, grid = _grid(places, 4.2, 0.5 + 0.22 * len(routers))
     for axes, spot in zip(grid, places, strict=False):
         for mark, backend in zip(ORDER, backends, strict=False):
@@ -53,6 +55,11 @@ def _latency(
                 axes.plot(*zip(*known, strict=True), mark, label=backend, alpha=0.7)
         axes.set_yticks(range(len(routers)), routers, fontsize="small")
         axes.set(title=spot.title, xlabel="mean latency, s", xscale="log")
+        axes.xaxis.set(
+            major_locator=LogLocator(subs=(1, 2, 3, 5)),
+            major_formatter="{x:,.0f}",
+            minor_locator=NullLocator(),
+        )
         axes.grid(axis="y", alpha=0.3)
     grid[0].legend(fontsize="small")
     return figure
