@@ -40,9 +40,7 @@ class PlannedSteps(Steps):
     """
 
     _planned: Plan = (None, [], {})
-    _given: Sequence[tuple[int, int]] = ()  # computed tokens of each, and what a step adds
-    _blocks_before = 0
-    _popped = (0, 0)  # steps, and blocks that they take
+    _rooms: Sequence[tuple[int, int]] = ()  # tokens that each has room for, and what a step adds
     may_plan: Callable[[], bool] | None = None
 
     @property
@@ -52,11 +50,8 @@ class PlannedSteps(Steps):
 
     def popped(self, steps: int) -> int:
         """Blocks that the first steps of the planned run take from the free ones."""
-        if self._popped[0] != steps:
-            size = self._scheduler.block_size
-            ends = [-(-(before + steps * n) // size) for before, n in self._given]
-            self._popped = (steps, sum(ends) - self._blocks_before)
-        return self._popped[1]
+        size = self._scheduler.block_size
+        return sum([-((room - steps * tokens) // size) for room, tokens in self._rooms])
 
     def plan(self) -> None:
         """Look ahead from now, and schedule nothing yet."""
@@ -64,12 +59,10 @@ class PlannedSteps(Steps):
             return
         self._planned = super()._plan()
         pattern = self._planned[0]
-        if pattern is None:
-            return
-        size, requests = self._scheduler.block_size, self._scheduler.requests
-        self._given = [(requests[i].num_computed_tokens, n) for i, n in pattern.tokens.items()]
-        self._blocks_before = sum(-(-before // size) for before, _ in self._given)
-        self._popped = (0, 0)
+        if pattern is not None:
+            size, requests = self._scheduler.block_size, self._scheduler.requests
+            given = pattern.tokens.items()
+            self._rooms = [(-requests[i].num_computed_tokens % size, n) for i, n in given]
 
     def cut(self, at: float) -> None:
         """No step that begins after `at`."""

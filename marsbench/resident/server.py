@@ -103,6 +103,8 @@ def _play(message: dict[str, Any], files: list[int]) -> NoReturn:
         os.environ.clear()
         os.environ.update(message["environment"])
         code = _command(message["arguments"])
+    except Exception:
+        traceback.print_exc()  # as Python would, were this the process that was started
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -119,9 +121,6 @@ def _command(arguments: list[str]) -> int:
         here()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except Exception:
-        traceback.print_exc()  # as Python would, were this the process that was started
-        return 1
     return 0
 
 

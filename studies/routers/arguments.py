@@ -10,6 +10,7 @@ from marsbench.text.numbers import UNMEASURED, percent, span, times
 from marsbench.text.tables import Table
 from studies.routers.rows import LINE, PLAIN, Row, Spot, at, spots
 
+STAYS = "session-affinity"
 Says = Callable[[Sequence[Row]], str]
 
 
@@ -55,27 +56,30 @@ def _weights(rows: Sequence[Row]) -> str:
 
 def _by_session(rows: Sequence[Row]) -> str:
     names = ("llm-d", "llm-d-match-length", "llm-d-affinity")
-    ratios = (
-        _range(latency_ratios(rows, "session-affinity", name), f"to `{name}`: mean latency")
-        for name in names
-    )
-    return "`session-affinity` " + "; ".join(ratios) + ", under fcfs"
+    return "`session-affinity` " + "; ".join(_beside(rows, *names)) + ", under fcfs"
+
+
+def _beside(rows: Sequence[Row], *names: str) -> Iterator[str]:
+    """Affinity by session beside each of these routers."""
+    for name in names:
+        yield _range(latency_ratios(rows, STAYS, name), f"to `{name}`: mean latency")
 
 
 def _hashing(rows: Sequence[Row]) -> str:
     """Consistent hashing beside the best router that knows what it sent."""
-    told = [
-        _range(latency_ratios(rows, "session-affinity", name), f"to `{name}`: mean latency")
-        for name in (LINE, "least-load")
-    ]
     own = [
         row.hit_share / row.endless_share
         for row in rows
-        if row.router == "session-affinity" and row.backend == PLAIN
+        if row.router == STAYS and row.backend == PLAIN
         if row.hit_share is not None and row.endless_share
     ]
     found = span(sorted(own), percent) if own else UNMEASURED
-    return "; ".join([*told, f"it finds {found} of what one endless cache would have"])
+    return "; ".join(
+        [
+            *_beside(rows, LINE, "least-load"),
+            f"it finds {found} of what one endless cache would have",
+        ]
+    )
 
 
 def _admission(rows: Sequence[Row]) -> str:
